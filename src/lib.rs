@@ -1,0 +1,5 @@
+//! secondaryd, a secondary DNS server that tells its admins what every primary is doing and why.
+
+pub mod dns;
+pub mod reason;
+pub mod time;
