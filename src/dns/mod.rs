@@ -2,6 +2,8 @@
 //!
 //! The lowest room: everything above speaks in these words, nothing here uses another room.
 
+pub mod edns;
+pub mod message;
 pub mod name;
 pub mod rdata;
 pub mod record;
