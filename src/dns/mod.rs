@@ -9,6 +9,7 @@ pub mod rdata;
 pub mod record;
 pub mod rtype;
 pub mod serial;
+pub mod tsig;
 
 pub use name::Name;
 pub use record::{Record, RecordRef};
