@@ -5,3 +5,4 @@ pub mod access;
 pub mod dns;
 pub mod reason;
 pub mod time;
+pub mod zone;
