@@ -5,6 +5,7 @@
 pub mod edns;
 pub mod message;
 pub mod name;
+pub mod presentation;
 pub mod rdata;
 pub mod record;
 pub mod rtype;
