@@ -5,11 +5,13 @@
 pub mod edns;
 pub mod message;
 pub mod name;
+pub mod presentation;
 pub mod rdata;
 pub mod record;
 pub mod rtype;
 pub mod serial;
 pub mod tsig;
+pub mod zonefile;
 
 pub use name::Name;
 pub use record::{Record, RecordRef};
