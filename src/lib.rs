@@ -4,3 +4,4 @@ pub mod dns;
 pub mod net;
 pub mod reason;
 pub mod time;
+pub mod zone;

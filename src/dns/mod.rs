@@ -3,6 +3,7 @@
 //! The lowest room: everything above speaks in these words, nothing here uses another room.
 
 pub mod name;
+pub mod rdata;
 pub mod record;
 pub mod rtype;
 pub mod serial;
