@@ -3,6 +3,7 @@
 pub mod config;
 pub mod access;
 pub mod dns;
+pub mod net;
 pub mod reason;
 pub mod time;
 pub mod zone;
