@@ -3,4 +3,5 @@
 pub mod access;
 pub mod dns;
 pub mod reason;
+pub mod refresh;
 pub mod time;
