@@ -5,5 +5,6 @@ pub mod access;
 pub mod dns;
 pub mod net;
 pub mod reason;
+pub mod refresh;
 pub mod time;
 pub mod zone;
