@@ -17,7 +17,7 @@
 //! `z` is the only value that makes pages and differences count, and it changes in one atomic batch. So whatever
 //! step a crash comes after, a zone is wholly old or wholly new, and the rest is garbage for the [`Sweep`].
 
-use super::disk::{BATCH_OCTETS_MAX, Disk};
+use super::disk::Disk;
 use super::layout::{self, DiffHead, Header, ZoneNumber, table};
 use super::writer::{Forget, Writer};
 use super::{Bounds, StoreError};
@@ -32,12 +32,6 @@ const JOURNAL_OCTETS_MAX: u64 = 64 << 20;
 
 /// Differences up to this size are kept in any case, however small the zone.
 const KEPT_DIFF_OCTETS_MIN: u64 = 16 << 10;
-
-/// Most octets of pages in one atomic batch; what remains is for differences and other zones.
-const PAGES_IN_BATCH_OCTETS_MAX: usize = BATCH_OCTETS_MAX / 4 * 3;
-
-/// Most octets of differences stored with one write.
-const DIFFS_IN_BATCH_OCTETS_MAX: usize = BATCH_OCTETS_MAX / 8;
 
 /// How many keys one small batch of deletions has.
 const DELETIONS_IN_BATCH: usize = 128;
@@ -62,7 +56,11 @@ pub(super) struct ZoneState {
 
 impl ZoneState {
     fn load(disk: &Disk, zone: ZoneNumber) -> Result<ZoneState, StoreError> {
-        let header = read_header(disk, zone)?;
+        // Contents that cannot be read are as good as none for the next write; what is left of them is garbage.
+        let header = match read_header(disk, zone) {
+            Err(StoreError::Corrupt(_)) => None,
+            header => header?,
+        };
         let pages = layout::zone_key(table::PAGE, zone);
         let top_page = disk.last_key(&layout::behind(&pages), &pages)?;
         let top_generation = top_page.and_then(|key| layout::generation_of(&key)).unwrap_or(0);
@@ -77,9 +75,12 @@ impl ZoneState {
         let top_diff = disk.last_key(&layout::behind(&diffs), &diffs)?;
         if let Some((sequence, _)) = top_diff.and_then(|key| layout::diff_position(&key)) {
             if sequence > state.last_sequence && state.header.is_some() {
-                let head = read_head(disk, zone, sequence)?;
-                state.last = Some(head.to);
-                state.last_total = head.total;
+                match read_head(disk, zone, sequence) {
+                    Ok(head) => (state.last, state.last_total) = (Some(head.to), head.total),
+                    // Nothing can follow it: the next write starts a new chain.
+                    Err(StoreError::Corrupt(_)) => state.last = None,
+                    Err(error) => return Err(error),
+                }
             }
             state.last_sequence = state.last_sequence.max(sequence);
         }
@@ -122,8 +123,8 @@ impl Writer {
     /// The zone has moved on by `diffs`.
     pub(super) fn append(&mut self, zone: ZoneNumber, snapshot: &Snapshot, diffs: &[Diff]) -> Result<(), StoreError> {
         let octets: usize = diffs.iter().map(|diff| diff.as_bytes().len()).sum();
-        if octets <= DIFFS_IN_BATCH_OCTETS_MAX {
-            self.make_room(octets)?;
+        if octets <= self.bounds.diffs_in_batch() {
+            self.make_room(octets);
             let state = self.state(zone)?;
             if let Some(header) = state.loaded() {
                 let journal = state.last_total + octets as u64 - header.base_total;
@@ -164,17 +165,17 @@ impl Writer {
         let is_linked = state.header.is_some() && follows(state.last, diffs, snapshot.serial());
         // Damage was healed by a transfer of the serial we had: the history still leads there.
         let is_healed = state.header.as_ref().is_some_and(|h| !h.loaded) && state.last == Some(snapshot.serial());
-        let kept = if is_linked { keepable(diffs, image_octets) } else { &[] };
+        let kept = if is_linked { keepable(diffs, image_octets, self.bounds.diffs_in_batch()) } else { &[] };
         let chain_goes_on = is_healed || is_linked && kept.len() == diffs.len();
 
         let plan = match state.loaded() {
             Some(header) => self.changed_pages(zone, header, snapshot)?,
-            None => all_pages(zone, state.top_generation + 1, snapshot),
+            None => all_pages(zone, state.top_generation + 1, snapshot, self.bounds.pages_in_batch()),
         };
         let kept_octets: usize = kept.iter().map(|diff| diff.as_bytes().len()).sum();
         let plan = match plan {
             Some(plan) => {
-                self.make_room(plan.octets + kept_octets)?;
+                self.make_room(plan.octets + kept_octets);
                 plan
             }
             None => {
@@ -182,7 +183,6 @@ impl Writer {
                 self.write_generation(zone, state.top_generation + 1, snapshot)?
             }
         };
-        let is_generation = plan.written;
         let generation = plan.generation;
 
         // The same again after make_room: nothing else touched this zone meanwhile (settle came first).
@@ -218,13 +218,12 @@ impl Writer {
         state.header = Some(header);
         self.group.touched.insert(zone);
         self.zones.insert(zone, state);
-        if is_generation {
-            self.commit();
-        }
         if let Some(before) = before {
-            self.garbage.push_back(Garbage::Diffs { zone, below: chain_start });
+            if before.chain_start != chain_start {
+                self.group.garbage.push(Garbage::Diffs { zone, below: chain_start });
+            }
             if before.generation != generation {
-                self.garbage.push_back(Garbage::Pages { zone, from: 0, below: generation });
+                self.group.garbage.push(Garbage::Pages { zone, from: 0, below: generation });
             }
         }
         Ok(())
@@ -244,6 +243,7 @@ impl Writer {
         let new = sorted_pages(zone, generation, snapshot);
         let mut plan = PagePlan::new(generation);
         let mut new = new.iter().peekable();
+        let octets_max = self.bounds.pages_in_batch();
         let start = layout::generation_key(zone, generation);
         let fits = self.disk.read("compare", |tree| {
             for stored in tree.scan_prefix(&start) {
@@ -255,13 +255,13 @@ impl Writer {
                     Some((new_key, page)) => plan.put_unless_stored(new_key, page.as_bytes(), &value),
                     None => plan.deletes.push(key.to_vec()),
                 }
-                if plan.octets > PAGES_IN_BATCH_OCTETS_MAX {
+                if plan.octets > octets_max {
                     return Ok(false);
                 }
             }
             for (new_key, page) in new.by_ref() {
                 plan.put(new_key, page.as_bytes());
-                if plan.octets > PAGES_IN_BATCH_OCTETS_MAX {
+                if plan.octets > octets_max {
                     return Ok(false);
                 }
             }
@@ -278,7 +278,6 @@ impl Writer {
         snapshot: &Snapshot,
     ) -> Result<PagePlan, StoreError> {
         let mut plan = PagePlan::new(generation);
-        plan.written = true;
         if let Some(state) = self.zones.get_mut(&zone) {
             state.top_generation = generation;
         }
@@ -343,8 +342,8 @@ impl Writer {
         }
         changes.delete(&layout::zone_key(table::ZONE, zone));
         changes.delete(&layout::zone_key(table::CONFIRMATION, zone));
-        self.garbage.push_back(Garbage::Diffs { zone, below: state.last_sequence + 1 });
-        self.garbage.push_back(Garbage::Pages { zone, from: 0, below: state.top_generation + 1 });
+        self.group.garbage.push(Garbage::Diffs { zone, below: state.last_sequence + 1 });
+        self.group.garbage.push(Garbage::Pages { zone, from: 0, below: state.top_generation + 1 });
         self.group.touched.insert(zone);
         self.zones.insert(zone, ZoneState { header: None, last: None, ..state });
         Ok(())
@@ -379,7 +378,7 @@ impl Writer {
         self.group.changes.put(&layout::zone_key(table::ZONE, zone), &header.encode());
         self.zones.remove(&zone);
         self.group.touched.insert(zone);
-        self.garbage.push_back(Garbage::Pages { zone, from: 0, below: generation + 1 });
+        self.group.garbage.push(Garbage::Pages { zone, from: 0, below: generation + 1 });
         Ok(())
     }
 
@@ -415,13 +414,13 @@ fn follows(stored: Option<Serial>, diffs: &[Diff], serial: Serial) -> bool {
 
 /// The newest of `diffs` which are worth keeping: each at most half the image, since a larger one is better sent as a
 /// whole zone.
-fn keepable(diffs: &[Diff], image_octets: u64) -> &[Diff] {
+fn keepable(diffs: &[Diff], image_octets: u64, all_max: usize) -> &[Diff] {
     let one_max = (image_octets / 2).max(KEPT_DIFF_OCTETS_MIN);
     let mut octets = 0;
     let kept = diffs.iter().rev().take_while(|diff| {
         let length = diff.as_bytes().len();
         octets += length;
-        length as u64 <= one_max && octets <= DIFFS_IN_BATCH_OCTETS_MAX
+        length as u64 <= one_max && octets <= all_max
     });
     let count = kept.count();
     &diffs[diffs.len() - count..]
@@ -435,13 +434,11 @@ struct PagePlan {
     octets: usize,
     pages: u32,
     digest: u64,
-    /// The pages are on the device already, under a new generation.
-    written: bool,
 }
 
 impl PagePlan {
     fn new(generation: u32) -> PagePlan {
-        PagePlan { generation, puts: Vec::new(), deletes: Vec::new(), octets: 0, pages: 0, digest: 0, written: false }
+        PagePlan { generation, puts: Vec::new(), deletes: Vec::new(), octets: 0, pages: 0, digest: 0 }
     }
 
     fn count(&mut self, value: &[u8]) {
@@ -468,15 +465,15 @@ pub(super) fn digest_of(value: &[u8]) -> u64 {
 }
 
 /// All pages for one batch; `None` if they are too many.
-fn all_pages(zone: ZoneNumber, generation: u32, snapshot: &Snapshot) -> Option<PagePlan> {
-    if snapshot.image_octets() > PAGES_IN_BATCH_OCTETS_MAX as _ {
+fn all_pages(zone: ZoneNumber, generation: u32, snapshot: &Snapshot, octets_max: usize) -> Option<PagePlan> {
+    if snapshot.image_octets() as usize > octets_max {
         return None;
     }
     let mut plan = PagePlan::new(generation);
     for (key, page) in sorted_pages(zone, generation, snapshot) {
         plan.put(&key, page.as_bytes());
     }
-    (plan.octets <= PAGES_IN_BATCH_OCTETS_MAX).then_some(plan)
+    (plan.octets <= octets_max).then_some(plan)
 }
 
 fn sorted_pages(zone: ZoneNumber, generation: u32, snapshot: &Snapshot) -> Vec<(Vec<u8>, crate::zone::Page)> {
@@ -585,6 +582,16 @@ impl Writer {
 }
 
 impl Bounds {
+    /// Most octets of pages in one atomic batch; what remains is for differences and other zones.
+    fn pages_in_batch(&self) -> usize {
+        self.batch_octets / 2
+    }
+
+    /// Most octets of differences stored with one write.
+    fn diffs_in_batch(&self) -> usize {
+        (self.batch_octets / 8 * 3).min(layout::DIFF_OCTETS_MAX)
+    }
+
     /// Most octets of history for a zone of this size.
     fn history_octets(&self, image_octets: u64) -> u64 {
         self.history_octets.unwrap_or((image_octets / 2).max(1 << 20))

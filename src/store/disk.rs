@@ -20,11 +20,8 @@ const SLED: &str = "sled";
 
 /// How long another holder of sled's lock is waited for: a predecessor that is just stopping, or sled's own threads
 /// after a close.
-const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
-
-/// Most octets of changes in one atomic batch; sled holds such a batch in its write buffers at once.
-pub(super) const BATCH_OCTETS_MAX: usize = 16 << 20;
 
 /// Why the database did not open.
 #[derive(Debug)]

@@ -412,3 +412,95 @@ impl Reader<'_> {
         self.take().map(u64::from_le_bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn keys_sort_by_zone_then_generation_then_hash() {
+        let page = |prefix, bits| PageKey::from_bytes(&[&[1][..], &u64::to_be_bytes(prefix), &[bits]].concat());
+        let page = |prefix, bits| page(prefix, bits).expect("a page's key");
+        let sorted = [
+            page_key(1, 1, page(0, 1)),
+            page_key(1, 1, page(1 << 63, 1)),
+            page_key(1, 2, page(0, 2)),
+            page_key(1, 256, page(0, 2)),
+            page_key(256, 1, page(0, 2)),
+        ];
+        assert!(sorted.is_sorted());
+        assert!(part_key(&diff_key(7, 255), 3) < part_key(&diff_key(7, 256), 0));
+    }
+
+    #[test]
+    fn keys_can_be_read_back() {
+        let key = part_key(&diff_key(7, 0x1_0000_0001), 9);
+        assert_eq!((zone_of(&key), diff_position(&key)), (Some(7), Some((0x1_0000_0001, 9))));
+        assert_eq!(generation_of(&generation_key(7, 8)), Some(8));
+        assert_eq!(primary_of(&part_key(&primary_key(7, 300), 0)), Some(300));
+        assert_eq!(zone_of(VERSION_KEY), None);
+    }
+
+    #[test]
+    fn the_key_behind_a_prefix_is_behind_all_its_keys() {
+        assert_eq!(behind(b"p"), b"q");
+        assert_eq!(behind(&[b'p', 0, 0xff, 0xff]), [b'p', 1]);
+        assert!(behind(&zone_key(table::PAGE, u32::MAX)) > page_key_of_ones());
+    }
+
+    fn page_key_of_ones() -> Vec<u8> {
+        let mut key = generation_key(u32::MAX, u32::MAX);
+        key.extend_from_slice(&[0xff; 10]);
+        key
+    }
+
+    #[test]
+    fn a_flipped_bit_or_a_foreign_key_is_noticed() {
+        let key = zone_key(table::ZONE, 5);
+        let value = seal(&key, b"body");
+        assert_eq!(open(&key, &value), Ok(&b"body"[..]));
+        for bit in 0..value.len() * 8 {
+            let mut flipped = value.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(matches!(open(&key, &flipped), Err(Damage::Checksum(_))), "bit {bit}");
+        }
+        assert!(open(&zone_key(table::ZONE, 6), &value).is_err());
+        assert!(open(&key, &value[..3]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn a_header_survives_its_encoding(
+            generation: u32, loaded: bool, base: u32, base_sequence: u64, base_total: u64, chain_start: u64,
+            pages: u32, digest: u64, image_octets: u64,
+        ) {
+            let apex: Name = "example.com.".parse().expect("a name");
+            let header = Header {
+                generation, loaded, base: Serial(base), base_sequence, base_total, chain_start, pages, digest,
+                image_octets, apex,
+            };
+            let body = header.encode();
+            prop_assert_eq!(Header::decode(&body), Some(header));
+            for length in 0..body.len() {
+                let _ = Header::decode(&body[..length]);
+            }
+        }
+
+        #[test]
+        fn parts_are_small_and_give_the_whole_again(length in 0usize..40_000) {
+            let octets: Vec<u8> = (0..length).map(|i| i as u8).collect();
+            let bodies = diff_parts(Serial(1), Serial(2), 77, &octets);
+            prop_assert!(bodies.iter().all(|body| body.len() <= PART_OCTETS));
+            let (head, first) = DiffHead::decode(&bodies[0]).expect("a head");
+            prop_assert_eq!(usize::from(head.parts), bodies.len());
+            prop_assert_eq!([first, &bodies[1..].concat()].concat(), octets.clone());
+
+            let bodies = opaque_parts(&octets);
+            prop_assert!(bodies.iter().all(|body| body.len() <= PART_OCTETS));
+            let chunks: Vec<&[u8]> = bodies.iter().filter_map(|body| Some(opaque_part(body)?.1)).collect();
+            prop_assert_eq!(chunks.concat(), octets);
+        }
+    }
+}

@@ -40,6 +40,8 @@ mod compact;
 mod disk;
 pub mod layout;
 mod restore;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::io;
@@ -68,6 +70,9 @@ pub struct Options {
     pub history_octets: Option<u64>,
     /// Most differences of history a zone, applied whenever the base moves. Default 100.
     pub history_versions: u32,
+    /// Most octets of one atomic batch, which sled holds in its buffers at once; a change of a zone that needs more is
+    /// written as a new generation. Default 16 MiB; tests set it low to have generations of a few pages.
+    pub batch_octets: usize,
     /// How long confirmations and statuses may wait for company. Default 500 ms.
     pub patience: Duration,
     /// Most writes that wait; more are refused with [`StoreError::QueueFull`]. Default 262,144.
@@ -85,6 +90,7 @@ impl Default for Options {
             cache_octets: 16 << 20,
             history_octets: None,
             history_versions: 100,
+            batch_octets: 16 << 20,
             patience: Duration::from_millis(500),
             queue_max: 1 << 18,
             restore_threads: 2,
@@ -98,6 +104,7 @@ impl Default for Options {
 struct Bounds {
     history_octets: Option<u64>,
     history_versions: u32,
+    batch_octets: usize,
 }
 
 /// One change of what is stored about a zone (or, with `Meta`, beside zones).
@@ -330,7 +337,11 @@ impl Store {
         let mut restored = restore::start(&disk, &queue, key, options.restore_threads)?;
         (restored.moved_aside, restored.moved_because) = moved.unzip();
 
-        let bounds = Bounds { history_octets: options.history_octets, history_versions: options.history_versions };
+        let bounds = Bounds {
+            history_octets: options.history_octets,
+            history_versions: options.history_versions,
+            batch_octets: options.batch_octets,
+        };
         let writer = Writer::new(disk.clone(), bounds);
         let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn({
             let queue = queue.clone();
@@ -439,9 +450,9 @@ impl Store {
     pub fn close(&self) {
         self.queue.close();
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(writer) = writer
-            && writer.join().is_err()
-        {
+        let Some(writer) = writer else { return };
+        // The last reference may be dropped by an acknowledgement: then the writer is ending already.
+        if writer.thread().id() != std::thread::current().id() && writer.join().is_err() {
             tracing::error!("the store's writer has panicked");
         }
     }

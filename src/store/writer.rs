@@ -10,11 +10,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::compact::{Garbage, Sweep, ZoneState};
-use super::disk::{BATCH_OCTETS_MAX, Changes, Disk};
+use super::disk::{Changes, Disk};
 use super::layout::{self, ZoneNumber, table};
 use super::{Bounds, Done, StoreError, Write};
 
-/// Most jobs of one group; with statuses of a few hundred octets far from [`BATCH_OCTETS_MAX`].
+/// Most jobs of one group; with statuses of a few hundred octets far from a full batch.
 const GROUP_JOBS_MAX: usize = 4_096;
 
 /// What the writer is asked to do.
@@ -136,6 +136,8 @@ pub(super) struct Group {
     waiting: Vec<Done>,
     /// Zones whose state in memory is ahead of the disk because of this group.
     pub(super) touched: HashSet<ZoneNumber>,
+    /// What no header counts any more once this group is durable, and not before.
+    pub(super) garbage: Vec<Garbage>,
 }
 
 /// The writer's own state. What it knows of a zone is read from the disk on first use and forgotten after a failure,
@@ -147,6 +149,9 @@ pub(super) struct Writer {
     pub(super) garbage: VecDeque<Garbage>,
     pub(super) sweep: Option<Sweep>,
     pub(super) group: Group,
+    /// Whether all that sled shows is known to be on the device. Nothing is deleted while it is not: the header that
+    /// makes it garbage might not survive.
+    is_synced: bool,
 }
 
 impl Writer {
@@ -158,11 +163,14 @@ impl Writer {
             garbage: VecDeque::new(),
             sweep: Some(Sweep::default()),
             group: Group::default(),
+            is_synced: false,
         }
     }
 
     /// Works until the queue is closed and empty.
     pub(super) fn run(mut self, queue: &Queue) {
+        // What a killed predecessor wrote may so far stand in the system's cache only.
+        self.is_synced = self.disk.sync().is_ok();
         while let Some(jobs) = queue.take(self.has_garbage()) {
             if jobs.is_empty() {
                 self.collect_garbage();
@@ -173,7 +181,9 @@ impl Writer {
             }
             self.commit();
             // Under steady load there is no idle moment; the old generations must go all the same.
-            self.collect_garbage();
+            if self.has_garbage() {
+                self.collect_garbage();
+            }
         }
         if let Err(error) = self.disk.sync() {
             tracing::debug!(%error, "last sync of the store");
@@ -181,7 +191,7 @@ impl Writer {
     }
 
     fn has_garbage(&self) -> bool {
-        !self.disk.is_stopped() && (self.sweep.is_some() || !self.garbage.is_empty())
+        self.is_synced && !self.disk.is_stopped() && (self.sweep.is_some() || !self.garbage.is_empty())
     }
 
     fn stage(&mut self, job: Job) {
@@ -192,7 +202,10 @@ impl Writer {
         match staged {
             Ok(()) => self.group.waiting.push(job.done),
             Err(error) => {
-                self.recover_from(&error);
+                // With changes in the group its own commit will notice.
+                if self.group.changes.is_empty() {
+                    self.recover_from(&error);
+                }
                 (job.done)(Err(error));
             }
         }
@@ -204,7 +217,7 @@ impl Writer {
     fn stage_write(&mut self, write: Write) -> Result<(), StoreError> {
         match write {
             Write::Define { zone, bytes } => {
-                self.make_room(bytes.len())?;
+                self.make_room(bytes.len());
                 let key = layout::zone_key(table::DEFINITION, zone);
                 self.disk.put_opaque(&mut self.group.changes, &key, &bytes)
             }
@@ -212,12 +225,12 @@ impl Writer {
                 if bytes.len() > layout::BODY_OCTETS_MAX {
                     return Err(StoreError::TooLarge { octets: bytes.len(), max: layout::BODY_OCTETS_MAX });
                 }
-                self.make_room(bytes.len())?;
+                self.make_room(bytes.len());
                 self.group.changes.put(&layout::zone_key(table::CONFIRMATION, zone), &bytes);
                 Ok(())
             }
             Write::Primary { zone, index, bytes } => {
-                self.make_room(bytes.len())?;
+                self.make_room(bytes.len());
                 let key = layout::primary_key(zone, index);
                 self.disk.put_opaque(&mut self.group.changes, &key, &bytes)
             }
@@ -227,7 +240,7 @@ impl Writer {
                 self.disk.delete_all(&mut self.group.changes, &start, &keep_before)
             }
             Write::Meta { name, bytes: Some(bytes) } => {
-                self.make_room(bytes.len())?;
+                self.make_room(bytes.len());
                 self.disk.put_opaque(&mut self.group.changes, &layout::meta_key(&name), &bytes)
             }
             Write::Meta { name, bytes: None } => {
@@ -240,16 +253,13 @@ impl Writer {
         }
     }
 
-    /// Commits the group first if `octets` more would make its batch too large.
-    pub(super) fn make_room(&mut self, octets: usize) -> Result<(), StoreError> {
-        if octets > BATCH_OCTETS_MAX {
-            return Err(StoreError::TooLarge { octets, max: BATCH_OCTETS_MAX });
-        }
+    /// Commits the group first if `octets` more would make its batch too large. A single larger value gets a batch of
+    /// its own.
+    pub(super) fn make_room(&mut self, octets: usize) {
         // Keys and checksums come on top: an eighth is plenty for parts of 6,400 octets.
-        if self.group.changes.octets() + octets + octets / 8 > BATCH_OCTETS_MAX {
+        if self.group.changes.octets() + octets + octets / 8 > self.bounds.batch_octets {
             self.commit();
         }
-        Ok(())
     }
 
     /// Makes the group durable and tells everybody who waits for it.
@@ -260,11 +270,19 @@ impl Writer {
         } else {
             self.disk.apply(group.changes).and_then(|()| self.disk.sync())
         };
-        if let Err(error) = &outcome {
-            for zone in &group.touched {
-                self.zones.remove(zone);
+        match &outcome {
+            Ok(()) => {
+                self.is_synced = true;
+                self.garbage.extend(group.garbage);
             }
-            self.recover_from(error);
+            Err(error) => {
+                self.is_synced = false;
+                self.sweep = Some(Sweep::default());
+                for zone in &group.touched {
+                    self.zones.remove(zone);
+                }
+                self.recover_from(error);
+            }
         }
         for done in group.waiting {
             done(outcome.clone());
