@@ -37,7 +37,7 @@ pub use difference::{Difference, difference};
 pub use sections::{
     Api, Credential, CredentialTable, Dns, Durability, Log, LogFormat, Role, Store, TokenHash, Transfer,
 };
-pub use values::{API_PORT, AccessRule, DNS_PORT, DNS_TLS_PORT, NotifyTarget, Secret, peer_address};
+pub use values::{API_PORT, DNS_PORT, DNS_TLS_PORT, NotifyTarget, Secret, peer_address};
 pub use zones::{Origin, Primary, PrimaryTable, TsigAlgorithm, TsigKey, TsigKeyTable, Zone, ZoneTable};
 
 use crate::dns::Name;

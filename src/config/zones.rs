@@ -11,7 +11,8 @@ use std::sync::Arc;
 use serde::de::{Deserialize, Deserializer, Error as _};
 use toml::Spanned;
 
-use super::values::{AccessRule, NotifyTarget, Secret};
+use super::values::{NotifyTarget, Secret};
+use crate::access::Rule;
 use crate::dns::Name;
 
 /// A place in a configuration file.
@@ -160,9 +161,9 @@ pub struct Zone {
     /// Its primaries, most wanted first; at least one, no two with one address and port.
     pub primaries: Vec<Primary>,
     /// Who may send NOTIFY beside the primaries.
-    pub allow_notify: Vec<AccessRule>,
+    pub allow_notify: Vec<Rule>,
     /// Who may ask for AXFR and IXFR.
-    pub allow_transfer: Vec<AccessRule>,
+    pub allow_transfer: Vec<Rule>,
     /// Who is told about new serials.
     pub notify: Vec<NotifyTarget>,
     /// Whose zone it is in the API.
@@ -193,11 +194,11 @@ pub struct ZoneTable {
     /// Who may send NOTIFY beside the primaries themselves: prefixes, `"key:NAME"`, or both in one string. Default
     /// none. For primaries that send from another address than the one they answer on.
     #[serde(default)]
-    pub allow_notify: Vec<Spanned<AccessRule>>,
+    pub allow_notify: Vec<Spanned<Rule>>,
     /// Downstreams that may ask for AXFR and IXFR: prefixes, `"key:NAME"`, or both in one string. Default none:
     /// everybody is refused.
     #[serde(default)]
-    pub allow_transfer: Vec<Spanned<AccessRule>>,
+    pub allow_transfer: Vec<Spanned<Rule>>,
     /// Downstreams that are told about a new serial: addresses, or `"ADDRESS key:NAME"`. Default none.
     #[serde(default)]
     pub notify: Vec<Spanned<NotifyTarget>>,
