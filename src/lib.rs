@@ -2,5 +2,7 @@
 
 pub mod config;
 pub mod dns;
+pub mod manual;
 pub mod reason;
+pub mod telemetry;
 pub mod time;
