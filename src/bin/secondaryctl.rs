@@ -11,9 +11,16 @@ use std::time::{Duration, Instant};
 use clap::{Parser, Subcommand};
 use secondaryd::{config, manual};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use ureq::http::{Method, Request};
+use ureq::http::Method;
+
+#[path = "secondaryctl/client.rs"]
+mod client;
+#[path = "secondaryctl/table.rs"]
+mod table;
+
+use client::{Client, Zone, ZoneProperties, decode, decode_all, percent_encode};
+use table::{Table, ago, ahead};
 
 /// Asks and commands a running secondaryd.
 #[derive(Parser)]
@@ -188,29 +195,6 @@ fn said(json: bool, text: &str) -> String {
 
 // -- what the daemon says -------------------------------------------------------------------------
 
-#[derive(Deserialize)]
-struct Zone {
-    id: String,
-    metadata: ZoneMetadata,
-    properties: ZoneProperties,
-}
-
-#[derive(Deserialize)]
-struct ZoneMetadata {
-    #[serde(default)]
-    state: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ZoneProperties {
-    zone_name: String,
-    #[serde(default)]
-    description: String,
-    #[serde(default)]
-    primary_ips: Vec<String>,
-}
-
 /// `GET /secondaryzones/{id}/axfr`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -319,7 +303,7 @@ fn status(client: &Client, json: bool) -> Outcome {
     if zones.len() > STATUS_ZONES_MAX {
         let _ = writeln!(text, "only the first {STATUS_ZONES_MAX} zones were asked for their primaries");
     }
-    if !trouble.rows.is_empty() {
+    if !trouble.is_empty() {
         let _ = write!(text, "\n{trouble}");
     }
     Ok((worst, text))
@@ -488,228 +472,5 @@ fn help(topic: Option<&str>) -> Outcome {
             manual::TOPICS.iter().for_each(|topic| table.row(&[topic.name, topic.about]));
             Ok((Verdict::Ok, format!("{table}\nsecondaryctl help TOPIC prints one, secondaryctl --help the verbs.\n")))
         }
-    }
-}
-
-// -- HTTP -----------------------------------------------------------------------------------------
-
-/// Longest time of one request.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// Largest reply read, in octets; a page holds at most 1000 items.
-const REPLY_OCTETS_MAX: u64 = 256 << 20;
-/// Items asked for in one page, the most the API gives.
-const PAGE: usize = 1000;
-
-struct Client {
-    agent: ureq::Agent,
-    base: String,
-    token: Option<String>,
-}
-
-impl Client {
-    fn new(url: &str, token: Option<String>) -> Client {
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(REQUEST_TIMEOUT))
-            // A proxy from the environment is for the Internet, not for a daemon on this host.
-            .proxy(None);
-        Client { agent: config.build().into(), base: url.trim_end_matches('/').to_owned(), token }
-    }
-
-    /// One exchange: the status code and the body as text.
-    fn exchange(&self, method: Method, path: &str, body: Option<Value>) -> Result<(u16, String), Failure> {
-        if !self.base.starts_with("http://") {
-            return Err(Failure::unknown(format!("--url {}: only http:// URLs can be used", self.base)));
-        }
-        let url = format!("{}{path}", self.base);
-        let mut request = Request::builder().method(method).uri(&url).header("accept", "application/json");
-        if let Some(token) = &self.token {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
-        let bad_request = |e| Failure::unknown(format!("--url {} or the token cannot be used: {e}", self.base));
-        let sent = match body {
-            Some(body) => self
-                .agent
-                .run(request.header("content-type", "application/json").body(body.to_string()).map_err(bad_request)?),
-            None => self.agent.run(request.body(()).map_err(bad_request)?),
-        };
-        let mut response = sent.map_err(|e| self.unreachable(&e))?;
-        let status = response.status().as_u16();
-        let text = response.body_mut().with_config().limit(REPLY_OCTETS_MAX).read_to_string();
-        Ok((status, text.map_err(|e| self.unreachable(&e))?))
-    }
-
-    fn unreachable(&self, error: &ureq::Error) -> Failure {
-        Failure {
-            verdict: Verdict::Critical,
-            message: format!("{} does not answer: {error}; is secondaryd running, and is --url right?", self.base),
-        }
-    }
-
-    /// One exchange that must succeed; its JSON.
-    fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, Failure> {
-        let (status, text) = self.exchange(method, path, body)?;
-        if !(200..300).contains(&status) {
-            return Err(self.refused(status, &text));
-        }
-        serde_json::from_str(&text)
-            .map_err(|e| Failure::unknown(format!("{}{path} did not send JSON ({e}); is it a secondaryd?", self.base)))
-    }
-
-    fn refused(&self, status: u16, text: &str) -> Failure {
-        let body: Value = serde_json::from_str(text).unwrap_or_default();
-        let messages: Vec<_> =
-            body["messages"].as_array().into_iter().flatten().filter_map(|m| m["message"].as_str()).collect();
-        let hint = match (status, &self.token) {
-            (401, None) => "; give a token by --token or SECONDARYD_TOKEN",
-            (401, Some(_)) => "; the daemon does not know this token",
-            _ => "",
-        };
-        let said = if messages.is_empty() { "no reason given".to_owned() } else { messages.join("; ") };
-        let verdict = if status >= 500 { Verdict::Critical } else { Verdict::Unknown };
-        Failure { verdict, message: format!("the daemon answered {status}: {said}{hint}") }
-    }
-
-    /// All items of a list, page by page.
-    fn list(&self, path: &str, query: &str) -> Result<Vec<Value>, Failure> {
-        let mut items = Vec::new();
-        loop {
-            let page = format!("{path}?limit={PAGE}&offset={}{query}", items.len());
-            let mut reply = self.call(Method::GET, &page, None)?;
-            let Value::Array(more) = reply["items"].take() else {
-                return Err(Failure::unknown(format!("{page}: the reply has no items")));
-            };
-            let last = more.len() < PAGE;
-            items.extend(more);
-            if last {
-                return Ok(items);
-            }
-        }
-    }
-
-    /// The secondary zone called `name`.
-    fn find(&self, name: &str) -> Result<Zone, Failure> {
-        let wanted = name.strip_suffix('.').filter(|rest| !rest.is_empty()).unwrap_or(name).to_ascii_lowercase();
-        // The exact match is listed first; one page holds it.
-        let query = format!("/secondaryzones?limit=1&filter.zoneName={}", percent_encode(&wanted));
-        let mut reply = self.call(Method::GET, &query, None)?;
-        let first = reply["items"].get_mut(0).map(Value::take);
-        match first.map(|zone| decode::<Zone>(&zone)).transpose()? {
-            Some(zone) if zone.properties.zone_name.eq_ignore_ascii_case(&wanted) => Ok(zone),
-            _ => Err(Failure::unknown(format!("there is no secondary zone {wanted}; secondaryctl zones lists them"))),
-        }
-    }
-
-    fn transfers(&self, zone: &Zone) -> Result<Value, Failure> {
-        self.call(Method::GET, &format!("/secondaryzones/{}/axfr", zone.id), None)
-    }
-
-    /// As [`Client::transfers`]; `None` if the zone is gone.
-    fn transfers_if_there(&self, zone: &Zone) -> Result<Option<Value>, Failure> {
-        let (status, text) = self.exchange(Method::GET, &format!("/secondaryzones/{}/axfr", zone.id), None)?;
-        match status {
-            404 => Ok(None),
-            200..300 => serde_json::from_str(&text).map(Some).map_err(|e| Failure::unknown(format!("no JSON: {e}"))),
-            _ => Err(self.refused(status, &text)),
-        }
-    }
-
-    /// Whether stored zones are served.
-    fn readiness(&self) -> Result<bool, Failure> {
-        Ok(self.exchange(Method::GET, "/readyz", None)?.0 == 200)
-    }
-}
-
-fn decode<T: DeserializeOwned>(value: &Value) -> Result<T, Failure> {
-    T::deserialize(value).map_err(|e| Failure::unknown(format!("the daemon's reply is not understood: {e}")))
-}
-
-fn decode_all<T: DeserializeOwned>(values: Vec<Value>) -> Result<Vec<T>, Failure> {
-    values.iter().map(decode).collect()
-}
-
-fn percent_encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for octet in text.bytes() {
-        match octet {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(octet as char),
-            _ => {
-                let _ = write!(encoded, "%{octet:02X}");
-            }
-        }
-    }
-    encoded
-}
-
-// -- for people -----------------------------------------------------------------------------------
-
-/// Left-aligned columns, two blanks apart; the last one is never padded.
-struct Table<'a> {
-    headings: &'a [&'a str],
-    rows: Vec<Vec<String>>,
-}
-
-impl<'a> Table<'a> {
-    fn new(headings: &'a [&'a str]) -> Table<'a> {
-        Table { headings, rows: Vec::new() }
-    }
-
-    fn row(&mut self, cells: &[&str]) {
-        // What comes from the network must not steer the terminal.
-        self.rows.push(cells.iter().map(|cell| cell.replace(char::is_control, "?")).collect());
-    }
-}
-
-impl std::fmt::Display for Table<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let width = |column: usize| {
-            let cells = self.rows.iter().map(|row| row[column].chars().count());
-            cells.chain([self.headings[column].len()]).max().unwrap_or_default()
-        };
-        let widths: Vec<_> = (0..self.headings.len()).map(width).collect();
-        let headings: Vec<String> = self.headings.iter().map(|&heading| heading.to_owned()).collect();
-        for row in std::iter::once(&headings).chain(&self.rows) {
-            let mut line = String::new();
-            for (cell, width) in row.iter().zip(&widths) {
-                let _ = write!(line, "{cell:width$}  ");
-            }
-            writeln!(f, "{}", line.trim_end())?;
-        }
-        Ok(())
-    }
-}
-
-/// A past time as `5m ago`; without one `never`.
-fn ago(time: Option<&str>) -> String {
-    match time.map(|time| (time, seconds_from_now(time))) {
-        None => "never".to_owned(),
-        Some((_, Some(seconds))) => format!("{} ago", rough(-seconds)),
-        Some((time, None)) => time.to_owned(),
-    }
-}
-
-/// A future time as `in 5m`; without one `-`.
-fn ahead(time: Option<&str>) -> String {
-    match time.map(|time| (time, seconds_from_now(time))) {
-        None => "-".to_owned(),
-        Some((_, Some(seconds))) if seconds <= 0 => "now".to_owned(),
-        Some((_, Some(seconds))) => format!("in {}", rough(seconds)),
-        Some((time, None)) => time.to_owned(),
-    }
-}
-
-fn seconds_from_now(time: &str) -> Option<i64> {
-    let time: jiff::Timestamp = time.parse().ok()?;
-    Some(time.as_second() - jiff::Timestamp::now().as_second())
-}
-
-/// The two largest units, which is what one look can take in.
-fn rough(seconds: i64) -> String {
-    let seconds = seconds.max(0);
-    match seconds {
-        0..60 => format!("{seconds}s"),
-        60..3600 => format!("{}m {}s", seconds / 60, seconds % 60),
-        3600..86_400 => format!("{}h {}m", seconds / 3600, seconds % 3600 / 60),
-        _ => format!("{}d {}h", seconds / 86_400, seconds % 86_400 / 3600),
     }
 }
