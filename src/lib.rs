@@ -6,6 +6,7 @@ pub mod dns;
 pub mod net;
 pub mod reason;
 pub mod refresh;
+pub mod manual;
 pub mod telemetry;
 pub mod time;
 pub mod zone;
