@@ -30,7 +30,7 @@ fn walls() -> Vec<Wall> {
         wall("served", &[&["dns", "zone"]], "served is what query workers see: it uses zone and dns only"),
         wall("answer", &[VOCABULARY], "answer makes a reply from served: rules do not use each other"),
         wall("local", &[&["dns", "zone", "reverse"]], "local uses zone, dns and reverse: rules do not use each other"),
-        wall("config", &[&["dns"]], "config is vocabulary of the edge: it uses dns only"),
+        wall("config", &[&["dns", "access"]], "config is vocabulary of the edge: it uses dns and access rules only"),
         wall("telemetry", &[&["config"]], "telemetry is used by effects and above and uses config only"),
         wall("manual", &[], "manual is text"),
         wall(
