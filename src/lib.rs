@@ -3,3 +3,4 @@
 pub mod dns;
 pub mod reason;
 pub mod time;
+pub mod zone;
