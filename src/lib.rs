@@ -3,4 +3,5 @@
 pub mod dns;
 pub mod reason;
 pub mod time;
+pub mod transfer;
 pub mod zone;
