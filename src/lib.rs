@@ -9,4 +9,5 @@ pub mod refresh;
 pub mod manual;
 pub mod telemetry;
 pub mod time;
+pub mod transfer;
 pub mod zone;
