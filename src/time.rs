@@ -15,6 +15,12 @@ use serde::{Deserialize, Serialize};
 pub struct Timestamp(pub u64);
 
 impl Timestamp {
+    /// This moment by the wall clock. For effects and above; rules get it as an argument.
+    pub fn now() -> Timestamp {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        Timestamp(since.map_or(0, |since| since.as_millis() as u64))
+    }
+
     /// The moment `secs` seconds after the epoch.
     pub const fn from_secs(secs: u64) -> Timestamp {
         Timestamp(secs * 1000)
