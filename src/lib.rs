@@ -4,5 +4,6 @@ pub mod access;
 pub mod dns;
 pub mod net;
 pub mod reason;
+pub mod served;
 pub mod time;
 pub mod zone;
