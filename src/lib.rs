@@ -1,6 +1,7 @@
 //! secondaryd, a secondary DNS server that tells its admins what every primary is doing and why.
 
 pub mod access;
+pub mod answer;
 pub mod dns;
 pub mod net;
 pub mod reason;

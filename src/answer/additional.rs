@@ -39,7 +39,13 @@ pub(super) struct Cut {
 /// Adds the addresses, known to the same zone, of the hosts that the RRs at `rrs` of the message name. With `cut` this
 /// is a referral, and addresses below other cuts are wanted as well (sibling glue, RFC 9471 §2.2).
 #[inline(never)]
-pub(super) fn add_addresses(reply: &mut Reply<'_, '_>, held: &Held<'_>, rrs: Range<usize>, offset: usize, cut: Option<Cut>) {
+pub(super) fn add_addresses(
+    reply: &mut Reply<'_, '_>,
+    held: &Held<'_>,
+    rrs: Range<usize>,
+    offset: usize,
+    cut: Option<Cut>,
+) {
     let apex_depth = held.apex_depth();
     let mut seen = [0; HOSTS_MAX];
     let mut hosts = 0;

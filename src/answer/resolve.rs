@@ -163,7 +163,13 @@ impl<'v, 'b> Reply<'v, 'b> {
     /// Goes on at the target of a CNAME, which stands at `target_at` in the message, as long as that leads somewhere
     /// we serve. `name` is overwritten.
     #[cold]
-    fn follow(&mut self, held: &Held<'_>, name: &mut Folded, mut target_at: usize, links: &mut Links) -> Result<(), Full> {
+    fn follow(
+        &mut self,
+        held: &Held<'_>,
+        name: &mut Folded,
+        mut target_at: usize,
+        links: &mut Links,
+    ) -> Result<(), Full> {
         loop {
             if !name.read(self.writer.written(), target_at) {
                 return Ok(());
@@ -397,7 +403,12 @@ impl<'v, 'b> Reply<'v, 'b> {
 
     /// An RRset that is stored apart; nothing over UDP, whose replies have no room for one.
     #[cold]
-    fn apart<'h>(&self, held: &Held<'h>, entry: Entry<'_>, block: &RrsetBlock<'_>) -> Option<crate::zone::spill::Spilled<'h>> {
+    fn apart<'h>(
+        &self,
+        held: &Held<'h>,
+        entry: Entry<'_>,
+        block: &RrsetBlock<'_>,
+    ) -> Option<crate::zone::spill::Spilled<'h>> {
         match self.transport {
             Transport::Udp => None,
             Transport::Tcp => held.snapshot.spilled(entry, block),

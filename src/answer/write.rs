@@ -12,9 +12,9 @@ use crate::dns::RecordType;
 use crate::dns::edns::{ExtendedError, UDP_PAYLOAD_OCTETS};
 use crate::dns::message::{CLASS_IN, Rcode};
 use crate::served::Transport;
+use crate::zone::RrsetBlock;
 use crate::zone::entry::{Base, Origin, Rrs};
 use crate::zone::spill::Spilled;
-use crate::zone::RrsetBlock;
 
 /// One past the highest offset a compression pointer can name.
 pub(super) const POINTER_REACH: usize = 0x4000;
@@ -334,7 +334,8 @@ impl<'b> Writer<'b> {
     pub(super) fn cap_ttl(&mut self, rrs: Range<usize>, ttl: u32) {
         let written = &mut self.buffer[rrs];
         let mut at = 0;
-        while let Some(fixed) = written.get_mut(owner_end(written, at)..).and_then(|rest| rest.first_chunk_mut::<10>()) {
+        while let Some(fixed) = written.get_mut(owner_end(written, at)..).and_then(|rest| rest.first_chunk_mut::<10>())
+        {
             let old = u32::from_be_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]);
             fixed[4..8].copy_from_slice(&old.min(ttl).to_be_bytes());
             let rdata_octets = usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));

@@ -23,7 +23,8 @@ use super::witness::{self, Rr};
 #[test]
 fn every_scenario_of_the_fixtures_holds() {
     let mut asked = 0;
-    let mut paths: Vec<_> = fs::read_dir(fixtures("scripts")).expect("scripts").map(|e| e.expect("entry").path()).collect();
+    let mut paths: Vec<_> =
+        fs::read_dir(fixtures("scripts")).expect("scripts").map(|e| e.expect("entry").path()).collect();
     paths.sort();
     for path in paths {
         asked += run(&path);
@@ -66,7 +67,9 @@ fn run(path: &Path) -> usize {
             }
             ["?", qname, qtype, ref options @ ..] => {
                 let mut expected = Vec::new();
-                while let Some((_, line)) = lines.next_if(|(_, line)| ["= ", "an ", "au ", "ad "].iter().any(|p| line.starts_with(p))) {
+                while let Some((_, line)) =
+                    lines.next_if(|(_, line)| ["= ", "an ", "au ", "ad "].iter().any(|p| line.starts_with(p)))
+                {
                     expected.push(line);
                 }
                 ask(&stage, &format!("{place}: {line}\n{why}"), qname, qtype, options, &expected);
@@ -101,7 +104,9 @@ fn ask(stage: &Stage, place: &str, qname: &str, qtype: &str, options: &[&str], e
             "cd" => question.flags[1] |= 0x10,
             _ => match (number("edns="), number("version="), number("class=")) {
                 (Some(octets), ..) => question.edns = Some(Edns { octets, ..question.edns.unwrap_or(edns) }),
-                (_, Some(version), _) => question.edns = Some(Edns { version: version as u8, ..question.edns.unwrap_or(edns) }),
+                (_, Some(version), _) => {
+                    question.edns = Some(Edns { version: version as u8, ..question.edns.unwrap_or(edns) })
+                }
                 (.., Some(class)) => question.class = class,
                 _ => panic!("{place}: no option {option}"),
             },

@@ -86,7 +86,8 @@ impl Question {
     }
 
     pub(crate) fn to_message(&self) -> Vec<u8> {
-        let mut message = vec![0x12, 0x34, self.flags[0], self.flags[1], 0, 1, 0, 0, 0, 0, 0, self.edns.is_some() as u8];
+        let mut message =
+            vec![0x12, 0x34, self.flags[0], self.flags[1], 0, 1, 0, 0, 0, 0, 0, self.edns.is_some() as u8];
         message.extend_from_slice(&self.name);
         message.extend_from_slice(&self.qtype.0.to_be_bytes());
         message.extend_from_slice(&self.class.to_be_bytes());

@@ -3,7 +3,7 @@
 use hickory_proto::op::Message;
 use hickory_proto::rr;
 use hickory_proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
-use secondaryd::dns::{Record, RecordType, presentation};
+use secondaryd::dns::{Record, RecordType, presentation, rdata};
 
 /// A record, its names without case: compression may lend a suffix the question's spelling.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,7 +45,8 @@ pub(crate) fn read(query: &[u8], reply: &[u8]) -> Reply {
     assert!(!metadata.recursion_available && !metadata.authentic_data && !metadata.checking_disabled);
     assert_eq!(reply[3] & 0x40, 0, "Z is clear");
     let sections = [&message.answers, &message.authorities, &message.additionals];
-    let [mut answer, mut authority, mut additional] = sections.map(|section| section.iter().map(rr).collect::<Vec<_>>());
+    let [mut answer, mut authority, mut additional] =
+        sections.map(|section| section.iter().map(rr).collect::<Vec<_>>());
     [&mut answer, &mut authority, &mut additional].into_iter().for_each(|section| section.sort());
     for rrs in [&answer, &authority, &additional] {
         assert!(rrs.windows(2).all(|two| two[0] != two[1]), "a record twice in one section: {rrs:?}");
@@ -71,10 +72,10 @@ pub(crate) fn read(query: &[u8], reply: &[u8]) -> Reply {
 fn rr(record: &rr::Record) -> Rr {
     assert_eq!(u16::from(record.dns_class), 1);
     Rr {
-        owner: wire(&record.name),
+        owner: wire(&record.name).to_ascii_lowercase(),
         rtype: RecordType(record.record_type().into()),
         ttl: record.ttl,
-        rdata: wire(&record.data),
+        rdata: without_case(RecordType(record.record_type().into()), wire(&record.data)),
     }
 }
 
@@ -83,7 +84,15 @@ fn wire(of: &impl BinEncodable) -> Vec<u8> {
     let mut encoder = BinEncoder::new(&mut octets);
     encoder.set_name_encoding(NameEncoding::Uncompressed);
     of.emit(&mut encoder).expect("what was decoded encodes");
-    octets.to_ascii_lowercase()
+    octets
+}
+
+/// Only names lose their case; other octets may look like letters.
+fn without_case(rtype: RecordType, mut rdata: Vec<u8>) -> Vec<u8> {
+    for name in rdata::names(rtype, &rdata.clone()) {
+        rdata[name.at..name.at + name.len].make_ascii_lowercase();
+    }
+    rdata
 }
 
 impl From<&Record> for Rr {
@@ -92,7 +101,7 @@ impl From<&Record> for Rr {
             owner: record.owner.as_wire().to_vec(),
             rtype: record.rtype,
             ttl: record.ttl,
-            rdata: record.rdata.to_ascii_lowercase(),
+            rdata: without_case(record.rtype, record.rdata.to_vec()),
         }
     }
 }
