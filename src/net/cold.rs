@@ -179,7 +179,8 @@ impl Cold {
                 None => return error(Rcode::FORMERR, None),
             },
         };
-        let slot = view.zone(&question.name).filter(|slot| question.class == CLASS_IN && slot.state() != State::Disabled);
+        let slot =
+            view.zone(&question.name).filter(|slot| question.class == CLASS_IN && slot.state() != State::Disabled);
         let Some(slot) = slot else {
             return error(Rcode::NOTAUTH, Some(ExtendedError::NOT_AUTHORITATIVE));
         };
@@ -239,7 +240,9 @@ impl Exchange<'_> {
         match Opt::find(self.request) {
             Ok(Some(opt)) if opt.version != 0 => Some(Rcode::BADVERS),
             Ok(_) => None,
-            Err(EdnsError::Several | EdnsError::Owner | EdnsError::Options | EdnsError::Message(_)) => Some(Rcode::FORMERR),
+            Err(EdnsError::Several | EdnsError::Owner | EdnsError::Options | EdnsError::Message(_)) => {
+                Some(Rcode::FORMERR)
+            }
         }
     }
 

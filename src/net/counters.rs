@@ -76,12 +76,8 @@ pub enum TransferOutcome {
 
 impl TransferOutcome {
     /// All, in the order of their places.
-    pub const ALL: [TransferOutcome; 4] = [
-        TransferOutcome::Completed,
-        TransferOutcome::Refused,
-        TransferOutcome::Unavailable,
-        TransferOutcome::Broken,
-    ];
+    pub const ALL: [TransferOutcome; 4] =
+        [TransferOutcome::Completed, TransferOutcome::Refused, TransferOutcome::Unavailable, TransferOutcome::Broken];
 
     /// The label of the metric.
     pub fn as_str(self) -> &'static str {

@@ -76,8 +76,7 @@ impl Worker {
                 counters.count(None, alone);
                 continue;
             };
-            let client =
-                Client { udp_octets_max: self.reply_octets_max, ..Client::new(Transport::Udp, datagram.peer) };
+            let client = Client { udp_octets_max: self.reply_octets_max, ..Client::new(Transport::Udp, datagram.peer) };
             let outcome = match answer::respond(view, &client, datagram.buffer, datagram.len) {
                 Outcome::Hand => hand(&self.cold, view, &client, datagram.buffer, datagram.len, notices),
                 outcome => outcome,
