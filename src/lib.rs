@@ -8,6 +8,8 @@ pub mod reason;
 pub mod refresh;
 pub mod manual;
 pub mod telemetry;
+pub mod answer;
+pub mod served;
 pub mod time;
 pub mod transfer;
 pub mod zone;
