@@ -2,5 +2,6 @@
 
 pub mod dns;
 pub mod reason;
+pub mod store;
 pub mod time;
 pub mod zone;
