@@ -274,7 +274,7 @@ struct Promised {
 fn run_scenario(store: &Store, model: Model, promised: &mut Promised) -> bool {
     let key = store.hash_key();
     let mut serial = 0;
-    let mut step = |promised: &mut Promised, to: u32, one: Write| {
+    let step = |promised: &mut Promised, to: u32, one: Write| {
         promised.submitted = to;
         write(store, one).map(|()| promised.acknowledged = to).is_ok()
     };
@@ -425,7 +425,7 @@ fn killed_at_any_moment_nothing_acknowledged_is_lost_and_nothing_is_mixed() {
             .expect("the child starts");
         let promised: Arc<Mutex<BTreeMap<(String, u32), u32>>> = Arc::default();
         let mut output = BufReader::new(child.stdout.take().expect("piped"));
-        let mut note = |line: &str| {
+        let note = |line: &str| {
             let words: Vec<&str> = line.split_whitespace().collect();
             if let [what @ ("submitted" | "acknowledged"), zone, serial] = words[..] {
                 let number = |text: &str| text.parse::<u32>().expect("a number");
