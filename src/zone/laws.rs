@@ -359,7 +359,7 @@ proptest! {
                         .map_err(|e| TestCaseError::fail(format!("{e} in {entry:?}")))?;
                     block.expand_rdata(&rr, origin, &mut expanded);
                     prop_assert_eq!(&read, &expanded);
-                    prop_assert_eq!(Name::read(&message, start + rr.owner.start).expect("a name").0.as_wire(), &qname[..]);
+                    prop_assert_eq!(&message[start + rr.owner.start..start + rr.owner.end], b"\xc0\x0c");
                 }
             }
         }
@@ -433,18 +433,30 @@ proptest! {
     ) {
         let apex: Name = "example".parse().expect("a name");
         let loose = |contents: Contents| -> Contents {
-            contents.into_iter().map(|(owner, rtype, mut rdata, ttl)| {
+            let mut loosened = Contents::new();
+            for (owner, rtype, mut rdata, ttl) in contents {
                 let dice = KEY.bytes(&[&rdata[..], &ttls.to_le_bytes()].concat());
-                if dice % 5 == 0 && rdata::folds(rtype) { rdata::names(rtype, &rdata.clone()).for_each(|n| rdata[n.at..n.at + n.len].make_ascii_uppercase()) }
-                (owner, rtype, rdata, if dice % 3 == 0 { ttl + 1 } else { ttl })
-            }).collect()
+                let ttl = ttl + u32::from(dice % 3 == 1);
+                if dice % 7 == 1 {
+                    loosened.insert((owner.clone(), rtype, rdata.clone(), ttl));
+                }
+                if dice % 5 == 1 && rdata::folds(rtype) {
+                    for name in rdata::names(rtype, &rdata.clone()) {
+                        rdata[name.at..name.at + name.len].make_ascii_uppercase();
+                    }
+                }
+                loosened.insert((owner, rtype, rdata, ttl));
+            }
+            loosened
         };
         let old = loose(contents(&[&kept[..], &gone].concat(), &apex, 0, 0));
         let new = loose(contents(&[&kept[..], &come].concat(), &apex, 0, 0));
         let (base, target) = (built(&apex, 1, &old), built(&apex, 2, &new));
         match apply(&base, &[diff(&apex, (1, 2), &old, &new)]) {
             Ok((next, _)) => assert_same(&next, &target),
-            Err(error) => prop_assert!(base.mixed_count() > 0 && matches!(error, ApplyError::Mixed(_)), "{}", error),
+            Err(ApplyError::Mixed(_)) => prop_assert!(base.mixed_count() > 0),
+            // two spellings of one record were to be added
+            Err(error) => prop_assert!(matches!(error, ApplyError::Present(_)) && target.mixed_count() > 0, "{}", error),
         }
         let found = between(&base, &target);
         if let Ok((next, _)) = apply(&base, &[found]) {
