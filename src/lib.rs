@@ -10,6 +10,7 @@ pub mod manual;
 pub mod telemetry;
 pub mod answer;
 pub mod served;
+pub mod store;
 pub mod time;
 pub mod transfer;
 pub mod zone;
