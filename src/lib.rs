@@ -1,5 +1,6 @@
 //! secondaryd, a secondary DNS server that tells its admins what every primary is doing and why.
 
+pub mod api;
 pub mod dns;
 pub mod reason;
 pub mod time;
