@@ -1,6 +1,7 @@
 //! secondaryd, a secondary DNS server that tells its admins what every primary is doing and why.
 
 pub mod api;
+pub mod config;
 pub mod dns;
 pub mod reason;
 pub mod time;
