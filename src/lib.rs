@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod config;
+pub mod access;
 pub mod dns;
 pub mod reason;
 pub mod time;

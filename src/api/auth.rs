@@ -74,9 +74,7 @@ impl Credentials {
     /// Whom a request with these header fields comes from.
     pub fn authenticate(&self, headers: &HeaderMap, now: Timestamp) -> Result<Caller, Fault> {
         if self.is_empty() {
-            return Err(Fault::unauthorized(
-                "No credential is configured, so nobody can log in; add [[api.credential]] to the configuration.",
-            ));
+            return Err(Fault::nobody_can_log_in());
         }
         let mut fields = headers.get_all(AUTHORIZATION).into_iter();
         let field = fields.next().ok_or(Fault::unauthorized("Send 'Authorization: Bearer TOKEN'."))?;

@@ -131,6 +131,13 @@ impl Fault {
         Fault { header: Some(challenge), ..Fault::new(ErrorCode::Unauthorized, text) }
     }
 
+    /// 401 while no credential is configured.
+    pub fn nobody_can_log_in() -> Fault {
+        Fault::unauthorized(
+            "No credential is configured, so nobody can log in; add [[api.credential]] to the configuration.",
+        )
+    }
+
     /// 404 for zones that do not exist and those of other tenants alike.
     pub fn zone_not_found() -> Fault {
         Fault::new(ErrorCode::ZoneNotFound, "There is no secondary zone with this id.")

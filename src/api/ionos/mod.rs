@@ -6,6 +6,7 @@
 
 pub mod axfr;
 pub mod collection;
+pub mod content;
 pub mod primaries;
 pub mod records;
 pub mod secondary_zones;
