@@ -188,9 +188,9 @@ mod tests {
     #[test]
     fn entries_are_shown_when_they_say_more_than_addresses() {
         let plain = parse(None, Some(&[entry(r#"{"ip":"192.0.2.1"}"#)]), 53).expect("a primary");
-        assert_eq!(super::entries(&plain), None);
+        assert_eq!(entries(&plain), None);
         let keyed = parse(None, Some(&[entry(r#"{"ip":"192.0.2.1","tsigKey":"K."}"#)]), 53).expect("a primary");
-        let shown = serde_json::to_string(&super::entries(&keyed)).expect("json");
+        let shown = serde_json::to_string(&entries(&keyed)).expect("json");
         assert_eq!(shown, r#"[{"ip":"192.0.2.1","port":53,"tsigKey":"k","transport":"tcp"}]"#);
     }
 }
