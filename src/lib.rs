@@ -4,5 +4,8 @@ pub mod api;
 pub mod config;
 pub mod access;
 pub mod dns;
+pub mod net;
 pub mod reason;
+pub mod refresh;
 pub mod time;
+pub mod zone;

@@ -10,18 +10,21 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct RecordType(pub u16);
 
 macro_rules! types {
-    ($($name:ident = $value:literal,)*) => {
+    ($($name:ident = $value:literal $(as $text:literal)?,)*) => {
         impl RecordType {
             $(#[doc = concat!("Type ", stringify!($value), ".")] pub const $name: RecordType = RecordType($value);)*
         }
         /// Every type with a mnemonic, ascending by number.
-        const MNEMONICS: &[(u16, &str)] = &[$(($value, stringify!($name)),)*];
+        const MNEMONICS: &[(u16, &str)] = &[$(($value, types!(@text $name $($text)?)),)*];
     };
+    (@text $name:ident) => { stringify!($name) };
+    (@text $name:ident $text:literal) => { $text };
 }
 
 types! {
     A = 1, NS = 2, MD = 3, MF = 4, CNAME = 5, SOA = 6, MB = 7, MG = 8, MR = 9, NULL = 10, WKS = 11, PTR = 12, HINFO = 13,
-    MINFO = 14, MX = 15, TXT = 16, RP = 17, AFSDB = 18, X25 = 19, ISDN = 20, RT = 21, NSAP = 22, SIG = 24,
+    MINFO = 14, MX = 15, TXT = 16, RP = 17, AFSDB = 18, X25 = 19, ISDN = 20, RT = 21, NSAP = 22,
+    NSAP_PTR = 23 as "NSAP-PTR", SIG = 24,
     KEY = 25, PX = 26, GPOS = 27, AAAA = 28, LOC = 29, NXT = 30, EID = 31, NIMLOC = 32, SRV = 33, ATMA = 34, NAPTR = 35,
     KX = 36, CERT = 37, DNAME = 39, OPT = 41, APL = 42, DS = 43, SSHFP = 44, IPSECKEY = 45, RRSIG = 46, NSEC = 47,
     DNSKEY = 48, DHCID = 49, NSEC3 = 50, NSEC3PARAM = 51, TLSA = 52, SMIMEA = 53, HIP = 55, NINFO = 56, RKEY = 57,

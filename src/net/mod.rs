@@ -1,0 +1,2 @@
+//! DNS over sockets.
+mod mmsg;

@@ -1,0 +1,277 @@
+//! The page: a small immutable piece of a zone whose bytes are the same in memory and on disk, and almost on the wire.
+//!
+//! Made by the encoder for [`super::Builder`] and [`super::apply`], kept in the directory of a [`super::Snapshot`],
+//! read by `answer`, written and read back as it is by `store`. A page has no pointers inside and never changes.
+//!
+//! # Bytes of a page (little-endian)
+//!
+//! | Offset | Field |
+//! | --- | --- |
+//! | 0 | `u8` format ([`FORMAT`]), `u8` kind ([`Kind`]), `u16` n: entries (kind spill: number of the chunk) |
+//! | 4 | `u32` length of the whole page, at most [`PAGE_OCTETS_MAX`] |
+//! | 8 | `u8` prefix bits, 3 zero octets, `u32` records (RRs and RRSIGs of all entries; kind spill: 0) |
+//! | 16 | `u64` prefix, left-aligned, zero behind the prefix bits |
+//! | 24 | `u16 fp[n]`: the 16 hash bits behind the prefix, ascending; `u16 off[n]`: where each entry begins; entries |
+//!
+//! Entries are sorted by (hash, relative owner); see [`super::entry`] for their bytes and [`super::spill`] for the body
+//! of a spill page. Which entries share a page is a function of the zone's contents, see [`super::directory`].
+
+use std::fmt;
+
+use triomphe::ThinArc;
+
+pub use super::entry::{Base, Entry, Fixup, Origin, Rr, RrsetBlock};
+
+/// Version of all layouts in this room, the name hash included.
+pub const FORMAT: u8 = 1;
+/// Octets of the largest page; a bound of the store (values above about 7.7 kB never leave sled's side files).
+pub const PAGE_OCTETS_MAX: usize = 7_000;
+/// Octets before the first field that depends on n.
+pub(super) const HEADER_OCTETS: usize = 24;
+/// What an entry costs in a page besides its own octets.
+pub(super) const SLOT_OCTETS: usize = 4;
+
+/// What a page holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Kind {
+    /// Owners with their RRsets, by name hash.
+    Names = 1,
+    /// NSEC3 RRs, by the leading 64 bits of their own hash.
+    Nsec3 = 2,
+    /// A chunk of an RRset too large for a page.
+    Spill = 3,
+}
+
+impl Kind {
+    fn from_octet(octet: u8) -> Option<Kind> {
+        [Kind::Names, Kind::Nsec3, Kind::Spill].into_iter().find(|&kind| kind as u8 == octet)
+    }
+}
+
+/// Where a page belongs: unique within one snapshot, and stable while its contents stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PageKey {
+    /// What it holds.
+    pub kind: Kind,
+    /// Length of the prefix, 0..=64.
+    pub bits: u8,
+    /// The common leading bits of all hashes inside, left-aligned, zero behind `bits`.
+    pub prefix: u64,
+}
+
+impl PageKey {
+    /// Ten octets: kind, prefix (big-endian), bits. In this form keys of one kind sort by hash.
+    pub fn to_bytes(self) -> [u8; 10] {
+        let mut bytes = [0; 10];
+        bytes[0] = self.kind as u8;
+        bytes[1..9].copy_from_slice(&self.prefix.to_be_bytes());
+        bytes[9] = self.bits;
+        bytes
+    }
+
+    /// The inverse of [`PageKey::to_bytes`]; `None` if no page can have such a key.
+    pub fn from_bytes(bytes: &[u8]) -> Option<PageKey> {
+        let bytes: &[u8; 10] = bytes.try_into().ok()?;
+        let prefix = u64::from_be_bytes(bytes[1..9].try_into().ok()?);
+        let key = PageKey { kind: Kind::from_octet(bytes[0])?, bits: bytes[9], prefix };
+        (key.bits <= 64 && prefix == truncate(prefix, key.bits)).then_some(key)
+    }
+}
+
+/// `hash` with everything behind its first `bits` bits set to zero.
+pub(super) fn truncate(hash: u64, bits: u8) -> u64 {
+    if bits == 0 { 0 } else { hash & (u64::MAX << (64 - bits)) }
+}
+
+/// `hash` without its first `bits` bits, moved to the left end.
+pub(super) fn behind(hash: u64, bits: u8) -> u64 {
+    if bits >= 64 { 0 } else { hash << bits }
+}
+
+/// Bytes that are no page: damaged on disk, or of another format.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("damaged page: {0}")]
+pub struct DamagedPage(pub &'static str);
+
+/// One page: a word that points to one reference-counted allocation. Cheap to clone. Every `Page` has been checked
+/// once, so reading it needs no further care.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Page(ThinArc<(), u8>);
+
+impl Page {
+    /// Takes bytes from the store after checking their structure; never panics on any input.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Page, DamagedPage> {
+        check(bytes)?;
+        Ok(Page::new(bytes))
+    }
+
+    /// Takes bytes which the encoder just made.
+    pub(super) fn new(bytes: &[u8]) -> Page {
+        Page(ThinArc::from_header_and_slice((), bytes))
+    }
+
+    /// The whole page, as it is stored.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0.slice
+    }
+
+    /// Where the page belongs.
+    pub fn key(&self) -> PageKey {
+        let kind = Kind::from_octet(self.as_bytes()[1]).expect("a Page has been checked");
+        PageKey { kind, bits: self.bits(), prefix: self.prefix() }
+    }
+
+    /// Entries inside; of a spill page the number of the chunk.
+    pub fn len(&self) -> usize {
+        u16_at(self.as_bytes(), 2) as usize
+    }
+
+    /// Whether there are no entries. Never true for pages of a directory.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// RRs and RRSIGs of all entries.
+    pub fn record_count(&self) -> u32 {
+        u32_at(self.as_bytes(), 12)
+    }
+
+    /// Whether both are the same allocation (equal bytes may also live twice).
+    pub fn is_same(&self, other: &Page) -> bool {
+        std::ptr::eq(self.as_bytes(), other.as_bytes())
+    }
+
+    pub(super) fn bits(&self) -> u8 {
+        self.as_bytes()[8]
+    }
+
+    pub(super) fn prefix(&self) -> u64 {
+        u64::from_le_bytes(self.as_bytes()[16..24].try_into().expect("eight octets"))
+    }
+
+    /// The entry at `index`, ascending by (hash, owner). `index` is below [`Page::len`]; not for spill pages.
+    pub fn entry(&self, index: usize) -> Entry<'_> {
+        Entry::new(entry_bytes(self.as_bytes(), self.len(), index))
+    }
+
+    /// All entries, ascending by (hash, owner).
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = Entry<'_>> + DoubleEndedIterator + Clone {
+        (0..self.len()).map(|index| self.entry(index))
+    }
+
+    /// Position of the entry for the owner with this `hash` and this lower-case relative name.
+    /// One guess from the hash, then a scan over neighbouring fingerprints: hashes are spread evenly.
+    pub fn find(&self, hash: u64, relative: &[u8]) -> Option<usize> {
+        let bytes = self.as_bytes();
+        let n = self.len();
+        let wanted = (behind(hash, self.bits()) >> 48) as u16;
+        let fp = |index: usize| u16_at(bytes, HEADER_OCTETS + 2 * index);
+        let mut index = (wanted as usize * n) >> 16;
+        // to the first fingerprint that is not below the wanted one
+        while index > 0 && fp(index - 1) >= wanted {
+            index -= 1;
+        }
+        while index < n && fp(index) < wanted {
+            index += 1;
+        }
+        while index < n && fp(index) == wanted {
+            if self.entry(index).name() == relative {
+                return Some(index);
+            }
+            index += 1;
+        }
+        None
+    }
+}
+
+impl fmt::Debug for Page {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let PageKey { kind, bits, prefix } = self.key();
+        write!(f, "Page({kind:?} {prefix:016x}/{bits}, {} entries, {} octets)", self.len(), self.as_bytes().len())
+    }
+}
+
+/// Puts entries, ascending by (hash, owner), into one page. They fit: see [`page_octets`].
+pub(super) fn make<'a>(
+    kind: Kind,
+    bits: u8,
+    prefix: u64,
+    entries: impl Iterator<Item = (u64, &'a [u8])> + Clone,
+) -> Page {
+    let n = entries.clone().count();
+    let mut bytes = Vec::with_capacity(PAGE_OCTETS_MAX);
+    bytes.extend_from_slice(&[FORMAT, kind as u8]);
+    bytes.extend_from_slice(&(n as u16).to_le_bytes());
+    bytes.extend_from_slice(&[0; 4]);
+    bytes.extend_from_slice(&[bits, 0, 0, 0]);
+    let records: u32 = entries.clone().map(|(_, entry)| Entry::new(entry).record_count() as u32).sum();
+    bytes.extend_from_slice(&records.to_le_bytes());
+    bytes.extend_from_slice(&prefix.to_le_bytes());
+    for (hash, _) in entries.clone() {
+        bytes.extend_from_slice(&((behind(hash, bits) >> 48) as u16).to_le_bytes());
+    }
+    let mut offset = HEADER_OCTETS + SLOT_OCTETS * n;
+    for (_, entry) in entries.clone() {
+        bytes.extend_from_slice(&(offset as u16).to_le_bytes());
+        offset += entry.len();
+    }
+    for (_, entry) in entries {
+        bytes.extend_from_slice(entry);
+    }
+    let length = bytes.len();
+    debug_assert!(length <= PAGE_OCTETS_MAX);
+    bytes[4..8].copy_from_slice(&(length as u32).to_le_bytes());
+    Page::new(&bytes)
+}
+
+/// Size of the page made of entries with these lengths.
+pub(super) fn page_octets(entry_lengths: impl Iterator<Item = usize>) -> usize {
+    entry_lengths.fold(HEADER_OCTETS, |sum, length| sum + SLOT_OCTETS + length)
+}
+
+pub(super) fn u16_at(bytes: &[u8], at: usize) -> u16 {
+    u16::from_le_bytes([bytes[at], bytes[at + 1]])
+}
+
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+fn entry_bytes(bytes: &[u8], n: usize, index: usize) -> &[u8] {
+    let offset = |index: usize| u16_at(bytes, HEADER_OCTETS + 2 * (n + index)) as usize;
+    let end = if index + 1 < n { offset(index + 1) } else { bytes.len() };
+    &bytes[offset(index)..end]
+}
+
+/// Everything a reader relies on.
+fn check(bytes: &[u8]) -> Result<(), DamagedPage> {
+    let ensure = |ok: bool, what: &'static str| if ok { Ok(()) } else { Err(DamagedPage(what)) };
+    ensure(bytes.len() >= HEADER_OCTETS && bytes.len() <= PAGE_OCTETS_MAX, "length out of bounds")?;
+    ensure(bytes[0] == FORMAT, "unknown format")?;
+    let kind = Kind::from_octet(bytes[1]).ok_or(DamagedPage("unknown kind"))?;
+    ensure(u32_at(bytes, 4) as usize == bytes.len(), "length differs from the stated one")?;
+    let bits = bytes[8];
+    let prefix = u64::from_le_bytes(bytes[16..24].try_into().expect("eight octets"));
+    ensure(bits <= 64 && bytes[9..12] == [0; 3] && truncate(prefix, bits) == prefix, "bad prefix")?;
+    if kind == Kind::Spill {
+        ensure(bits == 64, "bad prefix")?;
+        return ensure(super::spill::is_sound(&bytes[HEADER_OCTETS..]), "bad spill header");
+    }
+    let n = u16_at(bytes, 2) as usize;
+    ensure(n > 0, "no entries")?;
+    let mut expected = HEADER_OCTETS + SLOT_OCTETS * n;
+    ensure(expected <= bytes.len(), "tables run past the end")?;
+    let (mut last_fp, mut records) = (0, 0);
+    for index in 0..n {
+        let fp = u16_at(bytes, HEADER_OCTETS + 2 * index);
+        ensure(fp >= last_fp, "fingerprints are not sorted")?;
+        last_fp = fp;
+        ensure(u16_at(bytes, HEADER_OCTETS + 2 * (n + index)) as usize == expected, "entries are not contiguous")?;
+        let length = super::entry::sound_length(&bytes[expected..]).ok_or(DamagedPage("bad entry"))?;
+        records += Entry::new(&bytes[expected..expected + length]).record_count();
+        expected += length;
+    }
+    ensure(expected == bytes.len(), "octets behind the last entry")?;
+    ensure(records as u32 == u32_at(bytes, 12), "record count differs")
+}
