@@ -51,6 +51,8 @@ error_codes! {
     PathNotFound = "dns-path-not-found", NOT_FOUND;
     /// No such zone, or not the caller's.
     ZoneNotFound = "dns-zone-not-found", NOT_FOUND;
+    /// The zone has never been transferred.
+    ZoneWithoutData = "dns-zone-without-data", NOT_FOUND;
     /// The path exists, the method does not.
     MethodNotAllowed = "dns-method-not-allowed", METHOD_NOT_ALLOWED;
     /// An identifier in the path is no UUID.

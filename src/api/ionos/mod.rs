@@ -8,7 +8,9 @@ pub mod axfr;
 pub mod collection;
 pub mod content;
 pub mod primaries;
+pub mod records;
 pub mod secondary_zones;
+pub mod zonefile;
 
 use std::sync::Arc;
 
@@ -31,6 +33,8 @@ pub fn routes() -> Router<Arc<Api>> {
             get(secondary_zones::read).put(secondary_zones::replace).delete(secondary_zones::remove),
         )
         .route("/secondaryzones/{id}/axfr", get(axfr::read).put(axfr::start))
+        .route("/secondaryzones/{id}/records", get(records::list))
+        .route("/secondaryzones/{id}/zonefile", get(zonefile::read))
 }
 
 /// A response with a JSON body.
