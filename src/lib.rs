@@ -1,11 +1,12 @@
 //! secondaryd, a secondary DNS server that tells its admins what every primary is doing and why.
 
+pub mod access;
 pub mod api;
 pub mod config;
-pub mod access;
 pub mod dns;
 pub mod net;
 pub mod reason;
 pub mod refresh;
+pub mod telemetry;
 pub mod time;
 pub mod zone;

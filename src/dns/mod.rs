@@ -11,6 +11,7 @@ pub mod record;
 pub mod rtype;
 pub mod serial;
 pub mod tsig;
+pub mod zonefile;
 
 pub use name::Name;
 pub use record::{Record, RecordRef};
