@@ -82,9 +82,9 @@ impl Credentials {
             return Err(Fault::unauthorized("Send one Authorization field, not several."));
         }
         match Presented::parse(field.as_bytes()) {
-            Some(presented) => {
-                self.find(&presented, now).ok_or(Fault::unauthorized("The credential is not known here, or has expired."))
-            }
+            Some(presented) => self
+                .find(&presented, now)
+                .ok_or(Fault::unauthorized("The credential is not known here, or has expired.")),
             None => Err(Fault::unauthorized("Send 'Authorization: Bearer TOKEN' or Basic with user and password.")),
         }
     }

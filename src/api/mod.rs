@@ -106,7 +106,8 @@ pub fn router(api: Arc<Api>) -> Router {
 
 /// axum adds the `Allow` field.
 async fn wrong_method(request: Request) -> Fault {
-    let text = format!("{} does not take {}; the Allow field says what it takes.", request.uri().path(), request.method());
+    let text =
+        format!("{} does not take {}; the Allow field says what it takes.", request.uri().path(), request.method());
     Fault::new(ErrorCode::MethodNotAllowed, text)
 }
 

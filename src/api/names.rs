@@ -7,7 +7,8 @@ use crate::dns::Name;
 pub fn zone_name(text: &str, allow_tld: bool) -> Result<Name, String> {
     let bare = text.strip_suffix('.').unwrap_or(text);
     let in_arpa = bare.eq_ignore_ascii_case("arpa") || bare.to_ascii_lowercase().ends_with(".arpa");
-    if let Some(c) = bare.chars().find(|&c| !(c.is_ascii_alphanumeric() || "-_.".contains(c) || (c == '/' && in_arpa))) {
+    if let Some(c) = bare.chars().find(|&c| !(c.is_ascii_alphanumeric() || "-_.".contains(c) || (c == '/' && in_arpa)))
+    {
         return Err(match c {
             c if !c.is_ascii() => format!("'{c}' cannot stand in a zone name; write the A-label (xn--...)"),
             '*' => "a zone name cannot hold a wildcard".to_owned(),
@@ -55,9 +56,19 @@ mod tests {
     fn what_is_no_host_name_is_refused() {
         let long_label = format!("{}.com", "a".repeat(64));
         let long_name = format!("{}com", "a23456789.".repeat(26));
-        for text in
-            ["", "a..com", ".com", "exa mple.com", "*.example.com", "ex\\097mple.com", "bücher.example", "a\n.com", "a..", &long_label, &long_name]
-        {
+        for text in [
+            "",
+            "a..com",
+            ".com",
+            "exa mple.com",
+            "*.example.com",
+            "ex\\097mple.com",
+            "bücher.example",
+            "a\n.com",
+            "a..",
+            &long_label,
+            &long_name,
+        ] {
             assert!(zone_name(text, true).is_err(), "{text:?}");
         }
     }

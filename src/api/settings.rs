@@ -34,12 +34,13 @@ impl Settings {
         if credentials.is_empty() {
             tracing::warn!("no [[api.credential]] is configured: only /healthz, /readyz and /metrics answer");
         }
-        let named =
-            if api.secondary_nameservers.is_empty() { &api.nameservers } else { &api.secondary_nameservers };
+        let named = if api.secondary_nameservers.is_empty() { &api.nameservers } else { &api.secondary_nameservers };
         let mut secondary_nameservers: Vec<String> = named.iter().map(|name| name.without_dot()).collect();
         if secondary_nameservers.is_empty() {
             secondary_nameservers.push(own_name().unwrap_or_else(|| {
-                tracing::warn!("[api] nameservers is not set and the host has no full name: showing {NAMESERVER_UNKNOWN}");
+                tracing::warn!(
+                    "[api] nameservers is not set and the host has no full name: showing {NAMESERVER_UNKNOWN}"
+                );
                 NAMESERVER_UNKNOWN.to_owned()
             }));
         }
@@ -107,7 +108,8 @@ mod tests {
     fn there_is_always_a_name_server_to_show() {
         let none = Settings::new(&config::Api::default());
         assert_eq!(none.secondary_nameservers.len(), 1);
-        let named = config::Api { nameservers: vec!["ns1.example.net".parse().expect("a name")], ..config::Api::default() };
+        let named =
+            config::Api { nameservers: vec!["ns1.example.net".parse().expect("a name")], ..config::Api::default() };
         assert_eq!(Settings::new(&named).secondary_nameservers, ["ns1.example.net"]);
     }
 }

@@ -19,10 +19,10 @@ use crate::api::query::Params;
 use crate::api::request::{Writer, Zone};
 use crate::control::definition::{Primary, Transport};
 use crate::control::handle::TransferMode;
-use crate::control::status::{ZoneState, ZoneStatus};
+use crate::control::status::{PrimaryStatus, ZoneStatus};
 use crate::dns::Serial;
 use crate::reason::{Code, StatusWord};
-use crate::refresh::{Activity, PrimaryState, TransferKind};
+use crate::refresh::{Activity, TransferKind, Why, ZoneState};
 
 /// Seconds a request may be held by `Prefer: wait=N`; more is read as this.
 const WAIT_SECS_MAX: u64 = 60;
@@ -66,7 +66,10 @@ pub(super) async fn start(
     let mode = match params.single("mode")? {
         None | Some("axfr") => TransferMode::Full { force },
         Some("refresh") if force => {
-            return Err(Fault::bad_parameter("force", "does not go with mode=refresh, which never takes an older serial"));
+            return Err(Fault::bad_parameter(
+                "force",
+                "does not go with mode=refresh, which never takes an older serial",
+            ));
         }
         Some("refresh") => TransferMode::Refresh,
         Some(_) => return Err(Fault::bad_parameter("mode", "must be axfr or refresh")),
@@ -95,9 +98,10 @@ fn tag(generation: u64) -> String {
 fn knows(headers: &HeaderMap, generation: u64) -> bool {
     let current = tag(generation);
     let fields = headers.get_all(IF_NONE_MATCH).into_iter().filter_map(|field| field.to_str().ok());
-    fields.flat_map(|field| field.split(',')).map(str::trim).any(|tag| {
-        tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == current
-    })
+    fields
+        .flat_map(|field| field.split(','))
+        .map(str::trim)
+        .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == current)
 }
 
 /// `Prefer: wait=N` (RFC 7240 §4.3). What is not understood is no preference (§2).
@@ -169,8 +173,12 @@ struct Item {
     last_notify: Option<Date>,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_notify_serial: Option<Serial>,
+    /// What is going on now, finer than `status`.
     activity: Activity,
+    /// Since when attempts end as the last one did.
     since: Date,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_attempt_why: Option<Why>,
 }
 
 #[derive(Serialize)]
@@ -202,7 +210,7 @@ impl Status {
         let items = definition.primaries.iter().zip(&status.primaries);
         Status {
             r#type: "collection",
-            items: items.map(|(primary, state)| Item::of(primary, state, status, default_port)).collect(),
+            items: items.map(|(primary, shown)| Item::of(primary, shown, status.served_serial, default_port)).collect(),
             zone_id: definition.uuid,
             zone_name: definition.name.without_dot(),
             state: status.state,
@@ -220,8 +228,9 @@ impl Status {
 }
 
 impl Item {
-    fn of(primary: &Primary, state: &PrimaryState, zone: &ZoneStatus, default_port: u16) -> Item {
-        let error_message = state.message(zone.served_serial);
+    fn of(primary: &Primary, status: &PrimaryStatus, served: Option<Serial>, default_port: u16) -> Item {
+        let state = &status.state;
+        let error_message = state.message(served);
         Item {
             primary_ip: primary.spelled(default_port),
             status: state.word(),
@@ -233,7 +242,7 @@ impl Item {
             tsig_key: primary.tsig_key.as_ref().map(|key| key.without_dot()),
             last_attempt: state.last_attempt.map(Date),
             last_success: state.last_success.map(Date),
-            next_attempt: zone.next_refresh.map(Date),
+            next_attempt: status.next_attempt.map(|next| Date(next.at)),
             consecutive_failures: state.consecutive_failures,
             last_error: state.last_error.as_deref().map(|error| LastError {
                 code: error.code,
@@ -255,6 +264,7 @@ impl Item {
             last_notify_serial: state.last_notify.and_then(|notify| notify.serial),
             activity: state.activity,
             since: Date(state.since),
+            next_attempt_why: status.next_attempt.map(|next| next.why),
         }
     }
 }

@@ -43,9 +43,7 @@ impl Address<'_> {
     /// Links to this page and those beside it.
     pub fn links(&self, total: usize) -> Links {
         let filters = self.filter_text();
-        let link = |offset| {
-            format!("{}{}?offset={offset}&limit={}{filters}", self.base, self.path, self.page.limit)
-        };
+        let link = |offset| format!("{}{}?offset={offset}&limit={}{filters}", self.base, self.path, self.page.limit);
         Links {
             previous: self.page.previous().map(link),
             this: link(self.page.offset),

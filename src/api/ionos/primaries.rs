@@ -29,9 +29,8 @@ pub(super) fn parse(
     entries: Option<&[Entry]>,
     default_port: u16,
 ) -> Result<Vec<Primary>, Vec<Message>> {
-    let ips = ips.map(|ips| {
-        in_order("properties.primaryIps", ips, |text| Ok(Primary::at(peer_address(text, default_port)?)))
-    });
+    let ips = ips
+        .map(|ips| in_order("properties.primaryIps", ips, |text| Ok(Primary::at(peer_address(text, default_port)?))));
     let entries = entries.map(|entries| in_order("properties.primaries", entries, |e| e.parse(default_port)));
     match (ips.transpose()?, entries.transpose()?) {
         (None, None) => Err(vec![Message {
@@ -90,9 +89,10 @@ impl Entry {
             }
             address.set_port(port);
         }
-        let tsig_key = self.tsig_key.as_deref().map(|key| {
-            key.parse::<Name>().map_err(|error| format!("tsigKey {key:?} is no domain name: {error}"))
-        });
+        let tsig_key = self
+            .tsig_key
+            .as_deref()
+            .map(|key| key.parse::<Name>().map_err(|error| format!("tsigKey {key:?} is no domain name: {error}")));
         let transport = match self.transport.as_deref() {
             None | Some("tcp") => Transport::Tcp,
             Some(other) => return Err(format!("transport {other:?} is not one this daemon speaks; it speaks tcp")),
@@ -143,9 +143,19 @@ mod tests {
 
     #[test]
     fn addresses_that_name_no_server_are_refused() {
-        for text in
-            ["0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255", "ns1.example.net", "", "192.0.2.01", "192.0.2.1#0", "192.0.2.0/24", "::ffff:192.0.2.1"]
-        {
+        for text in [
+            "0.0.0.0",
+            "::",
+            "224.0.0.1",
+            "ff02::1",
+            "255.255.255.255",
+            "ns1.example.net",
+            "",
+            "192.0.2.01",
+            "192.0.2.1#0",
+            "192.0.2.0/24",
+            "::ffff:192.0.2.1",
+        ] {
             assert_eq!(ips(&[text]).expect_err("refused").len(), 1, "{text}");
         }
     }
@@ -171,8 +181,10 @@ mod tests {
     #[test]
     fn both_members_must_name_the_same_addresses() {
         let texts = ["192.0.2.2".to_owned(), "192.0.2.1".to_owned()];
-        let entries =
-            [entry(r#"{"ip":"192.0.2.1","tsigKey":"transfer"}"#), entry(r#"{"ip":"192.0.2.2","port":53,"transport":"tcp"}"#)];
+        let entries = [
+            entry(r#"{"ip":"192.0.2.1","tsigKey":"transfer"}"#),
+            entry(r#"{"ip":"192.0.2.2","port":53,"transport":"tcp"}"#),
+        ];
         let both = parse(Some(&texts), Some(&entries), 53).expect("the same");
         assert_eq!(spelled(&both, 53), texts);
         assert_eq!(both[1].tsig_key.as_ref().map(Name::without_dot).as_deref(), Some("transfer"));

@@ -50,7 +50,8 @@ pub(super) async fn list(
         page,
     };
     let definition = &zone.status.definition;
-    let origin = Origin { id: zone.view.uuid, name: zone.view.name.clone(), root_name: zone.view.name.without_dot().into() };
+    let origin =
+        Origin { id: zone.view.uuid, name: zone.view.name.clone(), root_name: zone.view.name.without_dot().into() };
     let snapshot = zone.view.snapshot();
     // Sorting a zone for its first listing, or passing over many records, is too long for a thread that serves others.
     let found = tokio::task::spawn_blocking(move || {

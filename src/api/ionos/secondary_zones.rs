@@ -23,8 +23,9 @@ use crate::api::serve::Ends;
 use crate::api::settings::Settings;
 use crate::control::definition::{Origin, Primary};
 use crate::control::handle::{EditError, NewSecondary, SecondaryChange};
-use crate::control::status::{ZoneState, ZoneStatus, ZoneView};
+use crate::control::status::{ZoneStatus, ZoneView};
 use crate::dns::Name;
+use crate::refresh::ZoneState;
 
 /// Characters of a description.
 const DESCRIPTION_CHARS_MAX: usize = 1000;
@@ -108,11 +109,7 @@ pub(super) async fn replace(
 }
 
 /// DELETE `/secondaryzones/{id}`.
-pub(super) async fn remove(
-    State(api): State<Arc<Api>>,
-    zone: Zone,
-    Writer(_): Writer,
-) -> Result<Response, Fault> {
+pub(super) async fn remove(State(api): State<Arc<Api>>, zone: Zone, Writer(_): Writer) -> Result<Response, Fault> {
     api.control().remove(zone.view.uuid).await?;
     Ok(accepted())
 }
@@ -252,16 +249,16 @@ impl Request {
             (Some(text), _) => zone_name(text, settings.allow_tld || has.is_some())
                 .map_err(|error| bad_value(format!("properties.zoneName: {error}."))),
             (None, Some(name)) => Ok(name.clone()),
-            (None, None) => Err(Message {
-                code: ErrorCode::MissingValue,
-                text: "properties.zoneName is missing.".into(),
-            }),
+            (None, None) => {
+                Err(Message { code: ErrorCode::MissingValue, text: "properties.zoneName is missing.".into() })
+            }
         };
         let name = name.map_err(|message| messages.push(message)).ok();
         let description = sent.description.unwrap_or_default();
         let chars = description.chars().count();
         if chars > DESCRIPTION_CHARS_MAX {
-            let text = format!("properties.description has {chars} characters; at most {DESCRIPTION_CHARS_MAX} are taken.");
+            let text =
+                format!("properties.description has {chars} characters; at most {DESCRIPTION_CHARS_MAX} are taken.");
             messages.push(bad_value(text));
         }
         let (ips, entries) = (sent.primary_ips.as_deref(), sent.primaries.as_deref());

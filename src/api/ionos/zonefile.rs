@@ -57,9 +57,8 @@ impl hyper::body::Body for ZoneFile {
     type Error = Infallible;
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if self.written >= self.snapshot.record_count() {
-            return Poll::Ready(None);
-        }
-        Poll::Ready(Some(Ok(Frame::data(self.piece().into()))))
+        let before = self.written;
+        let piece = self.piece();
+        Poll::Ready((self.written > before).then(|| Ok(Frame::data(piece.into()))))
     }
 }

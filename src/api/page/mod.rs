@@ -72,7 +72,9 @@ mod tests {
 
     #[test]
     fn the_page_loads_nothing_and_writes_no_html() {
-        for forbidden in ["src=", "href=", "url(", "@import", "innerHTML", "style=", "onclick=\"", "http://", "https://"] {
+        for forbidden in
+            ["src=", "href=", "url(", "@import", "innerHTML", "style=", "onclick=\"", "http://", "https://"]
+        {
             assert!(!PAGE.contains(forbidden), "{forbidden}");
         }
     }

@@ -1,0 +1,1 @@
+//! Records of a transferred zone.
