@@ -9,9 +9,10 @@ use toml::Spanned;
 
 use super::reader::{self, Source, Tables, Written};
 use super::sections::{self, Credential, CredentialTable, TokenHash};
-use super::values::{self, AccessRule, DNS_PORT, NotifyTarget};
-use super::zones::{Primary, PrimaryTable, TsigAlgorithm, TsigKey, TsigKeyTable, Zone, ZoneTable};
-use super::{Config, ConfigErrors};
+use super::values::{self, DNS_PORT, NotifyTarget};
+use super::zones::{Primary, PrimaryTable, TsigKey, TsigKeyTable, Zone, ZoneTable};
+use super::{Config, ConfigErrors, TsigAlgorithm};
+use crate::access::Rule;
 use crate::dns::Name;
 
 /// Turns what was read into a configuration, or into all its mistakes.
@@ -387,9 +388,9 @@ impl Lookup<'_> {
         }
     }
 
-    fn rules(&mut self, key: &'static str, written: &[Spanned<AccessRule>]) -> Vec<AccessRule> {
+    fn rules(&mut self, key: &'static str, written: &[Spanned<Rule>]) -> Vec<Rule> {
         for rule in written {
-            if let Some(name) = &rule.get_ref().key
+            if let Some(name) = rule.get_ref().key()
                 && let Err(message) = find_key(self.keys, name.clone())
             {
                 self.fail(rule.span().start, key, message);

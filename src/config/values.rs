@@ -11,8 +11,11 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
+use toml::Spanned;
 
+use crate::access::{Rule, RuleError};
 use crate::dns::Name;
+use crate::dns::tsig::{Algorithm, UnknownAlgorithm};
 use crate::time::Timestamp;
 
 /// The port of DNS over UDP and TCP.
@@ -52,48 +55,6 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
-/// Who may do something: an address in `prefix`, a message signed with `key`, or both if both are given.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct AccessRule {
-    /// Addresses the rule holds for; `None`: all.
-    pub prefix: Option<IpNet>,
-    /// The TSIG key the message must be signed with; `None`: none demanded.
-    pub key: Option<Name>,
-}
-
-impl FromStr for AccessRule {
-    type Err = String;
-
-    /// `PREFIX`, `key:NAME`, or both separated by a blank.
-    fn from_str(text: &str) -> Result<AccessRule, String> {
-        let mut rule = AccessRule { prefix: None, key: None };
-        for word in text.split_whitespace() {
-            let twice = match word.strip_prefix("key:") {
-                Some(name) => rule.key.replace(key_name(name)?).is_some(),
-                None => rule.prefix.replace(prefix(word)?).is_some(),
-            };
-            if twice {
-                return Err(format!("{text:?} holds two prefixes or two keys; write two entries instead"));
-            }
-        }
-        match rule {
-            AccessRule { prefix: None, key: None } => Err(format!("{ACCESS_RULE} is expected, not an empty string")),
-            rule => Ok(rule),
-        }
-    }
-}
-
-impl fmt::Display for AccessRule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.prefix, &self.key) {
-            (Some(prefix), Some(key)) => write!(f, "{prefix} key:{}", key.without_dot()),
-            (Some(prefix), None) => prefix.fmt(f),
-            (None, Some(key)) => write!(f, "key:{}", key.without_dot()),
-            (None, None) => f.write_str("any"),
-        }
-    }
-}
-
 /// A downstream server that is told about new serials.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct NotifyTarget {
@@ -126,10 +87,10 @@ const OCTETS: &str = "a size such as \"64KiB\", \"512MiB\" or \"4GiB\", or a num
 /// What an address looks like, for messages.
 const ADDRESS: &str =
     "an address such as \"192.0.2.1\", \"192.0.2.1:5353\", \"[2001:db8::1]:53\" or \"2001:db8::1#53\"";
-/// What a prefix looks like, for messages.
-const PREFIX: &str = "a prefix such as \"192.0.2.0/24\" or \"2001:db8::/32\", or one address";
 /// What an entry of an access list looks like, for messages.
 const ACCESS_RULE: &str = "a prefix such as \"192.0.2.0/24\", \"key:NAME\", or both as \"192.0.2.0/24 key:NAME\"";
+/// What a prefix looks like, for messages.
+const PREFIX: &str = "a prefix such as \"192.0.2.0/24\" or \"2001:db8::/32\", or one address";
 
 /// Parses `1h`, `90s`, `1h30m`; units ms, s, m, h, d, w.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
@@ -297,6 +258,7 @@ pub(super) mod de {
     element!(Domain, Name, "a domain name", domain_name);
     element!(Octets, u64, OCTETS, super::octets);
     element!(Hash, [u8; 32], "64 hexadecimal digits", sha256);
+    element!(Entry, Rule, ACCESS_RULE, |t| t.parse().map_err(|e: RuleError| e.to_string()));
     element!(Moment, Timestamp, "a time such as \"2027-01-31T00:00:00Z\" in quotes", timestamp);
 
     pub(in crate::config) fn duration<'de, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
@@ -335,18 +297,22 @@ pub(super) mod de {
         Ok(Vec::<Domain>::deserialize(d)?.into_iter().map(|n| n.0).collect())
     }
 
+    /// Each rule with its place, so that a mistake in a long list is reported at its own line.
+    pub(in crate::config) fn rules<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Spanned<Rule>>, D::Error> {
+        let entries = Vec::<Spanned<Entry>>::deserialize(d)?.into_iter();
+        Ok(entries.map(|entry| Spanned::new(entry.span(), entry.into_inner().0)).collect())
+    }
+
+    pub(in crate::config) fn tsig_algorithm<'de, D: Deserializer<'de>>(d: D) -> Result<Algorithm, D::Error> {
+        text(d, "an algorithm such as \"hmac-sha256\"", |t| t.parse().map_err(|e: UnknownAlgorithm| e.to_string()))
+    }
+
     pub(in crate::config) fn hash_option<'de, D: Deserializer<'de>>(d: D) -> Result<Option<[u8; 32]>, D::Error> {
         Hash::deserialize(d).map(|h| Some(h.0))
     }
 
     pub(in crate::config) fn timestamp_option<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Timestamp>, D::Error> {
         Moment::deserialize(d).map(|m| Some(m.0))
-    }
-
-    impl<'de> Deserialize<'de> for AccessRule {
-        fn deserialize<D: Deserializer<'de>>(d: D) -> Result<AccessRule, D::Error> {
-            text(d, ACCESS_RULE, str::parse)
-        }
     }
 
     impl<'de> Deserialize<'de> for NotifyTarget {
@@ -414,16 +380,6 @@ mod tests {
         let error = prefix("192.0.2.1/24").expect_err("host bits");
         assert!(error.contains("192.0.2.0/24") && error.contains("192.0.2.1/32"), "{error}");
         assert!(prefix("192.0.2.0/33").is_err());
-    }
-
-    #[test]
-    fn access_rules_are_prefixes_keys_or_both() {
-        for text in ["192.0.2.0/24", "key:transfer", "2001:db8::/32 key:transfer"] {
-            assert_eq!(text.parse::<AccessRule>().map(|r| r.to_string()), Ok(text.to_owned()));
-        }
-        for text in ["", "transfer", "key:", "192.0.2.0/24 192.0.3.0/24", "key:a key:b"] {
-            assert!(text.parse::<AccessRule>().is_err(), "{text}");
-        }
     }
 
     #[test]

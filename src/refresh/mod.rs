@@ -35,8 +35,11 @@
 //! [`Refresh::handle_transfer`] or, if [`unreachable::Cache`] forbade it, [`Refresh::handle_unreachable`].
 //! The rate limit towards each primary and the order of work between zones ([`Urgency`]) are the caller's.
 
+mod asking;
 mod machine;
+mod outcome;
 mod primary;
+mod round;
 mod status;
 mod timers;
 pub mod unreachable;

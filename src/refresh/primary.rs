@@ -177,6 +177,13 @@ impl PrimaryState {
         self.consecutive_failures = 0;
     }
 
+    /// The last answer, which was not judged when it came, was a good one.
+    pub(super) fn ended_well(&mut self, now: Timestamp, code: Code) {
+        self.set_code(now, code);
+        self.last_success = self.last_attempt;
+        self.consecutive_failures = 0;
+    }
+
     /// An answer came, but an older serial than ours.
     pub(super) fn lag(&mut self, now: Timestamp) {
         self.set_code(now, Code::SerialBehind);
@@ -266,6 +273,8 @@ pub(super) struct Primary {
     pub(super) standing: Standing,
     /// Whether a NOTIFY from it has to be followed up.
     pub(super) notified: Notified,
+    /// Not heard since a NOTIFY of another primary.
+    pub(super) unheard: bool,
     /// It is asked because of its own NOTIFY: a newer answer is followed without waiting for the others.
     pub(super) urgent: bool,
     /// `state` has changed since it was last stored.
@@ -283,6 +292,7 @@ impl Primary {
             probe: Probe::None,
             standing: Standing::Open,
             notified: Notified::No,
+            unheard: false,
             urgent: false,
             changed: true,
             blocked_until: Timestamp(0),
@@ -340,7 +350,7 @@ struct IxfrPause {
 
 /// Two falls of the serial with a rise between them, within this time, are no roll-back but several servers behind one
 /// address (or one that cannot make up its mind).
-const FLAPPING_WINDOW: Duration = Duration::from_secs(3600);
+const FLAPPING_WINDOW: Duration = Duration::from_secs(24 * 3600);
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Falls {

@@ -71,7 +71,7 @@ impl Refresh {
             return None;
         }
         let own = |at, why| Some(NextAttempt { at, why });
-        let siblings = self.siblings.map(|siblings| NextAttempt { at: siblings.due, why: Why::Sibling });
+        let siblings = self.siblings_due.filter(|_| primary.unheard).map(|at| NextAttempt { at, why: Why::Sibling });
         let round = self.next_refresh().map(|at| NextAttempt { at, why: self.why });
         let soonest = match primary.notified {
             Notified::No => [siblings, round].into_iter().flatten().min_by_key(|next| next.at),

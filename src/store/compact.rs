@@ -22,7 +22,7 @@ use super::layout::{self, DiffHead, Header, ZoneNumber, table};
 use super::writer::{Forget, Writer};
 use super::{Bounds, StoreError};
 use crate::dns::Serial;
-use crate::zone::{Diff, Snapshot};
+use crate::zone::{Diff, HashKey, Snapshot};
 
 /// The journal of a zone may grow to this in any case, else a zone of one page would be written anew each time.
 const JOURNAL_OCTETS_MIN: u64 = 4 << 10;
@@ -241,7 +241,7 @@ impl Writer {
     ) -> Result<Option<PagePlan>, StoreError> {
         let generation = header.generation;
         let new = sorted_pages(zone, generation, snapshot);
-        let mut plan = PagePlan::new(generation);
+        let mut plan = PagePlan::new(generation, snapshot.key());
         let mut new = new.iter().peekable();
         let octets_max = self.bounds.pages_in_batch();
         let start = layout::generation_key(zone, generation);
@@ -277,7 +277,7 @@ impl Writer {
         generation: u32,
         snapshot: &Snapshot,
     ) -> Result<PagePlan, StoreError> {
-        let mut plan = PagePlan::new(generation);
+        let mut plan = PagePlan::new(generation, snapshot.key());
         if let Some(state) = self.zones.get_mut(&zone) {
             state.top_generation = generation;
         }
@@ -437,8 +437,9 @@ struct PagePlan {
 }
 
 impl PagePlan {
-    fn new(generation: u32) -> PagePlan {
-        PagePlan { generation, puts: Vec::new(), deletes: Vec::new(), octets: 0, pages: 0, digest: 0 }
+    fn new(generation: u32, key: &HashKey) -> PagePlan {
+        let digest = digest_start(key);
+        PagePlan { generation, puts: Vec::new(), deletes: Vec::new(), octets: 0, pages: 0, digest }
     }
 
     fn count(&mut self, value: &[u8]) {
@@ -459,6 +460,11 @@ impl PagePlan {
     }
 }
 
+/// What [`Header::digest`] is without any page: pages made with another hash key do not count as ours.
+pub(super) fn digest_start(key: &HashKey) -> u64 {
+    u64::from(layout::checksum(layout::VERSION_KEY, key.as_bytes()))
+}
+
 /// What a page's value adds to [`Header::digest`].
 pub(super) fn digest_of(value: &[u8]) -> u64 {
     value.first_chunk().map_or(0, |sum| u64::from(u32::from_le_bytes(*sum)))
@@ -469,7 +475,7 @@ fn all_pages(zone: ZoneNumber, generation: u32, snapshot: &Snapshot, octets_max:
     if snapshot.image_octets() as usize > octets_max {
         return None;
     }
-    let mut plan = PagePlan::new(generation);
+    let mut plan = PagePlan::new(generation, snapshot.key());
     for (key, page) in sorted_pages(zone, generation, snapshot) {
         plan.put(&key, page.as_bytes());
     }

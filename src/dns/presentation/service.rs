@@ -230,7 +230,8 @@ pub(super) fn read_prefixes(tokens: &[Token<'_>], out: &mut Vec<u8>) -> Result<(
 
 /// A port by number, or by the names that old zone files use.
 pub(super) fn port(text: &[u8]) -> Result<usize, TextError> {
-    const NAMES: [(&str, usize); 16] = [
+    const NAMES: [(&str, usize); 17] = [
+        ("tcpmux", 1),
         ("echo", 7),
         ("discard", 9),
         ("daytime", 13),
