@@ -10,5 +10,6 @@ mod daemon;
 mod golden;
 mod limits;
 mod page;
+mod primary;
 mod records;
 mod secondary_zones;
