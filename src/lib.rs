@@ -56,9 +56,11 @@
 
 pub mod access;
 pub mod answer;
+pub mod api;
 pub mod config;
 pub mod control;
-
+pub mod daemon;
+pub mod demo;
 pub mod dns;
 pub mod manual;
 pub mod net;

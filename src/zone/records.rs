@@ -81,6 +81,14 @@ impl<'a> Records<'a> {
         Records::new(snapshot, Source::Canonical(order.0[first..].iter()), rest)
     }
 
+    pub(super) fn at(snapshot: &'a Snapshot, entry: Option<Entry<'a>>) -> Records<'a> {
+        let mut records = Records::new(snapshot, Source::Pages(Vec::new()), 0);
+        if let Some(entry) = entry {
+            records.start(entry);
+        }
+        records
+    }
+
     /// Starts at the first entry of `source`; its first `skipped` records are passed over.
     fn new(snapshot: &'a Snapshot, source: Source<'a>, skipped: u64) -> Records<'a> {
         let mut records = Records {

@@ -267,6 +267,11 @@ impl Snapshot {
         Records::in_canonical_order(self, self.canonical.get_or_init(|| CanonicalOrder::of(self)), skipped)
     }
 
+    /// The records of one owner, in the order of a listing; none if the name does not exist.
+    pub fn records_at(&self, owner: &Name) -> Records<'_> {
+        Records::at(self, self.find(owner))
+    }
+
     pub(super) fn names(&self) -> &Child {
         &self.names
     }
