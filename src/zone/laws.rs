@@ -6,11 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::entry::{Base, Origin};
+use super::text::KEY;
 use super::*;
 use crate::dns::{Name, Record, RecordRef, RecordType, Serial, rdata};
 use crate::reason::{Code, Reason};
-
-const KEY: HashKey = HashKey::from_bytes(*b"0123456789abcdef");
 
 /// One or more records, small enough to shrink.
 #[derive(Clone, Debug)]
@@ -290,6 +289,13 @@ proptest! {
             prop_assert!(snapshot.find(&absent).is_none());
         }
         prop_assert_eq!(snapshot.cut_depths(), cut_depths);
+        let broken = |rule: check::Rule| snapshot.entries().filter(|&entry| rule.is_broken_by(entry)).count() as u32;
+        let offences = snapshot.tally().offences;
+        prop_assert_eq!(offences.cname_and_other, broken(check::Rule::CnameAndOther));
+        prop_assert_eq!(offences.cnames, broken(check::Rule::Cnames));
+        prop_assert_eq!(offences.below_dname, broken(check::Rule::BelowDname));
+        prop_assert_eq!(offences.wildcard_ns, broken(check::Rule::WildcardNs));
+        prop_assert_eq!(offences.unsendable_signed, broken(check::Rule::UnsendableSigned));
         prop_assert_eq!(snapshot.max_depth(), names.keys().map(|n| n.label_count() - apex.label_count()).max().unwrap_or(0));
         let hashes: Vec<_> = snapshot.entries().map(|e| (KEY.name(e.owner(&apex).as_wire()), e.name())).collect();
         prop_assert!(hashes.is_sorted() && hashes.len() == names.len());

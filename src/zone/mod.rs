@@ -17,6 +17,8 @@ mod records;
 mod snapshot;
 pub mod spill;
 mod tally;
+#[cfg(test)]
+mod text;
 
 pub use apply::{ApplyError, apply};
 pub use between::between;
