@@ -61,8 +61,8 @@ fn records(seed: &Seed, apex: &Name, ttls: u32) -> Vec<Record> {
     let text: Vec<_> = seed.labels.iter().map(|&l| LABELS[l as usize]).collect();
     let n = seed.n;
     let text = match seed.kind {
-        18 | 19 => format!("d{}", n / 3 % 4),
-        20 => format!("ns{}.d{}", n % 3, n / 3 % 4),
+        18 | 19 => format!("d{}", n / 2 % 2),
+        20 => format!("ns{}.d{}", n % 2, n / 2 % 2),
         _ => text.join("."),
     };
     let owner = Name::from_wire(&name(&text, apex)).expect("a name");
@@ -95,8 +95,8 @@ fn records(seed: &Seed, apex: &Name, ttls: u32) -> Vec<Record> {
         14 => many(T::DS, vec![[&[0, n % 4, 8, 2][..], &[n % 4; 32]].concat()]),
         15 => many(RecordType(65280), vec![vec![n % 3; n as usize % 3]]),
         // delegations and their hosts, few enough to meet each other
-        18 | 19 => many(T::NS, vec![name(&format!("ns{}.d{}", n % 3, n / 3 % 4), apex)]),
-        20 => many(T::A, vec![vec![192, 0, 2, n / 12]]),
+        18 | 19 => many(T::NS, vec![name(&format!("ns{}.d{}", n % 2, n / 2 % 2), apex)]),
+        20 => many(T::A, vec![vec![192, 0, 2, n / 4]]),
         16 => many(T::A, (0..n.max(1) as u16 * 2).map(|m| vec![10, 1, (m >> 8) as u8, m as u8]).collect()),
         17 => many(T::TXT, (0..n % 8).map(|m| string(2500, 100 + m)).collect()),
         _ => many(T::NS, (0..n % 40).map(|m| name(format!("h{m}.{text}").trim_end_matches('.'), apex)).collect()),
