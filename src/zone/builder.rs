@@ -2,7 +2,7 @@
 //!
 //! In: records of a full transfer, a zone file or local entries, one by one; nothing is looked at twice before
 //! [`Builder::finish`]. Out: a [`Snapshot`] and [`Findings`]. Called by `transfer::inbound` (add), `control::commit` and `local`
-//! (finish). Decides nothing about policy: see [`super::check`]. Cost: one hash and one copy for each record, then a sort
+//! (finish). Decides nothing about policy: see [`super::check()`]. Cost: one hash and one copy for each record, then a sort
 //! of each of 32 partitions by hash; no allocation for single records.
 
 use std::collections::BTreeMap;

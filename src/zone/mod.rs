@@ -1,5 +1,31 @@
 //! One zone's contents, immutable: a directory of small pages whose bytes are the same in memory, on disk and almost on
 //! the wire.
+//!
+//! ```text
+//! records ──> Builder ──> Snapshot ──> lookup ──> Entry ──> RrsetBlock: an image, copied into a reply
+//!                          │   ▲  │
+//!        between <─────────┤   │  └──> records(): transfers out, listings
+//!            │             │ apply
+//!            └─> Diff ─────┴───┘       pages() <──> store
+//! ```
+//!
+//! In: records of transfers and edits, difference sequences. Out: versions ([`Snapshot`]), looked up by query workers,
+//! stored page by page, compared with each other. Used by everything above `dns`; knows no network, clock, disk or task,
+//! and never decides whether a version is published ([`check()`] says whether the content may be).
+//!
+//! | File | What |
+//! | --- | --- |
+//! | [`hash`] | the keyed hash of owner names |
+//! | [`page`], [`entry`], [`spill`] | byte layouts and their readers; read these first |
+//! | `encode` | records of one owner -> an entry: the only writer of entries |
+//! | `directory` | the tree of pages; its shape is a function of the contents |
+//! | `tally` | sums over entries, kept with each version |
+//! | `snapshot`, `records` | a version; its contents as a sequence |
+//! | [`builder`] | records in any order -> a version |
+//! | `diff`, `apply`, `between` | difference sequences: the form, forwards, and back from two versions |
+//! | [`mod@check`] | rules on content |
+//!
+//! The law that holds the room together: `apply(old, diff)` equals `build(new)` octet for octet (`laws`).
 
 mod apply;
 mod between;
@@ -30,3 +56,4 @@ pub use hash::HashKey;
 pub use page::{DamagedPage, Entry, Kind, Page, PageKey, RrsetBlock};
 pub use records::Records;
 pub use snapshot::{Snapshot, Soa};
+pub use spill::Spilled;
