@@ -260,7 +260,15 @@ impl<'a> Bench<'a> {
         let pager = Pager { kind: Kind::Names, key: *base.key(), apex_hash: base.apex_hash(), old: Some(base.names()) };
         let names = pager.edit(base.names(), &edits)?;
         let spills = chunks.into_spills(base.spills())?;
-        let snapshot = Snapshot::assemble(base.apex().clone(), *base.key(), names, spills, tally)
+        let changes: Vec<_> = changed
+            .iter()
+            .map(|(place, entry)| {
+                let old = self.works.get(*place).and_then(|work| work.base);
+                (old, entry.clone().map(|entry| Entry::new(&entries[entry])))
+            })
+            .collect();
+        let earlier = Some((base, &changes[..]));
+        let snapshot = Snapshot::assemble(base.apex().clone(), *base.key(), names, spills, tally, earlier)
             .map_err(|damage| Reason::new(Code::ContentSoa, damage.0))?;
         Ok((snapshot, self.findings))
     }

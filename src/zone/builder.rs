@@ -259,7 +259,7 @@ impl Builder {
         let names = pager.edit(&names, &[edit])?;
         let spills = collect_spills(output.spills, old)?;
         self.findings.duplicates = output.duplicates;
-        let snapshot = Snapshot::assemble(self.apex, self.key, names, spills, output.tally)
+        let snapshot = Snapshot::assemble(self.apex, self.key, names, spills, output.tally, None)
             .map_err(|damage| Reason::new(Code::ContentSoa, damage.0))?;
         Ok((snapshot, self.findings))
     }

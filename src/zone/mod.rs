@@ -21,6 +21,7 @@
 //! | `directory` | the tree of pages; its shape is a function of the contents |
 //! | `tally` | sums over entries, kept with each version |
 //! | `snapshot`, `records` | a version; its contents as a sequence |
+//! | `denial`, `order` | the owners of NSEC and NSEC3 in their orders |
 //! | [`builder`] | records in any order -> a version |
 //! | `diff`, `apply`, `between` | difference sequences: the form, forwards, and back from two versions |
 //! | [`mod@check`] | rules on content |
@@ -31,6 +32,7 @@ mod apply;
 mod between;
 pub mod builder;
 pub mod check;
+mod denial;
 mod diff;
 mod directory;
 mod encode;
@@ -38,6 +40,7 @@ pub mod entry;
 pub mod hash;
 #[cfg(test)]
 mod laws;
+mod order;
 pub mod page;
 mod records;
 mod snapshot;
@@ -50,6 +53,7 @@ pub use apply::{ApplyError, apply};
 pub use between::between;
 pub use builder::{Builder, Findings, Limits};
 pub use check::{ContentPolicy, Verdict, Warning, check};
+pub use denial::{NSEC3_HASH_OCTETS, Nsec3Params};
 pub use diff::{DamagedDiff, Diff, DiffBuilder, DiffRecords, NotContiguous};
 pub use encode::{RRSET_OCTETS_MAX, TYPES_MAX};
 pub use hash::HashKey;
