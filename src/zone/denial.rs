@@ -9,6 +9,7 @@
 
 use super::entry::Entry;
 use super::order::Order;
+use super::snapshot::Changes;
 use crate::dns::RecordType;
 
 /// Octets of a SHA-1 hash, the only one NSEC3 knows.
@@ -45,7 +46,7 @@ impl Denial {
     pub(super) fn new<'a>(
         apex: Entry<'_>,
         entries: impl Iterator<Item = Entry<'a>>,
-        earlier: Option<(&Denial, &[(Option<Entry<'_>>, Option<Entry<'_>>)])>,
+        earlier: Option<(&Denial, &Changes<'_>)>,
     ) -> Denial {
         let params = params_of(apex);
         match earlier {

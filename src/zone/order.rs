@@ -153,6 +153,7 @@ impl Order {
 
     /// With `key` in it, or out of it. O(log keys); the rest stays shared.
     pub(super) fn edited(&self, key: &[u8], is_added: bool) -> Order {
+        debug_assert!(key.len() <= KEY_OCTETS_MAX, "a full leaf must stay within 16-bit ends");
         let Some(root) = &self.0 else {
             return if is_added { Order::from_sorted([key].into_iter()) } else { Order::default() };
         };
