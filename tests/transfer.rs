@@ -21,7 +21,7 @@ use std::path::Path;
 use proptest::prelude::*;
 use secondaryd::dns::message::{self, Header, flag};
 use secondaryd::dns::{Name, Record, RecordRef, RecordType, Serial, zonefile};
-use secondaryd::reason::Reason;
+use secondaryd::reason::{Code, Reason};
 use secondaryd::transfer::inbound::{Asked, Inbound, Progress, Received};
 use secondaryd::transfer::outbound::{MESSAGE_OCTETS_TARGET, Outbound, Oversize, Request};
 use secondaryd::zone::{self, Builder, Diff, HashKey, Limits, Snapshot};
@@ -215,6 +215,18 @@ fn nothing_is_taken_after_the_end_or_after_an_error() {
         let mut inbound = Inbound::new(scenario.zone.clone(), scenario.asked.clone(), ID, key(), scenario.limits);
         let _ = inbound.message(&scenario.messages[first]);
         assert!(inbound.message(&scenario.messages[0]).is_err());
+    }
+}
+
+/// I9: a difference that is larger than the zone is given up; a full transfer is cheaper.
+#[test]
+fn differences_without_end_are_given_up() {
+    let sequence = "SOA 9\n  SOA 7\n  a.example. 60 A 192.0.2.1\n  SOA 8\n  a.example. 60 A 192.0.2.2";
+    let scenario = read_scenario(&format!("ask ixfr 7\nmessage\n  {sequence}\n"));
+    for (octets, given_up) in [(49, true), (50, false)] {
+        let inbound = Inbound::new(scenario.zone.clone(), scenario.asked.clone(), ID, key(), scenario.limits);
+        let progress = inbound.with_difference_octets_max(octets).message(&scenario.messages[0]);
+        assert_eq!(progress.err().map(|reason| reason.code), given_up.then_some(Code::IxfrInapplicable));
     }
 }
 
@@ -490,7 +502,7 @@ proptest! {
         chunks in proptest::collection::vec(proptest::collection::vec(prop_oneof![any::<u8>(), 0u8..4, Just(0xc0)], 0..90), 1..4),
         is_ixfr in any::<bool>(), answers in 0u16..6,
     ) {
-        let _ = chunks.iter().map(|chunk| Request::read(chunk)).count();
+        chunks.iter().for_each(|chunk| drop(Request::read(chunk)));
         let asked = if is_ixfr { Asked::Ixfr { ours: soa(&name("example."), 7) } } else { Asked::Axfr };
         let qtype = if is_ixfr { RecordType::IXFR } else { RecordType::AXFR };
         let mut inbound = Inbound::new(name("example."), asked, ID, key(), Limits::default());
