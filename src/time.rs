@@ -15,6 +15,12 @@ use serde::{Deserialize, Serialize};
 pub struct Timestamp(pub u64);
 
 impl Timestamp {
+    /// The system clock. For effects only: `net`, `control` and above (`tests/layers.rs` holds this).
+    pub fn now() -> Timestamp {
+        let since_epoch = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
+        Timestamp(since_epoch.unwrap_or_default().as_millis() as u64)
+    }
+
     /// The moment `secs` seconds after the epoch.
     pub const fn from_secs(secs: u64) -> Timestamp {
         Timestamp(secs * 1000)

@@ -1,0 +1,445 @@
+//! From tables to a [`Config`]: looks names up, parses what refers to them, and checks what no type can hold.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use toml::Spanned;
+
+use super::reader::{self, Source, Tables, Written};
+use super::sections::{self, Credential, CredentialTable, TokenHash};
+use super::values::{self, DNS_PORT, NotifyTarget};
+use super::zones::{Primary, PrimaryTable, TsigKey, TsigKeyTable, Zone, ZoneTable};
+use super::{Config, ConfigErrors, TsigAlgorithm};
+use crate::access::Rule;
+use crate::dns::Name;
+
+/// Turns what was read into a configuration, or into all its mistakes.
+pub(super) fn resolve(mut tables: Tables) -> Result<Config, ConfigErrors> {
+    check_sections(&mut tables);
+    resolve_credentials(&mut tables);
+    let keys = resolve_keys(&mut tables);
+    let primaries = resolve_primaries(&mut tables, &keys);
+    resolve_zones(&mut tables, &keys, &primaries);
+    let Tables { mut config, mut errors, .. } = tables;
+    if !errors.is_empty() {
+        errors.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+        return Err(ConfigErrors(errors));
+    }
+    config.tsig_keys = keys.into_iter().filter_map(|(name, key)| Some((name, key?))).collect();
+    warn(&mut config);
+    Ok(config)
+}
+
+/// Ranges and relations of plain values.
+fn check_sections(tables: &mut Tables) {
+    let Config { dns, api, transfer, store, log, include: _, .. } = &tables.config;
+    let mut wrong: Vec<(&str, String)> = Vec::new();
+    let mut demand = |holds: bool, key: &'static str, message: String| {
+        if !holds {
+            wrong.push((key, message));
+        }
+    };
+
+    demand(!dns.listen.is_empty(), "dns.listen", "at least one address is needed, e.g. [\"192.0.2.53\"]".to_owned());
+    demand(dns.listen_tls.is_empty(), "dns.listen-tls", reader::NO_TLS.to_owned());
+    demand((512..=4096).contains(&dns.edns_size), "dns.edns-size", "must lie between 512 and 4096".to_owned());
+    demand(dns.workers <= 1024, "dns.workers", "at most 1024; 0 takes one per core".to_owned());
+    for (i, listen) in dns.listen.iter().enumerate() {
+        demand(listen.port() == 0 || !dns.listen[..i].contains(listen), "dns.listen", format!("{listen} stands twice"));
+        let taken = listen.port() != 0 && api.listen.contains(listen);
+        demand(!taken, "api.listen", format!("{listen} is taken by [dns] listen already"));
+    }
+    for (i, listen) in api.listen.iter().enumerate() {
+        demand(listen.port() == 0 || !api.listen[..i].contains(listen), "api.listen", format!("{listen} stands twice"));
+    }
+    let url = api.public_url.as_str();
+    let is_url = url.is_empty() || url.starts_with("http://") || url.starts_with("https://");
+    demand(is_url, "api.public-url", "a URL such as \"https://dns.example.net\" is expected".to_owned());
+    demand(!url.ends_with('/'), "api.public-url", "leave the final slash out".to_owned());
+    demand(api.primary_port != 0, "api.primary-port", "must not be 0; DNS uses 53".to_owned());
+    demand(
+        tracing_filter(&log.filter),
+        "log.filter",
+        "a level (error, warn, info, debug, trace) or a list such as \"info,secondaryd::refresh=debug\" is expected"
+            .to_owned(),
+    );
+
+    for (low_key, low, high_key, high) in [
+        ("transfer.refresh-min", transfer.refresh_min, "refresh-max", transfer.refresh_max),
+        ("transfer.retry-min", transfer.retry_min, "retry-max", transfer.retry_max),
+        ("transfer.expire-min", transfer.expire_min, "expire-max", transfer.expire_max),
+        ("transfer.unreachable-min", transfer.unreachable_min, "unreachable-max", transfer.unreachable_max),
+        ("transfer.connect-timeout", transfer.connect_timeout, "total-timeout", transfer.total_timeout),
+        ("transfer.idle-timeout", transfer.idle_timeout, "total-timeout", transfer.total_timeout),
+    ] {
+        demand(low <= high, low_key, format!("must not be above {high_key} ({high:?})"));
+    }
+    for (key, value) in [
+        ("transfer.refresh-min", transfer.refresh_min),
+        ("transfer.retry-min", transfer.retry_min),
+        ("transfer.retry-initial", transfer.retry_initial),
+        ("transfer.expire-min", transfer.expire_min),
+        ("transfer.unreachable-min", transfer.unreachable_min),
+        ("transfer.connect-timeout", transfer.connect_timeout),
+        ("transfer.idle-timeout", transfer.idle_timeout),
+        ("transfer.lowest-rate-window", transfer.lowest_rate_window),
+        ("dns.tcp-idle-timeout", dns.tcp_idle_timeout),
+    ] {
+        demand(value >= Duration::from_millis(100), key, "must be at least \"100ms\"".to_owned());
+    }
+    for (key, value) in [
+        ("transfer.max-bytes", transfer.max_bytes),
+        ("transfer.max-records", transfer.max_records),
+        ("transfer.max-types", transfer.max_types.into()),
+        ("transfer.max-empty-messages", transfer.max_empty_messages.into()),
+        ("transfer.concurrency", transfer.concurrency as u64),
+        ("transfer.concurrency-per-primary", transfer.concurrency_per_primary as u64),
+        ("transfer.rate-per-primary", transfer.rate_per_primary.into()),
+        ("dns.tcp-connections", dns.tcp_connections as u64),
+        ("dns.tcp-connections-per-client", dns.tcp_connections_per_client as u64),
+        ("dns.outbound-transfers", dns.outbound_transfers as u64),
+        ("api.max-body", api.max_body),
+    ] {
+        demand(value > 0, key, "must be at least 1".to_owned());
+    }
+    demand(transfer.max_types <= 255, "transfer.max-types", "at most 255; the page format ends there".to_owned());
+    demand(store.cache_size >= 1 << 20, "store.cache-size", "must be at least \"1MiB\"".to_owned());
+
+    let Some(main) = tables.main.take() else { return };
+    for (key, message) in wrong {
+        tables.fail(main.origin(key), key, message);
+    }
+}
+
+/// Whether `filter` can be read by the log's filter. The same grammar, without the dependency: directives separated
+/// by commas, each `level`, `target`, or `target=level` (spans in brackets are left to the filter itself).
+fn tracing_filter(filter: &str) -> bool {
+    let is_level = |text: &str| {
+        ["off", "error", "warn", "info", "debug", "trace"].iter().any(|level| text.eq_ignore_ascii_case(level))
+    };
+    let is_target =
+        |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_alphanumeric() || b"_:-[]{}\"".contains(&c));
+    !filter.is_empty()
+        && filter.split(',').all(|directive| match directive.trim().rsplit_once('=') {
+            Some((target, level)) => is_target(target) && is_level(level),
+            None => is_level(directive.trim()) || directive.contains("::") && is_target(directive.trim()),
+        })
+}
+
+fn resolve_credentials(tables: &mut Tables) {
+    let mut tokens = HashSet::new();
+    for written in std::mem::take(&mut tables.credentials) {
+        let origin = written.origin();
+        match credential(&written.source, written.table) {
+            Ok(credential) if tokens.insert(credential.token) => tables.config.api.credentials.push(credential),
+            Ok(_) => tables.fail(origin, "api.credential.token", "another credential has the same token"),
+            Err((key, message)) => tables.fail(origin, &format!("api.credential.{key}"), message),
+        }
+    }
+}
+
+fn credential(source: &Source, table: CredentialTable) -> Result<Credential, (&'static str, String)> {
+    let CredentialTable { tenant, user, role, token, token_file, token_sha256, api_key, expires } = table;
+    if !sections::is_tenant(&tenant) {
+        return Err(("tenant", format!("{}, not {tenant:?}", sections::TENANT)));
+    }
+    if user.is_empty() || user.contains(':') {
+        return Err(("user", "must not be empty nor hold a colon, by which HTTP Basic separates".to_owned()));
+    }
+    let token = match (token, token_file, token_sha256) {
+        (Some(token), None, None) if token.expose().is_empty() => {
+            return Err(("token", "must not be empty".to_owned()));
+        }
+        (Some(token), None, None) => TokenHash::of(token.expose()),
+        (None, Some(path), None) => {
+            let token = reader::read_secret(&source.resolve(&path)).map_err(|e| ("token-file", e))?;
+            TokenHash::of(token.expose())
+        }
+        (None, None, Some(hash)) => TokenHash(hash),
+        _ => return Err(("token", "exactly one of token, token-file and token-sha256 is needed".to_owned())),
+    };
+    let api_key = api_key.map_or(token, |key| TokenHash::of(key.expose()));
+    Ok(Credential { tenant, user, role, token, api_key, expires })
+}
+
+/// Keys by name; `None` for one that is declared but wrong, so that its users are not reported as well.
+type Keys = BTreeMap<Name, Option<TsigKey>>;
+
+fn resolve_keys(tables: &mut Tables) -> Keys {
+    let mut keys = Keys::new();
+    for written in std::mem::take(&mut tables.keys) {
+        let origin = written.origin();
+        let Written { table: (text, table), source, at } = written;
+        let path = format!("tsig-key.{text}");
+        let name = match values::key_name(&text) {
+            Ok(name) => name,
+            Err(message) => {
+                tables.fail(origin, &path, message);
+                continue;
+            }
+        };
+        if keys.contains_key(&name) {
+            tables.fail(origin, &path, "a key of this name was declared before");
+            continue;
+        }
+        let key = table.and_then(|table| match tsig_key(&source, at, name.clone(), table) {
+            Ok(key) => Some(key),
+            Err((at, key, message)) => {
+                tables.fail(source.origin(at), &format!("{path}.{key}"), message);
+                None
+            }
+        });
+        keys.insert(name, key);
+    }
+    keys
+}
+
+fn tsig_key(
+    source: &Source,
+    at: usize,
+    name: Name,
+    table: TsigKeyTable,
+) -> Result<TsigKey, (usize, &'static str, String)> {
+    let (at, key, text) = match (table.secret, table.secret_file) {
+        (Some(secret), None) => (secret.span().start, "secret", secret.into_inner()),
+        (None, Some(path)) => {
+            let at = path.span().start;
+            let secret = reader::read_secret(&source.resolve(path.get_ref())).map_err(|e| (at, "secret-file", e))?;
+            (at, "secret-file", secret)
+        }
+        _ => return Err((at, "secret", "exactly one of secret and secret-file is needed".to_owned())),
+    };
+    match base64::engine::general_purpose::STANDARD.decode(text.expose()) {
+        Ok(octets) if octets.is_empty() => Err((at, key, "the secret is empty".to_owned())),
+        Ok(octets) => Ok(TsigKey { name, algorithm: table.algorithm, secret: values::Secret::new(octets) }),
+        Err(_) => Err((at, key, "the secret is not base64; take it as the key generator printed it".to_owned())),
+    }
+}
+
+/// Looks a key up by the name written; the error says which names there are.
+fn find_key(keys: &Keys, name: Name) -> Result<Name, String> {
+    if keys.contains_key(&name) {
+        return Ok(name);
+    }
+    let known = match keys.len() {
+        0 => "none is declared".to_owned(),
+        _ => format!("declared: {}", list(keys.keys().map(Name::without_dot))),
+    };
+    Err(format!("there is no [tsig-key.{}]; {known}", name.without_dot()))
+}
+
+/// Primaries by the name of their table; `None` for one that is declared but wrong.
+type Primaries = BTreeMap<String, Option<Primary>>;
+
+fn resolve_primaries(tables: &mut Tables, keys: &Keys) -> Primaries {
+    let mut primaries = Primaries::new();
+    for written in std::mem::take(&mut tables.primaries) {
+        let origin = written.origin();
+        let Written { table: (name, table), source, .. } = written;
+        let path = format!("primary.{name}");
+        if values::address(&name, DNS_PORT).is_ok() {
+            tables.fail(origin, &path, "a primary's name must not look like an address");
+            continue;
+        }
+        if primaries.contains_key(&name) {
+            tables.fail(origin, &path, "a primary of this name was declared before");
+            continue;
+        }
+        let primary = table.and_then(|table| match primary(keys, table) {
+            Ok(primary) => Some(primary),
+            Err((at, key, message)) => {
+                tables.fail(source.origin(at), &format!("{path}.{key}"), message);
+                None
+            }
+        });
+        primaries.insert(name, primary);
+    }
+    primaries
+}
+
+fn primary(keys: &Keys, table: PrimaryTable) -> Result<Primary, (usize, &'static str, String)> {
+    let PrimaryTable { address, tsig_key, transport: _, source } = table;
+    let at = address.span().start;
+    let address = values::peer_address(address.get_ref(), DNS_PORT).map_err(|e| (at, "address", e))?;
+    let tsig_key = tsig_key.map(|key| named_key(keys, &key).map_err(|(at, e)| (at, "tsig-key", e))).transpose()?;
+    if let Some(source) = &source
+        && source.get_ref().is_ipv4() != address.is_ipv4()
+    {
+        let message = format!("{} and address {} are of different families", source.get_ref(), address.ip());
+        return Err((source.span().start, "source", message));
+    }
+    Ok(Primary { address, tsig_key, source: source.map(Spanned::into_inner) })
+}
+
+fn named_key(keys: &Keys, written: &Spanned<String>) -> Result<Name, (usize, String)> {
+    values::key_name(written.get_ref()).and_then(|name| find_key(keys, name)).map_err(|e| (written.span().start, e))
+}
+
+fn resolve_zones(tables: &mut Tables, keys: &Keys, primaries: &Primaries) {
+    let mut tenants = HashMap::new();
+    let default_tenant = tables.config.default_tenant().to_owned();
+    let written = std::mem::take(&mut tables.zones);
+    let mut seen: HashMap<Name, usize> = HashMap::with_capacity(written.len());
+    let mut zones: Vec<Zone> = Vec::with_capacity(written.len());
+    for zone in written {
+        let Written { table, source, at } = zone;
+        let mut wrong = Vec::new();
+        let zone = Lookup { keys, primaries, wrong: &mut wrong }.zone(&table);
+        for (at, key, message) in wrong {
+            tables.fail(source.origin(at), &format!("secondary-zone.{key}"), message);
+        }
+        let Some(mut zone) = zone else { continue };
+        zone.origin = source.origin(at);
+        if let Some(&earlier) = seen.get(&zone.name) {
+            let message = format!("zone {} was given before at {}", zone.name.without_dot(), zones[earlier].origin);
+            tables.fail(source.origin(table.name.span().start), "secondary-zone.name", message);
+            continue;
+        }
+        let tenant = table.tenant.as_ref().map_or(&default_tenant, Spanned::get_ref);
+        if let Some(shared) = tenants.get(tenant.as_str()) {
+            zone.tenant = Arc::clone(shared);
+        } else {
+            zone.tenant = Arc::from(tenant.as_str());
+            tenants.insert(tenant.clone(), zone.tenant.clone());
+        }
+        seen.insert(zone.name.clone(), zones.len());
+        zones.push(zone);
+    }
+    tables.config.zones = zones;
+}
+
+/// What the names in a zone's table refer to, and what was wrong with it: offset, key, message.
+struct Lookup<'a> {
+    keys: &'a Keys,
+    primaries: &'a Primaries,
+    wrong: &'a mut Vec<(usize, &'static str, String)>,
+}
+
+impl Lookup<'_> {
+    /// The zone without its origin and tenant; `None` without a usable name.
+    fn zone(&mut self, table: &ZoneTable) -> Option<Zone> {
+        let ZoneTable { name, primaries, tsig_key, allow_notify, allow_transfer, notify, tenant } = table;
+        if let Some(tenant) = tenant
+            && !sections::is_tenant(tenant.get_ref())
+        {
+            self.fail(tenant.span().start, "tenant", format!("{}, not {:?}", sections::TENANT, tenant.get_ref()));
+        }
+        let tsig_key = tsig_key
+            .as_ref()
+            .and_then(|written| named_key(self.keys, written).map_err(|(at, e)| self.fail(at, "tsig-key", e)).ok());
+        let primaries = self.zone_primaries(primaries, tsig_key);
+        let allow_notify = self.rules("allow-notify", allow_notify);
+        let allow_transfer = self.rules("allow-transfer", allow_transfer);
+        let notify = self.targets(notify);
+        match values::domain_name(name.get_ref()) {
+            Ok(name) => {
+                let origin = super::Origin { file: Arc::from(std::path::Path::new("")), line: 0 };
+                Some(Zone { name, primaries, allow_notify, allow_transfer, notify, tenant: Arc::from(""), origin })
+            }
+            Err(message) => {
+                self.fail(name.span().start, "name", message);
+                None
+            }
+        }
+    }
+
+    fn zone_primaries(&mut self, written: &Spanned<Vec<Spanned<String>>>, tsig_key: Option<Name>) -> Vec<Primary> {
+        let mut found: Vec<Primary> = Vec::with_capacity(written.get_ref().len());
+        if written.get_ref().is_empty() {
+            let message = "at least one primary is needed, e.g. [\"192.0.2.1\"]";
+            self.fail(written.span().start, "primaries", message.to_owned());
+        }
+        for entry in written.get_ref() {
+            let (at, text) = (entry.span().start, entry.get_ref().as_str());
+            let primary = match self.primaries.get(text) {
+                Some(Some(primary)) => primary.clone(),
+                // Declared, but wrong: said there.
+                Some(None) => continue,
+                None => match values::peer_address(text, DNS_PORT) {
+                    Ok(address) => Primary { address, tsig_key: tsig_key.clone(), source: None },
+                    Err(message) => {
+                        self.fail(at, "primaries", self.no_primary(text, message));
+                        continue;
+                    }
+                },
+            };
+            if found.iter().any(|other| other.address == primary.address) {
+                self.fail(at, "primaries", format!("{text:?}: {} stands twice", primary.address));
+                continue;
+            }
+            found.push(primary);
+        }
+        found
+    }
+
+    fn no_primary(&self, text: &str, message: String) -> String {
+        // What begins like an address was meant as one.
+        if text.starts_with(|c: char| c.is_ascii_digit() || c == '[') || text.contains(':') {
+            return message;
+        }
+        match self.primaries.len() {
+            0 => format!("{message}; nor is there a [primary.{text}]"),
+            _ => format!(
+                "{message}; nor is there a [primary.{text}]; declared: {}",
+                list(self.primaries.keys().cloned())
+            ),
+        }
+    }
+
+    fn rules(&mut self, key: &'static str, written: &[Spanned<Rule>]) -> Vec<Rule> {
+        for rule in written {
+            if let Some(name) = rule.get_ref().key()
+                && let Err(message) = find_key(self.keys, name.clone())
+            {
+                self.fail(rule.span().start, key, message);
+            }
+        }
+        written.iter().map(|rule| rule.get_ref().clone()).collect()
+    }
+
+    fn targets(&mut self, written: &[Spanned<NotifyTarget>]) -> Vec<NotifyTarget> {
+        for target in written {
+            if let Some(name) = &target.get_ref().key
+                && let Err(message) = find_key(self.keys, name.clone())
+            {
+                self.fail(target.span().start, "notify", message);
+            }
+        }
+        written.iter().map(|target| target.get_ref().clone()).collect()
+    }
+
+    fn fail(&mut self, at: usize, key: &'static str, message: String) {
+        self.wrong.push((at, key, message));
+    }
+}
+
+/// Names for a message; a long list is cut.
+fn list(names: impl ExactSizeIterator<Item = String>) -> String {
+    const SHOWN_MAX: usize = 8;
+    let more = names.len().saturating_sub(SHOWN_MAX);
+    let shown = names.take(SHOWN_MAX).collect::<Vec<_>>().join(", ");
+    if more == 0 { shown } else { format!("{shown} and {more} more") }
+}
+
+fn warn(config: &mut Config) {
+    let mut warnings = Vec::new();
+    if config.api.credentials.is_empty() {
+        warnings.push(
+            "no [[api.credential]] is configured: only /healthz, /readyz, /metrics and /openapi.json answer".to_owned(),
+        );
+    }
+    for listen in config.api.listen.iter().filter(|listen| !listen.ip().is_loopback()) {
+        warnings
+            .push(format!("[api] listen {listen}: tokens cross the network in clear text; put a TLS proxy before it"));
+    }
+    for key in config.tsig_keys.values().filter(|key| key.algorithm == TsigAlgorithm::HmacSha1) {
+        let name = key.name.without_dot();
+        warnings.push(format!("[tsig-key.{name}]: hmac-sha1 is out of date; use hmac-sha256 where the other side can"));
+    }
+    if !config.api.owned_cidrs.is_empty() {
+        warnings.push("[api] owned-cidrs has no effect yet: this version makes no reverse zones".to_owned());
+    }
+    config.warnings = warnings;
+}

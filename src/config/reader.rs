@@ -1,0 +1,470 @@
+//! From files to tables: reading, includes, line numbers, and every mistake instead of the first.
+//!
+//! serde reads one table at a time. When a table does not fit, the offending key is reported and taken out, and the
+//! table is read again: so each wrong key of each table gets its line, and later checks still see the rest.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, ValueDeserializer};
+
+use super::values::Secret;
+use super::zones::{Origin, PrimaryTable, TsigKeyTable, ZoneTable};
+use super::{Config, ConfigError, CredentialTable};
+
+/// What is said wherever a configuration asks for TLS.
+pub(super) const NO_TLS: &str = "this version does not speak TLS, neither for queries, transfers nor the API; \
+     leave the key out (transport = \"tcp\")";
+
+/// One file, with what is needed to turn offsets into lines.
+pub(super) struct Source {
+    path: Arc<Path>,
+    line_starts: Vec<usize>,
+}
+
+impl Source {
+    fn new(path: &Path, text: &str) -> Source {
+        let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Source { path: path.into(), line_starts }
+    }
+
+    /// The place of an offset.
+    pub(super) fn origin(&self, offset: usize) -> Origin {
+        let line = self.line_starts.partition_point(|&start| start <= offset);
+        Origin { file: self.path.clone(), line: line as u32 }
+    }
+
+    /// A path as written in this file, seen from its directory.
+    pub(super) fn resolve(&self, path: &Path) -> PathBuf {
+        self.path.parent().unwrap_or(Path::new("")).join(path)
+    }
+}
+
+/// A table as written, with the file and offset it stands at.
+pub(super) struct Written<T> {
+    pub(super) table: T,
+    pub(super) source: Arc<Source>,
+    pub(super) at: usize,
+}
+
+impl<T> Written<T> {
+    pub(super) fn origin(&self) -> Origin {
+        self.source.origin(self.at)
+    }
+}
+
+/// Everything the files hold, before names are looked up.
+#[derive(Default)]
+pub(super) struct Tables {
+    pub(super) config: Config,
+    pub(super) main: Option<MainFile>,
+    pub(super) credentials: Vec<Written<CredentialTable>>,
+    pub(super) keys: Vec<Written<(String, Option<TsigKeyTable>)>>,
+    pub(super) primaries: Vec<Written<(String, Option<PrimaryTable>)>>,
+    pub(super) zones: Vec<Written<ZoneTable>>,
+    pub(super) errors: Vec<ConfigError>,
+}
+
+/// Where the keys of the main file's sections stand.
+pub(super) struct MainFile {
+    source: Arc<Source>,
+    keys: Vec<(String, usize)>,
+}
+
+impl MainFile {
+    /// The place of `section.key`, or of the section, or of the file's start.
+    pub(super) fn origin(&self, key: &str) -> Origin {
+        let section = key.split('.').next().unwrap_or(key);
+        let find = |wanted: &str| self.keys.iter().find(|(name, _)| name == wanted).map(|&(_, at)| at);
+        self.source.origin(find(key).or_else(|| find(section)).unwrap_or(0))
+    }
+}
+
+pub(super) const MAIN_KEYS: &[&str] = &[
+    "state-dir",
+    "durability",
+    "include",
+    "dns",
+    "api",
+    "transfer",
+    "store",
+    "log",
+    "tsig-key",
+    "primary",
+    "secondary-zone",
+];
+const INCLUDE_KEYS: &[&str] = &["tsig-key", "primary", "secondary-zone"];
+
+impl Tables {
+    /// Reads `path` and what it includes.
+    pub(super) fn read(path: &Path) -> Tables {
+        let mut tables = Tables::default();
+        match fs::read_to_string(path) {
+            Ok(text) => tables.read_main(path, &text),
+            Err(e) => tables.fail_file(path, format!("cannot be read: {e}")),
+        }
+        tables
+    }
+
+    /// Reads `text` as the file `path`, and what it includes.
+    pub(super) fn read_main(&mut self, path: &Path, text: &str) {
+        let source = Arc::new(Source::new(path, text));
+        let Some(root) = self.parse(&source, text) else { return };
+        self.main = Some(MainFile { source: source.clone(), keys: key_offsets(&root) });
+        for (key, value) in root {
+            let name = key.get_ref().as_ref();
+            let config = &mut self.config;
+            // Each section replaces its default; one with mistakes is reported and keeps what could be read.
+            match name {
+                "state-dir" => set(&mut config.state_dir, scalar(&source, name, value, &mut self.errors)),
+                "durability" => set(&mut config.durability, scalar(&source, name, value, &mut self.errors)),
+                "include" => set(&mut config.include, scalar(&source, name, value, &mut self.errors)),
+                "dns" => set(&mut config.dns, section(&source, name, value, &mut self.errors)),
+                "transfer" => set(&mut config.transfer, section(&source, name, value, &mut self.errors)),
+                "store" => set(&mut config.store, section(&source, name, value, &mut self.errors)),
+                "log" => set(&mut config.log, section(&source, name, value, &mut self.errors)),
+                "api" => self.read_api(&source, value),
+                _ => self.read_shared(&source, &key, value, MAIN_KEYS),
+            }
+        }
+        for pattern in self.config.include.clone() {
+            self.read_included(&source, &pattern);
+        }
+    }
+
+    fn read_api(&mut self, source: &Arc<Source>, mut value: Spanned<DeValue<'_>>) {
+        // Credentials are read one by one, so that a mistake in one does not hide those of the others.
+        let credentials = match value.get_mut() {
+            DeValue::Table(api) => api.remove("credential"),
+            _ => None,
+        };
+        set(&mut self.config.api, section(source, "api", value, &mut self.errors));
+        for (at, credential) in self.list(source, "api.credential", credentials) {
+            if let Some(table) = table(source, "api.credential", credential, &mut self.errors) {
+                self.credentials.push(Written { table, source: source.clone(), at });
+            }
+        }
+    }
+
+    /// The tables that may stand in included files too.
+    fn read_shared(
+        &mut self,
+        source: &Arc<Source>,
+        key: &Spanned<toml::de::DeString<'_>>,
+        value: Spanned<DeValue<'_>>,
+        known: &[&str],
+    ) {
+        match key.get_ref().as_ref() {
+            "tsig-key" => {
+                for (name, at, value) in self.named(source, "tsig-key", value) {
+                    let read = table(source, &format!("tsig-key.{name}"), value, &mut self.errors);
+                    self.keys.push(Written { table: (name, read), source: source.clone(), at });
+                }
+            }
+            "primary" => {
+                for (name, at, value) in self.named(source, "primary", value) {
+                    let read = table(source, &format!("primary.{name}"), value, &mut self.errors);
+                    self.primaries.push(Written { table: (name, read), source: source.clone(), at });
+                }
+            }
+            "secondary-zone" => {
+                for (at, value) in self.list(source, "secondary-zone", Some(value)) {
+                    if let Some(table) = table(source, "secondary-zone", value, &mut self.errors) {
+                        self.zones.push(Written { table, source: source.clone(), at });
+                    }
+                }
+            }
+            other => {
+                let message = match MAIN_KEYS.contains(&other) {
+                    true => "stands in the main file only".to_owned(),
+                    false => format!("unknown key; expected one of {}", quoted(known)),
+                };
+                self.fail(source.origin(key.span().start), other, message);
+            }
+        }
+    }
+
+    fn read_included(&mut self, main: &Source, pattern: &str) {
+        let files = match expand(&main.resolve(Path::new(pattern))) {
+            Ok(files) => files,
+            Err(message) => {
+                let origin = self.main.as_ref().map_or(main.origin(0), |m| m.origin("include"));
+                return self.fail(origin, "include", message);
+            }
+        };
+        for path in files {
+            let text = match fs::read_to_string(&path) {
+                Ok(text) => text,
+                Err(e) => {
+                    self.fail_file(&path, format!("cannot be read: {e}"));
+                    continue;
+                }
+            };
+            let source = Arc::new(Source::new(&path, &text));
+            let Some(root) = self.parse(&source, &text) else { continue };
+            for (key, value) in root {
+                self.read_shared(&source, &key, value, INCLUDE_KEYS);
+            }
+        }
+    }
+
+    fn parse<'t>(&mut self, source: &Source, text: &'t str) -> Option<DeTable<'t>> {
+        let (root, errors) = DeTable::parse_recoverable(text);
+        for error in &errors {
+            let at = error.span().map_or(0, |span| span.start);
+            self.fail(source.origin(at), "", error.message().to_owned());
+        }
+        // What could be recovered from broken syntax would only give errors that come from the first.
+        errors.is_empty().then(|| root.into_inner())
+    }
+
+    /// `[[name]]`: its tables with their offsets.
+    fn list<'t>(
+        &mut self,
+        source: &Source,
+        name: &str,
+        value: Option<Spanned<DeValue<'t>>>,
+    ) -> Vec<(usize, Spanned<DeValue<'t>>)> {
+        let Some(value) = value else { return Vec::new() };
+        let at = value.span().start;
+        match value.into_inner() {
+            DeValue::Array(array) => array.into_iter().map(|table| (table.span().start, table)).collect(),
+            _ => {
+                self.fail(source.origin(at), name, format!("write it as [[{name}]], with two brackets"));
+                Vec::new()
+            }
+        }
+    }
+
+    /// `[name.X]`: the names X with their tables and offsets.
+    fn named<'t>(
+        &mut self,
+        source: &Source,
+        name: &str,
+        value: Spanned<DeValue<'t>>,
+    ) -> Vec<(String, usize, Spanned<DeValue<'t>>)> {
+        let at = value.span().start;
+        match value.into_inner() {
+            DeValue::Table(table) => {
+                table.into_iter().map(|(k, v)| (k.get_ref().to_string(), k.span().start, v)).collect()
+            }
+            _ => {
+                self.fail(source.origin(at), name, format!("write it as [{name}.NAME], one table for each name"));
+                Vec::new()
+            }
+        }
+    }
+
+    /// Keeps a mistake for the report.
+    pub(super) fn fail(&mut self, origin: Origin, key: &str, message: impl Into<String>) {
+        self.errors.push(ConfigError::new(origin, key, message.into()));
+    }
+
+    fn fail_file(&mut self, path: &Path, message: String) {
+        self.errors.push(ConfigError { file: path.into(), line: None, key: String::new(), message });
+    }
+}
+
+fn set<T>(field: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *field = value;
+    }
+}
+
+/// A single value.
+fn scalar<T: DeserializeOwned>(
+    source: &Source,
+    key: &str,
+    value: Spanned<DeValue<'_>>,
+    errors: &mut Vec<ConfigError>,
+) -> Option<T> {
+    let at = value.span().start;
+    T::deserialize(ValueDeserializer::from(value))
+        .map_err(|e| {
+            let at = e.span().map_or(at, |span| span.start);
+            errors.push(ConfigError::new(source.origin(at), key, e.message().to_owned()));
+        })
+        .ok()
+}
+
+/// A table without mistakes, or `None` and its mistakes in `errors`.
+fn table<T: DeserializeOwned>(
+    source: &Source,
+    name: &str,
+    value: Spanned<DeValue<'_>>,
+    errors: &mut Vec<ConfigError>,
+) -> Option<T> {
+    let before = errors.len();
+    section(source, name, value, errors).filter(|_| errors.len() == before)
+}
+
+/// A table of which each key that does not fit is reported and left out. `None` if what remains is no such table.
+fn section<T: DeserializeOwned>(
+    source: &Source,
+    name: &str,
+    value: Spanned<DeValue<'_>>,
+    errors: &mut Vec<ConfigError>,
+) -> Option<T> {
+    let span = value.span();
+    let DeValue::Table(mut rest) = value.into_inner() else {
+        let message = format!("a table is expected: [{name}] with its keys below");
+        errors.push(ConfigError::new(source.origin(span.start), name, message));
+        return None;
+    };
+    let mut left_out = BTreeSet::new();
+    loop {
+        let whole = Spanned::new(span.clone(), DeValue::Table(rest.clone()));
+        let error = match T::deserialize(ValueDeserializer::from(whole)) {
+            Ok(table) => return Some(table),
+            Err(error) => error,
+        };
+        let at = error.span().unwrap_or(span.clone());
+        match key_at(&rest, &at) {
+            Some(key) => {
+                let path = format!("{name}.{key}");
+                errors.push(ConfigError::new(source.origin(at.start), &path, explain(error.message())));
+                rest.remove(key.as_str());
+                left_out.insert(key);
+            }
+            // Nothing to take out: a required key is missing. If it was there but wrong, that has been said.
+            None => {
+                let missing = error.message().split('`').nth(1).unwrap_or_default();
+                if !left_out.contains(missing) {
+                    let path = if missing.is_empty() { name.to_owned() } else { format!("{name}.{missing}") };
+                    errors.push(ConfigError::new(source.origin(span.start), &path, explain(error.message())));
+                }
+                return None;
+            }
+        }
+    }
+}
+
+/// The key whose name or value `at` lies in.
+fn key_at(table: &DeTable<'_>, at: &Range<usize>) -> Option<String> {
+    let holds = |span: Range<usize>| span.start <= at.start && at.end <= span.end;
+    table.iter().find(|(key, value)| holds(key.span()) || holds(value.span())).map(|(key, _)| key.get_ref().to_string())
+}
+
+/// serde's sentence in the words of a configuration.
+fn explain(message: &str) -> String {
+    if message.starts_with("unknown field `tls-") || message.starts_with("unknown field `listen-tls") {
+        return NO_TLS.to_owned();
+    }
+    if let Some(key) = message.strip_prefix("missing field ") {
+        return format!("required key {key} is missing");
+    }
+    message.replacen("unknown field", "unknown key", 1)
+}
+
+/// Offsets of `key` and `section.key` for every key of the file's first two levels.
+fn key_offsets(root: &DeTable<'_>) -> Vec<(String, usize)> {
+    let mut offsets = Vec::new();
+    for (section, value) in root {
+        offsets.push((section.get_ref().to_string(), section.span().start));
+        if let DeValue::Table(table) = value.get_ref() {
+            let inner = table.keys().map(|key| (format!("{}.{}", section.get_ref(), key.get_ref()), key.span().start));
+            offsets.extend(inner);
+        }
+    }
+    offsets
+}
+
+fn quoted(keys: &[&str]) -> String {
+    keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// The octets of a secret kept in a file of its own, without the line feed at its end.
+pub(super) fn read_secret(path: &Path) -> Result<Secret, String> {
+    let octets = fs::read(path).map_err(|e| format!("{} cannot be read: {e}", path.display()))?;
+    let secret = octets.trim_ascii_end();
+    if secret.is_empty() { Err(format!("{} is empty", path.display())) } else { Ok(Secret::new(secret)) }
+}
+
+/// The files a pattern names, sorted. `*` and `?` may stand in any component and do not match a leading dot; a path
+/// without them must exist.
+fn expand(pattern: &Path) -> Result<Vec<PathBuf>, String> {
+    let mut paths = vec![PathBuf::new()];
+    let mut wild = false;
+    for component in pattern.components() {
+        let text = component.as_os_str().to_string_lossy();
+        if !text.contains(['*', '?']) {
+            paths.iter_mut().for_each(|path| path.push(component));
+            continue;
+        }
+        wild = true;
+        let mut matched = Vec::new();
+        for path in &paths {
+            let directory = if path.as_os_str().is_empty() { Path::new(".") } else { path.as_path() };
+            // A directory that is not there holds no match; the daemon starts without zones.d as well.
+            for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+                let name = entry.file_name();
+                let shown = name.to_string_lossy();
+                if !shown.starts_with('.') && wildcard(text.as_bytes(), shown.as_bytes()) {
+                    matched.push(path.join(&name));
+                }
+            }
+        }
+        matched.sort();
+        paths = matched;
+    }
+    paths.retain(|path| !wild || path.is_file());
+    match paths.iter().find(|path| !path.is_file()) {
+        Some(path) => {
+            Err(format!("{} is no file; a pattern such as \"zones.d/*.toml\" may match none", path.display()))
+        }
+        None => Ok(paths),
+    }
+}
+
+/// Whether `text` matches `pattern` with `*` (any octets) and `?` (one). Linear with one point to return to.
+fn wildcard(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut p, mut t, mut star) = (0, 0, None);
+    while t < text.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p, t));
+                p += 1;
+            }
+            Some(&c) if c == b'?' || c == text[t] => (p, t) = (p + 1, t + 1),
+            _ => match star {
+                Some((star_p, star_t)) => {
+                    (p, t) = (star_p + 1, star_t + 1);
+                    star = Some((star_p, star_t + 1));
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|&c| c == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wildcards_match_as_in_a_shell() {
+        for (pattern, text, expected) in [
+            ("*.toml", "a.toml", true),
+            ("*.toml", "a.toml~", false),
+            ("*", "", true),
+            ("a?c", "abc", true),
+            ("a?c", "ac", false),
+            ("*a*b", "xxaxxbxb", true),
+            ("*a*b", "xxaxxbx", false),
+        ] {
+            assert_eq!(wildcard(pattern.as_bytes(), text.as_bytes()), expected, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn lines_are_counted_from_one() {
+        let source = Source::new(Path::new("f"), "a\nb\n\nc");
+        assert_eq!([0, 1, 2, 4, 5].map(|at| source.origin(at).line), [1, 1, 2, 3, 4]);
+    }
+}

@@ -1,0 +1,389 @@
+//! The plain sections of the configuration: one struct a section, one field a key, its default in `Default`.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde::Deserialize;
+
+use super::values::{Secret, de};
+use crate::dns::Name;
+use crate::time::Timestamp;
+
+/// When a transferred zone is served: before or after it is on disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Durability {
+    /// Publish, then store. A crash may lose the last moments; one IXFR brings them back, because the primary is
+    /// the record of truth. NOTIFY and transfers to downstreams wait for the disk all the same.
+    #[default]
+    Behind,
+    /// Store, then publish. Each new serial waits for one flush of the disk.
+    Before,
+}
+
+/// `[dns]`: answering queries.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Dns {
+    /// Addresses for UDP and TCP, port 53 if none is written. Default `["127.0.0.1:5300"]`: nothing is answered to
+    /// the world before an operator says where. For a public server write its addresses, e.g.
+    /// `["192.0.2.53", "2001:db8::53"]`; with several addresses on one host avoid `0.0.0.0`, so that UDP replies
+    /// leave by the address that was asked. Takes effect after a restart.
+    #[serde(deserialize_with = "de::dns_listen")]
+    pub listen: Vec<SocketAddr>,
+    /// Addresses for DNS over TLS, port 853 if none is written. Default none. This version does not speak TLS: a
+    /// non-empty list is an error.
+    #[serde(deserialize_with = "de::tls_listen")]
+    pub listen_tls: Vec<SocketAddr>,
+    /// Threads that answer UDP queries. Default 0: one per core. Lower it when the host does other work too.
+    /// Takes effect after a restart.
+    pub workers: usize,
+    /// Largest UDP answer in octets, 512..=4096, also offered to clients by EDNS. Default 1232, which passes every
+    /// common path unfragmented (RFC 9715). Raise it only inside one network.
+    pub edns_size: u16,
+    /// How long an idle TCP connection of a client is kept, RFC 7766 §6.2.3. Default `"10s"`.
+    #[serde(deserialize_with = "de::duration")]
+    pub tcp_idle_timeout: Duration,
+    /// TCP connections of clients at one time, in all. Default 1000. At the bound new ones are closed at once.
+    pub tcp_connections: usize,
+    /// TCP connections of one client address at one time. Default 100. Raise it for a resolver farm behind one
+    /// address.
+    pub tcp_connections_per_client: usize,
+    /// AXFR and IXFR answers to downstreams running at one time. Default 50.
+    pub outbound_transfers: usize,
+}
+
+impl Default for Dns {
+    fn default() -> Dns {
+        Dns {
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 5300))],
+            listen_tls: Vec::new(),
+            workers: 0,
+            edns_size: 1232,
+            tcp_idle_timeout: Duration::from_secs(10),
+            tcp_connections: 1000,
+            tcp_connections_per_client: 100,
+            outbound_transfers: 50,
+        }
+    }
+}
+
+/// `[api]`: the HTTP listener and who may use it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Api {
+    /// Addresses of the HTTP listener, port 8053 if none is written. Default `["127.0.0.1:8053"]`. HTTP is clear
+    /// text: put a TLS proxy before it when it has to leave the host. Takes effect after a restart.
+    #[serde(deserialize_with = "de::api_listen")]
+    pub listen: Vec<SocketAddr>,
+    /// The URL clients reach the API by, for links in replies, e.g. `"https://dns.example.net"`. Default `""`: taken
+    /// from the request's `Host`. Set it behind a proxy.
+    pub public_url: String,
+    /// Host names of the name servers that serve local zones, shown in the API. Default none: this host's full name
+    /// if it has one, else `ns1.secondaryd.invalid` with a warning.
+    #[serde(deserialize_with = "de::domains")]
+    pub nameservers: Vec<Name>,
+    /// Host names of the name servers that serve secondary zones, shown in the API so that users know what to
+    /// delegate to. Default none: the same as `nameservers`.
+    #[serde(deserialize_with = "de::domains")]
+    pub secondary_nameservers: Vec<Name>,
+    /// Prefixes in which PTR records may make reverse zones. Default: everything with one tenant, nothing with more.
+    /// This version makes no reverse zones; the key is checked and kept.
+    #[serde(deserialize_with = "de::prefixes")]
+    pub owned_cidrs: Vec<IpNet>,
+    /// Port of primaries that come in by REST without one. Default 53.
+    pub primary_port: u16,
+    /// Whether REST may add the root, `arpa` and single-label zones. Default false. Set it on a server for TLDs.
+    pub allow_tld: bool,
+    /// Whether a tenant may add a zone at, below or above a zone of another tenant. Default false, since that would
+    /// let one tenant take over names of another.
+    pub allow_subzones: bool,
+    /// Largest request body. Default `"1MiB"`; beyond it the reply is 413.
+    #[serde(deserialize_with = "de::octets")]
+    pub max_body: u64,
+    /// `[[api.credential]]`: who may call. Default none: then only `/healthz`, `/readyz`, `/metrics` and
+    /// `/openapi.json` answer.
+    #[serde(skip)]
+    pub credentials: Vec<Credential>,
+}
+
+impl Default for Api {
+    fn default() -> Api {
+        Api {
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], super::API_PORT))],
+            public_url: String::new(),
+            nameservers: Vec::new(),
+            secondary_nameservers: Vec::new(),
+            owned_cidrs: Vec::new(),
+            primary_port: super::DNS_PORT,
+            allow_tld: false,
+            allow_subzones: false,
+            max_body: 1 << 20,
+            credentials: Vec::new(),
+        }
+    }
+}
+
+/// What a credential may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Reads and writes.
+    Admin,
+    /// Reads only.
+    #[default]
+    Observer,
+}
+
+/// SHA-256 of a token: what is kept of it, so that neither a core dump nor a log can give it away.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TokenHash(pub [u8; 32]);
+
+impl TokenHash {
+    /// The hash of a token as clients send it.
+    pub fn of(token: &[u8]) -> TokenHash {
+        let digest = ring::digest::digest(&ring::digest::SHA256, token);
+        TokenHash(digest.as_ref().try_into().expect("SHA-256 has 32 octets"))
+    }
+}
+
+impl std::fmt::Debug for TokenHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// One caller of the API, made from a [`CredentialTable`]; of tokens only the hash is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credential {
+    /// Whose zones are seen and made.
+    pub tenant: String,
+    /// The name in `createdBy`, and of HTTP Basic and of the Rackspace identity.
+    pub user: String,
+    /// What it may do.
+    pub role: Role,
+    /// Of the bearer token.
+    pub token: TokenHash,
+    /// Of the API key (Rackspace identity) and password (HTTP Basic); the token's hash if none was given.
+    pub api_key: TokenHash,
+    /// When it stops being valid.
+    pub expires: Option<Timestamp>,
+}
+
+impl Credential {
+    /// A credential that does not expire and whose API key is its token.
+    pub fn new(tenant: &str, user: &str, role: Role, token: &str) -> Credential {
+        let token = TokenHash::of(token.as_bytes());
+        Credential { tenant: tenant.to_owned(), user: user.to_owned(), role, token, api_key: token, expires: None }
+    }
+}
+
+/// `[[api.credential]]`: the keys of one caller of the API.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct CredentialTable {
+    /// The tenant whose zones the credential sees and makes; letters, digits, `-`, `_`, `.`. Required. Digits only
+    /// if Rackspace clients are used, since it is their account number.
+    pub tenant: String,
+    /// Name of the caller; with `api-key` also that of HTTP Basic. Required.
+    pub user: String,
+    /// `"admin"` (reads and writes) or `"observer"` (reads). Default `"observer"`.
+    #[serde(default)]
+    pub role: Role,
+    /// The bearer token. This, `token-file` or `token-sha256` is required.
+    pub token: Option<Secret>,
+    /// File that holds the token; a line feed at its end is dropped. Keeps the token out of this file; with systemd
+    /// use `LoadCredential=` and the path below `/run/credentials/secondaryd.service/`.
+    pub token_file: Option<PathBuf>,
+    /// SHA-256 of the token in hexadecimal digits (`printf %s TOKEN | sha256sum`), so that no file holds the token.
+    #[serde(default, deserialize_with = "de::hash_option")]
+    pub token_sha256: Option<[u8; 32]>,
+    /// API key of the Rackspace identity and password of HTTP Basic. Default the token.
+    pub api_key: Option<Secret>,
+    /// When the credential ends, RFC 3339, e.g. `"2027-01-31T00:00:00Z"`. Default never.
+    #[serde(default, deserialize_with = "de::timestamp_option")]
+    pub expires: Option<Timestamp>,
+}
+
+/// What a tenant's name looks like, for messages.
+pub(super) const TENANT: &str = "a tenant is written with 1 to 64 letters, digits, \"-\", \"_\" and \".\"";
+
+/// Whether `text` can name a tenant; it stands in URLs and logs.
+pub(super) fn is_tenant(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_.".contains(&c))
+}
+
+/// `[transfer]`: asking primaries, and the bounds of what they may send.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Transfer {
+    /// Prefixes from which primaries may be taken that come in by REST. Default (key absent): everything while every
+    /// `[api] listen` is loopback; else everything but loopback, link-local, unspecified and multicast, so that a
+    /// tenant cannot make the daemon talk to services of its own host. Zones of this file are not bound by it.
+    #[serde(deserialize_with = "de::prefixes_option")]
+    pub allow_primaries: Option<Vec<IpNet>>,
+    /// Shortest time between two SOA queries of a healthy zone, whatever its SOA REFRESH says. Default `"1m"`.
+    #[serde(deserialize_with = "de::duration")]
+    pub refresh_min: Duration,
+    /// Longest time between two SOA queries of a healthy zone. Default `"7d"`. Lower it where NOTIFY may get lost.
+    #[serde(deserialize_with = "de::duration")]
+    pub refresh_max: Duration,
+    /// Shortest wait after all primaries failed, whatever SOA RETRY says. Default `"10s"`.
+    #[serde(deserialize_with = "de::duration")]
+    pub retry_min: Duration,
+    /// Longest wait after all primaries failed; waits double up to it, or up to REFRESH if that is less. Default
+    /// `"1d"`.
+    #[serde(deserialize_with = "de::duration")]
+    pub retry_max: Duration,
+    /// First wait of a zone that never had data; it doubles up to one hour. Default `"10s"`.
+    #[serde(deserialize_with = "de::duration")]
+    pub retry_initial: Duration,
+    /// Shortest time a zone is served without a primary confirming it, whatever SOA EXPIRE says. Default `"1h"`.
+    #[serde(deserialize_with = "de::duration")]
+    pub expire_min: Duration,
+    /// Longest time a zone is served without a primary confirming it. Default `"180d"`.
+    #[serde(deserialize_with = "de::duration")]
+    pub expire_max: Duration,
+    /// For how long a primary that could not be reached is left alone; doubles up to `unreachable-max`. NOTIFY and
+    /// operators' commands go through. Default `"10s"`.
+    #[serde(deserialize_with = "de::duration")]
+    pub unreachable_min: Duration,
+    /// Longest such pause. Default `"10m"`.
+    #[serde(deserialize_with = "de::duration")]
+    pub unreachable_max: Duration,
+    /// Time for a TCP connection to a primary to stand (`CONNECT_TIMEOUT`). Default `"5s"`.
+    #[serde(deserialize_with = "de::duration")]
+    pub connect_timeout: Duration,
+    /// Longest silence of a primary in an exchange (`IDLE_TIMEOUT`). Default `"30s"`. Raise it for primaries that
+    /// think long before the first message of a large zone.
+    #[serde(deserialize_with = "de::duration")]
+    pub idle_timeout: Duration,
+    /// Longest time of one transfer (`TOTAL_TIMEOUT`). Default `"1h"`.
+    #[serde(deserialize_with = "de::duration")]
+    pub total_timeout: Duration,
+    /// Lowest rate in octets a second, measured over `lowest-rate-window` (`TOO_SLOW`). Default `"1KiB"`; 0 turns the
+    /// check off.
+    #[serde(deserialize_with = "de::octets")]
+    pub lowest_rate: u64,
+    /// Over what time the rate is measured. Default `"60s"`.
+    #[serde(deserialize_with = "de::duration")]
+    pub lowest_rate_window: Duration,
+    /// Most octets of one transfer (`LIMIT_BYTES`). Default `"4GiB"`.
+    #[serde(deserialize_with = "de::octets")]
+    pub max_bytes: u64,
+    /// Most records of a zone (`LIMIT_RECORDS`). Default 50,000,000. An RRset must fit a DNS message of 65,535
+    /// octets in any case (`LIMIT_RRSET`), since it could not be served otherwise.
+    pub max_records: u64,
+    /// Most types at one owner (`LIMIT_TYPES`), 1..=255. Default 255.
+    pub max_types: u16,
+    /// Most messages without a record in a row (`LIMIT_EMPTY`). Default 100.
+    pub max_empty_messages: u32,
+    /// Transfers running at one time, in all. Default 200. Each holds a connection and the zone that is being built.
+    pub concurrency: usize,
+    /// Transfers running at one time from one primary address. Default 50. Lower it to spare a small primary; BIND
+    /// by itself gives 10 transfers at a time (`transfers-out`).
+    pub concurrency_per_primary: usize,
+    /// Exchanges started a second with one primary address; others wait their turn. Default 2000.
+    pub rate_per_primary: u32,
+}
+
+impl Default for Transfer {
+    fn default() -> Transfer {
+        let (secs, hours, days) = (
+            Duration::from_secs,
+            |hours: u64| Duration::from_secs(3600 * hours),
+            |days: u64| Duration::from_secs(86_400 * days),
+        );
+        Transfer {
+            allow_primaries: None,
+            refresh_min: secs(60),
+            refresh_max: days(7),
+            retry_min: secs(10),
+            retry_max: days(1),
+            retry_initial: secs(10),
+            expire_min: hours(1),
+            expire_max: days(180),
+            unreachable_min: secs(10),
+            unreachable_max: secs(600),
+            connect_timeout: secs(5),
+            idle_timeout: secs(30),
+            total_timeout: hours(1),
+            lowest_rate: 1024,
+            lowest_rate_window: secs(60),
+            max_bytes: 4 << 30,
+            max_records: 50_000_000,
+            max_types: 255,
+            max_empty_messages: 100,
+            concurrency: 200,
+            concurrency_per_primary: 50,
+            rate_per_primary: 2000,
+        }
+    }
+}
+
+/// `[store]`: what is kept on disk below `state-dir`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Store {
+    /// Memory for the cache of the database. Default `"64MiB"`. Queries never touch it; it matters for restarts and
+    /// for transfers to downstreams. Takes effect after a restart.
+    #[serde(deserialize_with = "de::octets")]
+    pub cache_size: u64,
+    /// Most octets of old differences kept for a zone, from which downstreams get IXFR. Default (key absent): half
+    /// the size of the zone, at least 1 MiB.
+    #[serde(deserialize_with = "de::octets_option")]
+    pub history_bytes: Option<u64>,
+    /// Most old differences kept for a zone. Default 100.
+    pub history_versions: u32,
+}
+
+impl Default for Store {
+    fn default() -> Store {
+        Store { cache_size: 64 << 20, history_bytes: None, history_versions: 100 }
+    }
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// `journal` if systemd's journal reads stderr, else `text`.
+    #[default]
+    Auto,
+    /// With time; with colours on a terminal.
+    Text,
+    /// Without time and colours, which the journal adds itself.
+    Journal,
+}
+
+/// `[log]`: lines on stderr.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Log {
+    /// Least level, or per module as in `"info,secondaryd::refresh=debug"`. Levels: error, warn, info, debug, trace.
+    /// Default `"info"`: what an operator would tell a colleague. The environment variable `SECONDARYD_LOG` goes
+    /// before it. May be changed by a reload.
+    pub filter: String,
+    /// `"auto"`, `"text"` or `"journal"`. Default `"auto"`. Takes effect after a restart.
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Log {
+        Log { filter: "info".to_owned(), format: LogFormat::Auto }
+    }
+}
+
+/// Whether a zone may be taken from `ip` when REST names it, where the configuration says nothing: addresses that
+/// can only mean the daemon's own host or link are left out (see [`Transfer::allow_primaries`]).
+pub(super) fn is_remote(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => !(v4.is_loopback() || v4.is_link_local() || v4.is_unspecified() || v4.is_multicast()),
+        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
+            Some(v4) => is_remote(IpAddr::V4(v4)),
+            None => !(v6.is_loopback() || v6.is_unicast_link_local() || v6.is_unspecified() || v6.is_multicast()),
+        },
+    }
+}

@@ -1,0 +1,411 @@
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::de::{DeserializeOwned, Deserializer, Visitor};
+
+use super::*;
+
+const TEMPLATE: &str = include_str!("../../config/secondaryd.toml");
+
+fn config(text: &str) -> Config {
+    Config::from_text(Path::new("test.toml"), text).unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn errors(text: &str) -> Vec<String> {
+    let errors = Config::from_text(Path::new("test.toml"), text).expect_err("a wrong configuration");
+    errors.0.iter().map(ToString::to_string).collect()
+}
+
+/// One mistake; its report begins with the place and the key and holds every one of `parts`.
+fn assert_error(text: &str, start: &str, parts: &[&str]) {
+    let errors = errors(text);
+    assert_eq!(errors.len(), 1, "{errors:#?}");
+    assert!(errors[0].starts_with(start), "{} does not start with {start}", errors[0]);
+    for part in parts {
+        assert!(errors[0].contains(part), "{} does not name {part}", errors[0]);
+    }
+}
+
+#[test]
+fn an_empty_file_is_the_default() {
+    assert_eq!(Config { warnings: Vec::new(), ..config("") }, Config::default());
+}
+
+#[test]
+fn the_template_is_the_default() {
+    assert_eq!(Config { warnings: Vec::new(), ..config(TEMPLATE) }, Config::default());
+}
+
+/// The template with its examples switched on; `#%` marks alternatives, which exclude what stands beside them.
+fn template_with_examples() -> String {
+    let switch_on = |line: &str| match line.strip_prefix("# ") {
+        Some(rest) if rest.starts_with('[') || rest.split_once(" = ").is_some_and(|(key, _)| is_key(key)) => {
+            rest.to_owned()
+        }
+        _ => line.to_owned(),
+    };
+    TEMPLATE.lines().map(switch_on).collect::<Vec<_>>().join("\n")
+}
+
+fn is_key(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|c| c.is_ascii_lowercase() || c == b'-')
+}
+
+#[test]
+fn the_examples_of_the_template_are_right() {
+    let config = config(&template_with_examples());
+    let zone = &config.zones[0];
+    assert_eq!(zone.primaries.len(), 3);
+    assert_eq!(zone.primaries[0].source, Some([192, 0, 2, 53].into()));
+    assert_eq!(&*zone.tenant, "1000");
+    assert_eq!(config.api.credentials[0].role, Role::Admin);
+    assert_eq!(config.store.history_bytes, Some(16 << 20));
+}
+
+/// The keys serde knows of a struct, as it hands them to the deserializer.
+fn keys_of<T: DeserializeOwned>() -> Vec<&'static str> {
+    struct Capture<'a>(&'a mut Vec<&'static str>);
+    impl<'de> Deserializer<'de> for Capture<'_> {
+        type Error = serde::de::value::Error;
+        fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
+            Err(serde::de::Error::custom("only the keys are wanted"))
+        }
+        fn deserialize_struct<V: Visitor<'de>>(
+            self,
+            _: &'static str,
+            fields: &'static [&'static str],
+            visitor: V,
+        ) -> Result<V::Value, Self::Error> {
+            self.0.extend(fields);
+            self.deserialize_any(visitor)
+        }
+        serde::forward_to_deserialize_any! {
+            bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit unit_struct
+            newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+        }
+    }
+    let mut keys = Vec::new();
+    let _ = T::deserialize(Capture(&mut keys));
+    assert!(!keys.is_empty());
+    keys
+}
+
+#[test]
+fn the_template_shows_every_key() {
+    let mut section = String::new();
+    let mut shown = std::collections::HashSet::new();
+    for line in TEMPLATE.lines() {
+        let line = line.trim_start_matches('#').trim_start_matches('%').trim_start();
+        if let Some(header) = line.strip_prefix('[') {
+            section = header.split(']').next().unwrap_or_default().trim_start_matches('[').to_owned();
+        } else if let Some((key, _)) = line.split_once(" = ") {
+            shown.insert(format!("{section}.{key}"));
+        }
+    }
+    for (section, keys) in [
+        ("", reader::MAIN_KEYS[..3].to_vec()),
+        ("dns", keys_of::<Dns>()),
+        ("api", keys_of::<Api>()),
+        ("api.credential", keys_of::<CredentialTable>()),
+        ("transfer", keys_of::<Transfer>()),
+        ("store", keys_of::<Store>()),
+        ("log", keys_of::<Log>()),
+        ("tsig-key.transfer", keys_of::<TsigKeyTable>()),
+        ("primary.ns1", keys_of::<PrimaryTable>()),
+        ("secondary-zone", keys_of::<ZoneTable>()),
+    ] {
+        for key in keys {
+            assert!(shown.contains(&format!("{section}.{key}")), "[{section}] {key} is not in config/secondaryd.toml");
+        }
+    }
+}
+
+#[test]
+fn the_demo_configuration_is_right() {
+    let config = config(include_str!("../../config/demo.toml"));
+    assert_eq!(config.zones[0].primaries[0].address, SocketAddr::from(([127, 0, 0, 1], 5301)));
+    assert_eq!(config.transfer.retry_initial, Duration::from_secs(1));
+}
+
+#[test]
+fn every_mistake_is_reported_with_its_line() {
+    let text = "\
+state-dir = 5
+[dns]
+workers = \"many\"
+lisen = []
+[transfer]
+refresh-min = \"10\"
+idle-timeout = 30
+[[secondary-zone]]
+name = \"a..b\"
+primaries = []
+";
+    let errors = errors(text);
+    let starts = [
+        "test.toml:1: state-dir: ",
+        "test.toml:3: dns.workers: ",
+        "test.toml:4: dns.lisen: unknown key `lisen`, expected one of `listen`",
+        "test.toml:6: transfer.refresh-min: a duration such as",
+        "test.toml:7: transfer.idle-timeout: a duration such as",
+        "test.toml:9: secondary-zone.name: ",
+        "test.toml:10: secondary-zone.primaries: at least one",
+    ];
+    assert_eq!(errors.len(), starts.len(), "{errors:#?}");
+    for (error, start) in errors.iter().zip(starts) {
+        assert!(error.starts_with(start), "{error} does not start with {start}");
+    }
+}
+
+#[test]
+fn broken_syntax_is_reported_with_its_line() {
+    assert!(errors("[dns]\nworkers = \n")[0].starts_with("test.toml:2: "));
+    assert!(errors("durability = \"behind\"\ndurability = \"before\"\n")[0].starts_with("test.toml:2: "));
+}
+
+#[test]
+fn unknown_sections_and_missing_keys_are_errors() {
+    assert_error("[nds]\n", "test.toml:1: nds: unknown key", &["`dns`"]);
+    assert_error("[[secondary-zone]]\nprimaries = [\"192.0.2.1\"]", "test.toml:1: secondary-zone.name: ", &["missing"]);
+    assert_error("[secondary-zone]\nname = \"a\"", "test.toml:1: secondary-zone: ", &["[[secondary-zone]]"]);
+    assert_error("durability = \"never\"", "test.toml:1: durability: ", &["`behind`", "`before`"]);
+}
+
+#[test]
+fn tls_is_refused_in_words_and_never_ignored() {
+    for text in [
+        "[dns]\nlisten-tls = [\"127.0.0.1\"]",
+        "[primary.a]\ntransport = \"tls\"\naddress = \"192.0.2.1\"",
+        "[primary.a]\ntls-name = \"a\"\naddress = \"192.0.2.1\"",
+        "[api]\ntls-cert = \"a.pem\"",
+        "[api]\nlisten-tls = [\"127.0.0.1\"]",
+    ] {
+        assert_error(text, "test.toml:2: ", &["does not speak TLS"]);
+    }
+    config("[dns]\nlisten-tls = []");
+}
+
+#[test]
+fn a_zone_refers_to_primaries_and_keys_by_name() {
+    let config = config(
+        r#"
+        [tsig-key."Transfer.Example."]
+        secret = "c3dvcmRmaXNo"
+        [primary.ns1]
+        address = "192.0.2.1"
+        tsig-key = "transfer.example"
+        [[secondary-zone]]
+        name = "Example.COM."
+        primaries = ["ns1", "[2001:db8::1]:5353"]
+        allow-notify = ["192.0.2.0/24 key:transfer.example"]
+        "#,
+    );
+    let zone = &config.zones[0];
+    let key: Name = "transfer.example".parse().expect("a name");
+    assert_eq!(zone.name.to_string(), "example.com.");
+    assert_eq!(zone.primaries[0].tsig_key, Some(key.clone()));
+    assert_eq!(zone.primaries[1], Primary::at("[2001:db8::1]:5353".parse().expect("an address")));
+    assert_eq!(config.tsig_keys[&key].secret.expose(), b"swordfish");
+    assert_eq!(&*zone.tenant, "default");
+}
+
+#[test]
+fn references_that_lead_nowhere_are_errors() {
+    let zone = |line: &str| format!("[[secondary-zone]]\nname = \"a.example\"\nprimaries = [\"192.0.2.1\"]\n{line}");
+    assert_error(
+        &zone("tsig-key = \"t\""),
+        "test.toml:4: secondary-zone.tsig-key: ",
+        &["[tsig-key.t]", "none is declared"],
+    );
+    assert_error(
+        &zone("allow-transfer = [\"key:t\"]"),
+        "test.toml:4: secondary-zone.allow-transfer: ",
+        &["[tsig-key.t]"],
+    );
+    assert_error(&zone("notify = [\"192.0.2.1 key:t\"]"), "test.toml:4: secondary-zone.notify: ", &["[tsig-key.t]"]);
+    assert_error(
+        &zone("allow-notify = [\n\"192.0.2.1/24\"]"),
+        "test.toml:5: secondary-zone.allow-notify: ",
+        &["192.0.2.0/24"],
+    );
+    assert_error(&zone("tenant = \"a b\""), "test.toml:4: secondary-zone.tenant: ", &["letters"]);
+    let text = "[primary.ns1]\naddress = \"192.0.2.1\"\n[[secondary-zone]]\nname = \"a.example\"\nprimaries = [\"ns1\",\n\"ns2\"]";
+    assert_error(text, "test.toml:6: secondary-zone.primaries: ", &["[primary.ns2]", "declared: ns1"]);
+}
+
+#[test]
+fn a_mistake_in_a_key_or_primary_is_not_repeated_at_its_users() {
+    let text = "[tsig-key.t]\nsecret = \"%%%\"\n[primary.p]\naddress = \"0.0.0.0\"\n\
+                [[secondary-zone]]\nname = \"a.example\"\ntsig-key = \"t\"\nprimaries = [\"p\"]";
+    let errors = errors(text);
+    assert_eq!(errors.len(), 2, "{errors:#?}");
+    assert!(errors[0].starts_with("test.toml:2: tsig-key.t.secret: ") && !errors[0].contains("%%%"));
+    assert!(errors[1].starts_with("test.toml:4: primary.p.address: "));
+}
+
+#[test]
+fn algorithms_that_cannot_be_computed_are_errors() {
+    let key = |algorithm: &str| format!("[tsig-key.t]\nalgorithm = \"{algorithm}\"\nsecret = \"c3dvcmRmaXNo\"");
+    assert_error(&key("hmac-md5"), "test.toml:2: tsig-key.t.algorithm: ", &["hmac-md5", "hmac-sha512"]);
+    assert!(config(&key("hmac-sha1")).warnings.iter().any(|warning| warning.contains("out of date")));
+}
+
+#[test]
+fn addresses_that_cannot_be_meant_are_errors() {
+    let primary = |line: &str| format!("[primary.p]\n{line}");
+    assert_error(
+        &primary("address = \"ns1.example.net\""),
+        "test.toml:2: primary.p.address: ",
+        &["\"192.0.2.1:5353\""],
+    );
+    assert_error(
+        &primary("address = \"192.0.2.1\"\nsource = \"2001:db8::1\""),
+        "test.toml:3: primary.p.source: ",
+        &["different families"],
+    );
+    let zone = "[[secondary-zone]]\nname = \"a.example\"\nprimaries = [\"192.0.2.1\", \"192.0.2.1#53\"]";
+    assert_error(zone, "test.toml:3: secondary-zone.primaries: ", &["twice"]);
+    assert_error("[dns]\nlisten = [\"127.0.0.1:53\", \"127.0.0.1\"]", "test.toml:2: dns.listen: ", &["twice"]);
+    assert_error("[dns]\nlisten = [\"127.0.0.1:8053\"]", "test.toml:1: api.listen: ", &["taken"]);
+}
+
+#[test]
+fn relations_between_limits_are_checked_at_their_key() {
+    assert_error("[transfer]\n\nrefresh-min = \"8d\"", "test.toml:3: transfer.refresh-min: ", &["refresh-max"]);
+    assert_error("[transfer]\nconcurrency = 0", "test.toml:2: transfer.concurrency: ", &["at least 1"]);
+    assert_error("[dns]\nedns-size = 100", "test.toml:2: dns.edns-size: ", &["512"]);
+    assert_error("[log]\nfilter = \"loud\"", "test.toml:2: log.filter: ", &["info"]);
+    assert_error("[api]\npublic-url = \"dns.example\"", "test.toml:2: api.public-url: ", &["https://"]);
+    config("[log]\nfilter = \"info,secondaryd::refresh=debug\"");
+}
+
+#[test]
+fn zones_of_included_files_are_read_in_order_and_clashes_name_both_places() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let write = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+        fs::write(path, text).expect("a file");
+    };
+    let zone = |name: &str| format!("[[secondary-zone]]\nname = \"{name}\"\nprimaries = [\"ns1\"]\n");
+    write("main.toml", &format!("include = [\"zones.d/*.toml\", \"none.d/*\"]\n{}", zone("z.example")));
+    write("zones.d/b.toml", &zone("b.example"));
+    write("zones.d/a.toml", &format!("[primary.ns1]\naddress = \"192.0.2.1\"\n{}", zone("a.example")));
+    write("zones.d/ignored.toml~", "nonsense");
+    let config = Config::load(&dir.path().join("main.toml")).unwrap_or_else(|e| panic!("{e}"));
+    let names: Vec<_> = config.zones.iter().map(|zone| zone.name.without_dot()).collect();
+    assert_eq!(names, ["z.example", "a.example", "b.example"]);
+    assert_eq!((config.zones[1].origin.line, config.zones[1].origin.file.ends_with("zones.d/a.toml")), (3, true));
+
+    write("zones.d/c.toml", &format!("# again\n{}", zone("A.example.")));
+    write("zones.d/d.toml", "state-dir = \"/\"\n");
+    let errors = Config::load(&dir.path().join("main.toml")).expect_err("clashes").to_string();
+    let clash = errors.lines().find(|line| line.contains("c.toml:3: secondary-zone.name: ")).expect(&errors);
+    assert!(clash.contains("a.toml:3"), "{clash}");
+    assert!(errors.contains("d.toml:1: state-dir: stands in the main file only"), "{errors}");
+    write("main.toml", "include = [\"absent.toml\"]");
+    let errors = Config::load(&dir.path().join("main.toml")).expect_err("absent").to_string();
+    assert!(errors.contains("main.toml:1: include: ") && errors.contains("absent.toml"), "{errors}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let errors = Config::load(Path::new("/nonexistent/secondaryd.toml")).expect_err("no file").to_string();
+    assert!(errors.starts_with("/nonexistent/secondaryd.toml: cannot be read: "), "{errors}");
+}
+
+#[test]
+fn secrets_come_from_files_too_and_never_show() {
+    let dir = tempfile::tempdir().expect("a directory");
+    fs::write(dir.path().join("key"), "c3dvcmRmaXNo\n").expect("a file");
+    fs::write(dir.path().join("token"), "open-sesame\n").expect("a file");
+    let text = "[tsig-key.t]\nalgorithm = \"hmac-sha512\"\nsecret-file = \"key\"\n\
+                [[api.credential]]\ntenant = \"1\"\nuser = \"u\"\ntoken-file = \"token\"\n";
+    let config = Config::from_text(&dir.path().join("main.toml"), text).unwrap_or_else(|e| panic!("{e}"));
+    let key = config.tsig_keys.values().next().expect("a key");
+    assert_eq!((key.algorithm, key.secret.expose()), (TsigAlgorithm::HmacSha512, &b"swordfish"[..]));
+    assert_eq!(config.api.credentials[0], Credential::new("1", "u", Role::Observer, "open-sesame"));
+    let shown = format!("{config:?}");
+    assert!(!shown.contains("swordfish") && !shown.contains("sesame") && shown.contains("[redacted]"), "{shown}");
+}
+
+#[test]
+fn credentials_are_checked_one_by_one() {
+    let credential = |rest: &str| format!("[[api.credential]]\ntenant = \"1000\"\nuser = \"u\"\n{rest}\n");
+    assert_error(&credential(""), "test.toml:1: api.credential.token: ", &["token-sha256"]);
+    assert_error(
+        &credential("token = \"a\"\ntoken-file = \"b\""),
+        "test.toml:1: api.credential.token: ",
+        &["exactly one"],
+    );
+    assert_error(&credential("token = \"a\"\nrole = \"root\""), "test.toml:5: api.credential.role: ", &["`observer`"]);
+    assert_error(&credential("token-sha256 = \"abc\""), "test.toml:4: api.credential.token-sha256: ", &["64 hex"]);
+    assert_error(
+        &[credential("token = \"a\""), credential("token = \"a\"")].concat(),
+        "test.toml:5: api.credential.token: ",
+        &["same token"],
+    );
+    let hash = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb";
+    let parsed = config(&credential(&format!("token-sha256 = \"{hash}\"\nrole = \"admin\"")));
+    assert_eq!(parsed.api.credentials[0], Credential::new("1000", "u", Role::Admin, "a"));
+    assert_eq!(parsed.default_tenant(), "1000");
+}
+
+#[test]
+fn primaries_by_rest_are_free_on_loopback_and_remote_otherwise() {
+    let loopback: IpAddr = [127, 0, 0, 1].into();
+    let remote: IpAddr = [192, 0, 2, 1].into();
+    assert!(config("").allows_primary(loopback));
+    let public = config("[api]\nlisten = [\"192.0.2.53\"]");
+    assert!(!public.allows_primary(loopback) && public.allows_primary(remote));
+    assert!(!public.allows_primary("::ffff:127.0.0.1".parse().expect("an address")));
+    let listed = config("[transfer]\nallow-primaries = [\"127.0.0.0/8\"]");
+    assert!(listed.allows_primary(loopback) && !listed.allows_primary(remote));
+}
+
+#[test]
+fn a_reload_knows_what_has_changed() {
+    let zone =
+        |name: &str, primary: &str| format!("[[secondary-zone]]\nname = \"{name}\"\nprimaries = [\"{primary}\"]\n");
+    let old = config(
+        &[zone("a.example", "192.0.2.1"), zone("b.example", "192.0.2.1"), zone("c.example", "192.0.2.1")].concat(),
+    );
+    assert!(difference(&old, &old).is_empty());
+
+    let text = [
+        "state-dir = \"/elsewhere\"\n[transfer]\nconcurrency = 7\n[tsig-key.t]\nsecret = \"c3dvcmRmaXNo\"\n",
+        &zone("d.example", "192.0.2.1"),
+        &zone("a.example", "192.0.2.1"),
+        &zone("b.example", "192.0.2.2"),
+    ]
+    .concat();
+    let new = config(&text);
+    let difference = difference(&old, &new);
+    let names = |zones: &[&Zone]| zones.iter().map(|zone| zone.name.without_dot()).collect::<Vec<_>>();
+    assert_eq!(names(&difference.zones_added), ["d.example"]);
+    assert_eq!(names(&difference.zones_changed), ["b.example"]);
+    assert_eq!(difference.zones_removed.iter().map(|name| name.without_dot()).collect::<Vec<_>>(), ["c.example"]);
+    assert_eq!(difference.keys_changed.len(), 1);
+    assert_eq!(difference.settings_changed, ["transfer"]);
+    assert_eq!(difference.needs_restart, ["state-dir"]);
+}
+
+#[test]
+fn one_mistake_in_each_of_many_zones_does_not_flood_the_terminal() {
+    let text = "[[secondary-zone]]\nname = \"a..b\"\nprimaries = [\"192.0.2.1\"]\n".repeat(1000);
+    let errors = Config::from_text(Path::new("test.toml"), &text).expect_err("mistakes");
+    assert_eq!(errors.0.len(), 1000);
+    assert!(errors.to_string().ends_with("... and 950 more"));
+}
+
+/// Not a test of speed, which depends on the machine, but that nothing is quadratic: this would take minutes.
+#[test]
+fn a_hundred_thousand_zones_load() {
+    let mut text = String::from("[primary.ns1]\naddress = \"192.0.2.1\"\n");
+    for i in 0..100_000 {
+        text += &format!("[[secondary-zone]]\nname = \"zone{i}.example\"\nprimaries = [\"ns1\", \"192.0.2.2\"]\n");
+    }
+    assert_eq!(config(&text).zones.len(), 100_000);
+}

@@ -1,0 +1,173 @@
+//! TSIG keys, primaries and secondary zones: the tables as written, and what they come to.
+//!
+//! The `…Table` structs are the keys of the file; [`TsigKey`], [`Primary`] and [`Zone`] are what the daemon gets:
+//! names looked up, addresses parsed, tenants filled in.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::de::{Deserialize, Deserializer, Error as _};
+use toml::Spanned;
+
+use super::values::{NotifyTarget, Secret, de};
+use crate::access::Rule;
+use crate::dns::Name;
+use crate::dns::tsig::Algorithm as TsigAlgorithm;
+
+/// A place in a configuration file.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The file.
+    pub file: Arc<Path>,
+    /// The line, counted from 1.
+    pub line: u32,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file.display(), self.line)
+    }
+}
+
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// A TSIG key, ready to use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TsigKey {
+    /// Its name, a domain name; both sides must use the same.
+    pub name: Name,
+    /// Its algorithm.
+    pub algorithm: TsigAlgorithm,
+    /// The shared secret, decoded.
+    pub secret: Secret,
+}
+
+/// `[tsig-key.NAME]`: a key shared with a primary or a downstream (RFC 8945). NAME is a domain name and must be the
+/// same at the other side; write names with dots in quotes: `[tsig-key."transfer.example.net"]`.
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct TsigKeyTable {
+    /// `"hmac-sha256"` (default), `"hmac-sha384"`, `"hmac-sha512"`, or `"hmac-sha1"` for old primaries.
+    #[serde(default = "hmac_sha256", deserialize_with = "de::tsig_algorithm")]
+    pub algorithm: TsigAlgorithm,
+    /// The secret in base64, as `keymgr -t`, `tsig-keygen` and `nsd-control` print it. This or `secret-file`.
+    pub secret: Option<Spanned<Secret>>,
+    /// File that holds the secret in base64; a line feed at its end is dropped; relative to this file. This or
+    /// `secret`.
+    pub secret_file: Option<Spanned<PathBuf>>,
+}
+
+fn hmac_sha256() -> TsigAlgorithm {
+    TsigAlgorithm::HmacSha256
+}
+
+/// How a primary is spoken to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// SOA queries over UDP, transfers over TCP, in clear text.
+    #[default]
+    Tcp,
+}
+
+impl<'de> Deserialize<'de> for Transport {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Transport, D::Error> {
+        match String::deserialize(d)?.as_str() {
+            "tcp" => Ok(Transport::Tcp),
+            "tls" => Err(D::Error::custom(super::reader::NO_TLS)),
+            other => Err(D::Error::custom(format!("\"tcp\" is expected, not {other:?}"))),
+        }
+    }
+}
+
+/// A primary of one zone, ready to use.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Primary {
+    /// Where it answers.
+    pub address: SocketAddr,
+    /// The TSIG key that signs queries to it and must sign its answers and NOTIFYs.
+    pub tsig_key: Option<Name>,
+    /// The address queries to it leave from; `None`: the system chooses.
+    pub source: Option<IpAddr>,
+}
+
+impl Primary {
+    /// A primary without key at `address`.
+    pub fn at(address: SocketAddr) -> Primary {
+        Primary { address, tsig_key: None, source: None }
+    }
+}
+
+/// `[primary.NAME]`: settings of a primary that several zones share; zones name it in `primaries`.
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PrimaryTable {
+    /// `IP`, `IP:port`, `[IPv6]:port` or `IP#port`; port 53 if none is written. Required.
+    pub address: Spanned<String>,
+    /// NAME of the `[tsig-key.NAME]` that signs the exchanges. Default none.
+    pub tsig_key: Option<Spanned<String>>,
+    /// `"tcp"`. Default `"tcp"`. `"tls"` (RFC 9103) is an error: this version does not speak it.
+    #[serde(default)]
+    pub transport: Transport,
+    /// Own address that queries and transfers leave from, of the same family as `address`. Default: the system's
+    /// choice. Set it on hosts with several addresses when the primary allows only one.
+    pub source: Option<Spanned<IpAddr>>,
+}
+
+/// A secondary zone of the configuration, ready to use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Zone {
+    /// The apex.
+    pub name: Name,
+    /// Its primaries, most wanted first; at least one, no two with one address and port.
+    pub primaries: Vec<Primary>,
+    /// Who may send NOTIFY beside the primaries.
+    pub allow_notify: Vec<Rule>,
+    /// Who may ask for AXFR and IXFR.
+    pub allow_transfer: Vec<Rule>,
+    /// Who is told about new serials.
+    pub notify: Vec<NotifyTarget>,
+    /// Whose zone it is in the API.
+    pub tenant: Arc<str>,
+    /// Where it stands.
+    pub origin: Origin,
+}
+
+impl Zone {
+    /// Whether everything but the place in the file is equal.
+    pub fn same_settings(&self, other: &Zone) -> bool {
+        let Zone { name, primaries, allow_notify, allow_transfer, notify, tenant, origin: _ } = self;
+        (name, primaries, allow_notify, allow_transfer, notify, tenant)
+            == (&other.name, &other.primaries, &other.allow_notify, &other.allow_transfer, &other.notify, &other.tenant)
+    }
+}
+
+/// `[[secondary-zone]]`: a zone taken from primaries.
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ZoneTable {
+    /// The zone's name; a final dot is optional. Required.
+    pub name: Spanned<String>,
+    /// Addresses (as in `[primary.NAME]`) or NAMEs of `[primary.NAME]`, most wanted first. Required, not empty.
+    pub primaries: Spanned<Vec<Spanned<String>>>,
+    /// NAME of the `[tsig-key.NAME]` for primaries given by address. Default none.
+    pub tsig_key: Option<Spanned<String>>,
+    /// Who may send NOTIFY beside the primaries themselves: prefixes, `"key:NAME"`, or both in one string. Default
+    /// none. For primaries that send from another address than the one they answer on.
+    #[serde(default, deserialize_with = "de::rules")]
+    pub allow_notify: Vec<Spanned<Rule>>,
+    /// Downstreams that may ask for AXFR and IXFR: prefixes, `"key:NAME"`, or both in one string. Default none:
+    /// everybody is refused.
+    #[serde(default, deserialize_with = "de::rules")]
+    pub allow_transfer: Vec<Spanned<Rule>>,
+    /// Downstreams that are told about a new serial: addresses, or `"ADDRESS key:NAME"`. Default none.
+    #[serde(default)]
+    pub notify: Vec<Spanned<NotifyTarget>>,
+    /// The tenant who sees the zone in the API. Default: the first credential's, else `"default"`.
+    pub tenant: Option<Spanned<String>>,
+}

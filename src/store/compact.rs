@@ -1,0 +1,605 @@
+//! How a zone's contents reach the disk: the journal, the checkpoint, the new generation, and what is deleted after.
+//!
+//! In: snapshots and differences from `writer`. Out: changes of its group, or whole generations.
+//!
+//! ```text
+//! Append ---> differences fit the journal? --yes--> `j` keys in the group's batch
+//!                       | no                                 (base and pages stay)
+//! Replace ------------> v
+//!              pages that differ from the stored ones <= one batch?
+//!                yes |                                 | no
+//!                    v                                 v
+//!   pages + `z` + kept differences         pages under generation + 1, sync,
+//!   in the group's one atomic batch        then `z` + kept differences in one batch, sync
+//!                    `------------> then: old pages, old history are garbage
+//! ```
+//!
+//! `z` is the only value that makes pages and differences count, and it changes in one atomic batch. So whatever
+//! step a crash comes after, a zone is wholly old or wholly new, and the rest is garbage for the [`Sweep`].
+
+use super::disk::Disk;
+use super::layout::{self, DiffHead, Header, ZoneNumber, table};
+use super::writer::{Forget, Writer};
+use super::{Bounds, StoreError};
+use crate::dns::Serial;
+use crate::zone::{Diff, HashKey, Snapshot};
+
+/// The journal of a zone may grow to this in any case, else a zone of one page would be written anew each time.
+const JOURNAL_OCTETS_MIN: u64 = 4 << 10;
+
+/// However large the zone, no more journal than this is replayed at start.
+const JOURNAL_OCTETS_MAX: u64 = 64 << 20;
+
+/// Differences up to this size are kept in any case, however small the zone.
+const KEPT_DIFF_OCTETS_MIN: u64 = 16 << 10;
+
+/// How many keys one small batch of deletions has.
+const DELETIONS_IN_BATCH: usize = 128;
+
+/// How many zones one step of the sweep looks at.
+const SWEPT_IN_STEP: usize = 32;
+
+/// What the writer knows of a zone.
+#[derive(Clone, Debug)]
+pub(super) struct ZoneState {
+    /// `None`: no contents are stored.
+    pub(super) header: Option<Header>,
+    /// The highest generation in use or left over.
+    top_generation: u32,
+    /// The newest difference in use or left over.
+    last_sequence: u64,
+    /// Octets of all differences so far.
+    last_total: u64,
+    /// Serial at the end of the chain: the stored serial.
+    last: Option<Serial>,
+}
+
+impl ZoneState {
+    fn load(disk: &Disk, zone: ZoneNumber) -> Result<ZoneState, StoreError> {
+        // Contents that cannot be read are as good as none for the next write; what is left of them is garbage.
+        let header = match read_header(disk, zone) {
+            Err(StoreError::Corrupt(_)) => None,
+            header => header?,
+        };
+        let pages = layout::zone_key(table::PAGE, zone);
+        let top_page = disk.last_key(&layout::behind(&pages), &pages)?;
+        let top_generation = top_page.and_then(|key| layout::generation_of(&key)).unwrap_or(0);
+        let mut state = ZoneState {
+            top_generation: top_generation.max(header.as_ref().map_or(0, |h| h.generation)),
+            last_sequence: header.as_ref().map_or(0, |h| h.base_sequence),
+            last_total: header.as_ref().map_or(0, |h| h.base_total),
+            last: header.as_ref().map(|h| h.base),
+            header,
+        };
+        let diffs = layout::zone_key(table::DIFF, zone);
+        let top_diff = disk.last_key(&layout::behind(&diffs), &diffs)?;
+        if let Some((sequence, _)) = top_diff.and_then(|key| layout::diff_position(&key)) {
+            if sequence > state.last_sequence && state.header.is_some() {
+                match read_head(disk, zone, sequence) {
+                    Ok(head) => (state.last, state.last_total) = (Some(head.to), head.total),
+                    // Nothing can follow it: the next write starts a new chain.
+                    Err(StoreError::Corrupt(_)) => state.last = None,
+                    Err(error) => return Err(error),
+                }
+            }
+            state.last_sequence = state.last_sequence.max(sequence);
+        }
+        Ok(state)
+    }
+
+    /// The header whose pages can be compared with.
+    fn loaded(&self) -> Option<&Header> {
+        self.header.as_ref().filter(|header| header.loaded)
+    }
+}
+
+/// The header of `zone`; `None` if no contents are stored.
+pub(super) fn read_header(disk: &Disk, zone: ZoneNumber) -> Result<Option<Header>, StoreError> {
+    let key = layout::zone_key(table::ZONE, zone);
+    let Some(body) = disk.get(&key)? else { return Ok(None) };
+    Ok(Some(Header::decode(&body).ok_or_else(|| layout::Damage::Shape(layout::show(&key)))?))
+}
+
+/// The head of one stored difference.
+pub(super) fn read_head(disk: &Disk, zone: ZoneNumber, sequence: u64) -> Result<DiffHead, StoreError> {
+    let start = layout::diff_key(zone, sequence);
+    let body = disk.get(&layout::part_key(&start, 0))?.ok_or_else(|| layout::Damage::Missing(layout::show(&start)))?;
+    Ok(DiffHead::decode(&body).ok_or_else(|| layout::Damage::Shape(layout::show(&start)))?.0)
+}
+
+impl Writer {
+    /// The zone has new contents, whatever was there before.
+    pub(super) fn replace(
+        &mut self,
+        zone: ZoneNumber,
+        snapshot: &Snapshot,
+        diff: Option<Diff>,
+    ) -> Result<(), StoreError> {
+        self.settle(zone);
+        let diffs: Vec<Diff> = diff.into_iter().collect();
+        self.rebase(zone, snapshot, &diffs)
+    }
+
+    /// The zone has moved on by `diffs`.
+    pub(super) fn append(&mut self, zone: ZoneNumber, snapshot: &Snapshot, diffs: &[Diff]) -> Result<(), StoreError> {
+        let octets: usize = diffs.iter().map(|diff| diff.as_bytes().len()).sum();
+        if octets <= self.bounds.diffs_in_batch() {
+            self.make_room(octets);
+            let state = self.state(zone)?;
+            if let Some(header) = state.loaded() {
+                let journal = state.last_total + octets as u64 - header.base_total;
+                let room = (header.image_octets / 4).clamp(JOURNAL_OCTETS_MIN, JOURNAL_OCTETS_MAX);
+                if follows(state.last, diffs, snapshot.serial()) && journal <= room {
+                    let state = self.put_diffs(zone, state, diffs);
+                    self.group.touched.insert(zone);
+                    self.zones.insert(zone, state);
+                    return Ok(());
+                }
+            }
+        }
+        self.settle(zone);
+        self.rebase(zone, snapshot, diffs)
+    }
+
+    /// Puts `diffs` into the group behind the chain of `state`.
+    fn put_diffs(&mut self, zone: ZoneNumber, mut state: ZoneState, diffs: &[Diff]) -> ZoneState {
+        for diff in diffs {
+            let octets = diff.as_bytes();
+            state.last_sequence += 1;
+            state.last_total += octets.len() as u64;
+            state.last = Some(diff.to_serial());
+            let start = layout::diff_key(zone, state.last_sequence);
+            let bodies = layout::diff_parts(diff.from_serial(), diff.to_serial(), state.last_total, octets);
+            for (part, body) in (0..).zip(&bodies) {
+                self.group.changes.put(&layout::part_key(&start, part), body);
+            }
+        }
+        state
+    }
+
+    /// Makes `snapshot` the base. `diffs` lead to it from the stored serial, if the caller is right; they become
+    /// history.
+    fn rebase(&mut self, zone: ZoneNumber, snapshot: &Snapshot, diffs: &[Diff]) -> Result<(), StoreError> {
+        let state = self.state(zone)?;
+        let image_octets = snapshot.image_octets();
+        let is_linked = state.header.is_some() && follows(state.last, diffs, snapshot.serial());
+        // Damage was healed by a transfer of the serial we had: the history still leads there.
+        let is_healed = state.header.as_ref().is_some_and(|h| !h.loaded) && state.last == Some(snapshot.serial());
+        let kept = if is_linked { keepable(diffs, image_octets, self.bounds.diffs_in_batch()) } else { &[] };
+        let chain_goes_on = is_healed || is_linked && kept.len() == diffs.len();
+
+        let plan = match state.loaded() {
+            Some(header) => self.changed_pages(zone, header, snapshot)?,
+            None => all_pages(zone, state.top_generation + 1, snapshot, self.bounds.pages_in_batch()),
+        };
+        let kept_octets: usize = kept.iter().map(|diff| diff.as_bytes().len()).sum();
+        let plan = match plan {
+            Some(plan) => {
+                self.make_room(plan.octets + kept_octets);
+                plan
+            }
+            None => {
+                self.commit();
+                self.write_generation(zone, state.top_generation + 1, snapshot)?
+            }
+        };
+        let generation = plan.generation;
+
+        // The same again after make_room: nothing else touched this zone meanwhile (settle came first).
+        let before = state.header.clone();
+        let first_kept = state.last_sequence + 1;
+        let mut state = self.put_diffs(zone, state, kept);
+        let chain_start = match &before {
+            Some(header) if chain_goes_on => self.trimmed(zone, header.chain_start, &state, image_octets, first_kept),
+            _ => first_kept,
+        };
+        let header = Header {
+            generation,
+            loaded: true,
+            base: snapshot.serial(),
+            base_sequence: state.last_sequence,
+            base_total: state.last_total,
+            chain_start,
+            pages: plan.pages,
+            digest: plan.digest,
+            image_octets,
+            apex: snapshot.apex().clone(),
+        };
+        for (key, value) in plan.puts {
+            self.group.changes.put_sealed(&key, value);
+        }
+        for key in plan.deletes {
+            self.group.changes.delete(&key);
+        }
+        self.group.changes.put(&layout::zone_key(table::ZONE, zone), &header.encode());
+
+        state.top_generation = state.top_generation.max(generation);
+        state.last = Some(snapshot.serial());
+        state.header = Some(header);
+        self.group.touched.insert(zone);
+        self.zones.insert(zone, state);
+        if let Some(before) = before {
+            if before.chain_start != chain_start {
+                self.group.garbage.push(Garbage::Diffs { zone, below: chain_start });
+            }
+            if before.generation != generation {
+                self.group.garbage.push(Garbage::Pages { zone, from: 0, below: generation });
+            }
+        }
+        Ok(())
+    }
+
+    /// The pages that differ from the stored ones; `None` if they are too many for one batch.
+    ///
+    /// Reads the stored pages rather than keeping them in mind: that costs one pass over the image a checkpoint, a
+    /// quarter of the image in changes apart, and nothing per zone in between.
+    fn changed_pages(
+        &self,
+        zone: ZoneNumber,
+        header: &Header,
+        snapshot: &Snapshot,
+    ) -> Result<Option<PagePlan>, StoreError> {
+        let generation = header.generation;
+        let new = sorted_pages(zone, generation, snapshot);
+        let mut plan = PagePlan::new(generation, snapshot.key());
+        let mut new = new.iter().peekable();
+        let octets_max = self.bounds.pages_in_batch();
+        let start = layout::generation_key(zone, generation);
+        let fits = self.disk.read("compare", |tree| {
+            for stored in tree.scan_prefix(&start) {
+                let (key, value) = stored?;
+                while let Some((new_key, page)) = new.next_if(|(new_key, _)| new_key.as_slice() < &key[..]) {
+                    plan.put(new_key, page.as_bytes());
+                }
+                match new.next_if(|(new_key, _)| new_key.as_slice() == &key[..]) {
+                    Some((new_key, page)) => plan.put_unless_stored(new_key, page.as_bytes(), &value),
+                    None => plan.deletes.push(key.to_vec()),
+                }
+                if plan.octets > octets_max {
+                    return Ok(false);
+                }
+            }
+            for (new_key, page) in new.by_ref() {
+                plan.put(new_key, page.as_bytes());
+                if plan.octets > octets_max {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        })?;
+        Ok(fits.then_some(plan))
+    }
+
+    /// Writes all pages under a generation that no header names yet, and waits until they are on the device.
+    fn write_generation(
+        &mut self,
+        zone: ZoneNumber,
+        generation: u32,
+        snapshot: &Snapshot,
+    ) -> Result<PagePlan, StoreError> {
+        let mut plan = PagePlan::new(generation, snapshot.key());
+        if let Some(state) = self.zones.get_mut(&zone) {
+            state.top_generation = generation;
+        }
+        let written = (|| {
+            for (key, page) in sorted_pages(zone, generation, snapshot) {
+                let value = layout::seal(&key, page.as_bytes());
+                plan.count(&value);
+                self.disk.put_unseen(&key, value)?;
+            }
+            // Durable before the header can point here: the disk may reorder what is not synced.
+            self.disk.sync()
+        })();
+        match written {
+            Ok(()) => Ok(plan),
+            Err(error) => {
+                self.garbage.push_back(Garbage::Pages { zone, from: generation, below: generation + 1 });
+                Err(error)
+            }
+        }
+    }
+
+    /// Where the chain starts when the history bounds are applied to what lies up to the new base.
+    fn trimmed(
+        &self,
+        zone: ZoneNumber,
+        chain_start: u64,
+        state: &ZoneState,
+        image_octets: u64,
+        first_kept: u64,
+    ) -> u64 {
+        let base = state.last_sequence;
+        let oldest = chain_start.max((base + 1).saturating_sub(u64::from(self.bounds.history_versions)));
+        let octets_max = self.bounds.history_octets(image_octets);
+        let fits = |sequence: u64| {
+            let head = read_head(&self.disk, zone, sequence).ok()?;
+            Some(state.last_total - (head.total - u64::from(head.octets)) <= octets_max)
+        };
+        // Between `low`, which is too old, and `high`, which is not: totals only grow.
+        let (mut low, mut high) = (oldest, first_kept.max(oldest));
+        if low >= high || fits(low) == Some(true) {
+            return low;
+        }
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            match fits(middle) {
+                Some(true) => high = middle,
+                // A difference that cannot be read ends the chain just as well.
+                Some(false) | None => low = middle,
+            }
+        }
+        high
+    }
+
+    /// Deletes the zone: its header and small values now, pages and differences behind.
+    pub(super) fn remove(&mut self, zone: ZoneNumber) -> Result<(), StoreError> {
+        self.settle(zone);
+        let state = self.state(zone)?;
+        let changes = &mut self.group.changes;
+        for table in [table::DEFINITION, table::PRIMARY] {
+            let start = layout::zone_key(table, zone);
+            self.disk.delete_all(changes, &start, &start)?;
+        }
+        changes.delete(&layout::zone_key(table::ZONE, zone));
+        changes.delete(&layout::zone_key(table::CONFIRMATION, zone));
+        self.group.garbage.push(Garbage::Diffs { zone, below: state.last_sequence + 1 });
+        self.group.garbage.push(Garbage::Pages { zone, from: 0, below: state.top_generation + 1 });
+        self.group.touched.insert(zone);
+        self.zones.insert(zone, ZoneState { header: None, last: None, ..state });
+        Ok(())
+    }
+
+    /// Keeps definition and history of a zone whose contents are damaged, and gives up its pages.
+    pub(super) fn forget(&mut self, forget: &Forget) -> Result<(), StoreError> {
+        let zone = forget.zone;
+        self.settle(zone);
+        let Some(header) = read_header(&self.disk, zone).unwrap_or(None) else { return Ok(()) };
+        if header.generation != forget.generation || !header.loaded {
+            return Ok(());
+        }
+        let diffs = layout::zone_key(table::DIFF, zone);
+        let mut last = None;
+        if let Some(damaged) = forget.damaged_sequence {
+            let first_bad = layout::diff_key(zone, damaged);
+            self.disk.delete_all(&mut self.group.changes, &diffs, &first_bad)?;
+            if damaged > header.base_sequence + 1 {
+                last = read_head(&self.disk, zone, damaged - 1).ok().map(|head| (damaged - 1, head));
+            }
+        } else if let Some(key) = self.disk.last_key(&layout::behind(&diffs), &diffs)?
+            && let Some((sequence, _)) = layout::diff_position(&key)
+        {
+            last = read_head(&self.disk, zone, sequence).ok().map(|head| (sequence, head));
+        }
+        let generation = header.generation;
+        let mut header = Header { loaded: false, pages: 0, digest: 0, image_octets: 0, ..header };
+        if let Some((sequence, head)) = last.filter(|(sequence, _)| *sequence > header.base_sequence) {
+            (header.base, header.base_sequence, header.base_total) = (head.to, sequence, head.total);
+        }
+        self.group.changes.put(&layout::zone_key(table::ZONE, zone), &header.encode());
+        self.zones.remove(&zone);
+        self.group.touched.insert(zone);
+        self.group.garbage.push(Garbage::Pages { zone, from: 0, below: generation + 1 });
+        Ok(())
+    }
+
+    /// Commits the group if it holds something of `zone`: what follows compares with the disk.
+    fn settle(&mut self, zone: ZoneNumber) {
+        if self.group.touched.contains(&zone) {
+            self.commit();
+        }
+    }
+
+    /// What is known of `zone`, from memory or disk.
+    fn state(&mut self, zone: ZoneNumber) -> Result<ZoneState, StoreError> {
+        if let Some(state) = self.zones.get(&zone) {
+            return Ok(state.clone());
+        }
+        let state = ZoneState::load(&self.disk, zone)?;
+        self.zones.insert(zone, state.clone());
+        Ok(state)
+    }
+}
+
+/// Whether `diffs` lead without a gap from `stored` to `serial`.
+fn follows(stored: Option<Serial>, diffs: &[Diff], serial: Serial) -> bool {
+    let mut at = stored;
+    for diff in diffs {
+        if at != Some(diff.from_serial()) {
+            return false;
+        }
+        at = Some(diff.to_serial());
+    }
+    !diffs.is_empty() && at == Some(serial)
+}
+
+/// The newest of `diffs` which are worth keeping: each at most half the image, since a larger one is better sent as a
+/// whole zone.
+fn keepable(diffs: &[Diff], image_octets: u64, all_max: usize) -> &[Diff] {
+    let one_max = (image_octets / 2).max(KEPT_DIFF_OCTETS_MIN);
+    let mut octets = 0;
+    let kept = diffs.iter().rev().take_while(|diff| {
+        let length = diff.as_bytes().len();
+        octets += length;
+        length as u64 <= one_max && octets <= all_max
+    });
+    let count = kept.count();
+    &diffs[diffs.len() - count..]
+}
+
+/// What has to be written to make a snapshot the stored pages.
+struct PagePlan {
+    generation: u32,
+    puts: Vec<(Vec<u8>, Vec<u8>)>,
+    deletes: Vec<Vec<u8>>,
+    octets: usize,
+    pages: u32,
+    digest: u64,
+}
+
+impl PagePlan {
+    fn new(generation: u32, key: &HashKey) -> PagePlan {
+        let digest = digest_start(key);
+        PagePlan { generation, puts: Vec::new(), deletes: Vec::new(), octets: 0, pages: 0, digest }
+    }
+
+    fn count(&mut self, value: &[u8]) {
+        self.pages += 1;
+        self.digest = self.digest.wrapping_add(digest_of(value));
+    }
+
+    fn put(&mut self, key: &[u8], body: &[u8]) {
+        let value = layout::seal(key, body);
+        self.count(&value);
+        self.octets += key.len() + value.len();
+        self.puts.push((key.to_vec(), value));
+    }
+
+    fn put_unless_stored(&mut self, key: &[u8], body: &[u8], stored: &[u8]) {
+        // The checksum is compared too, so a page that has rotted on the disk is written again.
+        if layout::open(key, stored) == Ok(body) { self.count(stored) } else { self.put(key, body) }
+    }
+}
+
+/// What [`Header::digest`] is without any page: pages made with another hash key do not count as ours.
+pub(super) fn digest_start(key: &HashKey) -> u64 {
+    u64::from(layout::checksum(layout::VERSION_KEY, key.as_bytes()))
+}
+
+/// What a page's value adds to [`Header::digest`].
+pub(super) fn digest_of(value: &[u8]) -> u64 {
+    value.first_chunk().map_or(0, |sum| u64::from(u32::from_le_bytes(*sum)))
+}
+
+/// All pages for one batch; `None` if they are too many.
+fn all_pages(zone: ZoneNumber, generation: u32, snapshot: &Snapshot, octets_max: usize) -> Option<PagePlan> {
+    if snapshot.image_octets() > octets_max as u64 {
+        return None;
+    }
+    let mut plan = PagePlan::new(generation, snapshot.key());
+    for (key, page) in sorted_pages(zone, generation, snapshot) {
+        plan.put(&key, page.as_bytes());
+    }
+    (plan.octets <= octets_max).then_some(plan)
+}
+
+fn sorted_pages(zone: ZoneNumber, generation: u32, snapshot: &Snapshot) -> Vec<(Vec<u8>, crate::zone::Page)> {
+    let mut pages: Vec<_> =
+        snapshot.pages().map(|(key, page)| (layout::page_key(zone, generation, key), page.clone())).collect();
+    pages.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    pages
+}
+
+// -- deleting -----------------------------------------------------------------------------------------
+
+/// Keys that no header counts any more.
+#[derive(Debug)]
+pub(super) enum Garbage {
+    /// Pages of generations `from..below`.
+    Pages { zone: ZoneNumber, from: u32, below: u32 },
+    /// Differences older than `below`.
+    Diffs { zone: ZoneNumber, below: u64 },
+}
+
+impl Garbage {
+    fn range(&self) -> (Vec<u8>, Vec<u8>) {
+        match *self {
+            Garbage::Pages { zone, from, below } => {
+                (layout::generation_key(zone, from), layout::generation_key(zone, below))
+            }
+            Garbage::Diffs { zone, below } => (layout::diff_key(zone, 0), layout::diff_key(zone, below)),
+        }
+    }
+}
+
+/// The search for left-overs of the run before, zone by zone through pages, then differences.
+#[derive(Debug, Default)]
+pub(super) struct Sweep {
+    in_diffs: bool,
+    next: ZoneNumber,
+}
+
+impl Writer {
+    /// Does one small piece of the deleting that is due. Needs no sync: what comes back after a crash is swept.
+    pub(super) fn collect_garbage(&mut self) {
+        let done = match self.garbage.front() {
+            Some(garbage) => {
+                let (from, to) = garbage.range();
+                self.delete_some(&from, &to).map(|finished| {
+                    if finished {
+                        self.garbage.pop_front();
+                    }
+                })
+            }
+            None => self.sweep_some(),
+        };
+        if let Err(error) = done {
+            // Left for the next start.
+            tracing::warn!(%error, "deleting old data in the store");
+            self.garbage.pop_front();
+            self.sweep = None;
+        }
+    }
+
+    fn delete_some(&self, from: &[u8], to: &[u8]) -> Result<bool, StoreError> {
+        let keys: Vec<sled::IVec> = self
+            .disk
+            .read("collect", |tree| tree.range(from..to).keys().take(DELETIONS_IN_BATCH).collect::<Result<_, _>>())?;
+        let mut changes = super::disk::Changes::default();
+        for key in &keys {
+            changes.delete(key);
+        }
+        if !changes.is_empty() {
+            self.disk.apply(changes)?;
+        }
+        Ok(keys.len() < DELETIONS_IN_BATCH)
+    }
+
+    fn sweep_some(&mut self) -> Result<(), StoreError> {
+        let Some(Sweep { in_diffs, mut next }) = self.sweep.take() else { return Ok(()) };
+        let table = if in_diffs { table::DIFF } else { table::PAGE };
+        for _ in 0..SWEPT_IN_STEP {
+            let found = self.disk.first_key(&layout::zone_key(table, next), &[table])?;
+            let Some(zone) = found.as_deref().and_then(layout::zone_of) else {
+                self.sweep = (!in_diffs).then_some(Sweep { in_diffs: true, next: 0 });
+                return Ok(());
+            };
+            // A zone that cannot be read is for `restore` to report, not for us to delete.
+            if let Ok(state) = self.state(zone) {
+                let header = state.header.as_ref();
+                if in_diffs {
+                    let below = header.map_or(state.last_sequence + 1, |header| header.chain_start);
+                    self.garbage.push_back(Garbage::Diffs { zone, below });
+                } else if let Some(live) = header.filter(|h| h.loaded).map(|h| h.generation) {
+                    self.garbage.push_back(Garbage::Pages { zone, from: 0, below: live });
+                    self.garbage.push_back(Garbage::Pages { zone, from: live + 1, below: state.top_generation + 1 });
+                } else {
+                    self.garbage.push_back(Garbage::Pages { zone, from: 0, below: state.top_generation + 1 });
+                }
+            }
+            let Some(following) = zone.checked_add(1) else {
+                self.sweep = (!in_diffs).then_some(Sweep { in_diffs: true, next: 0 });
+                return Ok(());
+            };
+            next = following;
+        }
+        self.sweep = Some(Sweep { in_diffs, next });
+        Ok(())
+    }
+}
+
+impl Bounds {
+    /// Most octets of pages in one atomic batch; what remains is for differences and other zones.
+    fn pages_in_batch(&self) -> usize {
+        self.batch_octets / 2
+    }
+
+    /// Most octets of differences stored with one write.
+    fn diffs_in_batch(&self) -> usize {
+        (self.batch_octets / 8 * 3).min(layout::DIFF_OCTETS_MAX)
+    }
+
+    /// Most octets of history for a zone of this size.
+    fn history_octets(&self, image_octets: u64) -> u64 {
+        self.history_octets.unwrap_or((image_octets / 2).max(1 << 20))
+    }
+}

@@ -1,0 +1,546 @@
+//! Keeps zones, their differences, definitions and timers on disk, in one sled tree.
+//!
+//! In: [`Write`]s from `control::commit`, after (or, for local zones, before) they are published. Out: an
+//! acknowledgement each when it is durable; at start the [`StoredZone`]s, one by one; later [`Store::diffs_since`]
+//! for IXFR out. Never looks into definitions, confirmations and statuses: they are octets from above. Knows no
+//! clock that matters, no socket, and nobody above.
+//!
+//! ```text
+//! submit --> queue --> writer thread: one batch -> flush -> sync_data -> done(Ok) for all
+//!                        |-- Append: `j`        (journal; cheap)
+//!                        |-- Replace: `p`, `z`  (see `compact`)
+//!                        `-- between groups: deletes what no header counts any more
+//! open ----> small tables -> restore threads: link pages, replay journal -> Restored (iterator)
+//! ```
+//!
+//! Invariant 5: for each zone there is one generation of pages and the unbroken chain of differences after it, or
+//! nothing; before the base a bounded history. Invariant 6: the stored chain over the stored pages gives the stored
+//! serial's contents. `tests/store_crash.rs` holds both against crashes after every step.
+//!
+//! # Traps of sled 0.34, and our answers
+//!
+//! - **Large leaves leave the log.** A leaf splits only above 16 *items*; one above 131,052 octets goes to a file of
+//!   its own under `blobs/`, which is never synced, and such files pile up. So values are at most 7,000 octets and
+//!   long ones come in parts of 6,400 ([`layout`]). A merge of unusually full leaves could still make such a file:
+//!   it is synced with every group.
+//! - **`flush()` is not durable**: it is `sync_file_range`. We hold our own handle of the log file and call
+//!   `sync_data` after every flush.
+//! - **What is not flushed sits in the process**; kill -9 loses it. Nothing is acknowledged before its flush.
+//! - **After one failed write everything is refused.** The writer opens the database again and goes on; what it
+//!   knew of zones it reads again.
+//! - **A `Batch` is a hash map**: the last write to a key wins, and the order inside is random. Both are relied on
+//!   nowhere but in the first half of this sentence.
+//! - **A range keeps failing at the same place** after an error: every scan ends at its first error.
+//! - **A damaged file may show as a panic.** Every call is guarded; a panic is reported as damage.
+//! - **A flipped bit costs a leaf**, up to 16 values, and nothing can be written there any more: the database is
+//!   replaced by what can be read of it ([`salvage`]).
+//! - **The lock outlives `drop` for a moment**, so opening waits for it a little.
+//! - `flush_every_ms` stays on: the same thread cleans segments. The cache is small on purpose: the zones are in
+//!   memory already.
+
+mod compact;
+mod disk;
+pub mod layout;
+mod restore;
+mod salvage;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::io;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use ring::rand::{SecureRandom, SystemRandom};
+
+use crate::dns::{Name, Serial};
+use crate::zone::{Diff, HashKey, Snapshot};
+use disk::{Changes, Disk, Unopened};
+pub use layout::{Damage, ZoneNumber};
+use restore::{Chain, SmallTables};
+pub use restore::{DatabaseDamage, Restored};
+use salvage::Salvaged;
+use writer::{Job, Queue, Task, Writer};
+
+/// How the store behaves; every bound of it.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// sled's cache. Small: what it holds is in memory a second time. Default 16 MiB.
+    pub cache_octets: u64,
+    /// Most octets of history a zone; `None`: half the zone's image, at least 1 MiB.
+    pub history_octets: Option<u64>,
+    /// Most differences of history a zone, applied whenever the base moves. Default 100.
+    pub history_versions: u32,
+    /// Most octets of one atomic batch, which sled holds in its buffers at once; a change of a zone that needs more is
+    /// written as a new generation. Default 16 MiB; tests set it low to have generations of a few pages.
+    pub batch_octets: usize,
+    /// How long confirmations and statuses may wait for company. Default 500 ms.
+    pub patience: Duration,
+    /// Most writes that wait; more are refused with [`StoreError::QueueFull`]. Default 262,144.
+    pub queue_max: usize,
+    /// Threads that read zones at start. Default 2.
+    pub restore_threads: usize,
+    /// For tests of crashes: after so many steps (batches, page writes, syncs) every further one fails, as if the
+    /// machine had stopped there. Default `None`.
+    pub stop_after_steps: Option<u64>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            cache_octets: 16 << 20,
+            history_octets: None,
+            history_versions: 100,
+            batch_octets: 16 << 20,
+            patience: Duration::from_millis(500),
+            queue_max: 1 << 18,
+            restore_threads: 2,
+            stop_after_steps: None,
+        }
+    }
+}
+
+/// The history bounds, for the writer.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    history_octets: Option<u64>,
+    history_versions: u32,
+    batch_octets: usize,
+}
+
+/// One change of what is stored about a zone (or, with `Meta`, beside zones).
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// The zone's definition, opaque; replaces the one before.
+    Define {
+        /// Which zone.
+        zone: ZoneNumber,
+        /// At most 8 MiB.
+        bytes: Vec<u8>,
+    },
+    /// Everything about the zone goes.
+    Remove {
+        /// Which zone.
+        zone: ZoneNumber,
+    },
+    /// New contents, whatever was stored before.
+    Replace {
+        /// Which zone.
+        zone: ZoneNumber,
+        /// The contents.
+        snapshot: Arc<Snapshot>,
+        /// The difference from the *stored* contents, if known: keeps the history unbroken. One that does not lead
+        /// from the stored serial to the snapshot's is ignored, and the history starts anew.
+        diff: Option<Diff>,
+    },
+    /// The contents moved on by `diffs`. Should they not start at the stored serial (a write before was refused or
+    /// failed), this acts as a `Replace` without difference: the store always ends with `snapshot`.
+    Append {
+        /// Which zone.
+        zone: ZoneNumber,
+        /// The contents after `diffs`.
+        snapshot: Arc<Snapshot>,
+        /// In order, without a gap.
+        diffs: Vec<Diff>,
+    },
+    /// When a primary last confirmed the zone, opaque. May wait for company.
+    Confirm {
+        /// Which zone.
+        zone: ZoneNumber,
+        /// At most 7,000 octets; meant are 16 to 32.
+        bytes: Vec<u8>,
+    },
+    /// One primary's status and history of attempts, opaque. May wait for company.
+    Primary {
+        /// Which zone.
+        zone: ZoneNumber,
+        /// Position in the zone's list of primaries.
+        index: u16,
+        /// At most 8 MiB; meant is a few hundred octets.
+        bytes: Vec<u8>,
+    },
+    /// The zone's list of primaries became shorter or another one: statuses from position `from` on go.
+    ForgetPrimaries {
+        /// Which zone.
+        zone: ZoneNumber,
+        /// First position to go.
+        from: u16,
+    },
+    /// A named value beside zones (next zone number, jobs, tokens), opaque.
+    Meta {
+        /// Without a zero octet; see [`Store::meta`].
+        name: String,
+        /// `None` deletes it. At most 8 MiB.
+        bytes: Option<Vec<u8>>,
+    },
+}
+
+impl Write {
+    /// Whether losing it does no more than expire a zone early or forget an attempt, so that it need not start a
+    /// sync of its own.
+    fn may_wait(&self) -> bool {
+        matches!(self, Write::Confirm { .. } | Write::Primary { .. })
+    }
+}
+
+/// Called once, on the writer's thread, when a write is durable or has failed. Must not block.
+pub type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+
+/// What was found about one zone at start.
+#[derive(Debug)]
+pub struct StoredZone {
+    /// Which zone.
+    pub zone: ZoneNumber,
+    /// Its apex, if contents are or were stored.
+    pub apex: Option<Name>,
+    /// As last given with [`Write::Define`].
+    pub definition: Option<Vec<u8>>,
+    /// As last given with [`Write::Confirm`].
+    pub confirmation: Option<Vec<u8>>,
+    /// As last given with [`Write::Primary`], by position.
+    pub primaries: Vec<(u16, Vec<u8>)>,
+    /// The zone itself.
+    pub contents: Contents,
+}
+
+/// The contents of a stored zone.
+#[derive(Debug)]
+pub enum Contents {
+    /// None are stored.
+    Empty,
+    /// Complete, at the stored serial.
+    Loaded {
+        /// Not yet checked against any policy.
+        snapshot: Arc<Snapshot>,
+    },
+    /// Something stored is not what was written; says what. The pages are given up, definition and history are kept,
+    /// and the next `Replace` heals the zone.
+    Damaged(String),
+}
+
+/// Why a write or read failed. Cheap to clone: a whole group may share one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// After [`Store::close`].
+    #[error("the store is closed")]
+    Closed,
+    /// Too many writes wait. Later ones heal the gap: see [`Write::Append`].
+    #[error("too many writes wait for the disk")]
+    QueueFull,
+    /// [`Options::stop_after_steps`] is used up.
+    #[error("the store was stopped by a test")]
+    Stopped,
+    /// A value above its bound.
+    #[error("{octets} octets, at most {max} can be stored")]
+    TooLarge {
+        /// What came.
+        octets: usize,
+        /// What is allowed.
+        max: usize,
+    },
+    /// A stored value is not what was written.
+    #[error("stored data is damaged: {0}")]
+    Corrupt(String),
+    /// sled cannot read its files. The writer rebuilds them; then the next write succeeds.
+    #[error("the database is damaged: {0}")]
+    Broken(String),
+    /// The system refused. The next write tries again.
+    #[error("{operation}: {detail}")]
+    Failed {
+        /// What was tried.
+        operation: &'static str,
+        /// In the system's words.
+        detail: String,
+    },
+}
+
+impl StoreError {
+    fn failed(operation: &'static str, detail: impl ToString) -> StoreError {
+        StoreError::Failed { operation, detail: detail.to_string() }
+    }
+}
+
+impl From<Damage> for StoreError {
+    fn from(damage: Damage) -> StoreError {
+        StoreError::Corrupt(damage.to_string())
+    }
+}
+
+/// Why the store cannot start. Nothing has been changed on the disk.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process uses the directory.
+    #[error("another process uses the store")]
+    Locked,
+    /// Data of a later (or foreign) format: never touched.
+    #[error("the store has format {found}; this version reads format {expected} only")]
+    UnknownFormat {
+        /// What stands there.
+        found: u32,
+        /// What we know.
+        expected: u32,
+    },
+    /// Written by another version of sled.
+    #[error("the store was written by another version of the database: {0}")]
+    Unsupported(String),
+    /// The system refused: permissions, full disk.
+    #[error("opening the store: {0}")]
+    Io(#[from] io::Error),
+    /// The first writes or reads failed.
+    #[error("opening the store: {0}")]
+    Store(#[from] StoreError),
+}
+
+/// What the store has done since it was opened; for telemetry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Octets of keys and values given to sled.
+    pub value_octets: u64,
+    /// Octets of log that our flushes found to write; sled's own thread writes more besides.
+    pub log_octets: u64,
+    /// Atomic batches.
+    pub batches: u64,
+    /// Flushes with sync.
+    pub syncs: u64,
+    /// Time spent in them.
+    pub sync_nanos: u64,
+    /// Writes that wait now.
+    pub queued: u64,
+    /// Size of sled's file now.
+    pub file_octets: u64,
+    /// How often a damaged database was rebuilt while running; 0 in good times.
+    pub rebuilds: u64,
+    /// Whether all left-overs have been deleted: replaced pages, outlived history.
+    pub is_tidy: bool,
+}
+
+/// The open store. Share it as `Arc<Store>`; all methods may be called from any thread.
+pub struct Store {
+    disk: Arc<Disk>,
+    queue: Arc<Queue>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    key: HashKey,
+}
+
+impl Store {
+    /// Opens the store under `directory`, or creates it. The zones come from [`Restored`] while they are being read;
+    /// a zone must not be written before it has come.
+    ///
+    /// A database that sled cannot open or read is moved to `damaged-DATE` and replaced by what can be read of it, at
+    /// worst by an empty one ([`Restored::damage`]). An unknown format, a lock and errors of the system refuse to start instead.
+    pub fn open(directory: &Path, options: Options) -> Result<(Store, Restored), OpenError> {
+        let mut damage = None;
+        let (disk, key, small) = match open_disk(directory, &options) {
+            Err(Failure::Damaged(why)) => {
+                tracing::error!(%why, "the store is damaged; it is being rebuilt from what can be read");
+                let Salvaged { moved_to, values } = Disk::salvage(directory)?;
+                tracing::error!(moved_to = %moved_to.display(), values, "the store has been rebuilt");
+                damage = Some(DatabaseDamage { why, moved_to, values_kept: values });
+                open_disk(directory, &options).map_err(Failure::into_error)?
+            }
+            opened => opened.map_err(Failure::into_error)?,
+        };
+        let disk = Arc::new(disk);
+        let queue = Arc::new(Queue::new(options.queue_max, options.patience));
+        let mut restored = restore::start(&disk, &queue, key, small, options.restore_threads)?;
+        restored.damage = damage;
+
+        let bounds = Bounds {
+            history_octets: options.history_octets,
+            history_versions: options.history_versions,
+            batch_octets: options.batch_octets,
+        };
+        let writer = Writer::new(disk.clone(), bounds);
+        let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn({
+            let queue = queue.clone();
+            move || writer.run(&queue)
+        })?;
+        let store = Store { disk, queue, writer: Mutex::new(Some(thread)), key };
+        Ok((store, restored))
+    }
+
+    /// The key of the owner name hash for all zones of this store.
+    pub fn hash_key(&self) -> HashKey {
+        self.key
+    }
+
+    /// Queues a write; never blocks. `done` is called once: on the writer's thread, or here if it cannot be queued.
+    /// Writes are done in the order in which they came.
+    pub fn submit(&self, write: Write, done: Done) {
+        self.queue.push(Job { task: Task::Write(write), done });
+    }
+
+    /// The stored differences from `serial` on, in order up to the stored serial; `None` if the history does not
+    /// reach back so far. Empty if `serial` is the stored one.
+    ///
+    /// Reads from disk: not for the keeper's thread.
+    pub fn diffs_since(&self, zone: ZoneNumber, serial: Serial) -> Result<Option<Vec<Diff>>, StoreError> {
+        let Some(header) = compact::read_header(&self.disk, zone)? else { return Ok(None) };
+        let Some(first) = self.sequence_from(zone, &header, serial)? else {
+            // Not the start of any difference: the stored serial itself, or unknown.
+            let stored = self.stored_serial(zone, &header)?;
+            return Ok((stored == serial).then(Vec::new));
+        };
+        let mut chain = Chain::after(first - 1);
+        let end = layout::behind(&layout::zone_key(layout::table::DIFF, zone));
+        let mut damage = None;
+        self.disk.read("read history", |tree| {
+            for item in tree.range(&layout::diff_key(zone, first)[..]..&end[..]) {
+                let (key, value) = item?;
+                if let Err(found) = chain.push(&key, &value) {
+                    damage = Some(found);
+                    break;
+                }
+            }
+            Ok(())
+        })?;
+        match damage {
+            // The bounds of the history moved while we read: the caller sends the whole zone.
+            Some(Damage::Missing(_)) => Ok(None),
+            Some(damage) => Err(damage.into()),
+            None => Ok(Some(chain.finish()?)),
+        }
+    }
+
+    /// The difference that starts at `serial`, the newest if there should be several.
+    fn sequence_from(
+        &self,
+        zone: ZoneNumber,
+        header: &layout::Header,
+        serial: Serial,
+    ) -> Result<Option<u64>, StoreError> {
+        let start = layout::diff_key(zone, header.chain_start);
+        let end = layout::behind(&layout::zone_key(layout::table::DIFF, zone));
+        self.disk.read("read history", |tree| {
+            for item in tree.range(&start[..]..&end[..]).rev() {
+                let (key, value) = item?;
+                let Some((sequence, 0)) = layout::diff_position(&key) else { continue };
+                let head = layout::open(&key, &value).ok().and_then(layout::DiffHead::decode);
+                if head.is_some_and(|(head, _)| head.from == serial) {
+                    return Ok(Some(sequence));
+                }
+            }
+            Ok(None)
+        })
+    }
+
+    fn stored_serial(&self, zone: ZoneNumber, header: &layout::Header) -> Result<Serial, StoreError> {
+        let diffs = layout::zone_key(layout::table::DIFF, zone);
+        let last = self.disk.last_key(&layout::behind(&diffs), &diffs)?;
+        match last.as_deref().and_then(layout::diff_position) {
+            Some((sequence, _)) if sequence > header.base_sequence => {
+                Ok(compact::read_head(&self.disk, zone, sequence)?.to)
+            }
+            _ => Ok(header.base),
+        }
+    }
+
+    /// The value last written with [`Write::Meta`] under `name`.
+    pub fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.disk.get_opaque(&layout::meta_key(name))
+    }
+
+    /// What has been done so far.
+    pub fn statistics(&self) -> Statistics {
+        let counters = &self.disk.counters;
+        Statistics {
+            value_octets: counters.value_octets.load(Ordering::Relaxed),
+            log_octets: counters.log_octets.load(Ordering::Relaxed),
+            batches: counters.batches.load(Ordering::Relaxed),
+            syncs: counters.syncs.load(Ordering::Relaxed),
+            sync_nanos: counters.sync_nanos.load(Ordering::Relaxed),
+            queued: self.queue.len() as u64,
+            file_octets: self.disk.file_octets(),
+            rebuilds: self.disk.rebuilds(),
+            is_tidy: counters.is_tidy.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Finishes and syncs what is queued, then refuses everything. Blocks until done.
+    pub fn close(&self) {
+        self.queue.close();
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(writer) = writer else { return };
+        // The last reference may be dropped by an acknowledgement: then the writer is ending already.
+        if writer.thread().id() != std::thread::current().id() && writer.join().is_err() {
+            tracing::error!("the store's writer has panicked");
+        }
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+enum Failure {
+    /// The files are beyond use as they are.
+    Damaged(String),
+    Refuse(OpenError),
+}
+
+impl Failure {
+    fn into_error(self) -> OpenError {
+        match self {
+            Failure::Refuse(error) => error,
+            Failure::Damaged(why) => OpenError::Store(StoreError::Broken(why)),
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Failure {
+        match error {
+            StoreError::Broken(why) | StoreError::Corrupt(why) => Failure::Damaged(why),
+            error => Failure::Refuse(error.into()),
+        }
+    }
+}
+
+/// The database with its hash key and all small values.
+fn open_disk(directory: &Path, options: &Options) -> Result<(Disk, HashKey, SmallTables), Failure> {
+    let disk = Disk::open(directory, options.cache_octets, options.stop_after_steps).map_err(|e| match e {
+        Unopened::Corrupt(why) => Failure::Damaged(why),
+        Unopened::Locked => Failure::Refuse(OpenError::Locked),
+        Unopened::Unsupported(what) => Failure::Refuse(OpenError::Unsupported(what)),
+        Unopened::Io(error) => Failure::Refuse(OpenError::Io(error)),
+    })?;
+    let version = match disk.get(layout::VERSION_KEY) {
+        Ok(Some(body)) => read_version(&body)?,
+        // Without their hash key pages are of no use, but definitions, confirmations and statuses are. Zones with
+        // pages turn out damaged: the key is part of their digest.
+        Ok(None) => new_version(&disk)?,
+        Err(StoreError::Corrupt(why)) => return Err(Failure::Damaged(why)),
+        Err(error) => return Err(error.into()),
+    };
+    let small = restore::read_small_tables(&disk)?;
+    Ok((disk, HashKey::from_bytes(version.hash_key), small))
+}
+
+fn read_version(body: &[u8]) -> Result<layout::Version, Failure> {
+    match layout::Version::format_of(body) {
+        Some(layout::FORMAT) => {}
+        Some(found) => {
+            return Err(Failure::Refuse(OpenError::UnknownFormat { found, expected: layout::FORMAT }));
+        }
+        None => return Err(Failure::Damaged("the format is not readable".to_owned())),
+    }
+    layout::Version::decode(body).ok_or_else(|| Failure::Damaged("the hash key is not readable".to_owned()))
+}
+
+fn new_version(disk: &Disk) -> Result<layout::Version, Failure> {
+    let mut hash_key = [0; 16];
+    SystemRandom::new()
+        .fill(&mut hash_key)
+        .map_err(|_| StoreError::failed("draw a hash key", "the system gives no randomness"))?;
+    let version = layout::Version { format: layout::FORMAT, hash_key };
+    let mut changes = Changes::default();
+    changes.put(layout::VERSION_KEY, &version.encode());
+    disk.apply(changes)?;
+    disk.sync()?;
+    Ok(version)
+}

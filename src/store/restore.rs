@@ -1,0 +1,373 @@
+//! What is on the disk becomes zones again: pages are linked without parsing their records, the journal is replayed.
+//!
+//! In: the database right after opening. Out: [`StoredZone`]s one by one, in the order of their numbers, while the
+//! rest is still being read, so that serving can begin. A few threads work on one zone each; a bounded channel keeps
+//! them from running ahead of the receiver. Damage costs the zone it is in and is reported in its place.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::compact::{digest_of, digest_start};
+use super::disk::Disk;
+use super::layout::{self, Damage, DiffHead, Header, ZoneNumber, table};
+use super::writer::{Forget, Job, Queue, Task};
+use super::{Contents, StoreError, StoredZone};
+use crate::zone::{self, Diff, HashKey, Page, Snapshot};
+
+/// Zones that are read and not yet taken.
+const AHEAD_MAX: usize = 16;
+
+/// What stands in the small tables, with the header of the contents still to be read.
+#[derive(Default)]
+pub(super) struct Found {
+    definition: Option<Vec<u8>>,
+    confirmation: Option<Vec<u8>>,
+    primaries: Vec<(u16, Vec<u8>)>,
+    header: Option<Result<Header, Damage>>,
+    /// What of the above could not be read.
+    damaged: Vec<Damage>,
+}
+
+/// All zones the store knows, in order.
+pub(super) type SmallTables = BTreeMap<ZoneNumber, Found>;
+
+/// The zones of the store, one by one. Dropping it early is fine: nothing is lost.
+pub struct Restored {
+    zones: Receiver<StoredZone>,
+    total: usize,
+    /// See [`Restored::damage`].
+    pub(super) damage: Option<DatabaseDamage>,
+}
+
+/// The database was damaged and has been replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatabaseDamage {
+    /// What was found, in sled's words.
+    pub why: String,
+    /// Where the files are now; never deleted by us.
+    pub moved_to: PathBuf,
+    /// How many values could be read and stand in the new database; with 0 the store starts empty.
+    pub values_kept: u64,
+}
+
+impl Restored {
+    /// How many zones there are in all.
+    pub fn total(&self) -> usize {
+        self.total
+    }
+
+    /// Whether the database had to be replaced at this start, which the operator wants to know.
+    pub fn damage(&self) -> Option<&DatabaseDamage> {
+        self.damage.as_ref()
+    }
+}
+
+impl Iterator for Restored {
+    type Item = StoredZone;
+
+    fn next(&mut self) -> Option<StoredZone> {
+        self.zones.recv().ok()
+    }
+}
+
+/// Starts `threads` threads that read the contents of the zones in `small`.
+pub(super) fn start(
+    disk: &Arc<Disk>,
+    queue: &Arc<Queue>,
+    key: HashKey,
+    small: SmallTables,
+    threads: usize,
+) -> Result<Restored, StoreError> {
+    let found = Arc::new(Mutex::new(small.into_iter()));
+    let total = found.lock().unwrap_or_else(PoisonError::into_inner).len();
+    let (sender, zones) = sync_channel(AHEAD_MAX);
+    for number in 0..threads.clamp(1, total.max(1)) {
+        let worker = Worker { disk: disk.clone(), queue: queue.clone(), key, sender: sender.clone() };
+        let found = found.clone();
+        std::thread::Builder::new()
+            .name(format!("restore-{number}"))
+            .spawn(move || {
+                loop {
+                    let next = found.lock().unwrap_or_else(PoisonError::into_inner).next();
+                    let Some((zone, found)) = next else { return };
+                    if worker.sender.send(worker.restore(zone, found)).is_err() {
+                        return;
+                    }
+                }
+            })
+            .map_err(|e| StoreError::failed("start a thread", e))?;
+    }
+    Ok(Restored { zones, total, damage: None })
+}
+
+/// Reads everything but pages and differences.
+pub(super) fn read_small_tables(disk: &Disk) -> Result<SmallTables, StoreError> {
+    let mut zones = SmallTables::new();
+    for table in [table::DEFINITION, table::ZONE, table::CONFIRMATION, table::PRIMARY] {
+        let mut parts = Parts::default();
+        disk.read("restore", |tree| {
+            for item in tree.scan_prefix([table]) {
+                let (key, value) = item?;
+                let Some(zone) = layout::zone_of(&key) else { continue };
+                let found = zones.entry(zone).or_default();
+                match (layout::open(&key, &value), table) {
+                    (Err(damage), table::ZONE) => found.header = Some(Err(damage)),
+                    (Err(damage), _) => found.damaged.push(damage),
+                    (Ok(body), table::ZONE) => {
+                        let header = Header::decode(body);
+                        found.header = Some(header.ok_or_else(|| Damage::Shape(layout::show(&key))));
+                    }
+                    (Ok(body), table::CONFIRMATION) => found.confirmation = Some(body.to_vec()),
+                    (Ok(body), _) => {
+                        if let Some(whole) = parts.push(&key, body) {
+                            match layout::primary_of(&key).filter(|_| table == table::PRIMARY) {
+                                Some(index) => found.primaries.push((index, whole)),
+                                None => found.definition = Some(whole),
+                            }
+                        }
+                    }
+                }
+            }
+            Ok(())
+        })?;
+    }
+    Ok(zones)
+}
+
+/// Puts values in parts together again while a scan meets their parts in order.
+#[derive(Default)]
+struct Parts {
+    start: Vec<u8>,
+    octets: Vec<u8>,
+    next: u16,
+}
+
+impl Parts {
+    /// The whole value once its last part has come. Parts behind the last one are left-overs; a gap drops the value.
+    fn push(&mut self, key: &[u8], body: &[u8]) -> Option<Vec<u8>> {
+        let (start, part) = key.split_last_chunk::<2>()?;
+        let part = u16::from_be_bytes(*part);
+        let (parts, chunk) = layout::opaque_part(body)?;
+        if part == 0 {
+            (self.start, self.octets, self.next) = (start.to_vec(), Vec::new(), 0);
+        }
+        if self.start != start || self.next != part || part >= parts {
+            return None;
+        }
+        self.octets.extend_from_slice(chunk);
+        self.next += 1;
+        (self.next == parts).then(|| std::mem::take(&mut self.octets))
+    }
+}
+
+struct Worker {
+    disk: Arc<Disk>,
+    queue: Arc<Queue>,
+    key: HashKey,
+    sender: SyncSender<StoredZone>,
+}
+
+/// Why a zone's contents cannot be had, and from which difference on if its pages are fine.
+struct Unusable {
+    why: String,
+    sequence: Option<u64>,
+    /// sled itself cannot read on.
+    is_broken: bool,
+}
+
+impl Unusable {
+    fn new(why: impl ToString, sequence: Option<u64>) -> Unusable {
+        Unusable { why: why.to_string(), sequence, is_broken: false }
+    }
+}
+
+impl From<StoreError> for Unusable {
+    fn from(error: StoreError) -> Unusable {
+        Unusable { is_broken: matches!(error, StoreError::Broken(_)), ..Unusable::new(error, None) }
+    }
+}
+
+impl From<Damage> for Unusable {
+    fn from(damage: Damage) -> Unusable {
+        Unusable::new(damage, None)
+    }
+}
+
+impl Worker {
+    fn restore(&self, zone: ZoneNumber, found: Found) -> StoredZone {
+        for damage in &found.damaged {
+            tracing::error!(zone, %damage, "stored value lost");
+        }
+        let (apex, contents) = match found.header {
+            None => (None, Contents::Empty),
+            Some(Err(damage)) => (None, Contents::Damaged(damage.to_string())),
+            Some(Ok(header)) if !header.loaded => (Some(header.apex), Contents::Empty),
+            Some(Ok(header)) => {
+                let rebuilds = self.disk.rebuilds();
+                let contents = match self.contents(zone, &header) {
+                    Ok(snapshot) => Contents::Loaded { snapshot: Arc::new(snapshot) },
+                    Err(Unusable { why, sequence, is_broken }) => {
+                        if is_broken {
+                            let task = Task::Rebuild { seen: rebuilds };
+                            self.queue.push(Job { task, done: Box::new(drop) });
+                        }
+                        let generation = header.generation;
+                        let forget = Forget { zone, generation, damaged_sequence: sequence };
+                        self.queue.push(Job { task: Task::Forget(forget), done: Box::new(drop) });
+                        Contents::Damaged(why)
+                    }
+                };
+                (Some(header.apex), contents)
+            }
+        };
+        StoredZone {
+            zone,
+            apex,
+            definition: found.definition,
+            confirmation: found.confirmation,
+            primaries: found.primaries,
+            contents,
+        }
+    }
+
+    fn contents(&self, zone: ZoneNumber, header: &Header) -> Result<Snapshot, Unusable> {
+        let base = self.base(zone, header)?;
+        if base.serial() != header.base {
+            let why = format!("pages have serial {}, the header says {}", base.serial(), header.base);
+            return Err(Unusable::new(why, None));
+        }
+        let journal = self.journal(zone, header)?;
+        if journal.is_empty() {
+            return Ok(base);
+        }
+        match zone::apply(&base, &journal) {
+            Ok((snapshot, _)) => Ok(snapshot),
+            Err(error) => {
+                let first = header.base_sequence + 1;
+                Err(Unusable::new(format!("journal does not apply: {error}"), Some(first)))
+            }
+        }
+    }
+
+    /// Links the pages of the live generation.
+    fn base(&self, zone: ZoneNumber, header: &Header) -> Result<Snapshot, Unusable> {
+        let start = layout::generation_key(zone, header.generation);
+        let mut pages = Vec::with_capacity(header.pages as usize);
+        let mut digest = digest_start(&self.key);
+        let mut damage = None;
+        self.disk.read("restore", |tree| {
+            for item in tree.scan_prefix(&start) {
+                let (key, value) = item?;
+                digest = digest.wrapping_add(digest_of(&value));
+                match page(&key, &value) {
+                    Ok(page) => pages.push(page),
+                    Err(found) => {
+                        damage = Some(found);
+                        return Ok(());
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        if let Some(damage) = damage {
+            return Err(damage.into());
+        }
+        if pages.len() != header.pages as usize || digest != header.digest {
+            return Err(Damage::Missing(layout::show(&start)).into());
+        }
+        let snapshot = Snapshot::from_pages(header.apex.clone(), self.key, pages);
+        snapshot.map_err(|damage| Unusable::new(damage, None))
+    }
+
+    /// The differences behind the base, without a gap.
+    fn journal(&self, zone: ZoneNumber, header: &Header) -> Result<Vec<Diff>, Unusable> {
+        let mut chain = Chain::after(header.base_sequence);
+        let from = layout::diff_key(zone, header.base_sequence + 1);
+        let end = layout::behind(&layout::zone_key(table::DIFF, zone));
+        let mut damage = None;
+        self.disk.read("restore", |tree| {
+            for item in tree.range(&from[..]..&end[..]) {
+                let (key, value) = item?;
+                if let Err(found) = chain.push(&key, &value) {
+                    damage = Some(found);
+                    break;
+                }
+            }
+            Ok(())
+        })?;
+        let sequence = Some(chain.sequence);
+        let unusable = |damage: Damage| Unusable::new(damage, sequence);
+        if let Some(damage) = damage {
+            return Err(unusable(damage));
+        }
+        chain.finish().map_err(unusable)
+    }
+}
+
+fn page(key: &[u8], value: &[u8]) -> Result<Page, Damage> {
+    let page = Page::from_bytes(layout::open(key, value)?).map_err(|_| Damage::Shape(layout::show(key)))?;
+    if Some(page.key()) != layout::page_of(key) {
+        return Err(Damage::Shape(layout::show(key)));
+    }
+    Ok(page)
+}
+
+/// Differences put together from their parts, each following the one before.
+pub(super) struct Chain {
+    diffs: Vec<Diff>,
+    /// The difference that is being put together.
+    sequence: u64,
+    head: Option<DiffHead>,
+    octets: Vec<u8>,
+    parts: u16,
+}
+
+impl Chain {
+    /// A chain whose first difference has the number behind `sequence`.
+    pub(super) fn after(sequence: u64) -> Chain {
+        Chain { diffs: Vec::new(), sequence: sequence + 1, head: None, octets: Vec::new(), parts: 0 }
+    }
+
+    /// Takes the next stored part.
+    pub(super) fn push(&mut self, key: &[u8], value: &[u8]) -> Result<(), Damage> {
+        let body = layout::open(key, value)?;
+        let shape = || Damage::Shape(layout::show(key));
+        let gap = || Damage::Missing(layout::show(key));
+        let (sequence, part) = layout::diff_position(key).ok_or_else(shape)?;
+        if (sequence, part) != (self.sequence, self.parts) {
+            return Err(gap());
+        }
+        let (head, chunk) = match self.head {
+            None => {
+                let (head, chunk) = DiffHead::decode(body).ok_or_else(shape)?;
+                self.head = Some(head);
+                (head, chunk)
+            }
+            Some(head) => (head, body),
+        };
+        self.octets.extend_from_slice(chunk);
+        self.parts += 1;
+        if self.parts == head.parts {
+            let octets = std::mem::take(&mut self.octets);
+            let diff = (octets.len() == head.octets as usize).then(|| Diff::from_bytes(octets).ok()).flatten();
+            let diff = diff.filter(|diff| (diff.from_serial(), diff.to_serial()) == (head.from, head.to));
+            let diff = diff.ok_or_else(shape)?;
+            if self.diffs.last().is_some_and(|last: &Diff| last.to_serial() != diff.from_serial()) {
+                return Err(gap());
+            }
+            self.diffs.push(diff);
+            (self.head, self.parts, self.sequence) = (None, 0, self.sequence + 1);
+        }
+        Ok(())
+    }
+
+    /// All differences; an error if the last one is incomplete.
+    pub(super) fn finish(self) -> Result<Vec<Diff>, Damage> {
+        match self.head {
+            None => Ok(self.diffs),
+            Some(_) => Err(Damage::Missing(format!("difference {}", self.sequence))),
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! The small values: definitions, confirmations, statuses; opening, refusing, closing. Contents of zones are in
+//! `tests/store_crash.rs`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::mpsc::channel;
+
+use super::disk::Disk;
+use super::*;
+
+fn quick() -> Options {
+    Options { patience: Duration::ZERO, ..Options::default() }
+}
+
+fn open(directory: &Path) -> (Store, BTreeMap<ZoneNumber, StoredZone>) {
+    let (store, restored) = Store::open(directory, quick()).expect("the store opens");
+    let zones = restored.map(|stored| (stored.zone, stored)).collect();
+    (store, zones)
+}
+
+/// Submits and waits for the acknowledgement.
+fn write(store: &Store, write: Write) -> Result<(), StoreError> {
+    let (sender, receiver) = channel();
+    store.submit(write, Box::new(move |outcome| sender.send(outcome).expect("the test waits")));
+    receiver.recv().expect("every write is acknowledged")
+}
+
+fn octets(length: usize) -> Vec<u8> {
+    (0..length).map(|i| (i * 7) as u8).collect()
+}
+
+/// Every key and value as sled has it.
+fn raw(directory: &Path) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let disk = Disk::open(directory, 1 << 20, None).expect("the database opens");
+    disk.read("test", |tree| tree.iter().map(|item| item.map(|(k, v)| (k.to_vec(), v.to_vec()))).collect())
+        .expect("the database reads")
+}
+
+#[test]
+fn definitions_confirmations_and_statuses_survive_a_restart() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (store, zones) = open(directory.path());
+    assert!(zones.is_empty());
+    let key = store.hash_key();
+    write(&store, Write::Define { zone: 1, bytes: octets(20_000) }).expect("stored");
+    write(&store, Write::Define { zone: 2, bytes: Vec::new() }).expect("stored");
+    write(&store, Write::Confirm { zone: 1, bytes: octets(24) }).expect("stored");
+    write(&store, Write::Primary { zone: 1, index: 0, bytes: octets(300) }).expect("stored");
+    write(&store, Write::Primary { zone: 1, index: 259, bytes: octets(9_000) }).expect("stored");
+    write(&store, Write::Meta { name: "next-zone".to_owned(), bytes: Some(octets(4)) }).expect("stored");
+    drop(store);
+
+    let (store, zones) = open(directory.path());
+    assert_eq!(store.hash_key(), key, "pages are made with it");
+    assert_eq!(zones.keys().copied().collect::<Vec<_>>(), [1, 2]);
+    let zone = &zones[&1];
+    assert_eq!(zone.definition, Some(octets(20_000)));
+    assert_eq!(zone.confirmation, Some(octets(24)));
+    assert_eq!(zone.primaries, [(0, octets(300)), (259, octets(9_000))]);
+    assert!(matches!(zone.contents, Contents::Empty));
+    assert_eq!(zones[&2].definition, Some(Vec::new()));
+    assert_eq!(store.meta("next-zone"), Ok(Some(octets(4))));
+    assert_eq!(store.meta("next"), Ok(None));
+}
+
+#[test]
+fn a_shorter_value_leaves_nothing_of_the_longer_one() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (store, _) = open(directory.path());
+    // Both in one group: the acknowledgement of the first comes after the second is staged, or not; both must do.
+    store.submit(Write::Define { zone: 1, bytes: octets(30_000) }, Box::new(drop));
+    store.submit(Write::Define { zone: 1, bytes: octets(50_000) }, Box::new(drop));
+    write(&store, Write::Define { zone: 1, bytes: octets(10) }).expect("stored");
+    store.submit(Write::Meta { name: "jobs".to_owned(), bytes: Some(octets(30_000)) }, Box::new(drop));
+    write(&store, Write::Meta { name: "jobs".to_owned(), bytes: None }).expect("stored");
+    drop(store);
+
+    let keys: Vec<Vec<u8>> = raw(directory.path()).into_iter().map(|(key, _)| key).collect();
+    let definition = layout::part_key(&layout::zone_key(layout::table::DEFINITION, 1), 0);
+    assert_eq!(keys, [definition, layout::VERSION_KEY.to_vec()]);
+}
+
+#[test]
+fn every_value_has_its_checksum_and_is_small_enough() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (store, _) = open(directory.path());
+    write(&store, Write::Define { zone: 1, bytes: octets(100_000) }).expect("stored");
+    write(&store, Write::Confirm { zone: 1, bytes: octets(7_000) }).expect("stored");
+    let refused = write(&store, Write::Confirm { zone: 1, bytes: octets(7_001) });
+    assert_eq!(refused, Err(StoreError::TooLarge { octets: 7_001, max: 7_000 }));
+    write(&store, Write::Primary { zone: 1, index: 1, bytes: octets(7_001) }).expect("stored");
+    drop(store);
+
+    for (key, value) in raw(directory.path()) {
+        let body = layout::open(&key, &value).expect("a right checksum");
+        assert!(body.len() <= layout::BODY_OCTETS_MAX);
+    }
+}
+
+#[test]
+fn a_removed_zone_is_gone_and_may_come_again() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (store, _) = open(directory.path());
+    write(&store, Write::Define { zone: 1, bytes: octets(20_000) }).expect("stored");
+    write(&store, Write::Primary { zone: 1, index: 0, bytes: octets(10) }).expect("stored");
+    write(&store, Write::Confirm { zone: 1, bytes: octets(10) }).expect("stored");
+    store.submit(Write::Primary { zone: 1, index: 1, bytes: octets(10) }, Box::new(drop));
+    write(&store, Write::Remove { zone: 1 }).expect("removed");
+    drop(store);
+    let (store, zones) = open(directory.path());
+    assert!(zones.is_empty(), "{zones:?}");
+    write(&store, Write::Define { zone: 1, bytes: octets(3) }).expect("stored");
+    drop(store);
+    assert_eq!(open(directory.path()).1[&1].definition, Some(octets(3)));
+}
+
+#[test]
+fn statuses_behind_a_shortened_list_go() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (store, _) = open(directory.path());
+    for index in 0..4 {
+        store.submit(Write::Primary { zone: 1, index, bytes: octets(8) }, Box::new(drop));
+    }
+    write(&store, Write::ForgetPrimaries { zone: 1, from: 2 }).expect("stored");
+    drop(store);
+    assert_eq!(open(directory.path()).1[&1].primaries, [(0, octets(8)), (1, octets(8))]);
+}
+
+#[test]
+fn writes_that_come_during_a_sync_share_the_next_one() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (store, _) = open(directory.path());
+    let store = Arc::new(store);
+    let (sender, receiver) = channel();
+    // On the writer's thread, so that all hundred are there before it looks again.
+    let from_within: Done = Box::new({
+        let store = store.clone();
+        move |_| {
+            let before = store.statistics().syncs;
+            for zone in 0..100 {
+                let (counted, sender) = (store.clone(), sender.clone());
+                let done: Done = Box::new(move |outcome| {
+                    outcome.expect("stored");
+                    sender.send(counted.statistics().syncs - before).expect("the test waits");
+                });
+                store.submit(Write::Define { zone, bytes: octets(10) }, done);
+            }
+        }
+    });
+    store.submit(Write::Define { zone: 0, bytes: octets(10) }, from_within);
+    let syncs: Vec<u64> = receiver.iter().take(100).collect();
+    assert_eq!(syncs, [1; 100]);
+}
+
+#[test]
+fn a_full_queue_refuses_at_once_and_a_closed_one_too() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let options = Options { queue_max: 1, patience: Duration::from_secs(3_600), ..Options::default() };
+    let (store, _) = Store::open(directory.path(), options).expect("the store opens");
+    // A status may wait, so it still stands in the queue.
+    store.submit(Write::Confirm { zone: 1, bytes: octets(8) }, Box::new(|outcome| outcome.expect("stored at close")));
+    assert_eq!(write(&store, Write::Define { zone: 1, bytes: octets(8) }), Err(StoreError::QueueFull));
+    store.close();
+    assert_eq!(write(&store, Write::Define { zone: 1, bytes: octets(8) }), Err(StoreError::Closed));
+    drop(store);
+    assert_eq!(open(directory.path()).1[&1].confirmation, Some(octets(8)));
+}
+
+#[test]
+fn an_unknown_format_refuses_to_start_and_is_left_alone() {
+    let directory = tempfile::tempdir().expect("a directory");
+    drop(open(directory.path()));
+    {
+        let disk = Disk::open(directory.path(), 1 << 20, None).expect("the database opens");
+        let mut changes = Changes::default();
+        // A later version may have a longer body.
+        changes.put(layout::VERSION_KEY, &[&77u32.to_le_bytes()[..], &octets(60)].concat());
+        disk.apply(changes).expect("written");
+        disk.sync().expect("synced");
+    }
+    let before = raw(directory.path());
+    let error = Store::open(directory.path(), quick()).err().expect("refused");
+    assert!(matches!(error, OpenError::UnknownFormat { found: 77, expected: 1 }), "{error}");
+    assert!(error.to_string().contains("format 77"));
+    assert_eq!(raw(directory.path()), before);
+}
+
+#[test]
+fn a_store_in_use_refuses_to_start() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (_store, _) = open(directory.path());
+    let error = Store::open(directory.path(), quick()).err().expect("refused");
+    assert!(matches!(error, OpenError::Locked), "{error}");
+    assert!(fs::read_dir(directory.path()).expect("a directory").count() == 1, "nothing was moved aside");
+}
+
+#[test]
+fn files_that_sled_cannot_open_are_moved_aside_and_salvaged() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (store, _) = open(directory.path());
+    write(&store, Write::Define { zone: 1, bytes: octets(100) }).expect("stored");
+    drop(store);
+    // A second opening writes sled's own snapshot, whose damage sled cannot get over.
+    drop(open(directory.path()));
+    let sled = directory.path().join("sled");
+    let mut spoilt = 0;
+    for entry in fs::read_dir(&sled).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("snap.")) {
+            let mut bytes = fs::read(&path).expect("a snapshot");
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 0x10;
+            fs::write(&path, bytes).expect("written");
+            spoilt += 1;
+        }
+    }
+    assert_eq!(spoilt, 1);
+
+    let (store, restored) = Store::open(directory.path(), quick()).expect("starts");
+    let damage = restored.damage().expect("reported").clone();
+    assert!(damage.moved_to.join("db").exists(), "the damaged files are kept");
+    assert!(damage.moved_to.file_name().is_some_and(|name| name.to_string_lossy().starts_with("damaged-")));
+    assert!(!damage.why.is_empty());
+    assert_eq!(damage.values_kept, 2, "the log holds what the snapshot does");
+    assert_eq!(restored.map(|zone| zone.definition).collect::<Vec<_>>(), [Some(octets(100))]);
+    write(&store, Write::Define { zone: 1, bytes: octets(100) }).expect("stored");
+}
+
+#[test]
+fn a_damaged_definition_costs_only_itself() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (store, _) = open(directory.path());
+    for zone in 1..=3 {
+        write(&store, Write::Define { zone, bytes: octets(10_000) }).expect("stored");
+        write(&store, Write::Confirm { zone, bytes: octets(10) }).expect("stored");
+    }
+    drop(store);
+    {
+        let disk = Disk::open(directory.path(), 1 << 20, None).expect("the database opens");
+        let key = layout::part_key(&layout::zone_key(layout::table::DEFINITION, 2), 1);
+        let mut value = disk.read("test", |tree| tree.get(&key)).expect("read").expect("there").to_vec();
+        value[100] ^= 1;
+        let mut changes = Changes::default();
+        changes.put_sealed(&key, value);
+        disk.apply(changes).expect("written");
+    }
+    let (_, zones) = open(directory.path());
+    assert_eq!(zones[&2].definition, None);
+    assert_eq!(zones[&2].confirmation, Some(octets(10)));
+    assert!(zones[&1].definition.is_some() && zones[&3].definition.is_some());
+}
+
+/// sled notices a flipped bit by the checksum of a whole leaf.
+#[test]
+fn a_bit_flipped_in_the_file_costs_no_more_than_one_leaf() {
+    const ZONES: u32 = 300;
+    let directory = tempfile::tempdir().expect("a directory");
+    let (store, _) = open(directory.path());
+    for zone in 0..ZONES {
+        write(&store, Write::Define { zone, bytes: octets(5_000) }).expect("stored");
+    }
+    drop(store);
+    // The log has been read once and what follows finds sled's snapshot of it, as any start but the first after a crash.
+    drop(open(directory.path()));
+    let log = fs::read(directory.path().join("sled/db")).expect("the log");
+    let mut noticed = 0;
+    for sample in 0..40 {
+        let at = log.len() / 2 * sample / 40 + 777;
+        let copy = tempfile::tempdir().expect("a directory");
+        let files = copy.path().join("sled");
+        fs::create_dir_all(files.join("blobs")).expect("created");
+        for entry in fs::read_dir(directory.path().join("sled")).expect("a directory") {
+            let path = entry.expect("an entry").path();
+            if path.is_file() {
+                fs::copy(&path, files.join(path.file_name().expect("a name"))).expect("copied");
+            }
+        }
+        let mut flipped = log.clone();
+        flipped[at] ^= 4;
+        fs::write(files.join("db"), flipped).expect("written");
+
+        let (store, restored) = Store::open(copy.path(), quick()).expect("the store opens");
+        noticed += usize::from(restored.damage().is_some());
+        let left = restored.filter(|zone| zone.definition == Some(octets(5_000))).count();
+        assert!(left + 17 >= ZONES as usize, "only {left} definitions left after a flip at {at}");
+        for zone in 0..ZONES {
+            store.submit(Write::Define { zone, bytes: octets(10) }, Box::new(|done| done.expect("can be written")));
+        }
+        drop(store);
+        assert_eq!(open(copy.path()).1.len(), ZONES as usize);
+    }
+    assert!(noticed > 0, "no sample hit a live leaf");
+}

@@ -1,0 +1,341 @@
+//! The one thread that writes: takes what has been submitted, makes one batch of it, makes it durable, acknowledges.
+//!
+//! In: [`Job`]s from `Store::submit`. Out: calls of their `done`. A group is everything that has arrived while the
+//! group before was being synced, so under load many zones share one sync and alone a write waits for nobody.
+//! Refresh confirmations and primary statuses may wait a moment for company ([`Write::may_wait`]); a lost one only makes
+//! a zone expire earlier. Old generations and histories are deleted in small batches between groups.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::compact::{Garbage, Sweep, ZoneState};
+use super::disk::{Changes, Disk};
+use super::layout::{self, ZoneNumber, table};
+use super::salvage::Salvaged;
+use super::{Bounds, Done, StoreError, Write};
+
+/// Most jobs of one group; with statuses of a few hundred octets far from a full batch.
+const GROUP_JOBS_MAX: usize = 4_096;
+
+/// What the writer is asked to do.
+pub(super) enum Task {
+    /// From above.
+    Write(Write),
+    /// From `restore`: the contents of this zone are damaged.
+    Forget(Forget),
+    /// From `restore`: sled could not read its file, when it had been rebuilt so often.
+    Rebuild {
+        /// See [`Disk::rebuild`].
+        seen: u64,
+    },
+}
+
+/// What is left of a damaged zone.
+pub(super) struct Forget {
+    pub(super) zone: ZoneNumber,
+    /// The generation found damaged; a newer one is left alone.
+    pub(super) generation: u32,
+    /// The first difference that cannot be used, if the damage is in the journal.
+    pub(super) damaged_sequence: Option<u64>,
+}
+
+/// One task and whom to tell.
+pub(super) struct Job {
+    pub(super) task: Task,
+    pub(super) done: Done,
+}
+
+/// The bounded queue in front of the writer.
+pub(super) struct Queue {
+    waiting: Mutex<Waiting>,
+    wake: Condvar,
+    jobs_max: usize,
+    patience: Duration,
+}
+
+#[derive(Default)]
+struct Waiting {
+    jobs: VecDeque<Job>,
+    urgent: bool,
+    /// When the oldest of jobs that may wait came.
+    since: Option<Instant>,
+    closing: bool,
+}
+
+impl Queue {
+    pub(super) fn new(jobs_max: usize, patience: Duration) -> Queue {
+        Queue { waiting: Mutex::default(), wake: Condvar::new(), jobs_max, patience }
+    }
+
+    /// Adds a job, or calls its `done` with the reason why not.
+    pub(super) fn push(&self, job: Job) {
+        let mut waiting = self.lock();
+        let refused = match () {
+            () if waiting.closing => StoreError::Closed,
+            () if waiting.jobs.len() >= self.jobs_max => StoreError::QueueFull,
+            () => {
+                match &job.task {
+                    Task::Write(write) if write.may_wait() => {
+                        waiting.since.get_or_insert_with(Instant::now);
+                    }
+                    _ => waiting.urgent = true,
+                }
+                waiting.jobs.push_back(job);
+                self.wake.notify_one();
+                return;
+            }
+        };
+        drop(waiting);
+        (job.done)(Err(refused));
+    }
+
+    /// The next group; empty at once if there is nothing and the caller has other work; `None` when closed and empty.
+    fn take(&self, has_other_work: bool) -> Option<Vec<Job>> {
+        let mut waiting = self.lock();
+        loop {
+            let waited_enough = waiting.since.is_some_and(|since| since.elapsed() >= self.patience);
+            if !waiting.jobs.is_empty() && (waiting.urgent || waited_enough || waiting.closing) {
+                let count = waiting.jobs.len().min(GROUP_JOBS_MAX);
+                let group = waiting.jobs.drain(..count).collect();
+                if waiting.jobs.is_empty() {
+                    waiting.urgent = false;
+                    waiting.since = None;
+                }
+                return Some(group);
+            }
+            if waiting.closing {
+                return None;
+            }
+            if has_other_work {
+                return Some(Vec::new());
+            }
+            waiting = match waiting.since {
+                Some(since) => {
+                    let left = self.patience.saturating_sub(since.elapsed());
+                    self.wake.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => self.wake.wait(waiting).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+
+    /// Lets the writer finish what is queued and end; later jobs are refused.
+    pub(super) fn close(&self) {
+        self.lock().closing = true;
+        self.wake.notify_all();
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.lock().jobs.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A batch in the making and those who wait for it.
+#[derive(Default)]
+pub(super) struct Group {
+    pub(super) changes: Changes,
+    waiting: Vec<Done>,
+    /// Zones whose state in memory is ahead of the disk because of this group.
+    pub(super) touched: HashSet<ZoneNumber>,
+    /// What no header counts any more once this group is durable, and not before.
+    pub(super) garbage: Vec<Garbage>,
+}
+
+/// The writer's own state. What it knows of a zone is read from the disk on first use and forgotten after a failure,
+/// so that memory never disagrees with the disk for longer than a group.
+pub(super) struct Writer {
+    pub(super) disk: Arc<Disk>,
+    pub(super) bounds: Bounds,
+    pub(super) zones: HashMap<ZoneNumber, ZoneState>,
+    pub(super) garbage: VecDeque<Garbage>,
+    pub(super) sweep: Option<Sweep>,
+    pub(super) group: Group,
+    /// Whether all that sled shows is known to be on the device. Nothing is deleted while it is not: the header that
+    /// makes it garbage might not survive.
+    is_synced: bool,
+}
+
+impl Writer {
+    pub(super) fn new(disk: Arc<Disk>, bounds: Bounds) -> Writer {
+        Writer {
+            disk,
+            bounds,
+            zones: HashMap::new(),
+            garbage: VecDeque::new(),
+            sweep: Some(Sweep::default()),
+            group: Group::default(),
+            is_synced: false,
+        }
+    }
+
+    /// Works until the queue is closed and empty.
+    pub(super) fn run(mut self, queue: &Queue) {
+        // What a killed predecessor wrote may so far stand in the system's cache only.
+        self.is_synced = self.disk.sync().is_ok();
+        while let Some(jobs) = queue.take(self.has_garbage()) {
+            if jobs.is_empty() {
+                self.collect_garbage();
+                self.report_tidiness();
+                continue;
+            }
+            for job in jobs {
+                self.stage(job);
+            }
+            self.commit();
+            // Under steady load there is no idle moment; the old generations must go all the same.
+            if self.has_garbage() {
+                self.collect_garbage();
+            }
+            self.report_tidiness();
+        }
+        if let Err(error) = self.disk.sync() {
+            tracing::debug!(%error, "last sync of the store");
+        }
+    }
+
+    fn report_tidiness(&self) {
+        let is_tidy = self.sweep.is_none() && self.garbage.is_empty();
+        self.disk.counters.is_tidy.store(is_tidy, Ordering::Relaxed);
+    }
+
+    fn has_garbage(&self) -> bool {
+        self.is_synced && !self.disk.is_stopped() && (self.sweep.is_some() || !self.garbage.is_empty())
+    }
+
+    fn stage(&mut self, job: Job) {
+        let staged = match job.task {
+            Task::Write(write) => self.stage_write(write),
+            Task::Forget(forget) => self.forget(&forget),
+            Task::Rebuild { seen } => {
+                self.commit();
+                self.rebuild(seen)
+            }
+        };
+        match staged {
+            Ok(()) => self.group.waiting.push(job.done),
+            Err(error) => {
+                // With changes in the group its own commit will notice.
+                if self.group.changes.is_empty() {
+                    self.recover_from(&error);
+                }
+                (job.done)(Err(error));
+            }
+        }
+    }
+
+    /// Adds a write to the group, or does it at once where it is too large for one batch.
+    ///
+    /// On an error nothing of it stays in the group.
+    fn stage_write(&mut self, write: Write) -> Result<(), StoreError> {
+        match write {
+            Write::Define { zone, bytes } => {
+                self.make_room(bytes.len());
+                let key = layout::zone_key(table::DEFINITION, zone);
+                self.disk.put_opaque(&mut self.group.changes, &key, &bytes)
+            }
+            Write::Confirm { zone, bytes } => {
+                if bytes.len() > layout::BODY_OCTETS_MAX {
+                    return Err(StoreError::TooLarge { octets: bytes.len(), max: layout::BODY_OCTETS_MAX });
+                }
+                self.make_room(bytes.len());
+                self.group.changes.put(&layout::zone_key(table::CONFIRMATION, zone), &bytes);
+                Ok(())
+            }
+            Write::Primary { zone, index, bytes } => {
+                self.make_room(bytes.len());
+                let key = layout::primary_key(zone, index);
+                self.disk.put_opaque(&mut self.group.changes, &key, &bytes)
+            }
+            Write::ForgetPrimaries { zone, from } => {
+                let start = layout::zone_key(table::PRIMARY, zone);
+                let keep_before = layout::primary_key(zone, from);
+                self.disk.delete_all(&mut self.group.changes, &start, &keep_before)
+            }
+            Write::Meta { name, bytes: Some(bytes) } => {
+                self.make_room(bytes.len());
+                self.disk.put_opaque(&mut self.group.changes, &layout::meta_key(&name), &bytes)
+            }
+            Write::Meta { name, bytes: None } => {
+                let key = layout::meta_key(&name);
+                self.disk.delete_all(&mut self.group.changes, &key, &key)
+            }
+            Write::Remove { zone } => self.remove(zone),
+            Write::Replace { zone, snapshot, diff } => self.replace(zone, &snapshot, diff),
+            Write::Append { zone, snapshot, diffs } => self.append(zone, &snapshot, &diffs),
+        }
+    }
+
+    /// Commits the group first if `octets` more would make its batch too large. A single larger value gets a batch of
+    /// its own.
+    pub(super) fn make_room(&mut self, octets: usize) {
+        // Keys and checksums come on top: an eighth is plenty for parts of 6,400 octets.
+        if self.group.changes.octets() + octets + octets / 8 > self.bounds.batch_octets {
+            self.commit();
+        }
+    }
+
+    /// Makes the group durable and tells everybody who waits for it.
+    pub(super) fn commit(&mut self) {
+        let group = std::mem::take(&mut self.group);
+        let outcome = if group.changes.is_empty() {
+            Ok(())
+        } else {
+            self.disk.apply(group.changes).and_then(|()| self.disk.sync())
+        };
+        match &outcome {
+            Ok(()) => {
+                self.is_synced = true;
+                self.garbage.extend(group.garbage);
+            }
+            Err(error) => {
+                self.is_synced = false;
+                self.sweep = Some(Sweep::default());
+                for zone in &group.touched {
+                    self.zones.remove(zone);
+                }
+                self.recover_from(error);
+            }
+        }
+        self.report_tidiness();
+        for done in group.waiting {
+            done(outcome.clone());
+        }
+    }
+
+    /// After a failed write sled refuses everything until it is opened again, and next to a damaged leaf nothing can
+    /// be written until the database has been rebuilt.
+    fn recover_from(&mut self, error: &StoreError) {
+        if self.disk.is_stopped() {
+            return;
+        }
+        let recovered = match error {
+            StoreError::Failed { .. } => {
+                tracing::warn!(%error, "a write to the store failed; opening it again");
+                self.zones.clear();
+                self.disk.reopen().map_err(|e| StoreError::failed("open", e))
+            }
+            StoreError::Broken(_) => self.rebuild(self.disk.rebuilds()),
+            _ => Ok(()),
+        };
+        if let Err(error) = recovered {
+            tracing::error!(%error, "the store cannot be opened again; the next write tries once more");
+        }
+    }
+
+    fn rebuild(&mut self, seen: u64) -> Result<(), StoreError> {
+        tracing::error!("the store is damaged; it is being rebuilt from what can be read");
+        self.zones.clear();
+        self.garbage.clear();
+        self.sweep = Some(Sweep::default());
+        if let Some(Salvaged { moved_to, values }) = self.disk.rebuild(seen)? {
+            tracing::error!(moved_to = %moved_to.display(), values, "the store has been rebuilt");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,285 @@
+//! Logs on stderr and metrics for Prometheus: set up here, fed from everywhere above the rules.
+//!
+//! In: `[log]` of the configuration; events of `tracing` and values of `metrics`. Out: lines on stderr, the text of
+//! `GET /metrics`. Called by the daemon at start and on a reload, and by the API for the text. Query workers never
+//! come here: they count in blocks of their own, which control copies into the recorder when it is asked.
+//!
+//! Labels carry causes (reason codes, outcomes), never zone names, so that the cost does not grow with the zones.
+
+use std::fmt;
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::{EnvFilter, ParseError};
+use tracing_subscriber::fmt::FmtContext;
+use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::{LookupSpan, Registry};
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::{Layer, reload};
+
+use crate::config::{Log, LogFormat};
+
+/// Environment variable whose filter goes before that of the configuration.
+pub const LOG_VARIABLE: &str = "SECONDARYD_LOG";
+
+/// What a metric is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Spread over buckets.
+    Histogram,
+}
+
+/// One metric as `/metrics` shows it.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    /// The name; counters end in `_total`, units stand last.
+    pub name: &'static str,
+    /// What it is.
+    pub kind: Kind,
+    /// Its labels, blank-separated; empty for none.
+    pub labels: &'static str,
+    /// What it counts, for the `HELP` line and the manual.
+    pub help: &'static str,
+}
+
+macro_rules! metrics_table {
+    ($($constant:ident = $name:literal, $kind:ident, [$labels:literal], $help:literal;)*) => {
+        $(#[doc = $help] pub const $constant: &str = $name;)*
+        /// Every metric, in the order of the manual.
+        pub const METRICS: &[Metric] =
+            &[$(Metric { name: $name, kind: Kind::$kind, labels: $labels, help: $help },)*];
+    };
+}
+
+metrics_table! {
+    BUILD = "secondaryd_build_info", Gauge, ["version"], "Always 1; the version stands in the label.";
+    START_TIME = "secondaryd_start_time_seconds", Gauge, [""], "When the daemon started, in Unix time.";
+    READY = "secondaryd_ready", Gauge, [""], "1 once every stored zone is served, as /readyz says.";
+    ZONES = "secondaryd_zones", Gauge, ["state"], "Zones by state: served, not_loaded, expired, damaged, disabled.";
+    PRIMARIES = "secondaryd_primaries", Gauge, ["status"],
+        "Pairs of zone and primary by status word: PENDING, IN_PROGRESS, OK, LAGGING, ERROR.";
+    EXPIRY_MIN = "secondaryd_expiry_min_seconds", Gauge, [""],
+        "Time until the first zone expires if no primary confirms it.";
+    ATTEMPTS = "secondaryd_attempts_total", Counter, ["kind code"],
+        "Exchanges with primaries that ended, by kind (SOA, AXFR, IXFR) and reason code.";
+    IXFR_FALLBACKS = "secondaryd_ixfr_fallbacks_total", Counter, ["code"],
+        "IXFRs that were followed by an AXFR at the same primary, by the reason code of the IXFR.";
+    TRANSFERS_RUNNING = "secondaryd_transfers_running", Gauge, [""], "Transfers from primaries running now.";
+    TRANSFER_SECONDS = "secondaryd_transfer_seconds", Histogram, ["kind"], "Time of one transfer, connect to commit.";
+    TRANSFER_OCTETS = "secondaryd_transfer_octets_total", Counter, ["kind"], "Octets received in transfers.";
+    NOTIFY_TO_SERVED = "secondaryd_notify_to_served_seconds", Histogram, [""],
+        "Time from a NOTIFY with a newer serial until that serial is served.";
+    NOTIFIES = "secondaryd_notifies_total", Counter, ["outcome"],
+        "NOTIFYs received, by outcome: accepted, refused, unknown_zone, bad_key, malformed, rate_limited.";
+    QUERIES = "secondaryd_queries_total", Counter, ["transport"], "Queries received, by transport (udp, tcp).";
+    REPLIES = "secondaryd_replies_total", Counter, ["rcode"], "Replies sent, by response code.";
+    OUTBOUND_TRANSFERS = "secondaryd_outbound_transfers_total", Counter, ["kind outcome"],
+        "AXFR and IXFR requests of downstreams, by kind and outcome (sent, refused, cut_off).";
+    STORE_QUEUE = "secondaryd_store_queue", Gauge, [""], "Writes that wait for the store.";
+    STORE_FLUSH_SECONDS = "secondaryd_store_flush_seconds", Histogram, [""], "Time of one flush to disk.";
+    STORE_FAILURES = "secondaryd_store_failures_total", Counter, [""], "Writes that the disk refused.";
+    HTTP_REQUESTS = "secondaryd_http_requests_total", Counter, ["status"], "HTTP replies, by status code.";
+    RELOADS = "secondaryd_config_reloads_total", Counter, ["outcome"], "Reloads of the configuration (ok, refused).";
+}
+
+/// Buckets of histograms in seconds: from a local flush to the longest transfer.
+const BUCKETS: &[f64] = &[0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0, 600.0, 3600.0];
+
+/// The text of `/metrics`.
+#[derive(Clone)]
+pub struct Metrics(PrometheusHandle);
+
+impl Metrics {
+    /// Makes the one recorder of the process, with a description of every metric. Fails if there is one already.
+    pub fn install() -> Result<Metrics, BuildError> {
+        let recorder = recorder()?;
+        let handle = recorder.handle();
+        metrics::set_global_recorder(recorder)?;
+        describe();
+        Ok(Metrics(handle))
+    }
+
+    /// Prometheus' text format. Also moves finished histogram samples into their buckets, so that their memory stays
+    /// bounded as long as somebody asks.
+    pub fn render(&self) -> String {
+        self.0.run_upkeep();
+        self.0.render()
+    }
+
+    /// The upkeep of [`Metrics::render`] alone; to be called now and then where nobody may ask.
+    pub fn run_upkeep(&self) {
+        self.0.run_upkeep();
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+fn recorder() -> Result<PrometheusRecorder, BuildError> {
+    let builder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), BUCKETS)?;
+    Ok(builder.build_recorder())
+}
+
+fn describe() {
+    for metric in METRICS {
+        let unit = match metric.name {
+            name if name.ends_with("_seconds") => Unit::Seconds,
+            name if name.ends_with("_octets_total") => Unit::Bytes,
+            _ => Unit::Count,
+        };
+        match metric.kind {
+            Kind::Counter => describe_counter!(metric.name, unit, metric.help),
+            Kind::Gauge => describe_gauge!(metric.name, unit, metric.help),
+            Kind::Histogram => describe_histogram!(metric.name, unit, metric.help),
+        }
+    }
+    metrics::gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+}
+
+/// Why logging could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The filter does not parse.
+    #[error("log filter: {0}")]
+    Filter(#[from] ParseError),
+    /// There is a subscriber already.
+    #[error("logging was set up before: {0}")]
+    Installed(#[from] TryInitError),
+    /// The subscriber is gone.
+    #[error("log filter could not be changed: {0}")]
+    Reload(#[from] reload::Error),
+}
+
+/// Changes the filter of a running log.
+#[derive(Clone, Debug)]
+pub struct LogControl(reload::Handle<EnvFilter, Registry>);
+
+impl LogControl {
+    /// Takes over the filter of a reloaded configuration; [`LOG_VARIABLE`] still goes before it.
+    pub fn apply(&self, log: &Log) -> Result<(), LogError> {
+        Ok(self.0.reload(filter(log)?)?)
+    }
+}
+
+/// Sends events to stderr as `log` says.
+pub fn install_log(log: &Log) -> Result<LogControl, LogError> {
+    let (filter, control) = reload::Layer::new(filter(log)?);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = match is_journal(log.format) {
+        true => lines.with_ansi(false).event_format(JournalLine).boxed(),
+        false => lines.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).boxed(),
+    };
+    tracing_subscriber::registry().with(filter).with(lines).try_init()?;
+    Ok(LogControl(control))
+}
+
+fn filter(log: &Log) -> Result<EnvFilter, ParseError> {
+    let from_environment = std::env::var(LOG_VARIABLE).ok().filter(|filter| !filter.is_empty());
+    EnvFilter::builder().parse(from_environment.as_deref().unwrap_or(&log.filter))
+}
+
+fn is_journal(format: LogFormat) -> bool {
+    match format {
+        LogFormat::Auto => std::env::var_os("JOURNAL_STREAM").is_some(),
+        LogFormat::Text => false,
+        LogFormat::Journal => true,
+    }
+}
+
+/// A line for the journal: the syslog priority in angle brackets, which systemd takes off again (sd-daemon(3)), then
+/// the event without time and level.
+struct JournalLine;
+
+impl<S, N> FormatEvent<S, N> for JournalLine
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut line: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        write!(line, "<{}>", syslog_priority(*event.metadata().level()))?;
+        let plain = tracing_subscriber::fmt::format().without_time().with_level(false);
+        plain.format_event(context, line, event)
+    }
+}
+
+fn syslog_priority(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 3,
+        Level::WARN => 4,
+        Level::INFO => 6,
+        _ => 7,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_is_described_and_histograms_have_buckets() {
+        let recorder = recorder().expect("a recorder");
+        let handle = recorder.handle();
+        metrics::with_local_recorder(&recorder, || {
+            describe();
+            metrics::counter!(ATTEMPTS, "kind" => "AXFR", "code" => "OK").increment(2);
+            metrics::histogram!(TRANSFER_SECONDS, "kind" => "AXFR").record(0.2);
+        });
+        let text = Metrics(handle).render();
+        for line in [
+            "# TYPE secondaryd_attempts_total counter",
+            "secondaryd_attempts_total{kind=\"AXFR\",code=\"OK\"} 2",
+            "secondaryd_transfer_seconds_bucket{kind=\"AXFR\",le=\"0.5\"} 1",
+            concat!("secondaryd_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn names_follow_the_conventions() {
+        for metric in METRICS {
+            assert!(metric.name.starts_with("secondaryd_"), "{}", metric.name);
+            assert_eq!(metric.kind == Kind::Counter, metric.name.ends_with("_total"), "{}", metric.name);
+            assert!(!metric.labels.contains("zone"), "{}", metric.name);
+        }
+    }
+
+    #[test]
+    fn filters_of_the_configuration_are_filters_of_the_log() {
+        for text in ["info", "warn,secondaryd::refresh=debug", "off"] {
+            assert!(EnvFilter::builder().parse(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn journal_lines_carry_the_syslog_priority() {
+        use std::io::Write;
+        use std::sync::{Arc, Mutex};
+        #[derive(Clone, Default)]
+        struct Sink(Arc<Mutex<Vec<u8>>>);
+        impl Write for Sink {
+            fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
+                self.0.lock().expect("no panic while held").write(octets)
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let sink = Sink::default();
+        let writer = sink.clone();
+        let layer = tracing_subscriber::fmt::layer().with_writer(move || writer.clone()).with_ansi(false);
+        let subscriber = tracing_subscriber::registry().with(layer.event_format(JournalLine));
+        tracing::subscriber::with_default(subscriber, || tracing::warn!(zone = "example.com", "primary refuses"));
+        let line = String::from_utf8(sink.0.lock().expect("no panic while held").clone()).expect("text");
+        assert!(line.starts_with("<4>") && line.contains("primary refuses zone=\"example.com\""), "{line}");
+    }
+}
