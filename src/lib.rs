@@ -7,4 +7,5 @@ pub mod net;
 pub mod reason;
 pub mod served;
 pub mod time;
+pub mod transfer;
 pub mod zone;
