@@ -3,10 +3,10 @@
 pub mod access;
 pub mod config;
 pub mod dns;
+pub mod manual;
 pub mod net;
 pub mod reason;
 pub mod refresh;
-pub mod manual;
 pub mod telemetry;
 pub mod time;
 pub mod zone;
