@@ -8,7 +8,7 @@ use super::status::{Phase, Why};
 use super::*;
 use crate::reason::StatusWord;
 
-/// The serial a NOTIFY announced. Unauthenticated: it may save a query, never decide one (RFC 1996 §4.7).
+/// The serial a NOTIFY announced. Unauthenticated: it may save a query, never decide one (RFC 1996 §3.7).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hint {
     pub(super) serial: Serial,

@@ -7,7 +7,7 @@ use super::primary::{Primary, Probe, Standing};
 use super::round::{Round, Running, Want};
 use super::status::{Phase, Why};
 use super::timers::Jitter;
-use super::unreachable::Blocked;
+use super::unreachable::{Blocked, Exchange};
 use super::*;
 
 /// When and where one zone is refreshed.
@@ -169,9 +169,13 @@ impl Refresh {
         self.advance(now);
     }
 
-    /// An action was not performed because [`unreachable::Cache`] forbids it.
-    pub fn handle_unreachable(&mut self, now: Timestamp, ix: usize, blocked: Blocked) {
-        let was_transfer = self.take_transfer(ix).is_some();
+    /// An action was not performed because [`unreachable::Cache`] forbids it. `exchange` says which: a SOA query and a
+    /// transfer may be outstanding at one primary.
+    pub fn handle_unreachable(&mut self, now: Timestamp, ix: usize, exchange: Exchange, blocked: Blocked) {
+        let was_transfer = exchange == Exchange::Transfer;
+        if was_transfer && self.take_transfer(ix).is_none() {
+            return;
+        }
         let Some(primary) = self.primaries.get_mut(ix) else { return };
         if !was_transfer {
             if primary.probe != Probe::Out {
@@ -194,10 +198,14 @@ impl Refresh {
         self.advance(now);
     }
 
-    /// The exchange last taken for this primary waits for its turn: its item goes on showing the last outcome.
-    /// Optional; see [`Refresh::handle_started`].
+    /// The exchange last taken for this primary waits for its turn: its item goes on showing the last outcome. Not so
+    /// after a command, which must never be answered with an outcome from before it. Optional; see
+    /// [`Refresh::handle_started`].
     pub fn handle_waiting(&mut self, ix: usize) {
-        if let Some(primary) = self.primaries.get_mut(ix).filter(|primary| primary.state.activity.is_running()) {
+        let commanded = self.round.as_ref().is_some_and(|round| round.urgency == Urgency::Operator);
+        if let Some(primary) = self.primaries.get_mut(ix).filter(|primary| primary.state.activity.is_running())
+            && !commanded
+        {
             primary.state.activity = Activity::Queued;
             self.touch();
         }
@@ -207,6 +215,16 @@ impl Refresh {
     pub fn handle_started(&mut self, ix: usize) {
         if ix < self.primaries.len() {
             self.show_activity(ix);
+            self.touch();
+        }
+    }
+
+    /// The last SOA answer came over TCP because UDP was silent, or came over UDP again. Call it before
+    /// [`Refresh::handle_probe`].
+    pub fn note_udp_blocked(&mut self, ix: usize, blocked: bool) {
+        if let Some(primary) = self.primaries.get_mut(ix).filter(|primary| primary.state.udp_blocked != blocked) {
+            primary.state.udp_blocked = blocked;
+            primary.changed = true;
             self.touch();
         }
     }
@@ -239,7 +257,8 @@ impl Refresh {
     /// stays the same server with the same settings. `disjoint`: no address is in common with the old list, so the
     /// next version may have any serial.
     ///
-    /// All exchanges taken before are void: the caller drops them and does not report their ends.
+    /// All exchanges taken before are void: the caller drops them, commits nothing of them, and does not report their
+    /// ends.
     pub fn set_primaries(&mut self, now: Timestamp, kept: &[Option<usize>], disjoint: bool) {
         self.primaries = kept
             .iter()

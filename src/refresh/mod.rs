@@ -87,7 +87,7 @@ pub enum Action {
         primary: usize,
         /// [`TransferKind::Axfr`] or [`TransferKind::Ixfr`]; the answer to an IXFR may be a whole zone.
         kind: TransferKind,
-        /// Which serials to take.
+        /// Which serials to take; [`Refresh::accept`] has the last word at the commit.
         accept: Accept,
         /// How soon; as with a probe.
         urgency: Urgency,

@@ -169,13 +169,13 @@ impl Refresh {
         if running.kind == TransferKind::Ixfr && falls_back(reason.code) {
             self.primaries[ix].ixfr_failed(now, reason.code);
             self.primaries[ix].state.note_error(now, reason);
-            return self.run_transfer(ix, TransferKind::Axfr, running.accept);
+            return self.run_transfer(ix, TransferKind::Axfr);
         }
         if reason.code == Code::SoaMismatch && !self.round_mut().mismatch_retried {
             // The zone has probably changed in flight.
             self.round_mut().mismatch_retried = true;
             self.primaries[ix].state.note_error(now, reason);
-            return self.run_transfer(ix, running.kind, running.accept);
+            return self.run_transfer(ix, running.kind);
         }
         self.note_missed(ix);
         let state = &mut self.primaries[ix].state;

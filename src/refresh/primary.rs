@@ -24,6 +24,9 @@ pub struct PrimaryState {
     pub activity: Activity,
     /// The serial it showed last, in a SOA answer or a transfer.
     pub serial: Option<Serial>,
+    /// It answers over TCP, but not over UDP.
+    #[serde(default)]
+    pub udp_blocked: bool,
     /// When the last attempt ended. Times at which the primary was not asked because it is known to be unreachable do
     /// not count.
     pub last_attempt: Option<Timestamp>,
@@ -127,6 +130,7 @@ impl PrimaryState {
             since: now,
             activity: Activity::Idle,
             serial: None,
+            udp_blocked: false,
             last_attempt: None,
             last_success: None,
             consecutive_failures: 0,

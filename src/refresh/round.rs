@@ -153,19 +153,13 @@ impl Refresh {
     }
 
     pub(super) fn start_transfer(&mut self, now: Timestamp, ix: usize, newer: bool) {
-        let any = self.soa.is_none() || self.takes_any_serial();
-        let may_ixfr = self.soa.is_some() && newer && !self.any_serial && self.primaries[ix].may_ixfr(now);
-        let round = self.round_mut();
-        let accept = match () {
-            _ if any => Accept::Any,
-            _ if round.wants_whole() => Accept::SameOrNewer,
-            _ => Accept::Newer,
-        };
-        let kind = if may_ixfr && !round.wants_whole() { TransferKind::Ixfr } else { TransferKind::Axfr };
-        self.run_transfer(ix, kind, accept);
+        let whole = self.round.as_ref().is_some_and(Round::wants_whole);
+        let ixfr = self.soa.is_some() && newer && !self.any_serial && !whole && self.primaries[ix].may_ixfr(now);
+        self.run_transfer(ix, if ixfr { TransferKind::Ixfr } else { TransferKind::Axfr });
     }
 
-    pub(super) fn run_transfer(&mut self, ix: usize, kind: TransferKind, accept: Accept) {
+    pub(super) fn run_transfer(&mut self, ix: usize, kind: TransferKind) {
+        let accept = self.accept();
         let round = self.round_mut();
         round.decide_at = None;
         round.transfer = Some(Running { primary: ix as u16, kind, accept, taken: false });

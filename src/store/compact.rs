@@ -161,7 +161,7 @@ impl Writer {
     /// history.
     fn rebase(&mut self, zone: ZoneNumber, snapshot: &Snapshot, diffs: &[Diff]) -> Result<(), StoreError> {
         let state = self.state(zone)?;
-        let image_octets = snapshot.image_octets() as u64;
+        let image_octets = snapshot.image_octets();
         let is_linked = state.header.is_some() && follows(state.last, diffs, snapshot.serial());
         // Damage was healed by a transfer of the serial we had: the history still leads there.
         let is_healed = state.header.as_ref().is_some_and(|h| !h.loaded) && state.last == Some(snapshot.serial());
@@ -472,7 +472,7 @@ pub(super) fn digest_of(value: &[u8]) -> u64 {
 
 /// All pages for one batch; `None` if they are too many.
 fn all_pages(zone: ZoneNumber, generation: u32, snapshot: &Snapshot, octets_max: usize) -> Option<PagePlan> {
-    if snapshot.image_octets() as usize > octets_max {
+    if snapshot.image_octets() > octets_max as u64 {
         return None;
     }
     let mut plan = PagePlan::new(generation, snapshot.key());

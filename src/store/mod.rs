@@ -214,7 +214,7 @@ pub enum Contents {
     /// Complete, at the stored serial.
     Loaded {
         /// Not yet checked against any policy.
-        snapshot: Snapshot,
+        snapshot: Arc<Snapshot>,
     },
     /// Something stored is not what was written; says what. The pages are given up, definition and history are kept,
     /// and the next `Replace` heals the zone.

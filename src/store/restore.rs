@@ -207,7 +207,7 @@ impl Worker {
             Some(Ok(header)) => {
                 let rebuilds = self.disk.rebuilds();
                 let contents = match self.contents(zone, &header) {
-                    Ok(snapshot) => Contents::Loaded { snapshot },
+                    Ok(snapshot) => Contents::Loaded { snapshot: Arc::new(snapshot) },
                     Err(Unusable { why, sequence, is_broken }) => {
                         if is_broken {
                             let task = Task::Rebuild { seen: rebuilds };

@@ -302,6 +302,7 @@ impl Writer {
                 self.recover_from(error);
             }
         }
+        self.report_tidiness();
         for done in group.waiting {
             done(outcome.clone());
         }

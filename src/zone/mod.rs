@@ -4,6 +4,7 @@
 mod apply;
 mod between;
 pub mod builder;
+pub mod check;
 mod diff;
 mod directory;
 mod encode;
@@ -20,6 +21,7 @@ mod tally;
 pub use apply::{ApplyError, apply};
 pub use between::between;
 pub use builder::{Builder, Findings, Limits};
+pub use check::{ContentPolicy, Verdict, Warning, check};
 pub use diff::{DamagedDiff, Diff, DiffBuilder, DiffRecords, NotContiguous};
 pub use encode::{RRSET_OCTETS_MAX, TYPES_MAX};
 pub use hash::HashKey;

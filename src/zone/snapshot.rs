@@ -10,7 +10,7 @@ use super::directory::{self, Child, Pages};
 use super::encode::Item;
 use super::entry::{Entry, Origin, Rrs, RrsetBlock};
 use super::hash::HashKey;
-use super::page::{DamagedPage, Kind, Page, PageKey};
+use super::page::{DamagedPage, Kind, Page, PageKey, truncate};
 use super::records::{CanonicalOrder, Records};
 use super::spill::{self, Spilled, Spills};
 use super::tally::Tally;
@@ -119,10 +119,19 @@ impl Snapshot {
         pages: impl IntoIterator<Item = Page>,
     ) -> Result<Snapshot, DamagedPage> {
         let (mut names, mut spills, mut tally) = (Vec::new(), std::collections::BTreeMap::new(), Tally::default());
+        let apex_hash = key.name(apex.as_wire());
         for page in pages {
             match page.key().kind {
                 Kind::Names => {
-                    page.entries().for_each(|entry| tally.add(entry));
+                    for entry in page.entries() {
+                        if !entry.suits(apex.as_wire()) {
+                            return Err(DamagedPage("an entry of another zone"));
+                        }
+                        tally.add(entry);
+                    }
+                    if truncate(key.below(apex_hash, page.entry(0).name()), page.bits()) != page.prefix() {
+                        return Err(DamagedPage("a page under another hash key"));
+                    }
                     names.push(page);
                 }
                 Kind::Spill => {
@@ -133,8 +142,8 @@ impl Snapshot {
         }
         let names = directory::from_pages(names).ok_or(DamagedPage("pages do not tile the hash space"))?;
         let snapshot = Snapshot::assemble(apex, key, names, Arc::new(spills), tally)?;
-        if snapshot.missing_chunks() {
-            return Err(DamagedPage("a chunk of a spilled RRset is missing"));
+        if snapshot.has_bad_chunks() {
+            return Err(DamagedPage("chunks of a spilled RRset are missing or damaged"));
         }
         Ok(snapshot)
     }
@@ -312,11 +321,13 @@ impl Snapshot {
         items
     }
 
-    fn missing_chunks(&self) -> bool {
+    fn has_bad_chunks(&self) -> bool {
         let mut expected = 0;
         for entry in self.entries().filter(|entry| entry.has_spilled()) {
             for block in entry.blocks().filter(|block| block.is_spilled()) {
-                if self.spilled(entry, &block).is_none() {
+                let Some(spilled) = self.spilled(entry, &block) else { return true };
+                let (image, signatures) = spilled.to_parts();
+                if !block.holds(&image, &signatures) {
                     return true;
                 }
                 expected += spill::chunk_count(block.image_octets() + block.signature_octets()) as usize;

@@ -205,7 +205,7 @@ fn a_primary_that_announces_a_serial_and_gives_an_older_one_ends_the_round() {
 fn an_unreachable_primary_is_not_asked_and_the_next_one_is() {
     let mut bench = at_refresh(2, 7);
     let blocked = unreachable::Blocked { code: Code::ConnectTimeout, since: NOW, until: bench.now + secs(9000) };
-    bench.zone.handle_unreachable(bench.now, 0, blocked);
+    bench.zone.handle_unreachable(bench.now, 0, unreachable::Exchange::Probe, blocked);
     bench.shows(1, 8);
     assert_eq!(bench.transfer(), Some((1, Ixfr)));
     bench.gives(1, 8, Ixfr);
@@ -222,7 +222,7 @@ fn a_round_in_which_nobody_could_be_asked_is_repeated_when_somebody_can() {
     let mut bench = at_refresh(1, 7);
     let until = bench.now + secs(40);
     let blocked = unreachable::Blocked { code: Code::ConnectRefused, since: NOW, until };
-    bench.zone.handle_unreachable(bench.now, 0, blocked);
+    bench.zone.handle_unreachable(bench.now, 0, unreachable::Exchange::Probe, blocked);
     assert!((40..=41).contains(&bench.pause()));
     assert_eq!(bench.zone.failures(), 0);
 }

@@ -182,6 +182,24 @@ fn an_expired_zone_prefers_the_primary_that_confirms_it_to_one_that_goes_back() 
 }
 
 #[test]
+fn a_transfer_that_may_take_any_serial_may_not_any_more_once_the_zone_is_confirmed() {
+    let mut bench = Bench::healthy(2, 7);
+    bench.wait(secs(EXPIRE));
+    bench.actions();
+    bench.shows(0, 3);
+    bench.is_silent(1);
+    assert_eq!(bench.transfer(), Some((0, Axfr)));
+    assert_eq!(bench.zone.accept(), Accept::Any);
+    bench.notify(1, Some(7));
+    bench.zone.handle_command(bench.now, Command::Refresh);
+    assert_eq!(bench.probes(), [1]);
+    bench.shows(1, 7);
+    assert_eq!(bench.zone.accept(), Accept::Newer);
+    bench.has_nothing_new(0, 3);
+    assert_eq!((bench.served(), bench.code(0)), (7, Code::SerialBehind));
+}
+
+#[test]
 fn a_lower_serial_is_no_confirmation() {
     let mut bench = Bench::healthy(1, 7);
     let expires = bench.zone.expires();
@@ -193,7 +211,7 @@ fn a_lower_serial_is_no_confirmation() {
     assert_eq!(bench.pause(), RETRY);
 }
 
-/// RFC 1982 §3.2: there are serials "for which it is not defined which is greater".
+/// RFC 1982 §3.2 leaves the order of such serials undefined.
 #[test]
 fn a_serial_half_the_space_away_is_reported_and_not_transferred() {
     let mut bench = Bench::healthy(1, 7);
@@ -229,7 +247,7 @@ fn a_zone_that_was_never_loaded_is_tried_after_ten_seconds_doubling_to_an_hour()
     assert_eq!(pauses, [10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600]);
 }
 
-/// RFC 7314 §4: "the EXPIRE timer is updated to be the maximum of the current value and the value of the option".
+/// RFC 7314 §4: an answer to a refresh query may raise the expiry to the option's value, never lower it.
 #[test]
 fn with_an_equal_serial_the_expire_option_can_only_lengthen() {
     let mut bench = Bench::healthy(1, 7);
@@ -253,7 +271,7 @@ fn the_expire_option_cannot_exceed_the_expire_of_the_soa() {
     assert_eq!(bench.zone.expires(), Some(bench.now + secs(EXPIRE)));
 }
 
-/// RFC 7314 §4: after a transfer, "the minimum of the EXPIRE option and the SOA EXPIRE".
+/// RFC 7314 §4: a new version lives for the lower of the option and the EXPIRE of its SOA.
 #[test]
 fn after_a_transfer_the_expire_option_can_only_shorten() {
     let mut bench = Bench::healthy(1, 7);

@@ -3,7 +3,8 @@
 use super::*;
 use TransferKind::{Axfr, Ixfr};
 
-/// RFC 1996 §4.7: "the slave should enter the same state it would if the zone's refresh timer had expired".
+/// RFC 1996 §3.11: the secondary should behave as though the zone "had reached its REFRESH interval", and §3.12: the
+/// query goes to the primary that sent the NOTIFY.
 #[test]
 fn a_notify_without_a_serial_asks_its_sender_at_once() {
     let mut bench = Bench::healthy(2, 7);
@@ -175,7 +176,6 @@ fn a_thousand_updates_a_second_each_start_at_once() {
     assert_eq!(bench.served(), 1000);
 }
 
-/// RFC 1996 §4.4 wants NOTIFYs during a refresh to lead to one more, not to one each.
 #[test]
 fn ten_thousand_notifies_without_serial_in_a_second_cause_at_most_two_refreshes() {
     let mut bench = Bench::healthy(2, 7);

@@ -50,6 +50,24 @@ fn an_exchange_that_waits_for_its_turn_shows_the_last_outcome() {
 }
 
 #[test]
+fn after_a_command_no_item_shows_an_outcome_from_before_it() {
+    let mut bench = Bench::healthy(2, 7);
+    bench.zone.handle_command(bench.now, Command::Retransfer { force: false });
+    bench.actions();
+    for ix in 0..2 {
+        bench.zone.handle_waiting(ix);
+        assert_eq!(word(&bench, ix), StatusWord::InProgress);
+    }
+}
+
+#[test]
+fn blocked_udp_is_noted_beside_the_code() {
+    let mut bench = Bench::healthy(1, 7);
+    bench.zone.note_udp_blocked(0, true);
+    assert!(bench.zone.primary(0).is_some_and(|state| state.udp_blocked && state.word() == StatusWord::Ok));
+}
+
+#[test]
 fn the_last_error_stays_after_success() {
     let mut bench = Bench::healthy(1, 7);
     bench.wait_until_refresh();
