@@ -17,9 +17,11 @@
 mod cold;
 pub mod counters;
 mod mmsg;
+pub mod notifier;
 mod quiet;
 mod tcp;
 mod udp;
+pub mod upstream;
 
 use std::collections::HashMap;
 use std::future::Future;

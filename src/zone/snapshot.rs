@@ -15,7 +15,7 @@ use super::records::{CanonicalOrder, Records};
 use super::spill::{self, Spilled, Spills};
 use super::tally::Tally;
 use crate::dns::name::wire_len;
-use crate::dns::{Name, RecordType, Serial};
+use crate::dns::{Name, Record, RecordType, Serial};
 
 /// The fields of the apex SOA.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -171,6 +171,12 @@ impl Snapshot {
     /// The apex SOA.
     pub fn soa(&self) -> &Soa {
         &self.soa
+    }
+
+    /// The apex SOA as a record, as it stands in an IXFR query.
+    pub fn soa_record(&self) -> Record {
+        let Soa { ttl, rdata, .. } = &self.soa;
+        Record { owner: self.apex.clone(), rtype: RecordType::SOA, ttl: *ttl, rdata: rdata.clone() }
     }
 
     /// The key of the name hash.
