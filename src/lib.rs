@@ -4,4 +4,5 @@ pub mod dns;
 pub mod reason;
 pub mod store;
 pub mod time;
+pub mod transfer;
 pub mod zone;

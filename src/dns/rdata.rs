@@ -69,6 +69,8 @@ pub(super) enum Field {
     Algorithm,
     Ip4,
     Ip6,
+    /// One octet: the D bit and the type of an AMTRELAY's relay, written as two numbers (RFC 8777 §4.3.1).
+    RelayType,
     /// Six octets `xx-xx-…`.
     Eui48,
     /// Eight octets `xx-xx-…`.
@@ -191,7 +193,7 @@ pub(super) fn fields(rtype: RecordType) -> &'static [Field] {
         RecordType::URI => &[U16, U16, TextRest],
         RecordType::CAA => &[U8, Tag, TextRest],
         RecordType::DOA => &[U32, U32, U8, Text, Base64OrDash],
-        RecordType::AMTRELAY => &[U8, U8, Gateway(0x7f)],
+        RecordType::AMTRELAY => &[U8, RelayType, Gateway(0x7f)],
         _ => &[Opaque],
     }
 }
@@ -365,7 +367,7 @@ impl Field {
     #[inline]
     pub(super) fn octets(self, rest: &[u8]) -> Result<usize, RdataError> {
         Ok(match self {
-            Field::U8 | Field::Algorithm => 1,
+            Field::U8 | Field::Algorithm | Field::RelayType => 1,
             Field::U16 | Field::TypeCode | Field::CertType => 2,
             Field::U32 | Field::Period | Field::Time | Field::Ip4 => 4,
             Field::Eui48 => 6,

@@ -1,6 +1,6 @@
 //! One owner in a page: its flags, its RRsets as ready images, its glue.
 //!
-//! Made by the encoder ([`super::encode`]), read by `answer` (which copies images into replies) and by everything that
+//! Made by the encoder (`encode`), read by `answer` (which copies images into replies) and by everything that
 //! wants the records back. Borrowed views only, no allocation.
 //!
 //! # Entry (little-endian)
@@ -178,6 +178,15 @@ impl<'a> Entry<'a> {
     /// RRs and RRSIGs, glue not counted.
     pub fn record_count(&self) -> usize {
         self.rrsets().map(|b| b.rr_count() + b.signature_count()).sum()
+    }
+
+    /// Whether the entry can belong to a zone with this apex (in wire form); then it expands without a fault.
+    pub(super) fn suits(&self, apex: &[u8]) -> bool {
+        let apex_pointers = |block: RrsetBlock<'a>| {
+            let mut fixups = block.fixups().filter(|fixup| fixup.base == Base::Apex);
+            fixups.all(|fixup| pointer_value(block.image, fixup.at) < apex.len())
+        };
+        self.name().len() + apex.len() <= 255 && self.blocks().all(apex_pointers)
     }
 
     pub(super) fn blocks(&self) -> Blocks<'a> {
@@ -428,17 +437,32 @@ impl<'a> RrsetBlock<'a> {
                 }
             }
         });
-        let owner_is_sound = |bytes: &[u8], rr: &Rr| match self.rtype {
-            GLUE => bytes[rr.owner.end - 1] == 0 || self.fixups().any(|f| f.at + 2 == rr.owner.end),
-            _ => bytes[rr.owner.clone()] == [0xc0, 0x0c],
+        let type_is_sound = self.rtype == GLUE || !self.rtype.is_meta();
+        let parts_are_sound = self.is_spilled() || self.holds(self.image, self.signatures);
+        type_is_sound && fixups_are_sound && parts_are_sound
+    }
+
+    /// Whether image and signatures (here or from chunks) are the RRs which the header states.
+    pub(super) fn holds(&self, image: &[u8], signatures: &[u8]) -> bool {
+        let is_sound = |rr: &Rr| match self.rtype {
+            GLUE => {
+                let complete = image[rr.owner.end - 1] == 0 || self.fixups().any(|f| f.at + 2 == rr.owner.end);
+                complete && matches!(rr.rtype, RecordType::A | RecordType::AAAA)
+            }
+            _ => image[rr.owner.clone()] == [0xc0, 0x0c] && rr.rtype == self.rtype,
         };
-        let count = |bytes| {
-            let mut rrs = Rrs::new(bytes);
-            let count = rrs.by_ref().take_while(|rr| owner_is_sound(bytes, rr)).count();
-            (rrs.rest_at == bytes.len() && !rrs.broken).then_some(count)
+        let signature_is_sound = |rr: &Rr| {
+            let covered = signatures[rr.rdata.clone()].starts_with(&self.rtype.0.to_be_bytes());
+            signatures[rr.owner.clone()] == [0xc0, 0x0c]
+                && rr.rtype == RecordType::RRSIG
+                && covered
+                && rr.rdata.len() > 2
         };
-        let image_is_sound = self.is_spilled() || count(self.image) == Some(self.rr_count());
-        fixups_are_sound && image_is_sound && count(self.signatures).is_some()
+        let (mut rrs, mut sigs) = (Rrs::new(image), Rrs::new(signatures));
+        rrs.by_ref().take_while(is_sound).count() == self.rr_count()
+            && sigs.by_ref().take_while(signature_is_sound).count() == self.signature_count()
+            && rrs.is_at_end()
+            && sigs.is_at_end()
     }
 
     /// Whether labels begin at `at` and end, before `limit`, in a zero or a listed pointer.
@@ -474,6 +498,11 @@ impl<'a> Rrs<'a> {
     /// The RRs of an image, of signatures, or of the octets of a spilled RRset.
     pub fn new(bytes: &'a [u8]) -> Rrs<'a> {
         Rrs { bytes, rest_at: 0, broken: false }
+    }
+
+    /// Whether all octets have been read as RRs.
+    fn is_at_end(&self) -> bool {
+        self.rest_at == self.bytes.len() && !self.broken
     }
 
     fn read(&self) -> Option<Rr> {

@@ -6,11 +6,12 @@
 
 use std::sync::{Arc, OnceLock};
 
+use super::denial::{Denial, NSEC3_HASH_OCTETS, Nsec3Params};
 use super::directory::{self, Child, Pages};
 use super::encode::Item;
 use super::entry::{Entry, Origin, Rrs, RrsetBlock};
 use super::hash::HashKey;
-use super::page::{DamagedPage, Kind, Page, PageKey};
+use super::page::{DamagedPage, Kind, Page, PageKey, truncate};
 use super::records::{CanonicalOrder, Records};
 use super::spill::{self, Spilled, Spills};
 use super::tally::Tally;
@@ -61,6 +62,9 @@ impl Soa {
     }
 }
 
+/// Entries before and after a change.
+pub(super) type Changes<'a> = [(Option<Entry<'a>>, Option<Entry<'a>>)];
+
 /// An immutable version of a zone. Share it as `Arc<Snapshot>`.
 #[derive(Debug)]
 pub struct Snapshot {
@@ -74,17 +78,19 @@ pub struct Snapshot {
     spills: Spills,
     tally: Tally,
     cut_depths: u128,
+    denial: Denial,
     canonical: OnceLock<CanonicalOrder>,
 }
 
 impl Snapshot {
-    /// Puts a version together. Fails if there is no apex entry with one SOA.
+    /// Puts a version together; `earlier` is the one it follows, with the entries that changed. Fails if there is no apex entry with one SOA.
     pub(super) fn assemble(
         apex: Name,
         key: HashKey,
         names: Child,
         spills: Spills,
         mut tally: Tally,
+        earlier: Option<(&Snapshot, &Changes<'_>)>,
     ) -> Result<Snapshot, DamagedPage> {
         let apex_hash = key.name(apex.as_wire());
         let page = names.page(apex_hash).ok_or(DamagedPage("no apex"))?.clone();
@@ -94,6 +100,7 @@ impl Snapshot {
             apex_place: (page, index as u16),
             soa: Soa::parse(0, &[vec![0; 2], vec![0; 20]].concat()).expect("a SOA of two root names"),
             cut_depths: tally.cut_depths(),
+            denial: Denial::default(),
             canonical: OnceLock::new(),
             apex,
             key,
@@ -108,6 +115,12 @@ impl Snapshot {
             [soa] => Soa::parse(soa.ttl, &soa.rdata).ok_or(DamagedPage("bad SOA"))?,
             _ => return Err(DamagedPage("not one SOA")),
         };
+        let is_chain =
+            |t: &(RecordType, u64)| matches!(t.0, RecordType::NSEC | RecordType::NSEC3 | RecordType::NSEC3PARAM);
+        if snapshot.type_counts().iter().any(is_chain) {
+            let earlier = earlier.map(|(earlier, changes)| (&earlier.denial, changes));
+            snapshot.denial = Denial::new(snapshot.apex_entry(), snapshot.entries(), earlier);
+        }
         Ok(snapshot)
     }
 
@@ -119,10 +132,19 @@ impl Snapshot {
         pages: impl IntoIterator<Item = Page>,
     ) -> Result<Snapshot, DamagedPage> {
         let (mut names, mut spills, mut tally) = (Vec::new(), std::collections::BTreeMap::new(), Tally::default());
+        let apex_hash = key.name(apex.as_wire());
         for page in pages {
             match page.key().kind {
                 Kind::Names => {
-                    page.entries().for_each(|entry| tally.add(entry));
+                    for entry in page.entries() {
+                        if !entry.suits(apex.as_wire()) {
+                            return Err(DamagedPage("an entry of another zone"));
+                        }
+                        tally.add(entry);
+                    }
+                    if truncate(key.below(apex_hash, page.entry(0).name()), page.bits()) != page.prefix() {
+                        return Err(DamagedPage("a page under another hash key"));
+                    }
                     names.push(page);
                 }
                 Kind::Spill => {
@@ -132,9 +154,9 @@ impl Snapshot {
             }
         }
         let names = directory::from_pages(names).ok_or(DamagedPage("pages do not tile the hash space"))?;
-        let snapshot = Snapshot::assemble(apex, key, names, Arc::new(spills), tally)?;
-        if snapshot.missing_chunks() {
-            return Err(DamagedPage("a chunk of a spilled RRset is missing"));
+        let snapshot = Snapshot::assemble(apex, key, names, Arc::new(spills), tally, None)?;
+        if snapshot.has_bad_chunks() {
+            return Err(DamagedPage("chunks of a spilled RRset are missing or damaged"));
         }
         Ok(snapshot)
     }
@@ -252,6 +274,28 @@ impl Snapshot {
         Records::in_canonical_order(self, self.canonical.get_or_init(|| CanonicalOrder::of(self)), skipped)
     }
 
+    /// How names are hashed for NSEC3; `None` without a NSEC3PARAM that can be used.
+    pub fn nsec3_params(&self) -> Option<&Nsec3Params> {
+        self.denial.params()
+    }
+
+    /// The entry whose NSEC matches or covers the name `relative` (lower case); `None` in a zone without NSEC.
+    pub fn nsec_covering(&self, relative: &[u8]) -> Option<Entry<'_>> {
+        let owner = self.denial.nsec_at_or_before(relative)?;
+        self.lookup(self.key.below(self.apex_hash, &owner), &owner)
+    }
+
+    /// The entry whose NSEC3 matches or covers `hash`, of the set of [`Snapshot::nsec3_params`]; `None` in a zone without.
+    pub fn nsec3_covering(&self, hash: &[u8; NSEC3_HASH_OCTETS]) -> Option<Entry<'_>> {
+        let owner = self.denial.nsec3_at_or_before(hash)?;
+        self.lookup(self.key.below(self.apex_hash, &owner), &owner)
+    }
+
+    #[cfg(test)]
+    pub(super) fn denial(&self) -> &Denial {
+        &self.denial
+    }
+
     pub(super) fn names(&self) -> &Child {
         &self.names
     }
@@ -312,11 +356,13 @@ impl Snapshot {
         items
     }
 
-    fn missing_chunks(&self) -> bool {
+    fn has_bad_chunks(&self) -> bool {
         let mut expected = 0;
         for entry in self.entries().filter(|entry| entry.has_spilled()) {
             for block in entry.blocks().filter(|block| block.is_spilled()) {
-                if self.spilled(entry, &block).is_none() {
+                let Some(spilled) = self.spilled(entry, &block) else { return true };
+                let (image, signatures) = spilled.to_parts();
+                if !block.holds(&image, &signatures) {
                     return true;
                 }
                 expected += spill::chunk_count(block.image_octets() + block.signature_octets()) as usize;

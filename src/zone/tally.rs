@@ -1,20 +1,16 @@
 //! Sums over a zone's entries, kept up to date entry by entry so that no commit has to walk a zone.
 
+use super::encode::RRSET_OCTETS_MAX;
 use super::entry::Entry;
 use crate::dns::RecordType;
 
-/// What [`super::check`] asks about and only a look at each entry can tell; how many owners are of each kind.
+/// How many owners break each of the [`Rule`](super::check::Rule)s on single entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Offences {
-    /// CNAME beside other data (RFC 2181 §10.1; RRSIG and NSEC may stand there, RFC 4034 §2.5).
     pub(super) cname_and_other: u32,
-    /// More than one CNAME.
     pub(super) cnames: u32,
-    /// DNAME with names below it (RFC 6672 §2.3).
     pub(super) below_dname: u32,
-    /// NS at a wildcard (RFC 4592 §4.2).
     pub(super) wildcard_ns: u32,
-    /// RRsets whose signatures do not fit a message beside them.
     pub(super) unsendable_signed: u32,
 }
 
@@ -73,7 +69,7 @@ impl Tally {
         let depth = &mut self.depths[entry.labels()];
         change(&mut depth.0, true);
         change(&mut depth.1, entry.is_cut() || entry.is_dname());
-        let (mut cnames, mut other) = (0, false);
+        let (mut cnames, mut other, mut unsendable) = (0, false, false);
         for block in entry.rrsets() {
             let (rrs, signatures) = (block.rr_count(), block.signature_count());
             self.count_type(block.rtype(), rrs, sign);
@@ -83,11 +79,11 @@ impl Tally {
                 RecordType::NSEC | RecordType::RRSIG => {}
                 _ => other |= rrs > 0,
             }
-            let both = block.image_octets() + block.signature_octets();
-            change(&mut self.offences.unsendable_signed, both > super::encode::RRSET_OCTETS_MAX);
+            unsendable |= block.image_octets() + block.signature_octets() > RRSET_OCTETS_MAX;
         }
         change(&mut self.offences.cname_and_other, cnames > 0 && other);
         change(&mut self.offences.cnames, cnames > 1);
+        change(&mut self.offences.unsendable_signed, unsendable);
         change(&mut self.offences.below_dname, entry.is_dname() && entry.kids() > 0);
         change(&mut self.offences.wildcard_ns, entry.is_cut() && entry.is_wildcard());
     }
