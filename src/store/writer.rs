@@ -10,8 +10,9 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::compact::{Garbage, Sweep, ZoneState};
+use super::compact::ZoneState;
 use super::disk::{Changes, Disk};
+use super::garbage::{Garbage, Sweep};
 use super::layout::{self, ZoneNumber, table};
 use super::salvage::Salvaged;
 use super::{Bounds, Done, StoreError, Write};
@@ -197,6 +198,7 @@ impl Writer {
         if let Err(error) = self.disk.sync() {
             tracing::debug!(%error, "last sync of the store");
         }
+        self.disk.close();
     }
 
     fn report_tidiness(&self) {
