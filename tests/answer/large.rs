@@ -49,15 +49,15 @@ fn names_behind_the_reach_of_pointers_are_in_full() {
 #[test]
 fn a_delegation_with_more_name_servers_than_fit_is_truncated_over_udp_only() {
     let mut text: String =
-        (0..400).map(|i| format!("sub NS ns-{i}.sub\nns-{i}.sub A 10.1.{}.{}\n", i / 256, i % 256)).collect();
-    text += &(0..400).map(|i| format!("ns-{i}.sub AAAA 2001:db8::{i:x}\n")).collect::<String>();
+        (0..100).map(|i| format!("sub NS ns-{i}.sub\nns-{i}.sub A 10.1.{}.{}\n", i / 256, i % 256)).collect();
+    text += &(0..100).map(|i| format!("ns-{i}.sub AAAA 2001:db8::{i:x}\n")).collect::<String>();
     let (stage, model, _) = serve(&text);
     check(&stage, &model, &"www.sub.z".parse().expect("a name"), 0, RecordType::A, true);
     let query = Question::new("www.sub.z", RecordType::A).to_message();
     let short = witness::read(&query, &stage.respond(&query, Transport::Udp).expect("a reply"));
     assert!(short.truncated);
     let whole = witness::read(&query, &stage.respond(&query, Transport::Tcp).expect("a reply"));
-    assert_eq!((whole.authority.len(), whole.additional.len()), (400, 800));
+    assert_eq!((whole.authority.len(), whole.additional.len()), (100, 200));
 }
 
 /// RFC 9471 §2.1: all glue of in-domain name servers, "or MUST set TC=1 if constrained by message size".
@@ -96,8 +96,8 @@ fn sibling_glue_that_does_not_fit_is_left_out() {
 #[test]
 fn the_largest_rrsets_are_served_over_tcp() {
     let line = format!("huge TXT \"{}\"", "t".repeat(240));
-    let mut text: String = (0..256).map(|i| format!("{line} \"{i}\"\n")).collect();
-    text += &format!("huge RRSIG TXT 8 2 60 20300101000000 20200101000000 1 z. {}\n", "A".repeat(1200));
+    let mut text: String = (0..250).map(|i| format!("{line} \"{i}\"\n")).collect();
+    text += &format!("huge RRSIG TXT 8 2 60 20300101000000 20200101000000 1 z. {}\n", "A".repeat(2400));
     let (stage, model, _) = serve(&text);
     let huge: Name = "huge.z".parse().expect("a name");
     check(&stage, &model, &huge, 0, RecordType::TXT, false);
@@ -106,9 +106,5 @@ fn the_largest_rrsets_are_served_over_tcp() {
     let query = question.to_message();
     let reply = witness::read(&query, &stage.respond(&query, Transport::Tcp).expect("a reply"));
     let error = reply.edns.expect("EDNS").error;
-    if reply.rcode == 0 {
-        assert_eq!(reply.answer.len(), 257, "all of it, or an error");
-    } else {
-        assert_eq!((reply.rcode, reply.answer.len(), error), (2, 0, Some(0)));
-    }
+    assert_eq!((reply.rcode, reply.answer.len(), error), (2, 0, Some(0)));
 }
