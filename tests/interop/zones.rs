@@ -1,0 +1,89 @@
+//! Zone texts: small ones made here, and those of `fixtures/zones`.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use secondaryd::dns::{Record, RecordType, presentation, zonefile};
+
+/// A zone as a primary gets it.
+#[derive(Clone, Debug)]
+pub(crate) struct Zone {
+    /// The apex, without the final dot.
+    pub(crate) name: String,
+    /// The master file.
+    pub(crate) text: String,
+    /// Its serial.
+    pub(crate) serial: u32,
+}
+
+/// The timers of a SOA, in seconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timers {
+    pub(crate) refresh: u32,
+    pub(crate) retry: u32,
+    pub(crate) expire: u32,
+}
+
+/// So long that only a NOTIFY can explain an update within a test.
+pub(crate) const SLOW: Timers = Timers { refresh: 86_400, retry: 43_200, expire: 1_209_600 };
+
+/// Hosts of a [`small`] zone.
+pub(crate) const HOSTS: u32 = 200;
+
+/// A zone of some hundred records; `mark.NAME TXT` says the serial, and one host moves with it.
+pub(crate) fn small(name: &str, serial: u32) -> Zone {
+    with_timers(name, serial, SLOW)
+}
+
+/// As [`small`] with the timers of the SOA.
+pub(crate) fn with_timers(name: &str, serial: u32, timers: Timers) -> Zone {
+    let Timers { refresh, retry, expire } = timers;
+    let mut text = format!(
+        "$ORIGIN {name}.\n$TTL 300\n@ SOA ns1 hostmaster {serial} {refresh} {retry} {expire} 60\n\
+         @ NS ns1\nns1 A 192.0.2.1\nmark TXT \"{serial}\"\n"
+    );
+    for host in 0..HOSTS {
+        let moved = u32::from(host == serial % HOSTS);
+        writeln!(text, "host{host} A 10.{moved}.0.{}\nhost{host} TXT \"host number {host}\"", host % 256).expect("text");
+    }
+    Zone { name: name.to_owned(), text, serial }
+}
+
+/// A zone of `fixtures/zones`.
+pub(crate) fn fixture(file: &str, name: &str, serial: u32) -> Zone {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/zones").join(file);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    Zone { name: name.to_owned(), text, serial }
+}
+
+/// The unsigned fixtures every server loads.
+pub(crate) fn ordinary() -> Vec<Zone> {
+    vec![
+        fixture("ordinary.zone", "ordinary.example", 2026112101),
+        fixture("reverse.zone", "2.0.192.in-addr.arpa", 2026112101),
+        fixture("delegations.zone", "delegations.example", 7),
+    ]
+}
+
+/// The signed fixtures: one with NSEC, one with NSEC3 and opt-out.
+pub(crate) fn signed() -> Vec<Zone> {
+    vec![fixture("signed-nsec.zone", "signed-nsec.example", 7), fixture("signed-nsec3.zone", "signed-nsec3.example", 7)]
+}
+
+/// The zone with a record of every type, each but the SOA in the form of RFC 3597, which servers read for types whose
+/// mnemonic they do not know.
+pub(crate) fn all_types() -> Zone {
+    let mut zone = fixture("all-types.zone", "all-types.example", 1);
+    let apex = zone.name.parse().expect("name");
+    let records = zonefile::parse(zone.text.as_bytes(), &apex).expect("fixture");
+    let mut text = String::new();
+    for Record { owner, ttl, rtype, rdata } in &records {
+        let data = match *rtype {
+            RecordType::SOA => "SOA ns.all-types.example. hostmaster.all-types.example. 1 3600 600 604800 900".to_owned(),
+            _ => format!("TYPE{} {}", rtype.0, presentation::generic_text(rdata)),
+        };
+        writeln!(text, "{owner} {ttl} IN {data}").expect("text");
+    }
+    zone.text = text;
+    zone
+}
