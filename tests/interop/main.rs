@@ -11,10 +11,18 @@
 mod address;
 mod client;
 mod compare;
+mod daemon;
 mod peer;
 mod process;
+mod relay;
 mod wait;
 mod zones;
 
 mod alone;
+mod downstream;
+mod primaries;
+mod restarts;
+mod serials;
+mod statuses;
+mod transfers;
 mod tsig;

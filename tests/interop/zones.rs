@@ -5,6 +5,8 @@ use std::path::Path;
 
 use secondaryd::dns::{Record, RecordType, presentation, zonefile};
 
+use crate::peer::Program;
+
 /// A zone as a primary gets it.
 #[derive(Clone, Debug)]
 pub(crate) struct Zone {
@@ -70,20 +72,28 @@ pub(crate) fn signed() -> Vec<Zone> {
     vec![fixture("signed-nsec.zone", "signed-nsec.example", 7), fixture("signed-nsec3.zone", "signed-nsec3.example", 7)]
 }
 
-/// The zone with a record of every type, each but the SOA in the form of RFC 3597, which servers read for types whose
-/// mnemonic they do not know.
-pub(crate) fn all_types() -> Zone {
+/// The zone with a record of every type. All but the SOA are in the form of RFC 3597, which servers read for types
+/// whose mnemonic they do not know; PowerDNS takes that form only for types it does not know.
+pub(crate) fn all_types(program: Program) -> Zone {
     let mut zone = fixture("all-types.zone", "all-types.example", 1);
     let apex = zone.name.parse().expect("name");
     let records = zonefile::parse(zone.text.as_bytes(), &apex).expect("fixture");
-    let mut text = String::new();
-    for Record { owner, ttl, rtype, rdata } in &records {
-        let data = match *rtype {
-            RecordType::SOA => "SOA ns.all-types.example. hostmaster.all-types.example. 1 3600 600 604800 900".to_owned(),
-            _ => format!("TYPE{} {}", rtype.0, presentation::generic_text(rdata)),
-        };
-        writeln!(text, "{owner} {ttl} IN {data}").expect("text");
+    zone.text.clear();
+    for record in &records {
+        let Record { owner, ttl, rtype, rdata } = record;
+        let known = program == Program::PowerDns && !POWERDNS_UNKNOWN.contains(&rtype.to_string().as_str());
+        if known || *rtype == RecordType::SOA {
+            zonefile::write_record(record.borrow(), &mut zone.text);
+        } else {
+            let data = presentation::generic_text(rdata);
+            writeln!(zone.text, "{owner} {ttl} IN TYPE{} {data}", rtype.0).expect("text");
+        }
     }
-    zone.text = text;
     zone
 }
+
+/// Types whose mnemonic PowerDNS 4.7 does not read.
+const POWERDNS_UNKNOWN: [&str; 23] = [
+    "AMTRELAY", "ATMA", "AVC", "DOA", "EID", "GPOS", "HIP", "ISDN", "NIMLOC", "NINFO", "NSAP", "NSAP-PTR", "NULL",
+    "NXT", "PX", "RESINFO", "RT", "SIG", "TA", "TALINK", "WALLET", "WKS", "X25",
+];
