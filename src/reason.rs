@@ -168,7 +168,11 @@ codes! {
     ContentCname = "CONTENT_CNAME", Error, CONTENT;
     /// No SOA, or more than one, at the apex.
     ContentSoa = "CONTENT_SOA", Error, CONTENT;
-    /// No NS at the apex where policy demands it.
+    /// Names below a DNAME, where policy refuses them.
+    ContentDname = "CONTENT_DNAME", Error, CONTENT;
+    /// DS at the apex, where policy refuses it.
+    ContentDs = "CONTENT_DS", Error, CONTENT;
+    /// No NS at the apex, or NS at a wildcard, where policy refuses that.
     ContentNs = "CONTENT_NS", Error, CONTENT;
     /// Names were chosen to collide under the hash.
     ContentCollision = "CONTENT_COLLISION", Error, CONTENT;

@@ -10,8 +10,8 @@ use toml::Spanned;
 use super::reader::{self, Source, Tables, Written};
 use super::sections::{self, Credential, CredentialTable, TokenHash};
 use super::values::{self, DNS_PORT, NotifyTarget};
-use super::zones::{Primary, PrimaryTable, TsigAlgorithm, TsigKey, TsigKeyTable, Zone, ZoneTable};
-use super::{Config, ConfigErrors};
+use super::zones::{Primary, PrimaryTable, TsigKey, TsigKeyTable, Zone, ZoneTable};
+use super::{Config, ConfigErrors, TsigAlgorithm};
 use crate::access::Rule;
 use crate::dns::Name;
 

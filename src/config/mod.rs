@@ -38,7 +38,9 @@ pub use sections::{
     Api, Credential, CredentialTable, Dns, Durability, Log, LogFormat, Role, Store, TokenHash, Transfer,
 };
 pub use values::{API_PORT, DNS_PORT, DNS_TLS_PORT, NotifyTarget, Secret, peer_address};
-pub use zones::{Origin, Primary, PrimaryTable, TsigAlgorithm, TsigKey, TsigKeyTable, Zone, ZoneTable};
+pub use zones::{Origin, Primary, PrimaryTable, TsigKey, TsigKeyTable, Zone, ZoneTable};
+
+pub use crate::dns::tsig::Algorithm as TsigAlgorithm;
 
 use crate::dns::Name;
 

@@ -246,6 +246,13 @@ fn a_mistake_in_a_key_or_primary_is_not_repeated_at_its_users() {
 }
 
 #[test]
+fn algorithms_that_cannot_be_computed_are_errors() {
+    let key = |algorithm: &str| format!("[tsig-key.t]\nalgorithm = \"{algorithm}\"\nsecret = \"c3dvcmRmaXNo\"");
+    assert_error(&key("hmac-md5"), "test.toml:2: tsig-key.t.algorithm: ", &["hmac-md5", "hmac-sha512"]);
+    assert!(config(&key("hmac-sha1")).warnings.iter().any(|warning| warning.contains("out of date")));
+}
+
+#[test]
 fn addresses_that_cannot_be_meant_are_errors() {
     let primary = |line: &str| format!("[primary.p]\n{line}");
     assert_error(

@@ -11,8 +11,11 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
+use toml::Spanned;
 
+use crate::access::{Rule, RuleError};
 use crate::dns::Name;
+use crate::dns::tsig::{Algorithm, UnknownAlgorithm};
 use crate::time::Timestamp;
 
 /// The port of DNS over UDP and TCP.
@@ -84,6 +87,8 @@ const OCTETS: &str = "a size such as \"64KiB\", \"512MiB\" or \"4GiB\", or a num
 /// What an address looks like, for messages.
 const ADDRESS: &str =
     "an address such as \"192.0.2.1\", \"192.0.2.1:5353\", \"[2001:db8::1]:53\" or \"2001:db8::1#53\"";
+/// What an entry of an access list looks like, for messages.
+const ACCESS_RULE: &str = "a prefix such as \"192.0.2.0/24\", \"key:NAME\", or both as \"192.0.2.0/24 key:NAME\"";
 /// What a prefix looks like, for messages.
 const PREFIX: &str = "a prefix such as \"192.0.2.0/24\" or \"2001:db8::/32\", or one address";
 
@@ -253,6 +258,7 @@ pub(super) mod de {
     element!(Domain, Name, "a domain name", domain_name);
     element!(Octets, u64, OCTETS, super::octets);
     element!(Hash, [u8; 32], "64 hexadecimal digits", sha256);
+    element!(Entry, Rule, ACCESS_RULE, |t| t.parse().map_err(|e: RuleError| e.to_string()));
     element!(Moment, Timestamp, "a time such as \"2027-01-31T00:00:00Z\" in quotes", timestamp);
 
     pub(in crate::config) fn duration<'de, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
@@ -289,6 +295,16 @@ pub(super) mod de {
 
     pub(in crate::config) fn domains<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Name>, D::Error> {
         Ok(Vec::<Domain>::deserialize(d)?.into_iter().map(|n| n.0).collect())
+    }
+
+    /// Each rule with its place, so that a mistake in a long list is reported at its own line.
+    pub(in crate::config) fn rules<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Spanned<Rule>>, D::Error> {
+        let entries = Vec::<Spanned<Entry>>::deserialize(d)?.into_iter();
+        Ok(entries.map(|entry| Spanned::new(entry.span(), entry.into_inner().0)).collect())
+    }
+
+    pub(in crate::config) fn tsig_algorithm<'de, D: Deserializer<'de>>(d: D) -> Result<Algorithm, D::Error> {
+        text(d, "an algorithm such as \"hmac-sha256\"", |t| t.parse().map_err(|e: UnknownAlgorithm| e.to_string()))
     }
 
     pub(in crate::config) fn hash_option<'de, D: Deserializer<'de>>(d: D) -> Result<Option<[u8; 32]>, D::Error> {

@@ -11,9 +11,10 @@ use std::sync::Arc;
 use serde::de::{Deserialize, Deserializer, Error as _};
 use toml::Spanned;
 
-use super::values::{NotifyTarget, Secret};
+use super::values::{NotifyTarget, Secret, de};
 use crate::access::Rule;
 use crate::dns::Name;
+use crate::dns::tsig::Algorithm as TsigAlgorithm;
 
 /// A place in a configuration file.
 #[derive(Clone, PartialEq, Eq)]
@@ -36,45 +37,6 @@ impl fmt::Debug for Origin {
     }
 }
 
-/// Algorithms of TSIG keys (RFC 8945 §6).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TsigAlgorithm {
-    /// `hmac-sha1`: for old primaries only, with a warning.
-    HmacSha1,
-    /// `hmac-sha256`.
-    #[default]
-    HmacSha256,
-    /// `hmac-sha384`.
-    HmacSha384,
-    /// `hmac-sha512`.
-    HmacSha512,
-}
-
-impl TsigAlgorithm {
-    const ALL: [TsigAlgorithm; 4] =
-        [TsigAlgorithm::HmacSha1, TsigAlgorithm::HmacSha256, TsigAlgorithm::HmacSha384, TsigAlgorithm::HmacSha512];
-
-    /// The name in the file and on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            TsigAlgorithm::HmacSha1 => "hmac-sha1",
-            TsigAlgorithm::HmacSha256 => "hmac-sha256",
-            TsigAlgorithm::HmacSha384 => "hmac-sha384",
-            TsigAlgorithm::HmacSha512 => "hmac-sha512",
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for TsigAlgorithm {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<TsigAlgorithm, D::Error> {
-        let text = String::deserialize(d)?;
-        TsigAlgorithm::ALL.into_iter().find(|a| a.as_str() == text).ok_or_else(|| {
-            let known = TsigAlgorithm::ALL.map(|a| format!("\"{}\"", a.as_str())).join(", ");
-            D::Error::custom(format!("this version does not compute {text:?}; it knows {known}"))
-        })
-    }
-}
-
 /// A TSIG key, ready to use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TsigKey {
@@ -92,13 +54,17 @@ pub struct TsigKey {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct TsigKeyTable {
     /// `"hmac-sha256"` (default), `"hmac-sha384"`, `"hmac-sha512"`, or `"hmac-sha1"` for old primaries.
-    #[serde(default)]
+    #[serde(default = "hmac_sha256", deserialize_with = "de::tsig_algorithm")]
     pub algorithm: TsigAlgorithm,
     /// The secret in base64, as `keymgr -t`, `tsig-keygen` and `nsd-control` print it. This or `secret-file`.
     pub secret: Option<Spanned<Secret>>,
     /// File that holds the secret in base64; a line feed at its end is dropped; relative to this file. This or
     /// `secret`.
     pub secret_file: Option<Spanned<PathBuf>>,
+}
+
+fn hmac_sha256() -> TsigAlgorithm {
+    TsigAlgorithm::HmacSha256
 }
 
 /// How a primary is spoken to.
@@ -193,11 +159,11 @@ pub struct ZoneTable {
     pub tsig_key: Option<Spanned<String>>,
     /// Who may send NOTIFY beside the primaries themselves: prefixes, `"key:NAME"`, or both in one string. Default
     /// none. For primaries that send from another address than the one they answer on.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "de::rules")]
     pub allow_notify: Vec<Spanned<Rule>>,
     /// Downstreams that may ask for AXFR and IXFR: prefixes, `"key:NAME"`, or both in one string. Default none:
     /// everybody is refused.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "de::rules")]
     pub allow_transfer: Vec<Spanned<Rule>>,
     /// Downstreams that are told about a new serial: addresses, or `"ADDRESS key:NAME"`. Default none.
     #[serde(default)]

@@ -34,8 +34,6 @@ struct Slot {
     reply: libc::iovec,
     /// Octets received, at most [`SLOT_OCTETS`].
     len: usize,
-    /// Whether the datagram was longer than the slot.
-    cut_short: bool,
 }
 
 /// A buffer aligned as control messages want it.
@@ -63,10 +61,8 @@ pub(super) struct Batch {
 pub(super) struct Datagram<'a> {
     /// The whole slot; the datagram is its first `len` octets, the rest is room for the reply.
     pub(super) buffer: &'a mut [u8],
-    /// Octets received.
+    /// Octets received, at most [`SLOT_OCTETS`]: of a longer datagram the end is lost, and so it will not parse.
     pub(super) len: usize,
-    /// Whether the datagram was longer than the slot and its end is lost.
-    pub(super) cut_short: bool,
     /// Who sent it.
     pub(super) peer: SocketAddr,
 }
@@ -117,7 +113,6 @@ impl Batch {
             // SAFETY: i < received <= SLOTS, so both pointers are inside their arrays; nothing else refers to them.
             let (slot, header) = unsafe { (&mut *self.slots.add(i), &*self.incoming.add(i)) };
             slot.len = (header.msg_len as usize).min(SLOT_OCTETS);
-            slot.cut_short = header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
         }
         Ok(self.received)
     }
@@ -128,12 +123,7 @@ impl Batch {
         // SAFETY: index < received <= SLOTS; `&mut self` makes this the only reference into the slot.
         let slot = unsafe { &mut *self.slots.add(index) };
         let peer = socket_addr(&slot.address)?;
-        (peer.port() != 0).then_some(Datagram {
-            buffer: &mut slot.bytes,
-            len: slot.len,
-            cut_short: slot.cut_short,
-            peer,
-        })
+        (peer.port() != 0).then_some(Datagram { buffer: &mut slot.bytes, len: slot.len, peer })
     }
 
     /// Queues the first `len` octets of slot `index` as the reply to the datagram that came in there. At most once
@@ -396,19 +386,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_longer_than_a_slot_is_marked() {
+    fn what_is_longer_than_a_slot_loses_its_end() {
         let (server, client) = (bound("127.0.0.1:0"), bound("127.0.0.1:0"));
         client.send_to(&[7; SLOT_OCTETS + 1], server.local_addr().expect("address")).expect("sent");
         client.send_to(&[7; SLOT_OCTETS], server.local_addr().expect("address")).expect("sent");
         let mut batch = Batch::new(false);
-        let mut marks = Vec::new();
-        while marks.len() < 2 {
+        let mut lengths = Vec::new();
+        while lengths.len() < 2 {
             for i in 0..batch.receive(server.as_fd(), true).expect("datagrams") {
                 let datagram = batch.datagram(i).expect("an IP peer");
-                marks.push((datagram.len, datagram.cut_short));
+                lengths.push(datagram.len);
             }
         }
-        assert_eq!(marks, [(SLOT_OCTETS, true), (SLOT_OCTETS, false)]);
+        assert_eq!(lengths, [SLOT_OCTETS, SLOT_OCTETS]);
     }
 
     #[test]

@@ -35,8 +35,11 @@
 //! [`Refresh::handle_transfer`] or, if [`unreachable::Cache`] forbade it, [`Refresh::handle_unreachable`].
 //! The rate limit towards each primary and the order of work between zones ([`Urgency`]) are the caller's.
 
+mod asking;
 mod machine;
+mod outcome;
 mod primary;
+mod round;
 mod status;
 mod timers;
 pub mod unreachable;
@@ -84,7 +87,7 @@ pub enum Action {
         primary: usize,
         /// [`TransferKind::Axfr`] or [`TransferKind::Ixfr`]; the answer to an IXFR may be a whole zone.
         kind: TransferKind,
-        /// Which serials to take.
+        /// Which serials to take; [`Refresh::accept`] has the last word at the commit.
         accept: Accept,
         /// How soon; as with a probe.
         urgency: Urgency,

@@ -24,6 +24,9 @@ pub struct PrimaryState {
     pub activity: Activity,
     /// The serial it showed last, in a SOA answer or a transfer.
     pub serial: Option<Serial>,
+    /// It answers over TCP, but not over UDP.
+    #[serde(default)]
+    pub udp_blocked: bool,
     /// When the last attempt ended. Times at which the primary was not asked because it is known to be unreachable do
     /// not count.
     pub last_attempt: Option<Timestamp>,
@@ -127,6 +130,7 @@ impl PrimaryState {
             since: now,
             activity: Activity::Idle,
             serial: None,
+            udp_blocked: false,
             last_attempt: None,
             last_success: None,
             consecutive_failures: 0,
@@ -174,6 +178,13 @@ impl PrimaryState {
         self.set_code(now, code);
         self.last_attempt = Some(now);
         self.last_success = Some(now);
+        self.consecutive_failures = 0;
+    }
+
+    /// The last answer, which was not judged when it came, was a good one.
+    pub(super) fn ended_well(&mut self, now: Timestamp, code: Code) {
+        self.set_code(now, code);
+        self.last_success = self.last_attempt;
         self.consecutive_failures = 0;
     }
 
@@ -266,6 +277,8 @@ pub(super) struct Primary {
     pub(super) standing: Standing,
     /// Whether a NOTIFY from it has to be followed up.
     pub(super) notified: Notified,
+    /// Not heard since a NOTIFY of another primary.
+    pub(super) unheard: bool,
     /// It is asked because of its own NOTIFY: a newer answer is followed without waiting for the others.
     pub(super) urgent: bool,
     /// `state` has changed since it was last stored.
@@ -283,6 +296,7 @@ impl Primary {
             probe: Probe::None,
             standing: Standing::Open,
             notified: Notified::No,
+            unheard: false,
             urgent: false,
             changed: true,
             blocked_until: Timestamp(0),
@@ -340,7 +354,7 @@ struct IxfrPause {
 
 /// Two falls of the serial with a rise between them, within this time, are no roll-back but several servers behind one
 /// address (or one that cannot make up its mind).
-const FLAPPING_WINDOW: Duration = Duration::from_secs(3600);
+const FLAPPING_WINDOW: Duration = Duration::from_secs(24 * 3600);
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Falls {

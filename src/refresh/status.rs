@@ -1,6 +1,7 @@
 //! What can be asked of a zone's refresh: the numbers and words behind every status answer. Getters only.
 
 use super::primary::Notified;
+use super::round::Round;
 use super::*;
 
 /// The zone as the API names it.
@@ -71,7 +72,7 @@ impl Refresh {
             return None;
         }
         let own = |at, why| Some(NextAttempt { at, why });
-        let siblings = self.siblings.map(|siblings| NextAttempt { at: siblings.due, why: Why::Sibling });
+        let siblings = self.siblings_due.filter(|_| primary.unheard).map(|at| NextAttempt { at, why: Why::Sibling });
         let round = self.next_refresh().map(|at| NextAttempt { at, why: self.why });
         let soonest = match primary.notified {
             Notified::No => [siblings, round].into_iter().flatten().min_by_key(|next| next.at),
@@ -104,6 +105,16 @@ impl Refresh {
     /// The timers of the served version.
     pub fn soa(&self) -> Option<SoaTimers> {
         self.soa
+    }
+
+    /// Which serials may be committed now. An expired zone can be confirmed while a transfer runs that was started to
+    /// take any: judge again before the commit, and report a version that is declined as [`Transferred::UpToDate`].
+    pub fn accept(&self) -> Accept {
+        match () {
+            _ if self.soa.is_none() || self.takes_any_serial() => Accept::Any,
+            _ if self.round.as_ref().is_some_and(Round::wants_whole) => Accept::SameOrNewer,
+            _ => Accept::Newer,
+        }
     }
 
     /// Whether the zone must not be answered because nobody has confirmed it for too long.

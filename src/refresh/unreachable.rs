@@ -105,7 +105,8 @@ impl Cache {
     }
 
     fn reached(&mut self, address: SocketAddr, exchange: Exchange) {
-        let clears = |entry: &Entry| exchange == Exchange::Transfer || entry.exchange == Exchange::Probe;
+        // A closed TCP port is not opened by an answer over UDP; but when the pause is over, the next transfer may try.
+        let clears = |entry: &Entry| exchange == Exchange::Transfer || entry.exchange == Exchange::Probe || entry.trial;
         if self.entries.get(&address).is_some_and(clears) {
             self.entries.remove(&address);
         }
@@ -225,6 +226,15 @@ mod tests {
         assert!(cache.check(address(53), NOW).is_err());
         cache.ended(address(53), Exchange::Transfer, Ok(()), NOW);
         assert!(cache.check(address(53), NOW).is_ok());
+    }
+
+    #[test]
+    fn a_trial_over_udp_lets_everybody_try_again() {
+        let mut cache = Cache::new();
+        cache.ended(address(53), Exchange::Transfer, Err(Code::ConnectRefused), NOW);
+        assert!(cache.check(address(53), NOW + secs(10)).is_ok());
+        cache.ended(address(53), Exchange::Probe, Ok(()), NOW + secs(10));
+        assert!(cache.is_empty());
     }
 
     #[test]

@@ -22,7 +22,7 @@ use super::layout::{self, DiffHead, Header, ZoneNumber, table};
 use super::writer::{Forget, Writer};
 use super::{Bounds, StoreError};
 use crate::dns::Serial;
-use crate::zone::{Diff, Snapshot};
+use crate::zone::{Diff, HashKey, Snapshot};
 
 /// The journal of a zone may grow to this in any case, else a zone of one page would be written anew each time.
 const JOURNAL_OCTETS_MIN: u64 = 4 << 10;
@@ -161,7 +161,7 @@ impl Writer {
     /// history.
     fn rebase(&mut self, zone: ZoneNumber, snapshot: &Snapshot, diffs: &[Diff]) -> Result<(), StoreError> {
         let state = self.state(zone)?;
-        let image_octets = snapshot.image_octets() as u64;
+        let image_octets = snapshot.image_octets();
         let is_linked = state.header.is_some() && follows(state.last, diffs, snapshot.serial());
         // Damage was healed by a transfer of the serial we had: the history still leads there.
         let is_healed = state.header.as_ref().is_some_and(|h| !h.loaded) && state.last == Some(snapshot.serial());
@@ -241,7 +241,7 @@ impl Writer {
     ) -> Result<Option<PagePlan>, StoreError> {
         let generation = header.generation;
         let new = sorted_pages(zone, generation, snapshot);
-        let mut plan = PagePlan::new(generation);
+        let mut plan = PagePlan::new(generation, snapshot.key());
         let mut new = new.iter().peekable();
         let octets_max = self.bounds.pages_in_batch();
         let start = layout::generation_key(zone, generation);
@@ -277,7 +277,7 @@ impl Writer {
         generation: u32,
         snapshot: &Snapshot,
     ) -> Result<PagePlan, StoreError> {
-        let mut plan = PagePlan::new(generation);
+        let mut plan = PagePlan::new(generation, snapshot.key());
         if let Some(state) = self.zones.get_mut(&zone) {
             state.top_generation = generation;
         }
@@ -437,8 +437,9 @@ struct PagePlan {
 }
 
 impl PagePlan {
-    fn new(generation: u32) -> PagePlan {
-        PagePlan { generation, puts: Vec::new(), deletes: Vec::new(), octets: 0, pages: 0, digest: 0 }
+    fn new(generation: u32, key: &HashKey) -> PagePlan {
+        let digest = digest_start(key);
+        PagePlan { generation, puts: Vec::new(), deletes: Vec::new(), octets: 0, pages: 0, digest }
     }
 
     fn count(&mut self, value: &[u8]) {
@@ -459,6 +460,11 @@ impl PagePlan {
     }
 }
 
+/// What [`Header::digest`] is without any page: pages made with another hash key do not count as ours.
+pub(super) fn digest_start(key: &HashKey) -> u64 {
+    u64::from(layout::checksum(layout::VERSION_KEY, key.as_bytes()))
+}
+
 /// What a page's value adds to [`Header::digest`].
 pub(super) fn digest_of(value: &[u8]) -> u64 {
     value.first_chunk().map_or(0, |sum| u64::from(u32::from_le_bytes(*sum)))
@@ -466,10 +472,10 @@ pub(super) fn digest_of(value: &[u8]) -> u64 {
 
 /// All pages for one batch; `None` if they are too many.
 fn all_pages(zone: ZoneNumber, generation: u32, snapshot: &Snapshot, octets_max: usize) -> Option<PagePlan> {
-    if snapshot.image_octets() as usize > octets_max {
+    if snapshot.image_octets() > octets_max as u64 {
         return None;
     }
-    let mut plan = PagePlan::new(generation);
+    let mut plan = PagePlan::new(generation, snapshot.key());
     for (key, page) in sorted_pages(zone, generation, snapshot) {
         plan.put(&key, page.as_bytes());
     }

@@ -8,12 +8,13 @@ use std::fs::{self, File};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use super::StoreError;
 use super::layout;
+use super::salvage::{self, Salvaged};
 
 /// Subdirectory with sled's files.
 const SLED: &str = "sled";
@@ -36,6 +37,16 @@ pub(super) enum Unopened {
     Io(io::Error),
 }
 
+impl std::fmt::Display for Unopened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Unopened::Locked => f.write_str("another process has it open"),
+            Unopened::Corrupt(why) | Unopened::Unsupported(why) => f.write_str(why),
+            Unopened::Io(error) => error.fmt(f),
+        }
+    }
+}
+
 /// What has been written since start; see `Statistics`.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
@@ -44,6 +55,8 @@ pub(super) struct Counters {
     pub(super) batches: AtomicU64,
     pub(super) syncs: AtomicU64,
     pub(super) sync_nanos: AtomicU64,
+    pub(super) rebuilds: AtomicU64,
+    pub(super) is_tidy: AtomicBool,
 }
 
 /// Changes of one atomic batch, in the making.
@@ -105,6 +118,7 @@ impl Disk {
     /// Opens or creates the database under `directory`.
     pub(super) fn open(directory: &Path, cache_octets: u64, steps: Option<u64>) -> Result<Disk, Unopened> {
         fs::create_dir_all(directory).map_err(Unopened::Io)?;
+        salvage::clear(&directory.join(SLED)).map_err(Unopened::Io)?;
         let opened = open_sled(&directory.join(SLED), cache_octets)?;
         Ok(Disk {
             directory: directory.to_owned(),
@@ -115,17 +129,36 @@ impl Disk {
         })
     }
 
-    /// Moves the files of a database that does not open out of the way, to `damaged-SUFFIX`.
-    pub(super) fn move_aside(directory: &Path, suffix: &str) -> io::Result<PathBuf> {
-        let mut target = directory.join(format!("damaged-{suffix}"));
+    /// Replaces a damaged database by what can be read of it. Not to be called while it is open.
+    pub(super) fn salvage(directory: &Path) -> io::Result<Salvaged> {
+        let date = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string();
+        let mut aside = directory.join(format!("damaged-{date}"));
         let mut again = 1;
-        while target.exists() {
+        while aside.exists() {
             again += 1;
-            target = directory.join(format!("damaged-{suffix}-{again}"));
+            aside = directory.join(format!("damaged-{date}-{again}"));
         }
-        fs::rename(directory.join(SLED), &target)?;
-        File::open(directory)?.sync_all()?;
-        Ok(target)
+        salvage::salvage(&directory.join(SLED), aside)
+    }
+
+    /// As [`Disk::salvage`] while readers wait. `seen` is what [`Disk::rebuilds`] said before the damage was found:
+    /// if it was rebuilt since, the damage is gone already.
+    pub(super) fn rebuild(&self, seen: u64) -> Result<Option<Salvaged>, StoreError> {
+        let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
+        if self.rebuilds() > seen {
+            return Ok(None);
+        }
+        self.counters.rebuilds.fetch_add(1, Ordering::Relaxed);
+        drop(opened.take());
+        let salvaged = Disk::salvage(&self.directory).map_err(|e| StoreError::failed("salvage", e))?;
+        let path = self.directory.join(SLED);
+        *opened = Some(open_sled(&path, self.cache_octets).map_err(|e| StoreError::failed("open", e))?);
+        Ok(Some(salvaged))
+    }
+
+    /// How often the database has been rebuilt since it was opened.
+    pub(super) fn rebuilds(&self) -> u64 {
+        self.counters.rebuilds.load(Ordering::Relaxed)
     }
 
     /// Runs `read` on the tree. A panic inside sled is damage like any other.
@@ -308,10 +341,10 @@ fn guarded<T>(operation: &'static str, run: impl FnOnce() -> Result<T, sled::Err
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(sled::Error::Corruption { at, .. })) => {
-            Err(StoreError::Corrupt(format!("sled finds its file damaged ({at:?}) in {operation}")))
+            Err(StoreError::Broken(format!("sled finds its file damaged ({at:?}) in {operation}")))
         }
         Ok(Err(error)) => Err(StoreError::failed(operation, error)),
-        Err(panic) => Err(StoreError::Corrupt(format!("sled panicked in {operation}: {}", panic_text(&*panic)))),
+        Err(panic) => Err(StoreError::Broken(format!("sled panicked in {operation}: {}", panic_text(&*panic)))),
     }
 }
 

@@ -258,7 +258,7 @@ pub struct Header {
     pub chain_start: u64,
     /// How many pages the generation has.
     pub pages: u32,
-    /// Wrapping sum of the checksums of the pages' values.
+    /// Wrapping sum of the checksums of the hash key and of the pages' values.
     pub digest: u64,
     /// Octets of the pages.
     pub image_octets: u64,

@@ -32,6 +32,8 @@
 //!   nowhere but in the first half of this sentence.
 //! - **A range keeps failing at the same place** after an error: every scan ends at its first error.
 //! - **A damaged file may show as a panic.** Every call is guarded; a panic is reported as damage.
+//! - **A flipped bit costs a leaf**, up to 16 values, and nothing can be written there any more: the database is
+//!   replaced by what can be read of it ([`salvage`]).
 //! - **The lock outlives `drop` for a moment**, so opening waits for it a little.
 //! - `flush_every_ms` stays on: the same thread cleans segments. The cache is small on purpose: the zones are in
 //!   memory already.
@@ -40,6 +42,7 @@ mod compact;
 mod disk;
 pub mod layout;
 mod restore;
+mod salvage;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -57,8 +60,9 @@ use crate::dns::{Name, Serial};
 use crate::zone::{Diff, HashKey, Snapshot};
 use disk::{Changes, Disk, Unopened};
 pub use layout::{Damage, ZoneNumber};
-use restore::Chain;
-pub use restore::Restored;
+use restore::{Chain, SmallTables};
+pub use restore::{DatabaseDamage, Restored};
+use salvage::Salvaged;
 use writer::{Job, Queue, Task, Writer};
 
 /// How the store behaves; every bound of it.
@@ -210,7 +214,7 @@ pub enum Contents {
     /// Complete, at the stored serial.
     Loaded {
         /// Not yet checked against any policy.
-        snapshot: Snapshot,
+        snapshot: Arc<Snapshot>,
     },
     /// Something stored is not what was written; says what. The pages are given up, definition and history are kept,
     /// and the next `Replace` heals the zone.
@@ -237,9 +241,12 @@ pub enum StoreError {
         /// What is allowed.
         max: usize,
     },
-    /// The files are not what was written.
+    /// A stored value is not what was written.
     #[error("stored data is damaged: {0}")]
     Corrupt(String),
+    /// sled cannot read its files. The writer rebuilds them; then the next write succeeds.
+    #[error("the database is damaged: {0}")]
+    Broken(String),
     /// The system refused. The next write tries again.
     #[error("{operation}: {detail}")]
     Failed {
@@ -304,6 +311,10 @@ pub struct Statistics {
     pub queued: u64,
     /// Size of sled's file now.
     pub file_octets: u64,
+    /// How often a damaged database was rebuilt while running; 0 in good times.
+    pub rebuilds: u64,
+    /// Whether all left-overs have been deleted: replaced pages, outlived history.
+    pub is_tidy: bool,
 }
 
 /// The open store. Share it as `Arc<Store>`; all methods may be called from any thread.
@@ -318,24 +329,24 @@ impl Store {
     /// Opens the store under `directory`, or creates it. The zones come from [`Restored`] while they are being read;
     /// a zone must not be written before it has come.
     ///
-    /// Files that sled cannot open are moved to `damaged-DATE` beside it, and the store starts empty
-    /// ([`Restored::moved_aside`]). An unknown format, a lock and errors of the system refuse to start instead.
+    /// A database that sled cannot open or read is moved to `damaged-DATE` and replaced by what can be read of it, at
+    /// worst by an empty one ([`Restored::damage`]). An unknown format, a lock and errors of the system refuse to start instead.
     pub fn open(directory: &Path, options: Options) -> Result<(Store, Restored), OpenError> {
-        let (disk, key, moved) = match open_disk(directory, &options) {
-            Ok((disk, key)) => (disk, key, None),
-            Err(Failure::Refuse(error)) => return Err(error),
-            Err(Failure::Corrupt(why)) => {
-                let date = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string();
-                let target = Disk::move_aside(directory, &date)?;
-                tracing::error!(%why, moved_to = %target.display(), "the store cannot be opened; starting empty");
-                let (disk, key) = open_disk(directory, &options).map_err(Failure::into_error)?;
-                (disk, key, Some((target, why)))
+        let mut damage = None;
+        let (disk, key, small) = match open_disk(directory, &options) {
+            Err(Failure::Damaged(why)) => {
+                tracing::error!(%why, "the store is damaged; it is being rebuilt from what can be read");
+                let Salvaged { moved_to, values } = Disk::salvage(directory)?;
+                tracing::error!(moved_to = %moved_to.display(), values, "the store has been rebuilt");
+                damage = Some(DatabaseDamage { why, moved_to, values_kept: values });
+                open_disk(directory, &options).map_err(Failure::into_error)?
             }
+            opened => opened.map_err(Failure::into_error)?,
         };
         let disk = Arc::new(disk);
         let queue = Arc::new(Queue::new(options.queue_max, options.patience));
-        let mut restored = restore::start(&disk, &queue, key, options.restore_threads)?;
-        (restored.moved_aside, restored.moved_because) = moved.unzip();
+        let mut restored = restore::start(&disk, &queue, key, small, options.restore_threads)?;
+        restored.damage = damage;
 
         let bounds = Bounds {
             history_octets: options.history_octets,
@@ -443,6 +454,8 @@ impl Store {
             sync_nanos: counters.sync_nanos.load(Ordering::Relaxed),
             queued: self.queue.len() as u64,
             file_octets: self.disk.file_octets(),
+            rebuilds: self.disk.rebuilds(),
+            is_tidy: counters.is_tidy.load(Ordering::Relaxed),
         }
     }
 
@@ -465,8 +478,8 @@ impl Drop for Store {
 }
 
 enum Failure {
-    /// The files are beyond use: move them aside.
-    Corrupt(String),
+    /// The files are beyond use as they are.
+    Damaged(String),
     Refuse(OpenError),
 }
 
@@ -474,7 +487,7 @@ impl Failure {
     fn into_error(self) -> OpenError {
         match self {
             Failure::Refuse(error) => error,
-            Failure::Corrupt(why) => OpenError::Store(StoreError::Corrupt(why)),
+            Failure::Damaged(why) => OpenError::Store(StoreError::Broken(why)),
         }
     }
 }
@@ -482,27 +495,30 @@ impl Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Failure {
         match error {
-            StoreError::Corrupt(why) => Failure::Corrupt(why),
+            StoreError::Broken(why) | StoreError::Corrupt(why) => Failure::Damaged(why),
             error => Failure::Refuse(error.into()),
         }
     }
 }
 
-fn open_disk(directory: &Path, options: &Options) -> Result<(Disk, HashKey), Failure> {
+/// The database with its hash key and all small values.
+fn open_disk(directory: &Path, options: &Options) -> Result<(Disk, HashKey, SmallTables), Failure> {
     let disk = Disk::open(directory, options.cache_octets, options.stop_after_steps).map_err(|e| match e {
-        Unopened::Corrupt(why) => Failure::Corrupt(why),
+        Unopened::Corrupt(why) => Failure::Damaged(why),
         Unopened::Locked => Failure::Refuse(OpenError::Locked),
         Unopened::Unsupported(what) => Failure::Refuse(OpenError::Unsupported(what)),
         Unopened::Io(error) => Failure::Refuse(OpenError::Io(error)),
     })?;
-    let version = match disk.get(layout::VERSION_KEY)? {
-        Some(body) => read_version(&body)?,
-        None if disk.first_key(&[], &[])?.is_some() => {
-            return Err(Failure::Corrupt("format and hash key are missing".to_owned()));
-        }
-        None => new_version(&disk)?,
+    let version = match disk.get(layout::VERSION_KEY) {
+        Ok(Some(body)) => read_version(&body)?,
+        // Without their hash key pages are of no use, but definitions, confirmations and statuses are. Zones with
+        // pages turn out damaged: the key is part of their digest.
+        Ok(None) => new_version(&disk)?,
+        Err(StoreError::Corrupt(why)) => return Err(Failure::Damaged(why)),
+        Err(error) => return Err(error.into()),
     };
-    Ok((disk, HashKey::from_bytes(version.hash_key)))
+    let small = restore::read_small_tables(&disk)?;
+    Ok((disk, HashKey::from_bytes(version.hash_key), small))
 }
 
 fn read_version(body: &[u8]) -> Result<layout::Version, Failure> {
@@ -511,9 +527,9 @@ fn read_version(body: &[u8]) -> Result<layout::Version, Failure> {
         Some(found) => {
             return Err(Failure::Refuse(OpenError::UnknownFormat { found, expected: layout::FORMAT }));
         }
-        None => return Err(Failure::Corrupt("the format is not readable".to_owned())),
+        None => return Err(Failure::Damaged("the format is not readable".to_owned())),
     }
-    layout::Version::decode(body).ok_or_else(|| Failure::Corrupt("the hash key is not readable".to_owned()))
+    layout::Version::decode(body).ok_or_else(|| Failure::Damaged("the hash key is not readable".to_owned()))
 }
 
 fn new_version(disk: &Disk) -> Result<layout::Version, Failure> {

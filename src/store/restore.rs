@@ -5,10 +5,11 @@
 //! them from running ahead of the receiver. Damage costs the zone it is in and is reported in its place.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::compact::digest_of;
+use super::compact::{digest_of, digest_start};
 use super::disk::Disk;
 use super::layout::{self, Damage, DiffHead, Header, ZoneNumber, table};
 use super::writer::{Forget, Job, Queue, Task};
@@ -20,7 +21,7 @@ const AHEAD_MAX: usize = 16;
 
 /// What stands in the small tables, with the header of the contents still to be read.
 #[derive(Default)]
-struct Found {
+pub(super) struct Found {
     definition: Option<Vec<u8>>,
     confirmation: Option<Vec<u8>>,
     primaries: Vec<(u16, Vec<u8>)>,
@@ -29,14 +30,26 @@ struct Found {
     damaged: Vec<Damage>,
 }
 
+/// All zones the store knows, in order.
+pub(super) type SmallTables = BTreeMap<ZoneNumber, Found>;
+
 /// The zones of the store, one by one. Dropping it early is fine: nothing is lost.
 pub struct Restored {
     zones: Receiver<StoredZone>,
     total: usize,
-    /// See [`Restored::moved_aside`].
-    pub(super) moved_aside: Option<std::path::PathBuf>,
-    /// Why, in sled's words.
-    pub(super) moved_because: Option<String>,
+    /// See [`Restored::damage`].
+    pub(super) damage: Option<DatabaseDamage>,
+}
+
+/// The database was damaged and has been replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatabaseDamage {
+    /// What was found, in sled's words.
+    pub why: String,
+    /// Where the files are now; never deleted by us.
+    pub moved_to: PathBuf,
+    /// How many values could be read and stand in the new database; with 0 the store starts empty.
+    pub values_kept: u64,
 }
 
 impl Restored {
@@ -45,10 +58,9 @@ impl Restored {
         self.total
     }
 
-    /// Where the files of a database that could not be opened are now. The store has started empty, and the operator
-    /// wants to know.
-    pub fn moved_aside(&self) -> Option<(&std::path::Path, &str)> {
-        Some((self.moved_aside.as_deref()?, self.moved_because.as_deref().unwrap_or_default()))
+    /// Whether the database had to be replaced at this start, which the operator wants to know.
+    pub fn damage(&self) -> Option<&DatabaseDamage> {
+        self.damage.as_ref()
     }
 }
 
@@ -60,14 +72,15 @@ impl Iterator for Restored {
     }
 }
 
-/// Reads the small tables at once and starts `threads` threads for the contents.
+/// Starts `threads` threads that read the contents of the zones in `small`.
 pub(super) fn start(
     disk: &Arc<Disk>,
     queue: &Arc<Queue>,
     key: HashKey,
+    small: SmallTables,
     threads: usize,
 ) -> Result<Restored, StoreError> {
-    let found = Arc::new(Mutex::new(read_small_tables(disk)?.into_iter()));
+    let found = Arc::new(Mutex::new(small.into_iter()));
     let total = found.lock().unwrap_or_else(PoisonError::into_inner).len();
     let (sender, zones) = sync_channel(AHEAD_MAX);
     for number in 0..threads.clamp(1, total.max(1)) {
@@ -86,11 +99,12 @@ pub(super) fn start(
             })
             .map_err(|e| StoreError::failed("start a thread", e))?;
     }
-    Ok(Restored { zones, total, moved_aside: None, moved_because: None })
+    Ok(Restored { zones, total, damage: None })
 }
 
-fn read_small_tables(disk: &Disk) -> Result<BTreeMap<ZoneNumber, Found>, StoreError> {
-    let mut zones: BTreeMap<ZoneNumber, Found> = BTreeMap::new();
+/// Reads everything but pages and differences.
+pub(super) fn read_small_tables(disk: &Disk) -> Result<SmallTables, StoreError> {
+    let mut zones = SmallTables::new();
     for table in [table::DEFINITION, table::ZONE, table::CONFIRMATION, table::PRIMARY] {
         let mut parts = Parts::default();
         disk.read("restore", |tree| {
@@ -159,17 +173,25 @@ struct Worker {
 struct Unusable {
     why: String,
     sequence: Option<u64>,
+    /// sled itself cannot read on.
+    is_broken: bool,
+}
+
+impl Unusable {
+    fn new(why: impl ToString, sequence: Option<u64>) -> Unusable {
+        Unusable { why: why.to_string(), sequence, is_broken: false }
+    }
 }
 
 impl From<StoreError> for Unusable {
     fn from(error: StoreError) -> Unusable {
-        Unusable { why: error.to_string(), sequence: None }
+        Unusable { is_broken: matches!(error, StoreError::Broken(_)), ..Unusable::new(error, None) }
     }
 }
 
 impl From<Damage> for Unusable {
     fn from(damage: Damage) -> Unusable {
-        Unusable { why: damage.to_string(), sequence: None }
+        Unusable::new(damage, None)
     }
 }
 
@@ -183,9 +205,14 @@ impl Worker {
             Some(Err(damage)) => (None, Contents::Damaged(damage.to_string())),
             Some(Ok(header)) if !header.loaded => (Some(header.apex), Contents::Empty),
             Some(Ok(header)) => {
+                let rebuilds = self.disk.rebuilds();
                 let contents = match self.contents(zone, &header) {
-                    Ok(snapshot) => Contents::Loaded { snapshot },
-                    Err(Unusable { why, sequence }) => {
+                    Ok(snapshot) => Contents::Loaded { snapshot: Arc::new(snapshot) },
+                    Err(Unusable { why, sequence, is_broken }) => {
+                        if is_broken {
+                            let task = Task::Rebuild { seen: rebuilds };
+                            self.queue.push(Job { task, done: Box::new(drop) });
+                        }
                         let generation = header.generation;
                         let forget = Forget { zone, generation, damaged_sequence: sequence };
                         self.queue.push(Job { task: Task::Forget(forget), done: Box::new(drop) });
@@ -209,7 +236,7 @@ impl Worker {
         let base = self.base(zone, header)?;
         if base.serial() != header.base {
             let why = format!("pages have serial {}, the header says {}", base.serial(), header.base);
-            return Err(Unusable { why, sequence: None });
+            return Err(Unusable::new(why, None));
         }
         let journal = self.journal(zone, header)?;
         if journal.is_empty() {
@@ -218,8 +245,8 @@ impl Worker {
         match zone::apply(&base, &journal) {
             Ok((snapshot, _)) => Ok(snapshot),
             Err(error) => {
-                let sequence = Some(header.base_sequence + 1);
-                Err(Unusable { why: format!("journal does not apply: {error}"), sequence })
+                let first = header.base_sequence + 1;
+                Err(Unusable::new(format!("journal does not apply: {error}"), Some(first)))
             }
         }
     }
@@ -228,7 +255,7 @@ impl Worker {
     fn base(&self, zone: ZoneNumber, header: &Header) -> Result<Snapshot, Unusable> {
         let start = layout::generation_key(zone, header.generation);
         let mut pages = Vec::with_capacity(header.pages as usize);
-        let mut digest = 0u64;
+        let mut digest = digest_start(&self.key);
         let mut damage = None;
         self.disk.read("restore", |tree| {
             for item in tree.scan_prefix(&start) {
@@ -251,7 +278,7 @@ impl Worker {
             return Err(Damage::Missing(layout::show(&start)).into());
         }
         let snapshot = Snapshot::from_pages(header.apex.clone(), self.key, pages);
-        snapshot.map_err(|damage| Unusable { why: damage.to_string(), sequence: None })
+        snapshot.map_err(|damage| Unusable::new(damage, None))
     }
 
     /// The differences behind the base, without a gap.
@@ -271,7 +298,7 @@ impl Worker {
             Ok(())
         })?;
         let sequence = Some(chain.sequence);
-        let unusable = |damage: Damage| Unusable { why: damage.to_string(), sequence };
+        let unusable = |damage: Damage| Unusable::new(damage, sequence);
         if let Some(damage) = damage {
             return Err(unusable(damage));
         }

@@ -6,12 +6,14 @@
 //! a zone expire earlier. Old generations and histories are deleted in small batches between groups.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::compact::{Garbage, Sweep, ZoneState};
 use super::disk::{Changes, Disk};
 use super::layout::{self, ZoneNumber, table};
+use super::salvage::Salvaged;
 use super::{Bounds, Done, StoreError, Write};
 
 /// Most jobs of one group; with statuses of a few hundred octets far from a full batch.
@@ -23,6 +25,11 @@ pub(super) enum Task {
     Write(Write),
     /// From `restore`: the contents of this zone are damaged.
     Forget(Forget),
+    /// From `restore`: sled could not read its file, when it had been rebuilt so often.
+    Rebuild {
+        /// See [`Disk::rebuild`].
+        seen: u64,
+    },
 }
 
 /// What is left of a damaged zone.
@@ -174,6 +181,7 @@ impl Writer {
         while let Some(jobs) = queue.take(self.has_garbage()) {
             if jobs.is_empty() {
                 self.collect_garbage();
+                self.report_tidiness();
                 continue;
             }
             for job in jobs {
@@ -184,10 +192,16 @@ impl Writer {
             if self.has_garbage() {
                 self.collect_garbage();
             }
+            self.report_tidiness();
         }
         if let Err(error) = self.disk.sync() {
             tracing::debug!(%error, "last sync of the store");
         }
+    }
+
+    fn report_tidiness(&self) {
+        let is_tidy = self.sweep.is_none() && self.garbage.is_empty();
+        self.disk.counters.is_tidy.store(is_tidy, Ordering::Relaxed);
     }
 
     fn has_garbage(&self) -> bool {
@@ -198,6 +212,10 @@ impl Writer {
         let staged = match job.task {
             Task::Write(write) => self.stage_write(write),
             Task::Forget(forget) => self.forget(&forget),
+            Task::Rebuild { seen } => {
+                self.commit();
+                self.rebuild(seen)
+            }
         };
         match staged {
             Ok(()) => self.group.waiting.push(job.done),
@@ -284,20 +302,40 @@ impl Writer {
                 self.recover_from(error);
             }
         }
+        self.report_tidiness();
         for done in group.waiting {
             done(outcome.clone());
         }
     }
 
-    /// After a failed write sled refuses everything until it is opened again.
+    /// After a failed write sled refuses everything until it is opened again, and next to a damaged leaf nothing can
+    /// be written until the database has been rebuilt.
     fn recover_from(&mut self, error: &StoreError) {
-        if !matches!(error, StoreError::Failed { .. }) || self.disk.is_stopped() {
+        if self.disk.is_stopped() {
             return;
         }
-        tracing::warn!(%error, "a write to the store failed; opening it again");
-        self.zones.clear();
-        if let Err(error) = self.disk.reopen() {
-            tracing::error!(?error, "the store cannot be opened again; the next write tries once more");
+        let recovered = match error {
+            StoreError::Failed { .. } => {
+                tracing::warn!(%error, "a write to the store failed; opening it again");
+                self.zones.clear();
+                self.disk.reopen().map_err(|e| StoreError::failed("open", e))
+            }
+            StoreError::Broken(_) => self.rebuild(self.disk.rebuilds()),
+            _ => Ok(()),
+        };
+        if let Err(error) = recovered {
+            tracing::error!(%error, "the store cannot be opened again; the next write tries once more");
         }
+    }
+
+    fn rebuild(&mut self, seen: u64) -> Result<(), StoreError> {
+        tracing::error!("the store is damaged; it is being rebuilt from what can be read");
+        self.zones.clear();
+        self.garbage.clear();
+        self.sweep = Some(Sweep::default());
+        if let Some(Salvaged { moved_to, values }) = self.disk.rebuild(seen)? {
+            tracing::error!(moved_to = %moved_to.display(), values, "the store has been rebuilt");
+        }
+        Ok(())
     }
 }

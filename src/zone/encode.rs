@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::entry::{self, BLOCK_HEADER, Base, ENTRY_HEADER, GLUE, SPILLED, SPILLED_BLOCK};
+use super::entry::{self, BLOCK_HEADER, Base, ENTRY_HEADER, GLUE, MIXED_BLOCK, SPILLED, SPILLED_BLOCK};
 use super::hash::HashKey;
 use super::page::Page;
 use super::spill;
@@ -38,6 +38,8 @@ pub(super) struct Item<'a> {
     /// Rdata as it came.
     pub(super) rdata: Cow<'a, [u8]>,
     pub(super) ttl: u32,
+    /// Whether it stands in an RRset that had to be levelled, see [`level`].
+    pub(super) mixed: bool,
 }
 
 impl<'a> Item<'a> {
@@ -60,7 +62,7 @@ impl<'a> Item<'a> {
         if block == GLUE || rtype.is_meta() {
             return Err(Reason::new(Code::MetaType, format!("{block} is no type of zone data")));
         }
-        Ok(Item { block, is_signature, canonical, rdata, ttl })
+        Ok(Item { block, is_signature, canonical, rdata, ttl, mixed: false })
     }
 
     /// What identifies a record among those of its owner: TTL and folded case do not.
@@ -75,27 +77,29 @@ impl<'a> Item<'a> {
 }
 
 /// Sorts, removes duplicates, and gives all RRs of an RRset its lowest TTL (RFC 2181 §5.2). Of two spellings the
-/// bytewise smaller stays. Returns whether anything but exact duplicates had to be levelled.
-pub(super) fn level(items: &mut Vec<Item<'_>>) -> bool {
-    let mut mixed = false;
-    items.sort_unstable();
-    items.dedup_by(|later, kept| {
-        let same = later.identity() == kept.identity();
-        if same && (later.ttl, &later.rdata) != (kept.ttl, &kept.rdata) {
-            mixed = true;
-            kept.ttl = kept.ttl.min(later.ttl);
-        }
-        same
-    });
-    for rrset in items.chunk_by_mut(|a, b| (a.block, a.is_signature) == (b.block, b.is_signature)) {
-        // RRSIGs take the TTL of what they cover, so those of one owner may differ; each keeps its own.
-        let lowest = rrset.iter().map(|item| item.ttl).min().unwrap_or(0);
-        if !rrset[0].is_signature && rrset.iter().any(|item| item.ttl != lowest) {
-            mixed = true;
-            rrset.iter_mut().for_each(|item| item.ttl = lowest);
+/// bytewise smaller stays. Marks what was levelled so as mixed; exact duplicates are not worth a mark. Returns how many
+/// records were duplicates.
+pub(super) fn level(items: &mut Vec<Item<'_>>) -> usize {
+    let before = items.len();
+    if before > 1 {
+        items.sort_unstable();
+        items.dedup_by(|later, kept| {
+            let same = later.identity() == kept.identity();
+            if same && (later.ttl, &later.rdata) != (kept.ttl, &kept.rdata) {
+                kept.mixed = true;
+                kept.ttl = kept.ttl.min(later.ttl);
+            }
+            same
+        });
+        for rrset in items.chunk_by_mut(|a, b| (a.block, a.is_signature) == (b.block, b.is_signature)) {
+            // RRSIGs take the TTL of what they cover, so those of one owner may differ; each keeps its own.
+            let lowest = rrset.iter().map(|item| item.ttl).min().unwrap_or(0);
+            if !rrset[0].is_signature && rrset.iter().any(|item| item.ttl != lowest) {
+                rrset.iter_mut().for_each(|item| (item.ttl, item.mixed) = (lowest, true));
+            }
         }
     }
-    mixed
+    before - items.len()
 }
 
 /// An A or AAAA record at a name that serves as glue.
@@ -127,16 +131,19 @@ impl Address {
 /// The target of an NS record, in lower case, if it lies at or below the owner `relative` (which is not the apex):
 /// RFC 9499's "in-domain" name server. Returned relative to the apex.
 pub(super) fn in_domain_target(rdata: &[u8], relative: &[u8], apex: &[u8]) -> Option<Vec<u8>> {
-    if wire_len(rdata) != Ok(rdata.len()) || rdata.len() < relative.len() + apex.len() {
+    let owner_octets = relative.len() + apex.len();
+    if wire_len(rdata) != Ok(rdata.len()) || rdata.len() < owner_octets {
         return None;
     }
-    let target = rdata.to_ascii_lowercase();
     let mut at = 0;
-    while target.len() - at > relative.len() + apex.len() {
-        at += 1 + target[at] as usize;
+    while rdata.len() - at > owner_octets {
+        at += 1 + rdata[at] as usize;
     }
-    let below = target[at..].strip_prefix(relative)?;
-    (below == apex).then(|| target[..target.len() - apex.len()].to_vec())
+    let (end, apex_at) = (&rdata[at..], rdata.len() - apex.len());
+    let below = end.len() == owner_octets
+        && end[..relative.len()].eq_ignore_ascii_case(relative)
+        && end[relative.len()..].eq_ignore_ascii_case(apex);
+    below.then(|| rdata[..apex_at].to_ascii_lowercase())
 }
 
 /// What the encoder has to know of an owner besides its records.
@@ -146,8 +153,6 @@ pub(super) struct Owner<'a> {
     pub(super) hash: u64,
     pub(super) kids: u32,
     pub(super) has_wildcard: bool,
-    /// Whether its records were already levelled once (see [`level`]).
-    pub(super) is_mixed: bool,
 }
 
 /// A block on its way into the entry.
@@ -158,12 +163,17 @@ struct Draft {
     fixups: Range<usize>,
     image: Range<usize>,
     signatures: Range<usize>,
+    mixed: bool,
     spilled: bool,
 }
 
 impl Draft {
     fn payload(&self) -> usize {
         self.image.len() + self.signatures.len()
+    }
+
+    fn mixed_bit(&self) -> u16 {
+        if self.mixed { MIXED_BLOCK } else { 0 }
     }
 
     fn octets(&self) -> usize {
@@ -185,17 +195,16 @@ impl<'z> Encoder<'z> {
         Encoder { apex, key, drafts: Vec::new(), octets: Vec::new(), fixups: Vec::new() }
     }
 
-    /// Appends the entry of `owner` to `out` and the chunks of spilled blocks to `spills`. Levels `items`.
+    /// Appends the entry of `owner` to `out` and the chunks of spilled blocks to `spills`. `items` have been levelled.
     /// `addresses` is asked for the addresses at each in-domain NS target (relative, lower case) of a delegation.
     pub(super) fn entry(
         &mut self,
         owner: Owner<'_>,
-        items: &mut Vec<Item<'_>>,
+        items: &[Item<'_>],
         addresses: &mut dyn FnMut(&[u8], &mut Vec<Address>),
         out: &mut Vec<u8>,
         spills: &mut Vec<Page>,
     ) -> Result<(), Reason> {
-        let mixed = level(items) | owner.is_mixed;
         self.drafts.clear();
         self.octets.clear();
         self.fixups.clear();
@@ -236,7 +245,7 @@ impl<'z> Encoder<'z> {
             (entry::HAS_KIDS, owner.kids > 0),
             (entry::SIGNED, items.iter().any(|item| item.is_signature)),
             (entry::SPILL, self.drafts.iter().any(|d| d.spilled)),
-            (entry::MIXED, mixed),
+            (entry::MIXED, items.iter().any(|item| item.mixed)),
         ];
         let flags = flags.iter().filter(|f| f.1).fold(0, |flags, f| flags | f.0);
         out.extend_from_slice(&[owner.relative.len() as u8, flags, self.drafts.len() as u8, labels(owner.relative)]);
@@ -279,6 +288,7 @@ impl<'z> Encoder<'z> {
             fixups: fixups_start..self.fixups.len(),
             image: image_start..image_end,
             signatures: image_end..self.octets.len(),
+            mixed: items.iter().any(|item| item.mixed),
             spilled: !in_place,
         });
     }
@@ -307,13 +317,14 @@ impl<'z> Encoder<'z> {
             fixups: fixups_start..self.fixups.len(),
             image: image_start..end,
             signatures: end..end,
+            mixed: false,
             spilled: !in_place,
         });
     }
 
     fn write_in_place(&self, draft: &Draft, out: &mut Vec<u8>) {
         out.extend_from_slice(&draft.rtype.0.to_le_bytes());
-        out.extend_from_slice(&(draft.image.len() as u16).to_le_bytes());
+        out.extend_from_slice(&(draft.image.len() as u16 | draft.mixed_bit()).to_le_bytes());
         out.extend_from_slice(&(draft.signatures.len() as u16).to_le_bytes());
         out.extend_from_slice(&[draft.rrs as u8, draft.fixups.len() as u8]);
         for fixup in &self.fixups[draft.fixups.clone()] {
@@ -353,8 +364,14 @@ impl<'z> Encoder<'z> {
             return Err(Reason::new(Code::LimitRrset, detail));
         }
         let signature_count = items.len().saturating_sub(draft.rrs);
-        let fields =
-            [draft.rtype.0, SPILLED, image as u16, signatures as u16, draft.rrs as u16, signature_count as u16];
+        let fields = [
+            draft.rtype.0,
+            SPILLED | draft.mixed_bit(),
+            image as u16,
+            signatures as u16,
+            draft.rrs as u16,
+            signature_count as u16,
+        ];
         for field in fields {
             out.extend_from_slice(&field.to_le_bytes());
         }

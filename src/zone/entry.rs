@@ -23,8 +23,9 @@
 //! # RRset block
 //!
 //! In place: `u16` type, `u16` image length, `u16` signature length, `u8` RRs, `u8` fix-ups, `u16 fix[]`, image, signatures.
-//! Spilled: `u16` type, `u16` 0xFFFF, `u16` image length, `u16` signature length, `u16` RRs, `u16` RRSIGs; the octets
-//! themselves are fetched with [`super::Snapshot::spilled`].
+//! Spilled: `u16` type, `u16` 0x7FFF, `u16` image length, `u16` signature length, `u16` RRs, `u16` RRSIGs; the octets
+//! themselves are fetched with [`super::Snapshot::spilled`]. In both forms bit 15 of the second field says that this
+//! very block is MIXED.
 //!
 //! **Image**: the RRs in wire form, sorted by canonical rdata, each `C0 0C` (owner: the question), type, class IN, TTL,
 //! RDLENGTH, rdata. **Signatures**: the RRSIG RRs covering the type, in the same form, without fix-ups (their names are
@@ -78,7 +79,9 @@ pub(super) const BLOCK_HEADER: usize = 8;
 /// Octets of a spilled block.
 pub(super) const SPILLED_BLOCK: usize = 12;
 /// Stands for the image length of a spilled block.
-pub(super) const SPILLED: u16 = 0xffff;
+pub(super) const SPILLED: u16 = 0x7fff;
+/// In the field of the image length: the block is MIXED.
+pub(super) const MIXED_BLOCK: u16 = 0x8000;
 /// Octets of an RR between its owner and its rdata.
 const RR_FIXED: usize = 10;
 
@@ -177,8 +180,13 @@ impl<'a> Entry<'a> {
         self.rrsets().map(|b| b.rr_count() + b.signature_count()).sum()
     }
 
-    pub(super) fn flags(&self) -> u8 {
-        self.0[1]
+    /// Whether the entry can belong to a zone with this apex (in wire form); then it expands without a fault.
+    pub(super) fn suits(&self, apex: &[u8]) -> bool {
+        let apex_pointers = |block: RrsetBlock<'a>| {
+            let mut fixups = block.fixups().filter(|fixup| fixup.base == Base::Apex);
+            fixups.all(|fixup| pointer_value(block.image, fixup.at) < apex.len())
+        };
+        self.name().len() + apex.len() <= 255 && self.blocks().all(apex_pointers)
     }
 
     pub(super) fn blocks(&self) -> Blocks<'a> {
@@ -260,6 +268,7 @@ pub struct Rr {
 pub struct RrsetBlock<'a> {
     rtype: RecordType,
     rrs: u16,
+    mixed: bool,
     /// Octets of image and signatures, RRSIGs, if they are stored apart.
     spilled: Option<(u16, u16, u16)>,
     fixups: &'a [u8],
@@ -286,6 +295,11 @@ impl<'a> RrsetBlock<'a> {
     /// Whether image and signatures are stored apart; then both are empty here.
     pub fn is_spilled(&self) -> bool {
         self.spilled.is_some()
+    }
+
+    /// Whether TTLs or spellings had to be levelled; a difference that touches such an RRset cannot be applied.
+    pub fn is_mixed(&self) -> bool {
+        self.mixed
     }
 
     /// Octets of the image, also of a spilled one.
@@ -385,18 +399,22 @@ impl<'a> RrsetBlock<'a> {
     fn parse(bytes: &'a [u8]) -> Option<(RrsetBlock<'a>, usize)> {
         let header = bytes.get(..BLOCK_HEADER)?;
         let rtype = RecordType(u16_at(header, 0));
-        if u16_at(header, 2) == SPILLED {
+        let mixed = u16_at(header, 2) & MIXED_BLOCK != 0;
+        let image_octets = u16_at(header, 2) & !MIXED_BLOCK;
+        if image_octets == SPILLED {
             let header = bytes.get(..SPILLED_BLOCK)?;
             let spilled = Some((u16_at(header, 4), u16_at(header, 6), u16_at(header, 10)));
-            let block = RrsetBlock { rtype, rrs: u16_at(header, 8), spilled, fixups: &[], image: &[], signatures: &[] };
+            let block =
+                RrsetBlock { rtype, rrs: u16_at(header, 8), mixed, spilled, fixups: &[], image: &[], signatures: &[] };
             return Some((block, SPILLED_BLOCK));
         }
         let image_start = BLOCK_HEADER + 2 * header[7] as usize;
-        let signatures_start = image_start + u16_at(header, 2) as usize;
+        let signatures_start = image_start + image_octets as usize;
         let end = signatures_start + u16_at(header, 4) as usize;
         let block = RrsetBlock {
             rtype,
             rrs: header[6] as u16,
+            mixed,
             spilled: None,
             fixups: bytes.get(BLOCK_HEADER..image_start)?,
             image: bytes.get(image_start..signatures_start)?,
@@ -419,17 +437,32 @@ impl<'a> RrsetBlock<'a> {
                 }
             }
         });
-        let owner_is_sound = |bytes: &[u8], rr: &Rr| match self.rtype {
-            GLUE => bytes[rr.owner.end - 1] == 0 || self.fixups().any(|f| f.at + 2 == rr.owner.end),
-            _ => bytes[rr.owner.clone()] == [0xc0, 0x0c],
+        let type_is_sound = self.rtype == GLUE || !self.rtype.is_meta();
+        let parts_are_sound = self.is_spilled() || self.holds(self.image, self.signatures);
+        type_is_sound && fixups_are_sound && parts_are_sound
+    }
+
+    /// Whether image and signatures (here or from chunks) are the RRs which the header states.
+    pub(super) fn holds(&self, image: &[u8], signatures: &[u8]) -> bool {
+        let is_sound = |rr: &Rr| match self.rtype {
+            GLUE => {
+                let complete = image[rr.owner.end - 1] == 0 || self.fixups().any(|f| f.at + 2 == rr.owner.end);
+                complete && matches!(rr.rtype, RecordType::A | RecordType::AAAA)
+            }
+            _ => image[rr.owner.clone()] == [0xc0, 0x0c] && rr.rtype == self.rtype,
         };
-        let count = |bytes| {
-            let mut rrs = Rrs::new(bytes);
-            let count = rrs.by_ref().take_while(|rr| owner_is_sound(bytes, rr)).count();
-            (rrs.rest_at == bytes.len() && !rrs.broken).then_some(count)
+        let signature_is_sound = |rr: &Rr| {
+            let covered = signatures[rr.rdata.clone()].starts_with(&self.rtype.0.to_be_bytes());
+            signatures[rr.owner.clone()] == [0xc0, 0x0c]
+                && rr.rtype == RecordType::RRSIG
+                && covered
+                && rr.rdata.len() > 2
         };
-        let image_is_sound = self.is_spilled() || count(self.image) == Some(self.rr_count());
-        fixups_are_sound && image_is_sound && count(self.signatures).is_some()
+        let (mut rrs, mut sigs) = (Rrs::new(image), Rrs::new(signatures));
+        rrs.by_ref().take_while(is_sound).count() == self.rr_count()
+            && sigs.by_ref().take_while(signature_is_sound).count() == self.signature_count()
+            && rrs.is_at_end()
+            && sigs.is_at_end()
     }
 
     /// Whether labels begin at `at` and end, before `limit`, in a zero or a listed pointer.
@@ -465,6 +498,11 @@ impl<'a> Rrs<'a> {
     /// The RRs of an image, of signatures, or of the octets of a spilled RRset.
     pub fn new(bytes: &'a [u8]) -> Rrs<'a> {
         Rrs { bytes, rest_at: 0, broken: false }
+    }
+
+    /// Whether all octets have been read as RRs.
+    fn is_at_end(&self) -> bool {
+        self.rest_at == self.bytes.len() && !self.broken
     }
 
     fn read(&self) -> Option<Rr> {

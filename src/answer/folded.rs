@@ -1,0 +1,167 @@
+//! A name as the lookup wants it: in lower case, split into labels, every suffix hashed.
+
+use crate::dns::name::{LABELS_MAX, NAME_OCTETS_MAX};
+use crate::zone::HashKey;
+
+/// Longest run of compression pointers followed; each must point backwards, this bounds the work besides.
+const POINTERS_MAX: usize = 32;
+
+/// A name in lower case with its labels and the hashes of its suffixes. Lives on the stack and is filled anew for
+/// each question and each step of a CNAME chain.
+pub(super) struct Folded {
+    lower: [u8; NAME_OCTETS_MAX + 1],
+    len: usize,
+    labels: usize,
+    /// Where in `lower` each label begins, leftmost first; behind the last one the root's.
+    starts: [u8; LABELS_MAX + 1],
+    /// `hashes[d]` is the hash of the rightmost `d` labels.
+    hashes: [u64; LABELS_MAX + 1],
+}
+
+impl Folded {
+    /// The root.
+    pub(super) fn new() -> Folded {
+        Folded {
+            lower: [0; NAME_OCTETS_MAX + 1],
+            len: 1,
+            labels: 0,
+            starts: [0; LABELS_MAX + 1],
+            hashes: [0; LABELS_MAX + 1],
+        }
+    }
+
+    /// Takes the uncompressed name of the question, at offset 12. Returns where it ends, or `None` if it is no name
+    /// or compressed. Does not hash.
+    #[inline]
+    pub(super) fn read_question(&mut self, message: &[u8]) -> Option<usize> {
+        let name = message.get(12..)?;
+        let name = &name[..name.len().min(NAME_OCTETS_MAX)];
+        let (mut at, mut labels) = (0, 0);
+        loop {
+            let len = usize::from(*name.get(at)?);
+            self.starts[labels] = at as u8;
+            match len {
+                0 => break,
+                1..=63 => {}
+                _ => return None,
+            }
+            at += 1 + len;
+            // 255 octets hold at most 127 labels, so the index stays inside
+            labels = (labels + 1) & LABELS_MAX;
+        }
+        self.set(&name[..=at], labels);
+        Some(12 + at + 1)
+    }
+
+    /// Takes the name at `offset` of `message`, following compression pointers. Returns whether it is a name.
+    /// Does not hash.
+    pub(super) fn read(&mut self, message: &[u8], offset: usize) -> bool {
+        self.read_checked(message, offset).is_some()
+    }
+
+    fn read_checked(&mut self, message: &[u8], offset: usize) -> Option<()> {
+        let (mut at, mut len, mut labels, mut pointers) = (offset, 0, 0, 0);
+        loop {
+            let octet = *message.get(at)?;
+            match octet {
+                0 => break,
+                1..=63 => {
+                    let label = message.get(at..=at + usize::from(octet))?;
+                    if len + label.len() >= NAME_OCTETS_MAX {
+                        return None;
+                    }
+                    self.starts[labels] = len as u8;
+                    self.lower[len..len + label.len()].copy_from_slice(label);
+                    len += label.len();
+                    at += label.len();
+                    labels += 1;
+                }
+                0xc0.. => {
+                    let target = usize::from(u16::from_be_bytes([octet & 0x3f, *message.get(at + 1)?]));
+                    pointers += 1;
+                    if target >= at || pointers > POINTERS_MAX {
+                        return None;
+                    }
+                    at = target;
+                }
+                _ => return None,
+            }
+        }
+        self.starts[labels] = len as u8;
+        self.lower[len] = 0;
+        // length octets are below 64 and so never mistaken for letters
+        self.lower[..len].make_ascii_lowercase();
+        (self.len, self.labels) = (len + 1, labels);
+        Some(())
+    }
+
+    #[inline]
+    fn set(&mut self, wire: &[u8], labels: usize) {
+        for (to, from) in self.lower.iter_mut().zip(wire) {
+            *to = from.to_ascii_lowercase();
+        }
+        (self.len, self.labels) = (wire.len(), labels);
+    }
+
+    /// Hashes all suffixes, from the right.
+    #[inline]
+    pub(super) fn hash(&mut self, key: &HashKey) {
+        let mut hash = 0;
+        self.hashes[0] = hash;
+        for depth in 1..=self.labels {
+            let label = self.labels - depth;
+            let (start, end) = (usize::from(self.starts[label]), usize::from(self.starts[label + 1]));
+            hash = key.child(hash, &self.lower[start + 1..end]);
+            self.hashes[depth] = hash;
+        }
+    }
+
+    /// Octets of the name, its final zero included.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Labels, the root's not counted.
+    #[inline]
+    pub(super) fn labels(&self) -> usize {
+        self.labels
+    }
+
+    /// The whole name in lower case, its final zero included.
+    #[inline]
+    pub(super) fn lower(&self) -> &[u8] {
+        &self.lower[..self.len]
+    }
+
+    /// Where in the name its rightmost `depth` labels begin.
+    #[inline]
+    pub(super) fn start(&self, depth: usize) -> usize {
+        usize::from(self.starts[self.labels - depth])
+    }
+
+    /// The rightmost `depth` labels, the final zero included.
+    #[inline]
+    pub(super) fn suffix(&self, depth: usize) -> &[u8] {
+        &self.lower[self.start(depth)..self.len]
+    }
+
+    /// The labels between the suffix of `apex_depth` labels and the one of `depth` labels: an owner relative to its
+    /// apex, without a final zero.
+    #[inline]
+    pub(super) fn relative(&self, depth: usize, apex_depth: usize) -> &[u8] {
+        &self.lower[self.start(depth)..self.start(apex_depth)]
+    }
+
+    /// The hash of the rightmost `depth` labels.
+    #[inline]
+    pub(super) fn hash_at(&self, depth: usize) -> u64 {
+        self.hashes[depth]
+    }
+
+    /// The hashes of all suffixes by depth, the root's first.
+    #[inline]
+    pub(super) fn hashes(&self) -> &[u64] {
+        &self.hashes[..=self.labels]
+    }
+}

@@ -1,0 +1,373 @@
+//! A query's bytes -> what is asked, read by hand once.
+//!
+//! The common shape (one question, at most one OPT and nothing else) takes the straight way through [`parse`];
+//! everything else goes to functions marked cold. RFC 1035 §4.1, RFC 6891 §6 (OPT), RFC 8906 (answer odd queries,
+//! never stay silent).
+
+use super::folded::Folded;
+use crate::dns::RecordType;
+pub(super) use crate::dns::message::HEADER_OCTETS;
+use crate::dns::message::{Rcode, opcode};
+
+/// Octets of a UDP reply that every client takes (RFC 1035 §4.2.1); a smaller size in OPT means this too
+/// (RFC 6891 §6.2.3).
+pub(super) const PLAIN_REPLY_OCTETS: usize = 512;
+
+/// What the OPT of a query says (RFC 6891 §6.1.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Edns {
+    /// The largest UDP reply the client takes, at least 512.
+    pub(super) reply_octets: usize,
+    /// Highest version the client speaks.
+    pub(super) version: u8,
+    /// DO: the client wants signatures (RFC 3225).
+    pub(super) dnssec_ok: bool,
+}
+
+/// A query that can be looked up. Its name stands in the [`Folded`] given to [`parse`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Query {
+    pub(super) qtype: RecordType,
+    pub(super) qclass: u16,
+    /// Just behind the question: where the reply's records begin.
+    pub(super) question_end: usize,
+    pub(super) edns: Option<Edns>,
+}
+
+/// What a message turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Parsed {
+    /// To be looked up.
+    Query(Query),
+    /// To be answered with an error.
+    Refused(Refused),
+    /// NOTIFY, a transfer or signed: for the cold path.
+    Hand,
+    /// Not a query at all, or too short to be answered.
+    Drop,
+}
+
+/// An error that parsing has found, with as much of the query as the reply can repeat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Refused {
+    pub(super) rcode: Rcode,
+    /// [`HEADER_OCTETS`] if the question was not understood and is left out of the reply.
+    pub(super) question_end: usize,
+    pub(super) edns: Option<Edns>,
+}
+
+/// Reads `message`, the name of its question into `name`.
+pub(super) fn parse(message: &[u8], name: &mut Folded) -> Parsed {
+    let Some((header, _)) = message.split_first_chunk::<HEADER_OCTETS>() else {
+        return Parsed::Drop;
+    };
+    // "A responder MUST NOT reply to a response": two servers would talk to each other for ever.
+    if header[2] & 0x80 != 0 {
+        return Parsed::Drop;
+    }
+    match header[2] >> 3 & 0x0f {
+        opcode::QUERY => {}
+        opcode::NOTIFY => return Parsed::Hand,
+        _ => return refused(Rcode::NOTIMP, HEADER_OCTETS, None),
+    }
+    if header[4..6] != [0, 1] {
+        return refused(Rcode::FORMERR, HEADER_OCTETS, None);
+    }
+    let Some(name_end) = name.read_question(message) else {
+        return refused(Rcode::FORMERR, HEADER_OCTETS, None);
+    };
+    let Some(&[type_high, type_low, class_high, class_low]) =
+        message.get(name_end..).and_then(|rest| rest.first_chunk::<4>())
+    else {
+        return refused(Rcode::FORMERR, HEADER_OCTETS, None);
+    };
+    let question_end = name_end + 4;
+    let edns = match header[6..12] {
+        [0, 0, 0, 0, 0, 0] if message.len() == question_end => None,
+        [0, 0, 0, 0, 0, 1] => match read_lone_opt(&message[question_end..]) {
+            Some(edns) => Some(edns),
+            None => return unusual(message, name, question_end),
+        },
+        _ => return unusual(message, name, question_end),
+    };
+    finish(Query {
+        qtype: RecordType(u16::from_be_bytes([type_high, type_low])),
+        qclass: u16::from_be_bytes([class_high, class_low]),
+        question_end,
+        edns,
+    })
+}
+
+/// Decides by type and EDNS version what becomes of a well-formed query.
+fn finish(query: Query) -> Parsed {
+    if query.edns.is_some_and(|edns| edns.version != 0) {
+        return refused(Rcode::BADVERS, query.question_end, query.edns);
+    }
+    match query.qtype {
+        RecordType::AXFR | RecordType::IXFR => Parsed::Hand,
+        // OPT is never asked for (RFC 6891 §6.1.1: "OPT RRs MUST NOT be cached, forwarded, or stored").
+        RecordType::OPT => refused(Rcode::FORMERR, query.question_end, query.edns),
+        RecordType::ANY => Parsed::Query(query),
+        // The other meta types (MAILA, MAILB, TKEY, TSIG and unassigned ones) ask for a procedure we do not have.
+        RecordType(128..=255) => refused(Rcode::NOTIMP, query.question_end, query.edns),
+        _ => Parsed::Query(query),
+    }
+}
+
+fn refused(rcode: Rcode, question_end: usize, edns: Option<Edns>) -> Parsed {
+    Parsed::Refused(Refused { rcode, question_end, edns })
+}
+
+/// Reads an OPT without options that fills `record` exactly.
+fn read_lone_opt(record: &[u8]) -> Option<Edns> {
+    match *record {
+        [0, 0, 41, size_high, size_low, _, version, flags, _, 0, 0] => Some(Edns {
+            reply_octets: usize::from(u16::from_be_bytes([size_high, size_low])).max(PLAIN_REPLY_OCTETS),
+            version,
+            dnssec_ok: flags & 0x80 != 0,
+        }),
+        _ => None,
+    }
+}
+
+/// Walks whatever else stands behind the question: options, several records, TSIG, rubbish.
+#[cold]
+fn unusual(message: &[u8], name: &Folded, question_end: usize) -> Parsed {
+    let count = |at: usize| usize::from(u16::from_be_bytes([message[at], message[at + 1]]));
+    let (before, additional) = (count(6) + count(8), count(10));
+    let mut edns = None;
+    let mut signed = false;
+    let mut at = question_end;
+    for index in 0..before + additional {
+        let Some(record) = read_record(message, at) else {
+            return refused(Rcode::FORMERR, question_end, edns);
+        };
+        let in_additional = index >= before;
+        match record.rtype {
+            // "If a query message with more than one OPT RR is received, a FORMERR (RCODE=1) MUST be returned."
+            // (RFC 6891 §6.1.1) So is one elsewhere, or with an owner other than the root.
+            RecordType::OPT if edns.is_some() || !in_additional || !record.owner_is_root => {
+                return refused(Rcode::FORMERR, question_end, edns);
+            }
+            RecordType::OPT => {
+                if !options_are_whole(record.rdata) {
+                    return refused(Rcode::FORMERR, question_end, None);
+                }
+                edns = Some(record.edns());
+            }
+            // RFC 8945 §5.1: TSIG is the last record of the additional section, else FORMERR.
+            RecordType::TSIG if !in_additional || index + 1 != before + additional => {
+                return refused(Rcode::FORMERR, question_end, edns);
+            }
+            RecordType::TSIG => signed = true,
+            _ => {}
+        }
+        at = record.end;
+    }
+    if at != message.len() {
+        return refused(Rcode::FORMERR, question_end, edns);
+    }
+    if signed {
+        return Parsed::Hand;
+    }
+    let question = &message[HEADER_OCTETS + name.len()..question_end];
+    finish(Query {
+        qtype: RecordType(u16::from_be_bytes([question[0], question[1]])),
+        qclass: u16::from_be_bytes([question[2], question[3]]),
+        question_end,
+        edns,
+    })
+}
+
+struct RecordAt<'a> {
+    owner_is_root: bool,
+    rtype: RecordType,
+    class: u16,
+    ttl: [u8; 4],
+    rdata: &'a [u8],
+    end: usize,
+}
+
+impl RecordAt<'_> {
+    /// What it says as an OPT.
+    fn edns(&self) -> Edns {
+        Edns {
+            reply_octets: usize::from(self.class).max(PLAIN_REPLY_OCTETS),
+            version: self.ttl[1],
+            dnssec_ok: self.ttl[2] & 0x80 != 0,
+        }
+    }
+}
+
+/// The record at `at`; its owner is only stepped over.
+fn read_record(message: &[u8], at: usize) -> Option<RecordAt<'_>> {
+    let mut name_end = at;
+    loop {
+        match *message.get(name_end)? {
+            0 => break name_end += 1,
+            len @ 1..=63 => name_end += 1 + usize::from(len),
+            0xc0.. => break name_end += 2,
+            _ => return None,
+        }
+    }
+    let fixed = message.get(name_end..)?.first_chunk::<10>()?;
+    let rdata_at = name_end + 10;
+    let end = rdata_at + usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
+    Some(RecordAt {
+        owner_is_root: message[at] == 0,
+        rtype: RecordType(u16::from_be_bytes([fixed[0], fixed[1]])),
+        class: u16::from_be_bytes([fixed[2], fixed[3]]),
+        ttl: [fixed[4], fixed[5], fixed[6], fixed[7]],
+        rdata: message.get(rdata_at..end)?,
+        end,
+    })
+}
+
+/// Whether `rdata` is a sequence of whole options (RFC 6891 §6.1.2). Which ones they are does not matter: "Any
+/// OPTION-CODE values not understood by a responder or requestor MUST be ignored."
+fn options_are_whole(mut rdata: &[u8]) -> bool {
+    while !rdata.is_empty() {
+        let Some((&[_, _, high, low], rest)) = rdata.split_first_chunk::<4>() else {
+            return false;
+        };
+        let Some(rest) = rest.get(usize::from(u16::from_be_bytes([high, low]))..) else {
+            return false;
+        };
+        rdata = rest;
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUESTION: &[u8] = b"\x03WWW\x07example\x00\x00\x01\x00\x01";
+    const OPT: &[u8] = b"\x00\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x00";
+
+    fn message(flags: [u8; 2], counts: [u8; 4], parts: &[&[u8]]) -> Vec<u8> {
+        let [q, an, ns, ar] = counts;
+        let mut message = vec![0xab, 0xcd, flags[0], flags[1], 0, q, 0, an, 0, ns, 0, ar];
+        parts.iter().for_each(|part| message.extend_from_slice(part));
+        message
+    }
+
+    fn parsed(message: &[u8]) -> Parsed {
+        parse(message, &mut Folded::new())
+    }
+
+    fn rcode(message: &[u8]) -> Rcode {
+        match parsed(message) {
+            Parsed::Refused(refused) => refused.rcode,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_common_shapes_are_understood() {
+        let mut name = Folded::new();
+        let plain = parse(&message([1, 0], [1, 0, 0, 0], &[QUESTION]), &mut name);
+        let expected = Query { qtype: RecordType::A, qclass: 1, question_end: 12 + QUESTION.len(), edns: None };
+        assert_eq!(plain, Parsed::Query(expected));
+        assert_eq!(name.lower(), b"\x03www\x07example\x00");
+        let edns = Some(Edns { reply_octets: 1232, version: 0, dnssec_ok: true });
+        let with_opt = parsed(&message([1, 0], [1, 0, 0, 1], &[QUESTION, OPT]));
+        assert_eq!(with_opt, Parsed::Query(Query { edns, ..expected }));
+    }
+
+    /// RFC 6891 §6.2.3: "Values lower than 512 MUST be treated as equal to 512."
+    #[test]
+    fn small_payload_sizes_mean_512() {
+        let opt = b"\x00\x00\x29\x00\x10\x00\x00\x00\x00\x00\x00";
+        match parsed(&message([0, 0], [1, 0, 0, 1], &[QUESTION, opt])) {
+            Parsed::Query(Query { edns: Some(edns), .. }) => assert_eq!(edns.reply_octets, 512),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// RFC 6891 §6.1.2: "Any OPTION-CODE values not understood by a responder or requestor MUST be ignored."
+    #[test]
+    fn unknown_options_are_ignored_and_broken_ones_are_an_error() {
+        let unknown = b"\x00\x00\x29\x02\x00\x00\x00\x00\x00\x00\x07\xfd\xe9\x00\x03abc";
+        assert!(matches!(parsed(&message([0, 0], [1, 0, 0, 1], &[QUESTION, unknown])), Parsed::Query(_)));
+        let broken = b"\x00\x00\x29\x02\x00\x00\x00\x00\x00\x00\x07\xfd\xe9\x00\x04abc";
+        assert_eq!(rcode(&message([0, 0], [1, 0, 0, 1], &[QUESTION, broken])), Rcode::FORMERR);
+    }
+
+    /// RFC 6891 §6.1.1: "If a query message with more than one OPT RR is received, a FORMERR (RCODE=1) MUST be
+    /// returned."
+    #[test]
+    fn two_opts_are_an_error() {
+        assert_eq!(rcode(&message([0, 0], [1, 0, 0, 2], &[QUESTION, OPT, OPT])), Rcode::FORMERR);
+        assert_eq!(rcode(&message([0, 0], [1, 1, 0, 0], &[QUESTION, OPT])), Rcode::FORMERR);
+        let named = b"\x01x\x00\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x00";
+        assert_eq!(rcode(&message([0, 0], [1, 0, 0, 1], &[QUESTION, named])), Rcode::FORMERR);
+    }
+
+    /// RFC 6891 §6.1.3: "If a responder does not implement the VERSION level of the request, then it MUST respond
+    /// with RCODE=BADVERS."
+    #[test]
+    fn later_edns_versions_are_badvers() {
+        let opt = b"\x00\x00\x29\x02\x00\x00\x01\x00\x00\x00\x00";
+        assert_eq!(rcode(&message([0, 0], [1, 0, 0, 1], &[QUESTION, opt])), Rcode::BADVERS);
+    }
+
+    #[test]
+    fn transfers_notifies_and_signed_queries_are_handed_on() {
+        assert_eq!(parsed(&message([0x20, 0], [1, 0, 0, 0], &[QUESTION])), Parsed::Hand);
+        assert_eq!(parsed(&message([0, 0], [1, 0, 0, 0], &[b"\x00\x00\xfc\x00\x01"])), Parsed::Hand);
+        assert_eq!(parsed(&message([0, 0], [1, 0, 0, 0], &[b"\x00\x00\xfb\x00\x01"])), Parsed::Hand);
+        let tsig = b"\x01k\x00\x00\xfa\x00\xff\x00\x00\x00\x00\x00\x00";
+        assert_eq!(parsed(&message([0, 0], [1, 0, 0, 1], &[QUESTION, tsig])), Parsed::Hand);
+        assert_eq!(rcode(&message([0, 0], [1, 0, 0, 2], &[QUESTION, tsig, OPT])), Rcode::FORMERR);
+    }
+
+    /// RFC 8906 §3.2.2: an unknown opcode is answered with NOTIMP.
+    #[test]
+    fn other_opcodes_and_meta_types_are_not_implemented() {
+        for opcode in [1u8, 2, 3, 5, 6, 15] {
+            assert_eq!(rcode(&message([opcode << 3, 0], [0, 0, 0, 0], &[])), Rcode::NOTIMP);
+        }
+        assert_eq!(rcode(&message([0, 0], [1, 0, 0, 0], &[b"\x00\x00\xfe\x00\x01"])), Rcode::NOTIMP);
+        assert_eq!(rcode(&message([0, 0], [1, 0, 0, 0], &[b"\x00\x00\x29\x00\x01"])), Rcode::FORMERR);
+    }
+
+    #[test]
+    fn responses_and_scraps_are_dropped() {
+        assert_eq!(parsed(&message([0x80, 0], [1, 0, 0, 0], &[QUESTION])), Parsed::Drop);
+        assert_eq!(parsed(b"elevenbytes"), Parsed::Drop);
+        assert_eq!(parsed(b""), Parsed::Drop);
+    }
+
+    #[test]
+    fn malformed_queries_are_a_format_error() {
+        let long_label = [&[63u8][..], &[b'a'; 63]].concat();
+        let too_long = [&long_label[..], &long_label, &long_label, &long_label, b"\x00\x00\x01\x00\x01"].concat();
+        for (what, bytes) in [
+            ("no question", message([0, 0], [0, 0, 0, 0], &[])),
+            ("two questions", message([0, 0], [2, 0, 0, 0], &[QUESTION, QUESTION])),
+            ("name past the end", message([0, 0], [1, 0, 0, 0], &[b"\x03ww"])),
+            ("no type", message([0, 0], [1, 0, 0, 0], &[b"\x01w\x00\x00"])),
+            ("compressed question", message([0, 0], [1, 0, 0, 0], &[b"\xc0\x0c\x00\x01\x00\x01"])),
+            ("label type 01", message([0, 0], [1, 0, 0, 0], &[b"\x41a\x00\x00\x01\x00\x01"])),
+            ("256 octets", message([0, 0], [1, 0, 0, 0], &[&too_long])),
+            ("octets behind the question", message([0, 0], [1, 0, 0, 0], &[QUESTION, b"x"])),
+            ("a record promised", message([0, 0], [1, 0, 0, 1], &[QUESTION])),
+            ("a record cut short", message([0, 0], [1, 0, 0, 1], &[QUESTION, &OPT[..10]])),
+        ] {
+            assert_eq!(rcode(&bytes), Rcode::FORMERR, "{what}");
+        }
+    }
+
+    #[test]
+    fn the_longest_names_are_read() {
+        let octets = [b"\x3f".as_slice(), &[b'A'; 63]].concat();
+        let longest = [&octets[..], &octets, &octets, &[61], &[b'B'; 61], b"\x00\x00\x01\x00\x01"].concat();
+        let mut name = Folded::new();
+        assert!(matches!(parse(&message([0, 0], [1, 0, 0, 0], &[&longest]), &mut name), Parsed::Query(_)));
+        assert_eq!((name.len(), name.labels()), (255, 4));
+        let deepest = [&b"\x01x".repeat(127)[..], b"\x00\x00\x01\x00\x01"].concat();
+        assert!(matches!(parse(&message([0, 0], [1, 0, 0, 0], &[&deepest]), &mut name), Parsed::Query(_)));
+        assert_eq!((name.len(), name.labels()), (255, 127));
+    }
+}

@@ -1,0 +1,430 @@
+//! From a name in a zone to the sections of the reply: RFC 1034 §4.3.2 steps 3 to 6, over all zones we serve.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::additional;
+use super::folded::Folded;
+use super::lookup::{Found, locate};
+use super::query::Query;
+use super::write::{Full, Names, QNAME_AT, Section, Writer, rdata_of_first, walk};
+use super::{CHAIN_LINKS_MAX, Client};
+use crate::dns::RecordType;
+use crate::dns::edns::ExtendedError;
+use crate::dns::message::{CLASS_ANY, CLASS_IN, Rcode};
+use crate::dns::name::NAME_OCTETS_MAX;
+use crate::served::{Slot, State, Transport, View};
+use crate::zone::entry::Origin;
+use crate::zone::{Entry, RrsetBlock, Snapshot};
+
+/// A reply while it is worked out.
+pub(super) struct Reply<'v, 'b> {
+    view: &'v View,
+    query: &'v Query,
+    pub(super) writer: Writer<'b>,
+    pub(super) dnssec_ok: bool,
+    transport: Transport,
+}
+
+/// A zone from which a part of the reply comes, with its one snapshot, and those visited before it. A chain that
+/// returns to a zone finds the version it has seen there (BEHAVIOUR A8).
+pub(super) struct Held<'h> {
+    slot: &'h Slot,
+    pub(super) snapshot: &'h Snapshot,
+    before: Option<&'h Held<'h>>,
+}
+
+impl<'h> Held<'h> {
+    fn find(&self, slot: &Slot) -> Option<&'h Snapshot> {
+        if std::ptr::eq(self.slot, slot) {
+            return Some(self.snapshot);
+        }
+        self.before.and_then(|before| before.find(slot))
+    }
+
+    /// Labels of the apex.
+    #[inline]
+    pub(super) fn apex_depth(&self) -> usize {
+        self.slot.labels()
+    }
+
+    pub(super) fn apex(&self) -> &'h [u8] {
+        self.slot.name().as_wire()
+    }
+}
+
+/// The name that is being looked up, and where it stands in the message.
+#[derive(Clone, Copy)]
+pub(super) struct Sought<'n> {
+    pub(super) name: &'n Folded,
+    at: usize,
+}
+
+impl Sought<'_> {
+    /// Where in the message the name's suffix of `depth` labels stands.
+    #[inline]
+    pub(super) fn suffix_at(&self, message: &[u8], depth: usize) -> usize {
+        if self.at == QNAME_AT {
+            return QNAME_AT + self.name.start(depth);
+        }
+        walk(message, self.at, self.name.start(depth)).unwrap_or(self.at)
+    }
+}
+
+/// The links of a chain so far: the hashes of the names it has been at.
+struct Links {
+    count: usize,
+    hashes: [u64; CHAIN_LINKS_MAX],
+}
+
+impl Links {
+    /// Adds a name; false if it has been there or the chain is long enough.
+    fn add(&mut self, hash: u64) -> bool {
+        if self.count == CHAIN_LINKS_MAX || self.hashes[..self.count].contains(&hash) {
+            return false;
+        }
+        self.hashes[self.count] = hash;
+        self.count += 1;
+        true
+    }
+}
+
+impl<'v, 'b> Reply<'v, 'b> {
+    #[inline]
+    pub(super) fn new(view: &'v View, client: &Client, query: &'v Query, writer: Writer<'b>) -> Reply<'v, 'b> {
+        let dnssec_ok = query.edns.is_some_and(|edns| edns.dnssec_ok);
+        Reply { view, query, writer, dnssec_ok, transport: client.transport }
+    }
+
+    /// Works the reply out for the question's name, hashed, and returns its octets.
+    #[inline]
+    pub(super) fn resolve(mut self, name: &mut Folded) -> usize {
+        if self.query.qclass != CLASS_IN && self.query.qclass != CLASS_ANY {
+            return self.fail(Rcode::REFUSED, ExtendedError::NOT_AUTHORITATIVE);
+        }
+        let Some(slot) = self.zone_of(name) else {
+            return self.fail(Rcode::REFUSED, ExtendedError::NOT_AUTHORITATIVE);
+        };
+        let state = slot.state();
+        let guard = slot.load();
+        let snapshot = match (state, guard.as_ref()) {
+            (State::Served, Some(snapshot)) => snapshot,
+            (State::Served | State::NotLoaded, _) => return self.fail(Rcode::SERVFAIL, ExtendedError::NOT_READY),
+            (State::Expired | State::Damaged, _) => return self.fail(Rcode::SERVFAIL, ExtendedError::INVALID_DATA),
+            (State::Disabled, _) => return self.fail(Rcode::REFUSED, ExtendedError::NOT_AUTHORITATIVE),
+        };
+        let held = Held { slot, snapshot, before: None };
+        let result = match self.answer_from(&held, Sought { name, at: QNAME_AT }) {
+            Ok(None) => Ok(()),
+            Ok(Some(target_at)) => {
+                let mut links = Links { count: 0, hashes: [0; CHAIN_LINKS_MAX] };
+                links.add(name.hash_at(name.labels()));
+                self.follow(&held, name, target_at, &mut links)
+            }
+            Err(full) => Err(full),
+        };
+        match result {
+            Ok(()) => {}
+            // "set only when an RRset is required as a part of the response, but could not be included in its
+            // entirety" (RFC 2181 §9)
+            Err(Full) if self.transport == Transport::Udp => self.writer.set_truncated(),
+            Err(Full) => {
+                self.writer.clear();
+                // Other Error: a RRset with its signatures that no message can hold
+                return self.fail(Rcode::SERVFAIL, ExtendedError(0));
+            }
+        }
+        if self.query.qclass == CLASS_ANY {
+            // "the response can never be authoritative" unless it covers all classes (RFC 1035 §6.2)
+            self.writer.clear_authoritative();
+        }
+        self.writer.finish(None)
+    }
+
+    #[cold]
+    fn fail(mut self, rcode: Rcode, error: ExtendedError) -> usize {
+        self.writer.set_rcode(rcode);
+        self.writer.clear_authoritative();
+        self.writer.finish(Some(error))
+    }
+
+    /// The zone that answers for `name`: the one with the longest apex, but the parent's for DS (RFC 4035 §3.1.4.1)
+    /// if that is ours too.
+    #[inline]
+    fn zone_of(&self, name: &Folded) -> Option<&'v Arc<Slot>> {
+        let slot = self.view.enclosing(name.hashes(), name.labels(), |depth| name.suffix(depth))?;
+        if self.query.qtype == RecordType::DS && slot.labels() == name.labels() && slot.labels() > 0 {
+            let parent = self.view.enclosing(name.hashes(), name.labels() - 1, |depth| name.suffix(depth));
+            return parent.or(Some(slot));
+        }
+        Some(slot)
+    }
+
+    /// Goes on at the target of a CNAME, which stands at `target_at` in the message, as long as that leads somewhere
+    /// we serve. `name` is overwritten.
+    #[cold]
+    fn follow(
+        &mut self,
+        held: &Held<'_>,
+        name: &mut Folded,
+        mut target_at: usize,
+        links: &mut Links,
+    ) -> Result<(), Full> {
+        loop {
+            if !name.read(self.writer.written(), target_at) {
+                return Ok(());
+            }
+            name.hash(self.view.key());
+            if !links.add(name.hash_at(name.labels())) {
+                return Ok(());
+            }
+            let Some(slot) = self.zone_of(name) else {
+                return Ok(());
+            };
+            if !std::ptr::eq(&**slot, held.slot) {
+                return self.follow_into(slot, held, name, target_at, links);
+            }
+            match self.answer_from(held, Sought { name, at: target_at })? {
+                Some(next) => target_at = next,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Goes on in another zone. Recursion is as deep as the chain changes zones, at most [`CHAIN_LINKS_MAX`].
+    fn follow_into(
+        &mut self,
+        slot: &Slot,
+        before: &Held<'_>,
+        name: &mut Folded,
+        target_at: usize,
+        links: &mut Links,
+    ) -> Result<(), Full> {
+        let guard = slot.load();
+        let snapshot = match (before.find(slot), slot.state(), guard.as_ref()) {
+            (Some(seen), ..) => seen,
+            (None, State::Served, Some(snapshot)) => snapshot,
+            _ => return Ok(()),
+        };
+        let held = Held { slot, snapshot, before: Some(before) };
+        match self.answer_from(&held, Sought { name, at: target_at })? {
+            Some(next) => self.follow(&held, name, next, links),
+            None => Ok(()),
+        }
+    }
+
+    /// Answers for one name from one zone. Returns where the target of a CNAME stands that is to be followed.
+    #[inline]
+    fn answer_from(&mut self, held: &Held<'_>, sought: Sought<'_>) -> Result<Option<usize>, Full> {
+        match locate(held.snapshot, sought.name, held.apex_depth(), self.query.qtype) {
+            Found::Name(entry) | Found::Wildcard(entry) => self.answer_at(held, sought, entry),
+            Found::Nothing => {
+                self.writer.set_rcode(Rcode::NXDOMAIN);
+                self.negative(held, sought)
+            }
+            Found::Cut { entry, depth } => self.refer(held, sought, entry, depth),
+            Found::Dname { entry, depth } => self.redirect(held, sought, entry, depth),
+        }
+    }
+
+    #[inline]
+    fn answer_at(&mut self, held: &Held<'_>, sought: Sought<'_>, entry: Entry<'_>) -> Result<Option<usize>, Full> {
+        let qtype = self.query.qtype;
+        if qtype == RecordType::ANY || qtype == RecordType::RRSIG {
+            return self.answer_many(held, sought, entry);
+        }
+        let names = self.names(held, sought, entry, sought.name.labels());
+        if let Some(block) = entry.rrset(qtype).filter(|block| block.rr_count() > 0) {
+            self.writer.set_authoritative();
+            let rrs = self.put(Section::Answer, held, entry, &block, &names)?;
+            if let Some(offset) = additional::target_offset(qtype) {
+                additional::add_addresses(self, held, rrs, offset, None);
+            }
+            return Ok(None);
+        }
+        if let Some(block) = entry.rrset(RecordType::CNAME).filter(|block| block.rr_count() > 0) {
+            self.writer.set_authoritative();
+            let rrs = self.put(Section::Answer, held, entry, &block, &names)?;
+            return Ok(Some(rdata_of_first(self.writer.written(), rrs.start)));
+        }
+        self.negative(held, sought)
+    }
+
+    /// ANY and RRSIG: over UDP the first RRset that fits (RFC 8482 §4.1), over TCP everything.
+    #[cold]
+    fn answer_many(&mut self, held: &Held<'_>, sought: Sought<'_>, entry: Entry<'_>) -> Result<Option<usize>, Full> {
+        let names = self.names(held, sought, entry, sought.name.labels());
+        let only_signatures = self.query.qtype == RecordType::RRSIG;
+        let exists = |block: &RrsetBlock<'_>| match only_signatures {
+            true => block.signature_octets() > 0,
+            false => block.rr_count() > 0,
+        };
+        if !entry.rrsets().any(|block| exists(&block)) {
+            return self.negative(held, sought);
+        }
+        self.writer.set_authoritative();
+        let mut outcome = Ok(());
+        for block in entry.rrsets().filter(exists) {
+            outcome = match only_signatures {
+                true => self.put_only_signatures(held, entry, &block, &names),
+                false => self.put(Section::Answer, held, entry, &block, &names).map(|_| ()),
+            };
+            match (outcome, self.transport) {
+                (Ok(()), Transport::Udp) | (Err(Full), Transport::Tcp) => break,
+                (Ok(()), Transport::Tcp) | (Err(Full), Transport::Udp) => {}
+            }
+        }
+        outcome.map(|()| None)
+    }
+
+    /// No such name, or no such type there: the SOA, for as long as both its TTL and its MINIMUM allow
+    /// (RFC 2308 §3, §5).
+    #[inline(never)]
+    fn negative(&mut self, held: &Held<'_>, sought: Sought<'_>) -> Result<Option<usize>, Full> {
+        self.writer.set_authoritative();
+        let entry = held.snapshot.apex_entry();
+        let Some(block) = entry.rrset(RecordType::SOA) else {
+            return Ok(None);
+        };
+        let names = self.names(held, sought, entry, held.apex_depth());
+        let start = self.writer.written().len();
+        self.put(Section::Authority, held, entry, &block, &names)?;
+        let end = self.writer.written().len();
+        self.writer.cap_ttl(start..end, held.snapshot.soa().minimum);
+        Ok(None)
+    }
+
+    /// A delegation: NS, DS if there is one, and addresses (RFC 1034 §4.3.2 step 3b, RFC 9471).
+    #[inline(never)]
+    fn refer(
+        &mut self,
+        held: &Held<'_>,
+        sought: Sought<'_>,
+        entry: Entry<'_>,
+        depth: usize,
+    ) -> Result<Option<usize>, Full> {
+        let names = self.names(held, sought, entry, depth);
+        let Some(ns) = entry.rrset(RecordType::NS) else {
+            return Ok(None);
+        };
+        let unsigned = std::mem::replace(&mut self.dnssec_ok, false);
+        let rrs = self.put(Section::Authority, held, entry, &ns, &names);
+        self.dnssec_ok = unsigned;
+        let rrs = rrs?;
+        if let Some(ds) = entry.rrset(RecordType::DS).filter(|ds| self.dnssec_ok && ds.rr_count() > 0) {
+            self.put(Section::Authority, held, entry, &ds, &names)?;
+        }
+        // "it MUST include all available glue records for in-domain name servers in the additional section, or MUST
+        // set TC=1 if constrained by message size" (RFC 9471 §2.1)
+        if let Some(glue) = entry.glue() {
+            if glue.is_spilled() {
+                let apart = self.apart(held, entry, &glue).ok_or(Full)?;
+                self.writer.put_spilled_glue(&apart)?;
+            } else {
+                self.writer.put_glue(&glue, &names)?;
+            }
+        }
+        let cut = additional::Cut { depth, hash: sought.name.hash_at(depth) };
+        additional::add_addresses(self, held, rrs, 0, Some(cut));
+        Ok(None)
+    }
+
+    /// A DNAME above the name: the DNAME itself and the CNAME it makes (RFC 6672 §3.2).
+    #[inline(never)]
+    fn redirect(
+        &mut self,
+        held: &Held<'_>,
+        sought: Sought<'_>,
+        entry: Entry<'_>,
+        depth: usize,
+    ) -> Result<Option<usize>, Full> {
+        let names = self.names(held, sought, entry, depth);
+        let Some(block) = entry.rrset(RecordType::DNAME) else {
+            return Ok(None);
+        };
+        self.writer.set_authoritative();
+        let rrs = self.put(Section::Answer, held, entry, &block, &names)?;
+        let target_at = rdata_of_first(self.writer.written(), rrs.start);
+        let mut target = Folded::new();
+        if !target.read(self.writer.written(), target_at) {
+            return Ok(None);
+        }
+        let kept = sought.name.start(depth);
+        // "If the QNAME substitution yields a name of more than 255 octets, YXDOMAIN" (RFC 6672 §2.2)
+        if kept + target.len() > NAME_OCTETS_MAX {
+            self.writer.set_rcode(Rcode::YXDOMAIN);
+            return Ok(None);
+        }
+        let mut labels = [0; NAME_OCTETS_MAX];
+        let spelling = match sought.at {
+            QNAME_AT => &self.writer.written()[QNAME_AT..QNAME_AT + kept],
+            _ => &sought.name.lower()[..kept],
+        };
+        labels[..kept].copy_from_slice(spelling);
+        let ttl = block.ttl().unwrap_or(0);
+        let owner = Names { owner_at: sought.at, owner: sought.name.lower(), ..names };
+        let rdata_at = self.writer.put_cname(&owner, ttl, &labels[..kept], target_at, target.lower())?;
+        match self.query.qtype {
+            RecordType::CNAME | RecordType::ANY | RecordType::RRSIG => Ok(None),
+            _ => Ok(Some(rdata_at)),
+        }
+    }
+
+    /// Puts an RRset, with DO its signatures too, wherever it is stored. Returns where its RRs stand.
+    #[inline]
+    pub(super) fn put(
+        &mut self,
+        section: Section,
+        held: &Held<'_>,
+        entry: Entry<'_>,
+        block: &RrsetBlock<'_>,
+        names: &Names<'_>,
+    ) -> Result<Range<usize>, Full> {
+        if !block.is_spilled() {
+            return self.writer.put(section, block, self.dnssec_ok, names);
+        }
+        let apart = self.apart(held, entry, block).ok_or(Full)?;
+        self.writer.put_spilled(section, &apart, self.dnssec_ok, names)
+    }
+
+    fn put_only_signatures(
+        &mut self,
+        held: &Held<'_>,
+        entry: Entry<'_>,
+        block: &RrsetBlock<'_>,
+        names: &Names<'_>,
+    ) -> Result<(), Full> {
+        if !block.is_spilled() {
+            return self.writer.put_only_signatures(Section::Answer, block, names);
+        }
+        let apart = self.apart(held, entry, block).ok_or(Full)?;
+        self.writer.put_spilled_signatures(Section::Answer, &apart, names)
+    }
+
+    /// An RRset that is stored apart; nothing over UDP, whose replies have no room for one.
+    #[cold]
+    fn apart<'h>(
+        &self,
+        held: &Held<'h>,
+        entry: Entry<'_>,
+        block: &RrsetBlock<'_>,
+    ) -> Option<crate::zone::spill::Spilled<'h>> {
+        match self.transport {
+            Transport::Udp => None,
+            Transport::Tcp => held.snapshot.spilled(entry, block),
+        }
+    }
+
+    /// The names on which images of `entry` lean when its owner is the suffix of `depth` labels of the sought name.
+    #[inline]
+    fn names<'n>(&self, held: &Held<'n>, sought: Sought<'n>, entry: Entry<'n>, depth: usize) -> Names<'n> {
+        let message = self.writer.written();
+        Names {
+            owner_at: sought.suffix_at(message, depth),
+            owner: sought.name.suffix(depth),
+            apex_at: sought.suffix_at(message, held.apex_depth()),
+            apex_in_full: sought.at == QNAME_AT,
+            origin: Origin { apex: held.apex(), relative: entry.name() },
+        }
+    }
+}

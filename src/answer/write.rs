@@ -1,0 +1,518 @@
+//! Puts ready images into a reply: copy, add the bases, count.
+//!
+//! The reply grows in the receive buffer behind the question. Everything is written as whole RRsets or not at all; what
+//! does not fit is the caller's decision. Images end before message offset 16,384, the reach of a compression pointer
+//! (RFC 1035 §4.1.4); behind it names are written in full.
+
+use std::ops::Range;
+
+use super::Client;
+use super::query::{Edns, HEADER_OCTETS, PLAIN_REPLY_OCTETS};
+use crate::dns::RecordType;
+use crate::dns::edns::{ExtendedError, UDP_PAYLOAD_OCTETS};
+use crate::dns::message::{CLASS_IN, Rcode};
+use crate::served::Transport;
+use crate::zone::RrsetBlock;
+use crate::zone::entry::{Base, Origin, Rrs};
+use crate::zone::spill::Spilled;
+
+/// One past the highest offset a compression pointer can name.
+pub(super) const POINTER_REACH: usize = 0x4000;
+
+/// Where the question's name stands, and with it the owner in every stored image.
+pub(super) const QNAME_AT: usize = HEADER_OCTETS;
+
+/// Octets of an OPT without options.
+const OPT_OCTETS: usize = 11;
+/// Octets of the one option we send, an extended error without text.
+const EDE_OPTION_OCTETS: usize = 6;
+
+/// A section of the reply, by its place among the counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Section {
+    Answer = 0,
+    Authority = 1,
+    Additional = 2,
+}
+
+/// The RRset does not fit; nothing of it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Full;
+
+/// The names on which an image leans, and where they stand in the message.
+#[derive(Clone, Copy)]
+pub(super) struct Names<'n> {
+    /// Where the owner of the RRs stands.
+    pub(super) owner_at: usize,
+    /// The owner in full, for when that is out of a pointer's reach.
+    pub(super) owner: &'n [u8],
+    /// Where the apex stands.
+    pub(super) apex_at: usize,
+    /// Whether it stands there without compression, so that parts of it are found by counting.
+    pub(super) apex_in_full: bool,
+    /// Apex and stored owner, for writing rdata in full.
+    pub(super) origin: Origin<'n>,
+}
+
+/// A reply being written.
+pub(super) struct Writer<'b> {
+    buffer: &'b mut [u8],
+    at: usize,
+    /// No record may reach beyond.
+    limit: usize,
+    question_end: usize,
+    counts: [u16; 3],
+    authoritative: bool,
+    truncated: bool,
+    rcode: Rcode,
+    edns: Option<Edns>,
+}
+
+impl<'b> Writer<'b> {
+    /// Begins a reply to the query in `buffer`, whose question ends at `question_end` ([`HEADER_OCTETS`] to leave the
+    /// question out).
+    #[inline]
+    pub(super) fn new(client: &Client, buffer: &'b mut [u8], question_end: usize, edns: Option<Edns>) -> Writer<'b> {
+        let whole = match (client.transport, edns) {
+            (Transport::Udp, None) => PLAIN_REPLY_OCTETS,
+            (Transport::Udp, Some(edns)) => edns.reply_octets.min(usize::from(client.udp_octets_max)),
+            (Transport::Tcp, _) => usize::from(u16::MAX),
+        };
+        let opt = if edns.is_some() { OPT_OCTETS } else { 0 };
+        let limit = whole.min(buffer.len()).saturating_sub(opt + usize::from(client.reserved));
+        Writer {
+            buffer,
+            at: question_end,
+            limit,
+            question_end,
+            counts: [0; 3],
+            authoritative: false,
+            truncated: false,
+            rcode: Rcode::NOERROR,
+            edns,
+        }
+    }
+
+    /// The message as far as it is written.
+    #[inline]
+    pub(super) fn written(&self) -> &[u8] {
+        &self.buffer[..self.at]
+    }
+
+    pub(super) fn set_rcode(&mut self, rcode: Rcode) {
+        self.rcode = rcode;
+    }
+
+    pub(super) fn set_authoritative(&mut self) {
+        self.authoritative = true;
+    }
+
+    pub(super) fn clear_authoritative(&mut self) {
+        self.authoritative = false;
+    }
+
+    pub(super) fn set_truncated(&mut self) {
+        self.truncated = true;
+    }
+
+    /// Takes all records back.
+    pub(super) fn clear(&mut self) {
+        self.at = self.question_end;
+        self.counts = [0; 3];
+    }
+
+    /// Puts the RRs of `block`, which is not spilled, and with `signatures` its RRSIGs. Returns where the RRs stand.
+    #[inline]
+    pub(super) fn put(
+        &mut self,
+        section: Section,
+        block: &RrsetBlock<'_>,
+        signatures: bool,
+        names: &Names<'_>,
+    ) -> Result<Range<usize>, Full> {
+        let start = self.at;
+        let rrs = self.put_image(block, names)?;
+        let mut count = block.rr_count();
+        if signatures && !block.signatures().is_empty() {
+            match self.put_signatures(block, names) {
+                Ok(signatures) => count += signatures,
+                Err(Full) => {
+                    self.at = start;
+                    return Err(Full);
+                }
+            }
+        }
+        self.counts[section as usize] += count as u16;
+        Ok(rrs)
+    }
+
+    /// Puts only the RRSIGs of `block`.
+    pub(super) fn put_only_signatures(
+        &mut self,
+        section: Section,
+        block: &RrsetBlock<'_>,
+        names: &Names<'_>,
+    ) -> Result<(), Full> {
+        let count = self.put_signatures(block, names)?;
+        self.counts[section as usize] += count as u16;
+        Ok(())
+    }
+
+    #[inline]
+    fn put_image(&mut self, block: &RrsetBlock<'_>, names: &Names<'_>) -> Result<Range<usize>, Full> {
+        let image = block.image();
+        let (start, end) = (self.at, self.at + image.len());
+        if end > self.limit {
+            return Err(Full);
+        }
+        if end > POINTER_REACH || names.owner_at >= POINTER_REACH {
+            return self.put_in_full(block, names);
+        }
+        let copy = &mut self.buffer[start..end];
+        copy.copy_from_slice(image);
+        if block.fixups().len() > 0 && !names.apex_in_full {
+            return Ok(self.fix_up_by_walking(block, names, start..end));
+        }
+        for fixup in block.fixups() {
+            let base = match fixup.base {
+                Base::Image => start,
+                Base::Apex => names.apex_at,
+                Base::Owner => names.owner_at,
+            };
+            add(copy, fixup.at, base);
+        }
+        self.at = end;
+        if names.owner_at != QNAME_AT {
+            self.set_owners(start..end, names.owner_at);
+        }
+        Ok(start..end)
+    }
+
+    fn put_signatures(&mut self, block: &RrsetBlock<'_>, names: &Names<'_>) -> Result<usize, Full> {
+        let signatures = block.signatures();
+        let (start, end) = (self.at, self.at + signatures.len());
+        if names.owner_at >= POINTER_REACH {
+            return self.put_plain(signatures, names);
+        }
+        if end > self.limit {
+            return Err(Full);
+        }
+        self.buffer[start..end].copy_from_slice(signatures);
+        self.at = end;
+        Ok(self.set_owners(start..end, names.owner_at))
+    }
+
+    /// Puts RRs in wire form with a two-octet owner and rdata in full, as spilled RRsets and signatures are, their owner
+    /// out of a pointer's reach. Returns how many.
+    fn put_plain(&mut self, rrs: &[u8], names: &Names<'_>) -> Result<usize, Full> {
+        let start = self.at;
+        let mut count = 0;
+        for rr in Rrs::new(rrs) {
+            if self.put_owner(names).is_err() || self.append(&rrs[rr.owner.end..rr.rdata.end]).is_err() {
+                self.at = start;
+                return Err(Full);
+            }
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// Puts an RRset that is stored apart, whose names are all in full. Returns where the RRs stand.
+    pub(super) fn put_spilled(
+        &mut self,
+        section: Section,
+        rrset: &Spilled<'_>,
+        signatures: bool,
+        names: &Names<'_>,
+    ) -> Result<Range<usize>, Full> {
+        let start = self.at;
+        let room = self.buffer.get_mut(start..self.limit).ok_or(Full)?;
+        let octets = rrset.copy_to(room, signatures).ok_or(Full)?;
+        let count = if names.owner_at < POINTER_REACH {
+            self.at = start + octets;
+            self.set_owners(start..self.at, names.owner_at)
+        } else {
+            let rrs = self.buffer[start..start + octets].to_vec();
+            self.put_plain(&rrs, names)?
+        };
+        self.counts[section as usize] += count as u16;
+        Ok(start..start + rrset.image_octets().min(octets))
+    }
+
+    /// Puts only the RRSIGs of an RRset that is stored apart.
+    pub(super) fn put_spilled_signatures(
+        &mut self,
+        section: Section,
+        rrset: &Spilled<'_>,
+        names: &Names<'_>,
+    ) -> Result<(), Full> {
+        let mut all = vec![0; rrset.image_octets() + rrset.signature_octets()];
+        rrset.copy_to(&mut all, true).ok_or(Full)?;
+        let count = self.put_plain(&all[rrset.image_octets()..], names)?;
+        self.counts[section as usize] += count as u16;
+        Ok(())
+    }
+
+    /// Puts glue that is stored apart, if all of it fits.
+    pub(super) fn put_spilled_glue(&mut self, glue: &Spilled<'_>) -> Result<(), Full> {
+        let start = self.at;
+        let room = self.buffer.get_mut(start..self.limit).ok_or(Full)?;
+        self.at += glue.copy_to(room, false).ok_or(Full)?;
+        self.counts[Section::Additional as usize] += Rrs::new(&self.buffer[start..self.at]).count() as u16;
+        Ok(())
+    }
+
+    /// Puts glue: an image whose RRs have owners of their own. Whole, or as many leading RRs as fit and `Full`.
+    pub(super) fn put_glue(&mut self, block: &RrsetBlock<'_>, names: &Names<'_>) -> Result<(), Full> {
+        let mut fits = 0;
+        let mut count = 0;
+        for rr in block.rrs() {
+            if self.at + rr.rdata.end > self.limit.min(POINTER_REACH) {
+                break;
+            }
+            (fits, count) = (rr.rdata.end, count + 1);
+        }
+        let (start, end) = (self.at, self.at + fits);
+        self.buffer[start..end].copy_from_slice(&block.image()[..fits]);
+        for fixup in block.fixups().take_while(|fixup| fixup.at < fits) {
+            let base = match fixup.base {
+                Base::Image => start,
+                Base::Owner => names.owner_at,
+                Base::Apex if names.apex_in_full => names.apex_at,
+                Base::Apex => {
+                    self.point_into_apex(start + fixup.at, names.apex_at);
+                    continue;
+                }
+            };
+            add(&mut self.buffer[start..end], fixup.at, base);
+        }
+        self.at = end;
+        self.counts[Section::Additional as usize] += count as u16;
+        if count == block.rr_count() { Ok(()) } else { Err(Full) }
+    }
+
+    /// Puts one RR whose rdata are `labels` and then the name at `tail_at`: the CNAME that a DNAME makes.
+    /// Returns where its rdata stands.
+    pub(super) fn put_cname(
+        &mut self,
+        names: &Names<'_>,
+        ttl: u32,
+        labels: &[u8],
+        tail_at: usize,
+        tail: &[u8],
+    ) -> Result<usize, Full> {
+        let start = self.at;
+        let put = |writer: &mut Self| {
+            writer.put_owner(names)?;
+            let [t, l] = [RecordType::CNAME.0.to_be_bytes(), CLASS_IN.to_be_bytes()];
+            writer.append(&[t[0], t[1], l[0], l[1]])?;
+            writer.append(&ttl.to_be_bytes())?;
+            let length_at = writer.at;
+            writer.append(&[0, 0])?;
+            writer.append(labels)?;
+            if tail_at < POINTER_REACH {
+                writer.append(&(0xc000 | tail_at as u16).to_be_bytes())?;
+            } else {
+                writer.append(tail)?;
+            }
+            writer.set_length(length_at);
+            Ok(length_at + 2)
+        };
+        match put(self) {
+            Ok(rdata_at) => {
+                self.counts[Section::Answer as usize] += 1;
+                Ok(rdata_at)
+            }
+            Err(full) => {
+                self.at = start;
+                Err(full)
+            }
+        }
+    }
+
+    /// Lowers the TTL of the RRs in `rrs`, where they exceed it, to `ttl`.
+    pub(super) fn cap_ttl(&mut self, rrs: Range<usize>, ttl: u32) {
+        let written = &mut self.buffer[rrs];
+        let mut at = 0;
+        while let Some(fixed) = written.get_mut(owner_end(written, at)..).and_then(|rest| rest.first_chunk_mut::<10>())
+        {
+            let old = u32::from_be_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]);
+            fixed[4..8].copy_from_slice(&old.min(ttl).to_be_bytes());
+            let rdata_octets = usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
+            at = owner_end(written, at) + 10 + rdata_octets;
+        }
+    }
+
+    /// Writes the header and, if the client speaks EDNS, OPT; returns the octets of the whole reply.
+    #[inline]
+    pub(super) fn finish(mut self, ede: Option<ExtendedError>) -> usize {
+        if let Some(edns) = self.edns {
+            self.put_opt(edns, ede);
+        }
+        let counts = self.counts;
+        let question = u8::from(self.question_end > HEADER_OCTETS);
+        let Some(header) = self.buffer.first_chunk_mut::<HEADER_OCTETS>() else {
+            return 0;
+        };
+        // kept from the query: opcode and RD; "a security-aware name server SHOULD clear the CD bit when composing an
+        // authoritative response" (RFC 4035 §3.1.6)
+        header[2] = 0x80 | header[2] & 0x79 | u8::from(self.authoritative) << 2 | u8::from(self.truncated) << 1;
+        header[3] = self.rcode.0 as u8 & 0x0f;
+        header[4..6].copy_from_slice(&[0, question]);
+        header[6..8].copy_from_slice(&counts[0].to_be_bytes());
+        header[8..10].copy_from_slice(&counts[1].to_be_bytes());
+        header[10..12].copy_from_slice(&counts[2].to_be_bytes());
+        self.at
+    }
+
+    #[inline]
+    fn put_opt(&mut self, edns: Edns, ede: Option<ExtendedError>) {
+        let size = UDP_PAYLOAD_OCTETS.to_be_bytes();
+        let dnssec_ok = if edns.dnssec_ok { 0x80 } else { 0 };
+        let options = if ede.is_some() { EDE_OPTION_OCTETS as u8 } else { 0 };
+        let extended = (self.rcode.0 >> 4) as u8;
+        let opt = [0, 0, 41, size[0], size[1], extended, 0, dnssec_ok, 0, 0, options];
+        self.buffer[self.at..self.at + OPT_OCTETS].copy_from_slice(&opt);
+        self.at += OPT_OCTETS;
+        if let Some(ExtendedError(code)) = ede {
+            let code = code.to_be_bytes();
+            self.buffer[self.at..self.at + EDE_OPTION_OCTETS].copy_from_slice(&[0, 15, 0, 2, code[0], code[1]]);
+            self.at += EDE_OPTION_OCTETS;
+        }
+        self.counts[Section::Additional as usize] += 1;
+    }
+
+    /// Makes the owner of all RRs in `rrs` a pointer to `owner_at`. Returns how many there are.
+    fn set_owners(&mut self, rrs: Range<usize>, owner_at: usize) -> usize {
+        let pointer = (0xc000 | owner_at as u16).to_be_bytes();
+        let mut count = 0;
+        let mut rest = &mut self.buffer[rrs];
+        while let Some((fixed, behind)) = rest.split_first_chunk_mut::<12>() {
+            fixed[..2].copy_from_slice(&pointer);
+            count += 1;
+            let rdata_octets = usize::from(u16::from_be_bytes([fixed[10], fixed[11]]));
+            rest = behind.get_mut(rdata_octets..).unwrap_or_default();
+        }
+        count
+    }
+
+    /// For an apex that stands compressed in the message, as the tail of a CNAME's target may.
+    #[cold]
+    fn fix_up_by_walking(&mut self, block: &RrsetBlock<'_>, names: &Names<'_>, image: Range<usize>) -> Range<usize> {
+        for fixup in block.fixups() {
+            match fixup.base {
+                Base::Image => add(&mut self.buffer[image.clone()], fixup.at, image.start),
+                Base::Owner => add(&mut self.buffer[image.clone()], fixup.at, names.owner_at),
+                Base::Apex => self.point_into_apex(image.start + fixup.at, names.apex_at),
+            }
+        }
+        self.at = image.end;
+        self.set_owners(image.clone(), names.owner_at);
+        image
+    }
+
+    /// Makes the pointer at `at`, which holds an offset into the uncompressed apex, lead there in the message.
+    fn point_into_apex(&mut self, at: usize, apex_at: usize) {
+        let octets = pointer(self.buffer, at);
+        let target = walk(self.buffer, apex_at, octets).unwrap_or(apex_at);
+        self.buffer[at..at + 2].copy_from_slice(&(0xc000 | target as u16).to_be_bytes());
+    }
+
+    /// The slow writer: every name in full, the owner by pointer if it is in reach. The only place in this room that
+    /// allocates; UDP replies never come here.
+    #[cold]
+    fn put_in_full(&mut self, block: &RrsetBlock<'_>, names: &Names<'_>) -> Result<Range<usize>, Full> {
+        let start = self.at;
+        let mut rdata = Vec::new();
+        for rr in block.rrs() {
+            rdata.clear();
+            block.expand_rdata(&rr, names.origin, &mut rdata);
+            let put = |writer: &mut Self| {
+                writer.put_owner(names)?;
+                writer.append(&block.image()[rr.owner.end..rr.owner.end + 8])?;
+                writer.append(&(rdata.len() as u16).to_be_bytes())?;
+                writer.append(&rdata)
+            };
+            if put(self).is_err() {
+                self.at = start;
+                return Err(Full);
+            }
+        }
+        Ok(start..self.at)
+    }
+
+    fn put_owner(&mut self, names: &Names<'_>) -> Result<(), Full> {
+        if names.owner_at < POINTER_REACH {
+            self.append(&(0xc000 | names.owner_at as u16).to_be_bytes())
+        } else {
+            self.append(names.owner)
+        }
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), Full> {
+        let end = self.at + bytes.len();
+        if end > self.limit {
+            return Err(Full);
+        }
+        self.buffer[self.at..end].copy_from_slice(bytes);
+        self.at = end;
+        Ok(())
+    }
+
+    /// Writes the octets behind the RDLENGTH field at `length_at` into it.
+    fn set_length(&mut self, length_at: usize) {
+        let octets = (self.at - length_at - 2) as u16;
+        self.buffer[length_at..length_at + 2].copy_from_slice(&octets.to_be_bytes());
+    }
+}
+
+/// Where the name at `at` of `message` has its label that begins `octets` of its uncompressed form further on,
+/// following pointers.
+pub(super) fn walk(message: &[u8], mut at: usize, mut octets: usize) -> Option<usize> {
+    loop {
+        match *message.get(at)? {
+            high @ 0xc0.. => {
+                let target = usize::from(u16::from_be_bytes([high & 0x3f, *message.get(at + 1)?]));
+                if target >= at {
+                    return None;
+                }
+                at = target;
+            }
+            _ if octets == 0 => return Some(at),
+            len => {
+                at += 1 + usize::from(len);
+                octets = octets.checked_sub(1 + usize::from(len))?;
+            }
+        }
+    }
+}
+
+/// Where the rdata of the RR at `at` of a message begins, which we wrote.
+pub(super) fn rdata_of_first(message: &[u8], at: usize) -> usize {
+    owner_end(message, at) + 10
+}
+
+/// Behind the owner at `at` of RRs that we wrote.
+pub(super) fn owner_end(rrs: &[u8], mut at: usize) -> usize {
+    while let Some(&len) = rrs.get(at) {
+        match len {
+            0 => return at + 1,
+            0xc0.. => return at + 2,
+            _ => at += 1 + usize::from(len),
+        }
+    }
+    at
+}
+
+/// The offset in the pointer at `at`.
+fn pointer(image: &[u8], at: usize) -> usize {
+    usize::from(u16::from_be_bytes([image[at], image[at + 1]]) & 0x3fff)
+}
+
+/// Adds `base` to the pointer at `at`.
+#[inline]
+fn add(image: &mut [u8], at: usize, base: usize) {
+    let field = &mut image[at..at + 2];
+    let value = u16::from_be_bytes([field[0], field[1]]).wrapping_add(base as u16);
+    field.copy_from_slice(&value.to_be_bytes());
+}

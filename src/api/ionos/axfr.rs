@@ -1,0 +1,304 @@
+//! `/secondaryzones/{id}/axfr`: what every primary of a zone is doing and why, and the command to transfer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::{Date, accepted, json};
+use crate::api::Api;
+use crate::api::auth::Caller;
+use crate::api::fault::Fault;
+use crate::api::query::Params;
+use crate::api::request::{Writer, Zone};
+use crate::control::definition::{Primary, Transport};
+use crate::control::handle::TransferMode;
+use crate::control::status::{PrimaryStatus, ZoneStatus};
+use crate::dns::Serial;
+use crate::reason::{Code, StatusWord};
+use crate::refresh::{Activity, TransferKind, Why, ZoneState};
+
+/// Seconds a request may be held by `Prefer: wait=N`; more is read as this.
+const WAIT_SECS_MAX: u64 = 60;
+/// RFC 7240; not among the names of the `http` crate.
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+
+/// GET `/secondaryzones/{id}/axfr`. 202, as in the specification, though it is a read.
+///
+/// With `If-None-Match` naming the current generation: 304, after waiting for a change if `Prefer: wait=N` asks so.
+pub(super) async fn read(
+    State(api): State<Arc<Api>>,
+    mut zone: Zone,
+    caller: Caller,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
+    if knows(&headers, zone.status.generation)
+        && let Some(wait) = wait(&headers)
+    {
+        changed(&api, &mut zone, wait).await;
+        zone = Zone::find(&api, &caller, zone.view.uuid).ok_or_else(Fault::zone_not_found)?;
+    }
+    let mut response = if knows(&headers, zone.status.generation) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        json(StatusCode::ACCEPTED, &Status::of(&zone.status, api.settings().primary_port))
+    };
+    let tag = HeaderValue::from_str(&tag(zone.status.generation)).expect("digits in quotes");
+    response.headers_mut().insert(ETAG, tag);
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    Ok(response)
+}
+
+/// PUT `/secondaryzones/{id}/axfr`. A body is not read.
+pub(super) async fn start(
+    State(api): State<Arc<Api>>,
+    zone: Zone,
+    Writer(_): Writer,
+    params: Params,
+) -> Result<Response, Fault> {
+    let force = params.flag("force")?.unwrap_or(false);
+    let mode = match params.single("mode")? {
+        None | Some("axfr") => TransferMode::Full { force },
+        Some("refresh") if force => {
+            return Err(Fault::bad_parameter(
+                "force",
+                "does not go with mode=refresh, which never takes an older serial",
+            ));
+        }
+        Some("refresh") => TransferMode::Refresh,
+        Some(_) => return Err(Fault::bad_parameter("mode", "must be axfr or refresh")),
+    };
+    api.control().transfer(zone.view.uuid, mode).await?;
+    Ok(accepted())
+}
+
+/// Returns when the zone's generation has moved, `wait` has passed, or the daemon stops.
+async fn changed(api: &Api, zone: &mut Zone, wait: Duration) {
+    let mut generations = zone.view.subscribe();
+    let known = zone.status.generation;
+    let mut stop = api.stop.clone();
+    tokio::select! {
+        // Looks at the current generation first, so a change between the read and the subscription is not missed.
+        _ = timeout(wait, generations.wait_for(|&generation| generation != known)) => {}
+        _ = stop.wait_for(|&stop| stop) => {}
+    }
+}
+
+fn tag(generation: u64) -> String {
+    format!("\"g{generation}\"")
+}
+
+/// Whether the client has this generation. `If-None-Match` compares weakly (RFC 9110 §13.1.2).
+fn knows(headers: &HeaderMap, generation: u64) -> bool {
+    let current = tag(generation);
+    let fields = headers.get_all(IF_NONE_MATCH).into_iter().filter_map(|field| field.to_str().ok());
+    fields
+        .flat_map(|field| field.split(','))
+        .map(str::trim)
+        .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == current)
+}
+
+/// `Prefer: wait=N` (RFC 7240 §4.3). What is not understood is no preference (§2).
+fn wait(headers: &HeaderMap) -> Option<Duration> {
+    let fields = headers.get_all(PREFER).into_iter().filter_map(|field| field.to_str().ok());
+    fields.flat_map(|field| field.split([',', ';'])).find_map(|preference| {
+        let (name, value) = preference.split_once('=')?;
+        let secs = value.trim().trim_matches('"').parse::<u64>().ok()?;
+        name.trim().eq_ignore_ascii_case("wait").then(|| Duration::from_secs(secs.min(WAIT_SECS_MAX)))
+    })
+}
+
+/// The body: the members of the specification first.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Status {
+    r#type: &'static str,
+    items: Vec<Item>,
+    zone_id: Uuid,
+    zone_name: String,
+    state: ZoneState,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    served_serial: Option<Serial>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_refresh: Option<Date>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_refresh: Option<Date>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<Date>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    active_primary: Option<String>,
+    generation: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offered_serial: Option<Serial>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stored_serial: Option<Serial>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
+/// One primary: the members of the specification first.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Item {
+    primary_ip: String,
+    status: StatusWord,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_message: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_code: Option<Code>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    serial: Option<Serial>,
+    port: u16,
+    transport: Transport,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tsig_key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_attempt: Option<Date>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_success: Option<Date>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_attempt: Option<Date>,
+    consecutive_failures: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_error: Option<LastError>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_transfer: Option<LastTransfer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_notify: Option<Date>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_notify_serial: Option<Serial>,
+    /// What is going on now, finer than `status`.
+    activity: Activity,
+    /// Since when attempts end as the last one did.
+    since: Date,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_attempt_why: Option<Why>,
+}
+
+#[derive(Serialize)]
+struct LastError {
+    code: Code,
+    message: String,
+    time: Date,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LastTransfer {
+    r#type: TransferKind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from_serial: Option<Serial>,
+    to_serial: Serial,
+    records: u64,
+    messages: u64,
+    bytes: u64,
+    duration_ms: u64,
+    finished: Date,
+    asked: TransferKind,
+}
+
+impl Status {
+    fn of(status: &ZoneStatus, default_port: u16) -> Status {
+        let definition = &*status.definition;
+        let active = status.active_primary.and_then(|index| definition.primaries.get(index));
+        let items = definition.primaries.iter().zip(&status.primaries);
+        Status {
+            r#type: "collection",
+            items: items.map(|(primary, shown)| Item::of(primary, shown, status.served_serial, default_port)).collect(),
+            zone_id: definition.uuid,
+            zone_name: definition.name.without_dot(),
+            state: status.state,
+            served_serial: status.served_serial,
+            last_refresh: status.last_refresh.map(Date),
+            next_refresh: status.next_refresh.map(Date),
+            expires: status.expires.map(Date),
+            active_primary: active.map(|primary| primary.spelled(default_port)),
+            generation: status.generation,
+            offered_serial: status.offered_serial,
+            stored_serial: status.stored_serial,
+            warnings: status.warnings.clone(),
+        }
+    }
+}
+
+impl Item {
+    fn of(primary: &Primary, status: &PrimaryStatus, served: Option<Serial>, default_port: u16) -> Item {
+        let state = &status.state;
+        let error_message = state.message(served);
+        Item {
+            primary_ip: primary.spelled(default_port),
+            status: state.word(),
+            error_code: error_message.is_some().then(|| state.shown()),
+            error_message,
+            serial: state.serial,
+            port: primary.address.port(),
+            transport: primary.transport,
+            tsig_key: primary.tsig_key.as_ref().map(|key| key.without_dot()),
+            last_attempt: state.last_attempt.map(Date),
+            last_success: state.last_success.map(Date),
+            next_attempt: status.next_attempt.map(|next| Date(next.at)),
+            consecutive_failures: state.consecutive_failures,
+            last_error: state.last_error.as_deref().map(|error| LastError {
+                code: error.code,
+                message: error.message.clone(),
+                time: Date(error.time),
+            }),
+            last_transfer: state.last_transfer.as_deref().map(|transfer| LastTransfer {
+                r#type: transfer.kind,
+                from_serial: transfer.from_serial,
+                to_serial: transfer.to_serial,
+                records: transfer.records,
+                messages: transfer.messages,
+                bytes: transfer.octets,
+                duration_ms: transfer.duration_ms,
+                finished: Date(transfer.finished),
+                asked: transfer.asked,
+            }),
+            last_notify: state.last_notify.map(|notify| Date(notify.time)),
+            last_notify_serial: state.last_notify.and_then(|notify| notify.serial),
+            activity: state.activity,
+            since: Date(state.since),
+            next_attempt_why: status.next_attempt.map(|next| next.why),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(name: HeaderName, values: &[&'static str]) -> HeaderMap {
+        values.iter().map(|&value| (name.clone(), HeaderValue::from_static(value))).collect()
+    }
+
+    /// RFC 9110 §13.1.2: "A recipient MUST use the weak comparison function when comparing entity tags".
+    #[test]
+    fn a_known_generation_is_found_in_any_list() {
+        for value in ["\"g7\"", "W/\"g7\"", "\"g1\", \"g7\"", "*"] {
+            assert!(knows(&fields(IF_NONE_MATCH, &[value]), 7), "{value}");
+        }
+        assert!(knows(&fields(IF_NONE_MATCH, &["\"g1\"", "\"g7\""]), 7));
+        for value in ["\"g8\"", "g7", "\"7\"", ""] {
+            assert!(!knows(&fields(IF_NONE_MATCH, &[value]), 7), "{value}");
+        }
+        assert!(!knows(&HeaderMap::new(), 7));
+    }
+
+    /// RFC 7240 §2: "Preference names are case-insensitive", and what is not understood is ignored.
+    #[test]
+    fn waiting_is_bounded_and_optional() {
+        let secs = |values: &[&'static str]| wait(&fields(PREFER, values)).map(|wait| wait.as_secs());
+        assert_eq!(secs(&["wait=10"]), Some(10));
+        assert_eq!(secs(&["respond-async, Wait=\"5\""]), Some(5));
+        assert_eq!(secs(&["return=minimal", "wait=9999"]), Some(60));
+        assert_eq!(secs(&["wait=x"]), None);
+        assert_eq!(secs(&["wait=-1"]), None);
+        assert_eq!(secs(&[]), None);
+    }
+}

@@ -1,0 +1,140 @@
+//! HTTP by axum: translation between the dialects of DNS APIs and the control side; no rule about zones lives here.
+//!
+//! In: requests on the sockets of `[api] listen`. Out: reads of the [`Board`](crate::control::status::Board), which
+//! never wait for the keeper, and edits through [`control::Handle`](crate::control::Handle), which return once the
+//! change is visible. Called by `daemon` only. Never touches a zone, the store or a DNS socket.
+//!
+//! ```text
+//! serve ── bound_header ── negotiate ─┬─ /healthz /readyz /metrics            native, open
+//!  (limits)                           ├─ /                                    page, open
+//!                                     └─ auth::require ─┬─ /secondaryzones…   ionos
+//!                                                       └─ anything else      404, 405
+//! ```
+//!
+//! Order of checks: 401, 404 or 405 of the route, 400 of the id, 404 of the object, 403, 400 of the body, 409.
+//! HTTP follows RFC 9110; errors as `application/problem+json` follow RFC 9457.
+
+pub mod auth;
+pub mod fault;
+pub mod ionos;
+pub mod names;
+pub mod native;
+pub mod page;
+pub mod query;
+pub mod request;
+pub mod serve;
+pub mod settings;
+
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use axum::extract::Request;
+use axum::http::HeaderValue;
+use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::Response;
+use tokio::sync::watch;
+
+use self::fault::{ErrorCode, Fault};
+use self::settings::Settings;
+use crate::control::Handle;
+use crate::telemetry;
+
+/// What `/readyz` says: `Err` tells what is still missing.
+pub type Readiness = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
+/// Renders the metrics in Prometheus' text format.
+pub type Metrics = Box<dyn Fn() -> String + Send + Sync>;
+
+/// What all handlers share.
+pub struct Api {
+    control: Handle,
+    settings: ArcSwap<Settings>,
+    ready: Readiness,
+    metrics: Metrics,
+    /// Becomes true when the daemon stops, which ends waiting requests.
+    stop: watch::Receiver<bool>,
+}
+
+impl Api {
+    /// `stop` is the signal that also stops [`serve::serve`].
+    pub fn new(
+        control: Handle,
+        settings: Settings,
+        ready: Readiness,
+        metrics: Metrics,
+        stop: watch::Receiver<bool>,
+    ) -> Arc<Api> {
+        Arc::new(Api { control, settings: ArcSwap::from_pointee(settings), ready, metrics, stop })
+    }
+
+    /// Takes over a reloaded configuration; requests that are under way end under the old one.
+    pub fn reconfigure(&self, settings: Settings) {
+        self.settings.store(Arc::new(settings));
+    }
+
+    /// The line to the keeper.
+    pub fn control(&self) -> &Handle {
+        &self.control
+    }
+
+    /// The configuration as of now.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.settings.load_full()
+    }
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api").field("settings", &self.settings.load()).finish_non_exhaustive()
+    }
+}
+
+/// All paths of the daemon.
+pub fn router(api: Arc<Api>) -> Router {
+    let open = native::routes().merge(page::routes()).method_not_allowed_fallback(wrong_method);
+    let guarded = ionos::routes()
+        .method_not_allowed_fallback(wrong_method)
+        .fallback(unknown_path)
+        .layer(from_fn_with_state(api.clone(), auth::require));
+    open.merge(guarded)
+        .layer(from_fn(fault::negotiate))
+        .layer(from_fn(request::bound_header))
+        .layer(from_fn(observe))
+        .with_state(api)
+}
+
+/// axum adds the `Allow` field.
+async fn wrong_method(request: Request) -> Fault {
+    let text =
+        format!("{} does not take {}; the Allow field says what it takes.", request.uri().path(), request.method());
+    Fault::new(ErrorCode::MethodNotAllowed, text)
+}
+
+async fn unknown_path(request: Request) -> Fault {
+    Fault::new(ErrorCode::PathNotFound, format!("There is nothing at {}.", request.uri().path()))
+}
+
+/// Outermost layer: log line, counter, and the header fields every response has.
+async fn observe(request: Request, next: Next) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let started = std::time::Instant::now();
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    let status = response.status();
+    metrics::counter!(telemetry::HTTP_REQUESTS, "status" => status.as_str().to_owned()).increment(1);
+    let caller = response.extensions().get::<auth::Caller>();
+    tracing::debug!(
+        %method,
+        path = ?path, // quoted and escaped: clients choose it
+        status = status.as_u16(),
+        tenant = caller.map(|c| &*c.tenant),
+        user = caller.map(|c| &*c.user),
+        duration_ms = started.elapsed().as_millis() as u64,
+        "API request"
+    );
+    response
+}

@@ -1,0 +1,265 @@
+//! What handlers take out of a request. The order of a handler's arguments is the order of the checks:
+//! credential (a layer), route, [`Zone`] (id syntax, then existence and tenancy), [`Writer`] (role), [`Json`] (body).
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequestParts, Path, Request};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use hyper::body::Body as _;
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::Api;
+use super::auth::Caller;
+use super::fault::{ErrorCode, Fault};
+use crate::config::Role;
+use crate::control::status::{ZoneStatus, ZoneView};
+
+/// Octets of all header fields together.
+pub const HEADERS_OCTETS_MAX: usize = 16 * 1024;
+/// Octets of the request target.
+pub const URI_OCTETS_MAX: usize = 8 * 1024;
+/// Time for a body to arrive.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Octets of a too large body that are read and dropped before the refusal is sent, so that clients which write first
+/// and read later get to see it.
+const DISCARD_OCTETS_MAX: u64 = 64 << 20;
+
+/// Layer that refuses requests with a target or header that is too long.
+pub async fn bound_header(request: Request, next: Next) -> Response {
+    match check_header(request.uri(), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(fault) => fault.into_response(),
+    }
+}
+
+fn check_header(uri: &Uri, headers: &HeaderMap) -> Result<(), Fault> {
+    let target = uri.path_and_query().map_or(0, |both| both.as_str().len());
+    if target > URI_OCTETS_MAX {
+        let text = format!("The request target has {target} octets; at most {URI_OCTETS_MAX} are taken.");
+        return Err(Fault::new(ErrorCode::UriTooLong, text));
+    }
+    let octets: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if octets > HEADERS_OCTETS_MAX {
+        let text = format!("The header fields have {octets} octets; at most {HEADERS_OCTETS_MAX} are taken.");
+        return Err(Fault::new(ErrorCode::HeadersTooLarge, text));
+    }
+    Ok(())
+}
+
+impl FromRequestParts<Arc<Api>> for Caller {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Api>) -> Result<Caller, Fault> {
+        let caller = parts.extensions.get::<Caller>();
+        Ok(caller.expect("auth::require stands around every route that names a caller").clone())
+    }
+}
+
+/// A caller who may write.
+#[derive(Clone, Debug)]
+pub struct Writer(pub Caller);
+
+impl FromRequestParts<Arc<Api>> for Writer {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Writer, Fault> {
+        let caller = Caller::from_request_parts(parts, api).await?;
+        match caller.role {
+            Role::Admin => Ok(Writer(caller)),
+            Role::Observer => Err(Fault::new(ErrorCode::Forbidden, "This credential may read only (role observer).")),
+        }
+    }
+}
+
+/// The identity in the path.
+#[derive(Clone, Copy, Debug)]
+pub struct Id(pub Uuid);
+
+impl FromRequestParts<Arc<Api>> for Id {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Id, Fault> {
+        // The rejection means that the segment is no UTF-8 once decoded.
+        let text = match <Path<String> as FromRequestParts<_>>::from_request_parts(parts, api).await {
+            Ok(Path(text)) => text,
+            Err(_) => String::new(),
+        };
+        parse_id(&text).map(Id).ok_or_else(|| {
+            let text = "The id in the path is no UUID such as e74d0d15-f567-4b7b-9069-26ee1f93bae3.";
+            Fault::new(ErrorCode::BadId, text)
+        })
+    }
+}
+
+/// A UUID in its common form of 36 characters, in any case; other spellings would give one object several URLs.
+fn parse_id(text: &str) -> Option<Uuid> {
+    if text.len() == 36 { Uuid::try_parse(text).ok() } else { None }
+}
+
+/// The caller's zone named in the path, as it stood when the request came.
+#[derive(Clone, Debug)]
+pub struct Zone {
+    /// Its place on the board.
+    pub view: Arc<ZoneView>,
+    /// How it stood.
+    pub status: Arc<ZoneStatus>,
+}
+
+impl Zone {
+    /// The zone, if it exists and belongs to the caller's tenant.
+    pub fn find(api: &Api, caller: &Caller, id: Uuid) -> Option<Zone> {
+        let view = api.control().board().by_uuid(id)?;
+        let status = view.status();
+        (*status.definition.tenant == *caller.tenant).then_some(Zone { view, status })
+    }
+}
+
+impl FromRequestParts<Arc<Api>> for Zone {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Zone, Fault> {
+        let Id(id) = Id::from_request_parts(parts, api).await?;
+        let caller = Caller::from_request_parts(parts, api).await?;
+        Zone::find(api, &caller, id).ok_or_else(Fault::zone_not_found)
+    }
+}
+
+impl OptionalFromRequestParts<Arc<Api>> for Zone {
+    type Rejection = Fault;
+
+    /// For PUT, which creates what is not there; a malformed id is refused all the same.
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Option<Zone>, Fault> {
+        let Id(id) = Id::from_request_parts(parts, api).await?;
+        let caller = Caller::from_request_parts(parts, api).await?;
+        Ok(Zone::find(api, &caller, id))
+    }
+}
+
+/// A JSON body of at most `[api] max-body` octets.
+#[derive(Clone, Debug)]
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<Arc<Api>> for Json<T> {
+    type Rejection = Fault;
+
+    async fn from_request(request: Request, api: &Arc<Api>) -> Result<Json<T>, Fault> {
+        if !is_json(request.headers()) {
+            let text = "The body must be JSON; send 'Content-Type: application/json'.";
+            return Err(Fault::new(ErrorCode::UnsupportedMediaType, text));
+        }
+        let body = read_body(request, api.settings().max_body_octets).await?;
+        if body.trim_ascii().is_empty() {
+            return Err(Fault::new(ErrorCode::BadBody, "The body is empty; a JSON object is expected."));
+        }
+        serde_json::from_slice(&body).map(Json).map_err(|error| {
+            let what = if error.is_data() { "has another shape than expected" } else { "is no JSON" };
+            // serde_json ends its messages with the line and the column.
+            Fault::new(ErrorCode::BadBody, format!("The body {what}: {error}."))
+        })
+    }
+}
+
+/// A missing Content-Type is read as JSON.
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(field) = headers.get(CONTENT_TYPE) else {
+        return true;
+    };
+    let essence = field.to_str().unwrap_or("").split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+/// The whole body, if it is not longer than `octets_max` and comes within [`BODY_TIMEOUT`].
+pub async fn read_body(request: Request, octets_max: u64) -> Result<Bytes, Fault> {
+    let too_large = || {
+        let text = format!("The body is larger than the {octets_max} octets allowed here ([api] max-body).");
+        Fault::new(ErrorCode::BodyTooLarge, text)
+    };
+    let announced = request.headers().get(CONTENT_LENGTH).and_then(|n| n.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|n| n > octets_max) && request.headers().contains_key(EXPECT) {
+        // The client waits for leave to send the body (RFC 9110 §10.1.1): it gets the refusal instead.
+        return Err(too_large());
+    }
+    let collected = timeout(BODY_TIMEOUT, collect(request.into_body(), octets_max)).await.map_err(|_| {
+        let text = format!("The body did not arrive within {} s.", BODY_TIMEOUT.as_secs());
+        Fault::new(ErrorCode::RequestTimeout, text)
+    })?;
+    collected?.ok_or_else(too_large)
+}
+
+/// `None`: there is more than `octets_max`; up to [`DISCARD_OCTETS_MAX`] of it have been read.
+async fn collect(mut body: Body, octets_max: u64) -> Result<Option<Bytes>, Fault> {
+    let (mut kept, mut octets) = (Vec::new(), 0u64);
+    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        let frame =
+            frame.map_err(|error| Fault::new(ErrorCode::BadBody, format!("The body could not be read: {error}.")))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        octets += data.len() as u64;
+        if octets <= octets_max {
+            kept.extend_from_slice(&data);
+        } else {
+            kept = Vec::new();
+            if octets > DISCARD_OCTETS_MAX {
+                break;
+            }
+        }
+    }
+    Ok((octets <= octets_max).then(|| kept.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::{HeaderValue, StatusCode};
+
+    #[test]
+    fn ids_have_one_spelling_but_for_the_case() {
+        assert!(parse_id("e74d0d15-f567-4b7b-9069-26ee1f93bae3").is_some());
+        assert!(parse_id("E74D0D15-F567-4B7B-9069-26EE1F93BAE3").is_some());
+        for text in [
+            "",
+            "x",
+            "e74d0d15f5674b7b906926ee1f93bae3",
+            "{e74d0d15-f567-4b7b-9069-26ee1f93bae3}",
+            "urn:uuid:e74d0d15-f567-4b7b-9069-26ee1f93bae3",
+            "e74d0d15-f567-4b7b-9069-26ee1f93bae",
+            "e74d0d15-f567-4b7b-9069-26ee1f93baeg",
+        ] {
+            assert!(parse_id(text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn json_is_what_says_so_or_says_nothing() {
+        let says = |text: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(text));
+            is_json(&headers)
+        };
+        assert!(is_json(&HeaderMap::new()));
+        assert!(says("application/json") && says("Application/JSON; charset=utf-8"));
+        assert!(says("application/merge-patch+json"));
+        assert!(!says("text/plain") && !says("application/x-www-form-urlencoded") && !says(""));
+    }
+
+    #[test]
+    fn a_long_header_is_refused_with_the_limit() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-long", HeaderValue::from_str(&"x".repeat(HEADERS_OCTETS_MAX)).expect("a field"));
+        let fault = check_header(&Uri::from_static("/"), &headers).expect_err("refused");
+        assert_eq!(fault.status(), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+        assert!(fault.messages().next().expect("one").text.contains("16384"));
+        assert!(check_header(&Uri::from_static("/"), &HeaderMap::new()).is_ok());
+    }
+}

@@ -1,0 +1,115 @@
+//! `[api]` of the configuration as the handlers need it.
+
+use axum::http::HeaderMap;
+use axum::http::header::HOST;
+
+use super::auth::Credentials;
+use super::serve::Ends;
+use crate::config;
+
+/// Shown as name server where the configuration names none and the host has no full name.
+const NAMESERVER_UNKNOWN: &str = "ns1.secondaryd.invalid";
+
+/// What handlers take from the configuration; replaced as a whole by a reload.
+#[derive(Debug)]
+pub struct Settings {
+    /// Who may call.
+    pub credentials: Credentials,
+    /// Names shown with secondary zones, without final dots; at least one.
+    pub secondary_nameservers: Vec<String>,
+    /// Port of primaries given without one, which is also left out on output.
+    pub primary_port: u16,
+    /// Whether zones of one label, `arpa` and the root may come in.
+    pub allow_tld: bool,
+    /// Octets of a request body.
+    pub max_body_octets: u64,
+    /// Without a final slash; empty: taken from `Host`.
+    public_url: String,
+}
+
+impl Settings {
+    /// Translates `[api]`. Logs a warning for what leaves the API without use.
+    pub fn new(api: &config::Api) -> Settings {
+        let credentials = Credentials::new(&api.credentials);
+        if credentials.is_empty() {
+            tracing::warn!("no [[api.credential]] is configured: only /healthz, /readyz and /metrics answer");
+        }
+        let named = if api.secondary_nameservers.is_empty() { &api.nameservers } else { &api.secondary_nameservers };
+        let mut secondary_nameservers: Vec<String> = named.iter().map(|name| name.without_dot()).collect();
+        if secondary_nameservers.is_empty() {
+            secondary_nameservers.push(own_name().unwrap_or_else(|| {
+                tracing::warn!(
+                    "[api] nameservers is not set and the host has no full name: showing {NAMESERVER_UNKNOWN}"
+                );
+                NAMESERVER_UNKNOWN.to_owned()
+            }));
+        }
+        Settings {
+            credentials,
+            secondary_nameservers,
+            primary_port: api.primary_port,
+            allow_tld: api.allow_tld,
+            max_body_octets: api.max_body,
+            public_url: api.public_url.trim_end_matches('/').to_owned(),
+        }
+    }
+
+    /// What absolute links begin with: `public-url`, else the `Host` the client named, else the address it reached.
+    pub fn base_url(&self, headers: &HeaderMap, ends: Option<Ends>) -> String {
+        if !self.public_url.is_empty() {
+            return self.public_url.clone();
+        }
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok()).filter(|host| is_authority(host));
+        match (host, ends) {
+            (Some(host), _) => format!("http://{host}"),
+            (None, Some(ends)) => format!("http://{}", ends.local),
+            (None, None) => String::new(),
+        }
+    }
+}
+
+/// Whether `host` is made of what a host and a port are written with, so that links hold nothing else.
+fn is_authority(host: &str) -> bool {
+    !host.is_empty() && host.len() <= 300 && host.bytes().all(|c| c.is_ascii_alphanumeric() || b"-._:[]".contains(&c))
+}
+
+/// The name of the host, if it is a full one.
+fn own_name() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    let name = super::names::zone_name(text.trim(), false).ok()?;
+    Some(name.without_dot())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+
+    fn host(text: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(HOST, HeaderValue::from_static(text))])
+    }
+
+    fn ends() -> Option<Ends> {
+        let local = ([127, 0, 0, 1], 8053).into();
+        Some(Ends { peer: ([127, 0, 0, 1], 40_000).into(), local })
+    }
+
+    #[test]
+    fn links_begin_with_the_public_url_or_the_host() {
+        let plain = Settings::new(&config::Api::default());
+        assert_eq!(plain.base_url(&host("dns.example:8053"), ends()), "http://dns.example:8053");
+        assert_eq!(plain.base_url(&HeaderMap::new(), ends()), "http://127.0.0.1:8053");
+        assert_eq!(plain.base_url(&host("evil\"><script>"), ends()), "http://127.0.0.1:8053");
+        let public = config::Api { public_url: "https://dns.example/".to_owned(), ..config::Api::default() };
+        assert_eq!(Settings::new(&public).base_url(&host("other"), ends()), "https://dns.example");
+    }
+
+    #[test]
+    fn there_is_always_a_name_server_to_show() {
+        let none = Settings::new(&config::Api::default());
+        assert_eq!(none.secondary_nameservers.len(), 1);
+        let named =
+            config::Api { nameservers: vec!["ns1.example.net".parse().expect("a name")], ..config::Api::default() };
+        assert_eq!(Settings::new(&named).secondary_nameservers, ["ns1.example.net"]);
+    }
+}

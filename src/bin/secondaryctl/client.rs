@@ -1,0 +1,184 @@
+//! HTTP to the daemon: one exchange, lists page by page, and what a refusal means for the exit code.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use ureq::http::{Method, Request};
+
+use crate::{Failure, Verdict};
+
+/// Longest time of one request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Largest reply read, in octets; a page holds at most 1000 items.
+const REPLY_OCTETS_MAX: u64 = 256 << 20;
+/// Items asked for in one page, the most the API gives.
+const PAGE: usize = 1000;
+
+/// A secondary zone as the lists give it.
+#[derive(Deserialize)]
+pub(crate) struct Zone {
+    pub(crate) id: String,
+    pub(crate) metadata: ZoneMetadata,
+    pub(crate) properties: ZoneProperties,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct ZoneMetadata {
+    #[serde(default)]
+    pub(crate) state: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ZoneProperties {
+    pub(crate) zone_name: String,
+    #[serde(default)]
+    pub(crate) description: String,
+    #[serde(default)]
+    pub(crate) primary_ips: Vec<String>,
+}
+
+/// The daemon at the other end.
+pub(crate) struct Client {
+    agent: ureq::Agent,
+    base: String,
+    token: Option<String>,
+}
+
+impl Client {
+    pub(crate) fn new(url: &str, token: Option<String>) -> Client {
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(REQUEST_TIMEOUT))
+            // A proxy from the environment is for the Internet, not for a daemon on this host.
+            .proxy(None);
+        Client { agent: config.build().into(), base: url.trim_end_matches('/').to_owned(), token }
+    }
+
+    /// One exchange: the status code and the body as text.
+    fn exchange(&self, method: Method, path: &str, body: Option<Value>) -> Result<(u16, String), Failure> {
+        if !self.base.starts_with("http://") {
+            return Err(Failure::unknown(format!("--url {}: only http:// URLs can be used", self.base)));
+        }
+        let url = format!("{}{path}", self.base);
+        let mut request = Request::builder().method(method).uri(&url).header("accept", "application/json");
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let bad_request = |e| Failure::unknown(format!("--url {} or the token cannot be used: {e}", self.base));
+        let sent = match body {
+            Some(body) => self
+                .agent
+                .run(request.header("content-type", "application/json").body(body.to_string()).map_err(bad_request)?),
+            None => self.agent.run(request.body(()).map_err(bad_request)?),
+        };
+        let mut response = sent.map_err(|e| self.unreachable(&e))?;
+        let status = response.status().as_u16();
+        let text = response.body_mut().with_config().limit(REPLY_OCTETS_MAX).read_to_string();
+        Ok((status, text.map_err(|e| self.unreachable(&e))?))
+    }
+
+    fn unreachable(&self, error: &ureq::Error) -> Failure {
+        Failure {
+            verdict: Verdict::Critical,
+            message: format!("{} does not answer: {error}; is secondaryd running, and is --url right?", self.base),
+        }
+    }
+
+    /// One exchange that must succeed; its JSON.
+    pub(crate) fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, Failure> {
+        let (status, text) = self.exchange(method, path, body)?;
+        if !(200..300).contains(&status) {
+            return Err(self.refused(status, &text));
+        }
+        serde_json::from_str(&text)
+            .map_err(|e| Failure::unknown(format!("{}{path} did not send JSON ({e}); is it a secondaryd?", self.base)))
+    }
+
+    fn refused(&self, status: u16, text: &str) -> Failure {
+        let body: Value = serde_json::from_str(text).unwrap_or_default();
+        let messages: Vec<_> =
+            body["messages"].as_array().into_iter().flatten().filter_map(|m| m["message"].as_str()).collect();
+        let hint = match (status, &self.token) {
+            (401, None) => "; give a token by --token or SECONDARYD_TOKEN",
+            (401, Some(_)) => "; the daemon does not know this token",
+            _ => "",
+        };
+        let said = if messages.is_empty() { "no reason given".to_owned() } else { messages.join("; ") };
+        let verdict = if status >= 500 { Verdict::Critical } else { Verdict::Unknown };
+        Failure { verdict, message: format!("the daemon answered {status}: {said}{hint}") }
+    }
+
+    /// All items of a list, page by page.
+    pub(crate) fn list(&self, path: &str, query: &str) -> Result<Vec<Value>, Failure> {
+        let mut items = Vec::new();
+        loop {
+            let page = format!("{path}?limit={PAGE}&offset={}{query}", items.len());
+            let mut reply = self.call(Method::GET, &page, None)?;
+            let Value::Array(more) = reply["items"].take() else {
+                return Err(Failure::unknown(format!("{page}: the reply has no items")));
+            };
+            let last = more.len() < PAGE;
+            items.extend(more);
+            if last {
+                return Ok(items);
+            }
+        }
+    }
+
+    /// The secondary zone called `name`.
+    pub(crate) fn find(&self, name: &str) -> Result<Zone, Failure> {
+        let wanted = name.strip_suffix('.').filter(|rest| !rest.is_empty()).unwrap_or(name).to_ascii_lowercase();
+        // The exact match is listed first; one page holds it.
+        let query = format!("/secondaryzones?limit=1&filter.zoneName={}", percent_encode(&wanted));
+        let mut reply = self.call(Method::GET, &query, None)?;
+        let first = reply["items"].get_mut(0).map(Value::take);
+        match first.map(|zone| decode::<Zone>(&zone)).transpose()? {
+            Some(zone) if zone.properties.zone_name.eq_ignore_ascii_case(&wanted) => Ok(zone),
+            _ => Err(Failure::unknown(format!("there is no secondary zone {wanted}; secondaryctl zones lists them"))),
+        }
+    }
+
+    pub(crate) fn transfers(&self, zone: &Zone) -> Result<Value, Failure> {
+        self.call(Method::GET, &format!("/secondaryzones/{}/axfr", zone.id), None)
+    }
+
+    /// As [`Client::transfers`]; `None` if the zone is gone.
+    pub(crate) fn transfers_if_there(&self, zone: &Zone) -> Result<Option<Value>, Failure> {
+        let (status, text) = self.exchange(Method::GET, &format!("/secondaryzones/{}/axfr", zone.id), None)?;
+        match status {
+            404 => Ok(None),
+            200..300 => serde_json::from_str(&text).map(Some).map_err(|e| Failure::unknown(format!("no JSON: {e}"))),
+            _ => Err(self.refused(status, &text)),
+        }
+    }
+
+    /// Whether stored zones are served.
+    pub(crate) fn readiness(&self) -> Result<bool, Failure> {
+        Ok(self.exchange(Method::GET, "/readyz", None)?.0 == 200)
+    }
+}
+
+pub(crate) fn decode<T: DeserializeOwned>(value: &Value) -> Result<T, Failure> {
+    T::deserialize(value).map_err(|e| Failure::unknown(format!("the daemon's reply is not understood: {e}")))
+}
+
+pub(crate) fn decode_all<T: DeserializeOwned>(values: Vec<Value>) -> Result<Vec<T>, Failure> {
+    values.iter().map(decode).collect()
+}
+
+pub(crate) fn percent_encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for octet in text.bytes() {
+        match octet {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(octet as char),
+            _ => {
+                let _ = write!(encoded, "%{octet:02X}");
+            }
+        }
+    }
+    encoded
+}

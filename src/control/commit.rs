@@ -1,0 +1,225 @@
+//! The door: the one function through which a zone's contents change (invariant 1).
+//!
+//! ```text
+//!   arrival --> serial rule --> publish --> store --> (durable) --> announce
+//!                                   `--- with durability = "before" it is: store --> publish --> announce
+//! ```
+//!
+//! What comes here has been built and checked beside the served contents (`exchange`); here it is decided whether it
+//! may become the served version, and everybody who must know is told. Nothing is announced to downstreams before it
+//! is durable.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::Durability;
+use crate::dns::Serial;
+use crate::net::notifier::{Downstream, announce};
+use crate::net::upstream::Volume;
+use crate::reason::{Code, Reason};
+use crate::refresh::{Accept, Committed, TransferKind, Transferred};
+use crate::served::ZoneId;
+use crate::store::Write;
+use crate::time::Timestamp;
+use crate::zone::{Diff, Findings, Snapshot};
+
+use super::event::{Arrival, Contents, Event, Exchange, Form, Prepared};
+use super::keeper::Keeper;
+use super::zones::Unstored;
+
+/// Most warnings kept of one version.
+const WARNINGS_MAX: usize = 20;
+/// After a failed write of contents the next try waits this long.
+const REWRITE_PAUSE: Duration = Duration::from_secs(10);
+
+impl Keeper {
+    /// Takes what a transfer has brought: nothing new, or a new version through the door.
+    pub(super) fn take(
+        &mut self,
+        exchange: &Exchange,
+        accept: Accept,
+        arrival: Arrival,
+    ) -> Result<Transferred, Reason> {
+        let Arrival { volume, contents } = arrival;
+        let prepared = match contents {
+            Contents::UpToDate(serial) => return Ok(Transferred::UpToDate { serial, expire_option: None }),
+            Contents::New(prepared) => *prepared,
+        };
+        let committed = Committed {
+            soa: soa_timers(&prepared.snapshot),
+            kind: match prepared.form {
+                Form::Full(_) => TransferKind::Axfr,
+                Form::Diffs(_) => TransferKind::Ixfr,
+            },
+            expire_option: None,
+            records: volume.records,
+            messages: volume.messages,
+            octets: volume.octets,
+            duration_ms: volume.duration.as_millis() as u64,
+        };
+        let served = self.zones.get(&exchange.zone).and_then(|zone| zone.served);
+        if !accept.takes(served, committed.soa.serial) {
+            return Ok(Transferred::UpToDate { serial: committed.soa.serial, expire_option: None });
+        }
+        self.commit(exchange, prepared, &committed, &volume)?;
+        Ok(Transferred::Committed(committed))
+    }
+
+    fn commit(
+        &mut self,
+        exchange: &Exchange,
+        prepared: Prepared,
+        transfer: &Committed,
+        volume: &Volume,
+    ) -> Result<(), Reason> {
+        let Prepared { snapshot, form, findings, warnings, base } = prepared;
+        let zone = self.zones.get_mut(&exchange.zone).expect("the caller has found the zone");
+        let (id, serial, snapshot) = (exchange.zone, snapshot.serial(), Arc::new(snapshot));
+        if let Form::Diffs(_) = form
+            && base != zone.served
+        {
+            return Err(Reason::new(Code::IxfrInapplicable, "the zone has changed while the differences came"));
+        }
+        zone.warnings = notes(&findings, volume).into_iter().chain(warnings).take(WARNINGS_MAX).collect();
+        let changes = match &form {
+            Form::Diffs(diffs) => diffs.iter().map(change_count).sum(),
+            Form::Full(Some(diff)) => change_count(diff),
+            Form::Full(None) => snapshot.record_count() as usize,
+        };
+        tracing::info!(
+            zone = %zone.definition.name, peer = %exchange.address, op = ?transfer.kind, from_serial = zone.served.map(|s| s.0),
+            serial = serial.0, records = transfer.records, octets = transfer.octets, changes,
+            duration_ms = transfer.duration_ms, "new version"
+        );
+        for warning in &zone.warnings {
+            tracing::warn!(zone = %zone.definition.name, serial = serial.0, "{warning}");
+        }
+        metrics::counter!("secondaryd_transfers_total", "type" => kind_word(transfer.kind)).increment(1);
+        let write = match form {
+            Form::Diffs(diffs) => Write::Append { zone: id.0, snapshot: snapshot.clone(), diffs },
+            Form::Full(diff) => Write::Replace { zone: id.0, snapshot: snapshot.clone(), diff },
+        };
+        match self.config.durability {
+            Durability::Behind => {
+                self.publish(id, snapshot);
+                self.write_contents(id, serial, write, None);
+            }
+            Durability::Before => self.write_contents(id, serial, write, Some(snapshot)),
+        }
+        Ok(())
+    }
+
+    /// Makes `snapshot` the served version.
+    pub(super) fn publish(&mut self, id: ZoneId, snapshot: Arc<Snapshot>) {
+        let Some(zone) = self.zones.get_mut(&id) else { return };
+        zone.served = Some(snapshot.serial());
+        self.publisher.publish(&zone.slot, snapshot);
+    }
+
+    fn write_contents(&self, zone: ZoneId, serial: Serial, write: Write, unpublished: Option<Arc<Snapshot>>) {
+        let events = self.events.clone();
+        let done = move |outcome: Result<(), crate::store::StoreError>| {
+            let outcome = outcome.map_err(|error| error.to_string());
+            // Nobody listens any more when the daemon stops.
+            let _ = events.send(Event::Stored { zone, serial, unpublished, outcome });
+        };
+        self.store.submit(write, Box::new(done));
+    }
+
+    /// The store has answered: the version is durable, or has to be written again.
+    pub(super) fn stored(
+        &mut self,
+        id: ZoneId,
+        serial: Serial,
+        unpublished: Option<Arc<Snapshot>>,
+        outcome: Result<(), String>,
+    ) {
+        let Some(zone) = self.zones.get_mut(&id) else { return };
+        match outcome {
+            Ok(()) => {
+                zone.stored = Some(serial);
+                zone.unstored = None;
+                if let Some(snapshot) = unpublished {
+                    self.publish(id, snapshot);
+                }
+                self.announce(id);
+            }
+            Err(detail) => {
+                tracing::error!(zone = %zone.definition.name, serial = serial.0, detail, "{}", Code::StorageFailed.sentence());
+                metrics::counter!("secondaryd_store_failures_total").increment(1);
+                // Served all the same: the primary is the record of truth. Written again with the next version, or now
+                // and then until it works.
+                zone.unstored = Some(Unstored { detail, again_at: Timestamp::now() + REWRITE_PAUSE });
+                if let Some(snapshot) = unpublished {
+                    self.publish(id, snapshot);
+                }
+            }
+        }
+        self.follow_up(id);
+    }
+
+    /// Writes the served contents once more after a failure.
+    pub(super) fn rewrite(&mut self, id: ZoneId) {
+        let Some(zone) = self.zones.get_mut(&id) else { return };
+        if let Some(snapshot) = zone.slot.snapshot() {
+            let serial = snapshot.serial();
+            self.write_contents(id, serial, Write::Replace { zone: id.0, snapshot, diff: None }, None);
+        }
+    }
+
+    /// Tells the zone's downstreams of a version that is served and durable (RFC 1996 §3.1).
+    fn announce(&mut self, id: ZoneId) {
+        let Some(zone) = self.zones.get_mut(&id) else { return };
+        if zone.definition.notify.is_empty() || zone.stored != zone.served {
+            return;
+        }
+        if let Some(snapshot) = zone.slot.snapshot() {
+            let downstreams = zone.definition.notify.iter().map(|target| Downstream {
+                address: target.address,
+                key: target.key.as_ref().and_then(|name| self.config.tsig_keys.get(name)).cloned(),
+            });
+            zone.announcement = Some(announce(&snapshot, downstreams.collect()));
+        }
+    }
+}
+
+/// What an operator should know of records that were not taken as they came.
+fn notes(findings: &Findings, volume: &Volume) -> Vec<String> {
+    let mut notes = Vec::new();
+    let out_of_zone = findings.out_of_zone + volume.skipped_out_of_zone;
+    if out_of_zone > 0 {
+        let example = findings.out_of_zone_example.as_ref().map(|name| format!(", e.g. {name}")).unwrap_or_default();
+        notes.push(format!("{out_of_zone} records outside the zone were skipped{example}"));
+    }
+    if volume.negative_ttls > 0 {
+        notes.push(format!(
+            "{} records came with the top bit of the TTL set; read as 0 (RFC 2181 §8)",
+            volume.negative_ttls
+        ));
+    }
+    notes
+}
+
+/// Records that a difference removes and adds, the SOAs aside.
+fn change_count(diff: &Diff) -> usize {
+    diff.deleted().count() + diff.added().count()
+}
+
+fn kind_word(kind: TransferKind) -> &'static str {
+    match kind {
+        TransferKind::Axfr => "axfr",
+        TransferKind::Ixfr => "ixfr",
+        TransferKind::Soa => "soa",
+    }
+}
+
+/// The timers of the version's SOA.
+pub(super) fn soa_timers(snapshot: &Snapshot) -> crate::refresh::SoaTimers {
+    let soa = snapshot.soa();
+    crate::refresh::SoaTimers {
+        serial: soa.serial,
+        refresh_secs: soa.refresh,
+        retry_secs: soa.retry,
+        expire_secs: soa.expire,
+    }
+}

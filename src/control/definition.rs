@@ -1,0 +1,143 @@
+//! What an operator said a zone should be: its name, its owner, its primaries. The keeper holds one per zone, the
+//! store keeps those that came by REST or by a catalog (as JSON), the API shows them.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::access::Rule;
+use crate::config::NotifyTarget;
+use crate::dns::Name;
+use crate::served::ZoneId;
+use crate::time::Timestamp;
+
+/// The port of a primary that is given by address alone (RFC 1035 §4.2).
+pub const PRIMARY_PORT: u16 = 53;
+
+/// One zone as it was defined. Immutable: a change makes a new value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZoneDefinition {
+    /// Number of the zone, allocated upwards from [`FIRST_ZONE_ID`], never reused.
+    pub id: ZoneId,
+    /// Identity in the REST API: v4 by POST, the client's by PUT, v5 of the name for configured zones.
+    pub uuid: Uuid,
+    /// The apex.
+    pub name: Name,
+    /// Whose zone it is.
+    pub tenant: String,
+    /// Free text, up to 1000 characters.
+    pub description: String,
+    /// In the order in which they are asked; 1..=10 for zones from REST.
+    pub primaries: Vec<Primary>,
+    /// Who besides the primaries may send NOTIFY.
+    pub allow_notify: Vec<Rule>,
+    /// Who may transfer the zone from us; empty: nobody.
+    pub allow_transfer: Vec<Rule>,
+    /// Downstreams that are told of a new serial; configured zones only.
+    #[serde(skip)]
+    pub notify: Vec<NotifyTarget>,
+    /// Where the definition stands.
+    pub origin: Origin,
+    /// When the zone was first defined.
+    pub created: Timestamp,
+    /// When the definition was last changed (never by a transfer).
+    pub modified: Timestamp,
+    /// `tenant` and `user` of the credential that created it.
+    pub created_by: String,
+    /// `user` of the credential that changed it last.
+    pub modified_by: String,
+}
+
+/// Zone numbers begin here (they double as ids of the Rackspace dialect, where seven digits are usual).
+pub const FIRST_ZONE_ID: u32 = 1_000_001;
+
+/// Where a definition comes from and so who may change it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// Stands in this configuration file; REST must not change it.
+    Configured {
+        /// Path of the file that names the zone.
+        file: Arc<str>,
+    },
+    /// Came by REST and lives in the store.
+    Rest,
+}
+
+/// A primary of one zone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Primary {
+    /// Where to ask.
+    pub address: SocketAddr,
+    /// Key that signs the exchange in both directions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tsig_key: Option<Name>,
+    /// How the exchange travels.
+    #[serde(default)]
+    pub transport: Transport,
+    /// Local address of outgoing connections; `None` leaves it to the routing table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<IpAddr>,
+}
+
+/// How exchanges with a primary travel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// SOA over UDP with fall-back to TCP, transfers over TCP.
+    #[default]
+    Tcp,
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Transport::Tcp => f.write_str("tcp"),
+        }
+    }
+}
+
+impl From<&crate::config::Primary> for Primary {
+    fn from(primary: &crate::config::Primary) -> Primary {
+        let crate::config::Primary { address, tsig_key, source } = primary.clone();
+        Primary { address, tsig_key, transport: Transport::Tcp, source }
+    }
+}
+
+impl Primary {
+    /// A primary by address alone.
+    pub fn at(address: SocketAddr) -> Primary {
+        Primary { address, tsig_key: None, transport: Transport::Tcp, source: None }
+    }
+
+    /// How REST spells the address: RFC 5952, with `#port` unless the port is `default_port`.
+    pub fn spelled(&self, default_port: u16) -> String {
+        if self.address.port() == default_port {
+            self.address.ip().to_string()
+        } else {
+            format!("{}#{}", self.address.ip(), self.address.port())
+        }
+    }
+}
+
+/// The UUID of a configured zone: v5 of its name, so it stays the same on every machine and after every restart.
+pub fn configured_uuid(name: &Name) -> Uuid {
+    Uuid::new_v5(&Uuid::NAMESPACE_DNS, name.without_dot().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_spelled_as_rfc_5952_with_a_hash_before_an_unusual_port() {
+        let primary = |text: &str| Primary::at(text.parse().expect("an address"));
+        assert_eq!(primary("192.0.2.1:53").spelled(53), "192.0.2.1");
+        assert_eq!(primary("192.0.2.1:5300").spelled(53), "192.0.2.1#5300");
+        assert_eq!(primary("[2001:DB8:0:0::1]:53").spelled(53), "2001:db8::1");
+        assert_eq!(primary("[2001:db8::1]:5300").spelled(53), "2001:db8::1#5300");
+    }
+}

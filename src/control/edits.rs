@@ -1,0 +1,305 @@
+//! What operators change: commands of the API and a configuration read again. Definitions are durable before they
+//! count (store, then memory, then the reply), so an acknowledged edit survives a crash.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use crate::config::{self, Config};
+use crate::dns::Name;
+use crate::refresh;
+use crate::served::ZoneId;
+use crate::store::{StoreError, Write};
+use crate::time::Timestamp;
+
+use super::definition::{Origin, Primary, ZoneDefinition};
+use super::event::{Event, Written};
+use super::handle::{Command, EditError, NewSecondary, SecondaryChange, TransferMode};
+use super::keeper::{self, Keeper, report};
+use super::status::ZoneView;
+use super::zones::{self, StoredDefinition};
+
+type Reply<T> = oneshot::Sender<Result<T, EditError>>;
+
+impl Keeper {
+    pub(super) fn command(&mut self, command: Command) {
+        match command {
+            Command::Create(new, reply) => match self.create(new) {
+                Ok(definition) => self.define(definition, move |d| Written::Created(d, reply)),
+                Err(error) => answer(reply, Err(error)),
+            },
+            Command::Change(uuid, change, reply) => match self.change(uuid, change) {
+                Ok(Some(definition)) => self.define(definition, move |d| Written::Changed(d, reply)),
+                Ok(None) => answer(reply, self.board.by_uuid(uuid).ok_or(EditError::NotFound)),
+                Err(error) => answer(reply, Err(error)),
+            },
+            Command::Remove(uuid, reply) => match self.editable(uuid) {
+                Ok(id) => {
+                    let events = self.events.clone();
+                    let done = move |outcome: Result<(), StoreError>| {
+                        let _ = events
+                            .send(Event::Written(Written::Removed(id, reply), outcome.map_err(|e| e.to_string())));
+                    };
+                    self.store.submit(Write::Remove { zone: id.0 }, Box::new(done));
+                }
+                Err(error) => answer(reply, Err(error)),
+            },
+            Command::Transfer(uuid, mode, reply) => answer(reply, self.transfer_now(uuid, mode)),
+        }
+    }
+
+    /// Checks a new zone and gives it its number and identity.
+    fn create(&mut self, new: NewSecondary) -> Result<ZoneDefinition, EditError> {
+        self.check_primaries(&new.primaries)?;
+        if self.names.contains_key(&new.name) || self.creating.contains(&new.name) {
+            return Err(EditError::NameTaken(new.name));
+        }
+        if new.uuid.is_some_and(|uuid| self.board.by_uuid(uuid).is_some()) {
+            return Err(EditError::IdTaken);
+        }
+        if let Some(other) = self.foreign_overlap(&new) {
+            return Err(EditError::Overlaps { name: new.name, other });
+        }
+        let now = Timestamp::now();
+        self.creating.insert(new.name.clone());
+        Ok(ZoneDefinition {
+            id: self.allocate_id(),
+            uuid: new.uuid.unwrap_or_else(Uuid::new_v4),
+            name: new.name,
+            tenant: new.tenant,
+            description: new.description,
+            primaries: new.primaries,
+            allow_notify: Vec::new(),
+            allow_transfer: Vec::new(),
+            notify: Vec::new(),
+            origin: Origin::Rest,
+            created: now,
+            modified: now,
+            created_by: new.user.clone(),
+            modified_by: new.user,
+        })
+    }
+
+    /// A zone of another tenant at, above or below the new one: two tenants must not answer for each other's names.
+    fn foreign_overlap(&self, new: &NewSecondary) -> Option<Name> {
+        if self.config.api.allow_subzones {
+            return None;
+        }
+        let foreign = |zone: &ZoneView| zone.status().definition.tenant != new.tenant;
+        let mut above = new.name.parent();
+        while let Some(name) = above {
+            if self.board.by_name(&name).is_some_and(|zone| foreign(&zone)) {
+                return Some(name);
+            }
+            above = name.parent();
+        }
+        self.board.first_at_or_below(&new.name, foreign)
+    }
+
+    /// `None` if the change changes nothing.
+    fn change(&mut self, uuid: Uuid, change: SecondaryChange) -> Result<Option<ZoneDefinition>, EditError> {
+        let id = self.editable(uuid)?;
+        self.check_primaries(&change.primaries)?;
+        let old = &self.zones[&id].definition;
+        if old.description == change.description && old.primaries == change.primaries {
+            return Ok(None);
+        }
+        let mut definition = ZoneDefinition::clone(old);
+        definition.description = change.description;
+        definition.primaries = change.primaries;
+        definition.modified = Timestamp::now();
+        definition.modified_by = change.user;
+        Ok(Some(definition))
+    }
+
+    /// The zone, if REST may change it.
+    fn editable(&self, uuid: Uuid) -> Result<ZoneId, EditError> {
+        let view = self.board.by_uuid(uuid).ok_or(EditError::NotFound)?;
+        match &view.status().definition.origin {
+            Origin::Configured { file } => Err(EditError::Configured { file: file.clone() }),
+            Origin::Rest => Ok(view.id),
+        }
+    }
+
+    fn check_primaries(&self, primaries: &[Primary]) -> Result<(), EditError> {
+        for primary in primaries {
+            if !self.config.allows_primary(primary.address.ip()) {
+                return Err(EditError::PrimaryNotAllowed(primary.address.ip()));
+            }
+            if let Some(key) = primary.tsig_key.as_ref().filter(|key| !self.config.tsig_keys.contains_key(key)) {
+                return Err(EditError::UnknownKey(key.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    fn define(
+        &mut self,
+        definition: ZoneDefinition,
+        written: impl FnOnce(Box<ZoneDefinition>) -> Written + Send + 'static,
+    ) {
+        let (zone, bytes) = (definition.id.0, StoredDefinition::of(&definition).to_bytes());
+        let events = self.events.clone();
+        let done = move |outcome: Result<(), StoreError>| {
+            let outcome = outcome.map_err(|error| error.to_string());
+            // Nobody listens any more when the daemon stops.
+            let _ = events.send(Event::Written(written(Box::new(definition)), outcome));
+        };
+        self.store.submit(Write::Define { zone, bytes }, Box::new(done));
+    }
+
+    /// A definition is durable (or not): now it counts.
+    pub(super) fn written(&mut self, written: Written, outcome: Result<(), String>) {
+        let outcome = outcome.map_err(EditError::Storage);
+        match written {
+            Written::Created(definition, reply) => {
+                self.creating.remove(&definition.name);
+                let created = outcome.map(|()| {
+                    let id = definition.id;
+                    tracing::info!(zone = %definition.name, tenant = definition.tenant, user = definition.created_by, op = "create", "zone created");
+                    self.add_zones(vec![(*definition, Default::default())]);
+                    self.follow_up(id);
+                    self.zones[&id].view.clone()
+                });
+                answer(reply, created);
+            }
+            Written::Changed(definition, reply) => {
+                let changed = outcome.and_then(|()| {
+                    let id = definition.id;
+                    tracing::info!(zone = %definition.name, tenant = definition.tenant, user = definition.modified_by, op = "change", "zone changed");
+                    self.redefine(*definition);
+                    self.follow_up(id);
+                    self.zones.get(&id).map(|zone| zone.view.clone()).ok_or(EditError::NotFound)
+                });
+                answer(reply, changed);
+            }
+            Written::Removed(id, reply) => {
+                let removed = outcome.map(|()| self.forget(HashSet::from([id])));
+                answer(reply, removed);
+            }
+        }
+    }
+
+    /// Takes zones out of memory: they are no longer answered, their running transfers are cancelled.
+    fn forget(&mut self, ids: HashSet<ZoneId>) {
+        self.publisher.remove_zones(&ids);
+        for id in ids {
+            self.policy.remove_zone(id);
+            if let Some(mut zone) = self.zones.remove(&id) {
+                tracing::info!(zone = %zone.definition.name, op = "remove", "zone removed");
+                self.schedule.arm(id, &mut zone.armed, None);
+                self.names.remove(&zone.definition.name);
+                self.board.remove(&zone.view);
+            }
+        }
+    }
+
+    /// Gives a zone its changed definition. Another list of primaries cancels what runs and asks the new ones.
+    fn redefine(&mut self, definition: ZoneDefinition) {
+        let now = Timestamp::now();
+        let Some(zone) = self.zones.get_mut(&definition.id) else { return };
+        let old = std::mem::replace(&mut zone.definition, Arc::new(definition));
+        self.policy.set_zone(old.id, Arc::new(zones::access(&zone.definition)));
+        if old.primaries == zone.definition.primaries {
+            return;
+        }
+        zone.epoch += 1;
+        zone.transfer = None;
+        let kept = zone
+            .definition
+            .primaries
+            .iter()
+            .map(|new| old.primaries.iter().position(|old| old == new))
+            .collect::<Vec<_>>();
+        let same_source =
+            old.primaries.iter().any(|old| zone.definition.primaries.iter().any(|new| new.address == old.address));
+        zone.refresh.set_primaries(now, &kept, !same_source);
+        let from = zone.definition.primaries.len() as u16;
+        self.store.submit(Write::ForgetPrimaries { zone: old.id.0, from }, report("statuses of primaries"));
+    }
+
+    fn transfer_now(&mut self, uuid: Uuid, mode: TransferMode) -> Result<(), EditError> {
+        let id = self.board.by_uuid(uuid).ok_or(EditError::NotFound)?.id;
+        let zone = self.zones.get_mut(&id).ok_or(EditError::NotFound)?;
+        let command = match mode {
+            TransferMode::Refresh => refresh::Command::Refresh,
+            TransferMode::Full { force } => refresh::Command::Retransfer { force },
+        };
+        zone.refresh.handle_command(Timestamp::now(), command);
+        self.follow_up(id);
+        Ok(())
+    }
+
+    /// Takes a configuration that was read again: zones, keys, timers and limits change at once; what needs a restart
+    /// is named in the log.
+    pub(super) fn reload(&mut self, new: Config) {
+        let (old, new) = (self.config.clone(), Arc::new(new));
+        let difference = config::difference(&old, &new);
+        for key in &difference.needs_restart {
+            tracing::warn!(key, "this key takes effect after a restart");
+        }
+        let now = Timestamp::now();
+        self.config = new.clone();
+        self.settings = Arc::new(keeper::settings(&new));
+        self.upstream.set_bounds(keeper::bounds(&new));
+        self.set_queue_limits();
+        self.policy.keys.store(Arc::new(super::keyring(&new)));
+
+        let removed: HashSet<ZoneId> =
+            difference.zones_removed.iter().filter_map(|name| self.names.get(*name).copied()).collect();
+        for id in &removed {
+            self.store.submit(Write::Remove { zone: id.0 }, report("removal of a zone"));
+        }
+        self.forget(removed);
+        let mut added = Vec::new();
+        for zone in difference.zones_added.iter().chain(&difference.zones_changed) {
+            match self.names.get(&zone.name).copied() {
+                Some(id) => {
+                    let before = self.zones[&id].definition.clone();
+                    let mut definition = zones::configured(zone, id, now);
+                    (definition.created, definition.uuid) = (before.created, before.uuid);
+                    if matches!(before.origin, Origin::Rest) {
+                        tracing::warn!(zone = %zone.name, "zone was added by REST and stands in the configuration now; the configuration wins");
+                    }
+                    self.redefine(definition);
+                    self.follow_up(id);
+                }
+                None => {
+                    let definition = zones::configured(zone, self.allocate_id(), now);
+                    self.remember(&definition);
+                    added.push((definition, Default::default()));
+                }
+            }
+        }
+        let ids: Vec<ZoneId> = added.iter().map(|(definition, _)| definition.id).collect();
+        self.add_zones(added);
+        for id in ids {
+            self.follow_up(id);
+        }
+        tracing::info!(
+            added = difference.zones_added.len(),
+            removed = difference.zones_removed.len(),
+            changed = difference.zones_changed.len(),
+            "configuration reloaded"
+        );
+    }
+
+    /// Keeps the number of a configured zone.
+    pub(super) fn remember(&self, definition: &ZoneDefinition) {
+        let bytes = StoredDefinition::of(definition).to_bytes();
+        self.store.submit(Write::Define { zone: definition.id.0, bytes }, report("number of a zone"));
+    }
+
+    pub(super) fn allocate_id(&mut self) -> ZoneId {
+        let id = ZoneId(self.next_id);
+        self.next_id += 1;
+        id
+    }
+}
+
+fn answer<T>(reply: Reply<T>, outcome: Result<T, EditError>) {
+    // A client that has gone away does not undo the edit.
+    let _ = reply.send(outcome);
+}

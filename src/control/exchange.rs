@@ -1,0 +1,101 @@
+//! One exchange with a primary, run as a task of its own: ask, read, and for a transfer build and check the new
+//! contents beside the served ones. Ends with one event to the keeper, whatever happens.
+
+use std::sync::Arc;
+
+use crate::dns::Name;
+use crate::net::upstream::{Order, Target, Transferred, Upstream};
+use crate::reason::{Code, Reason};
+use crate::refresh::Accept;
+use crate::transfer::inbound::{Asked, Received};
+use crate::zone::{self, Builder, ContentPolicy, Diff, HashKey, Limits, Snapshot};
+
+use super::event::{Arrival, Contents, Form, Prepared};
+
+/// Differences up to this many octets are applied on the task itself; larger ones on the pool for heavy work.
+const LIGHT_OCTETS: usize = 64 * 1024;
+/// Whole zones up to this many records are built on the task itself.
+const LIGHT_RECORDS: u64 = 500;
+
+/// What a transfer needs to know of its zone.
+pub(super) struct Job {
+    pub(super) target: Target,
+    pub(super) zone: Name,
+    /// What is served, which differences are applied to and a whole zone shares pages with.
+    pub(super) base: Option<Arc<Snapshot>>,
+    /// Whether to ask for differences to `base`.
+    pub(super) incremental: bool,
+    /// Which serials to take.
+    pub(super) accept: Accept,
+    pub(super) hash_key: HashKey,
+    pub(super) limits: Limits,
+    pub(super) policy: ContentPolicy,
+}
+
+/// Transfers the zone and prepares it for the door.
+pub(super) async fn transfer(upstream: &Upstream, job: Job) -> Result<Arrival, Reason> {
+    let Job { target, zone, base, incremental, accept, hash_key, limits, policy } = job;
+    let asked = match &base {
+        Some(base) if incremental => Asked::Ixfr { ours: base.soa_record() },
+        _ => Asked::Axfr,
+    };
+    let served = base.as_ref().map(|base| base.serial());
+    let order = Order { zone, asked, hash_key, limits };
+    let Transferred { received, volume } =
+        upstream.transfer(&target, order, |offered| accept.takes(served, offered)).await?;
+    let contents = match received {
+        Received::UpToDate { serial } => Contents::UpToDate(serial),
+        Received::Diffs(diffs) => {
+            let octets: usize = diffs.iter().map(|diff| diff.as_bytes().len()).sum();
+            let base = base.expect("differences are only read when a base was named");
+            heavy(octets > LIGHT_OCTETS, move || applied(&base, diffs, &policy)).await?
+        }
+        Received::Full(builder) => {
+            heavy(builder.record_count() > LIGHT_RECORDS, move || built(builder, base.as_deref(), &policy)).await?
+        }
+    };
+    Ok(Arrival { volume, contents })
+}
+
+fn applied(base: &Snapshot, diffs: Vec<Diff>, policy: &ContentPolicy) -> Result<Contents, Reason> {
+    let (snapshot, findings) = zone::apply(base, &diffs).map_err(Reason::from)?;
+    let warnings = zone::check(&snapshot, policy)?;
+    Ok(Contents::New(Box::new(Prepared {
+        snapshot,
+        form: Form::Diffs(diffs),
+        findings,
+        warnings: warnings.iter().map(ToString::to_string).collect(),
+        base: Some(base.serial()),
+    })))
+}
+
+fn built(builder: Builder, base: Option<&Snapshot>, policy: &ContentPolicy) -> Result<Contents, Reason> {
+    let (snapshot, findings) = builder.finish(base)?;
+    let warnings = zone::check(&snapshot, policy)?;
+    // An equal or older serial has no place in a chain of differences (RFC 1995 §4).
+    let difference = base.filter(|b| snapshot.serial().is_newer_than(b.serial())).map(|b| zone::between(b, &snapshot));
+    Ok(Contents::New(Box::new(Prepared {
+        snapshot,
+        form: Form::Full(difference),
+        findings,
+        warnings: warnings.iter().map(ToString::to_string).collect(),
+        base: base.map(Snapshot::serial),
+    })))
+}
+
+/// Runs `work` on the pool for blocking work if it is heavy, here if it is light.
+async fn heavy<T: Send + 'static>(
+    is_heavy: bool,
+    work: impl FnOnce() -> Result<T, Reason> + Send + 'static,
+) -> Result<T, Reason> {
+    if !is_heavy {
+        return work();
+    }
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            tracing::error!(%error, "building a zone failed unexpectedly; the old contents stay served");
+            Err(Reason::new(Code::MalformedRr, "internal error while building the zone"))
+        }
+    }
+}

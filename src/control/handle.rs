@@ -1,0 +1,160 @@
+//! What the API may ask of the keeper: the one way in for every REST write.
+//!
+//! Reads go to the [`Board`] and never wait for the keeper. Each method here sends one [`Event::Command`] and waits
+//! for the keeper's answer, so what it returns is already visible on the board and in DNS answers.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+use super::definition::Primary;
+use super::event::Event;
+use super::status::{Board, ZoneView};
+use crate::dns::Name;
+
+/// A secondary zone to be created by REST.
+#[derive(Clone, Debug)]
+pub struct NewSecondary {
+    /// Identity chosen by the client (PUT); `None`: a new v4.
+    pub uuid: Option<Uuid>,
+    /// The apex.
+    pub name: Name,
+    /// Whose zone it is.
+    pub tenant: String,
+    /// User of the credential.
+    pub user: String,
+    /// Free text.
+    pub description: String,
+    /// In order.
+    pub primaries: Vec<Primary>,
+}
+
+/// What a PUT may change; the whole of it replaces the old.
+#[derive(Clone, Debug)]
+pub struct SecondaryChange {
+    /// User of the credential.
+    pub user: String,
+    /// Free text.
+    pub description: String,
+    /// In order.
+    pub primaries: Vec<Primary>,
+}
+
+/// How a transfer is asked for by an operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransferMode {
+    /// As a NOTIFY: SOA check, IXFR if possible.
+    Refresh,
+    /// SOA query to all, then AXFR from the best primary even if the serial is equal.
+    Full {
+        /// Take an older serial too.
+        force: bool,
+    },
+}
+
+/// Why an edit was not made; nothing has changed then.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EditError {
+    /// No such zone (or no longer).
+    #[error("zone not found")]
+    NotFound,
+    /// Another zone has this apex.
+    #[error("zone {0} exists already")]
+    NameTaken(Name),
+    /// The UUID belongs to another object.
+    #[error("the id is taken by another object")]
+    IdTaken,
+    /// The zone would stand at, below or above a zone of another tenant.
+    #[error("zone {name} overlaps zone {other} of another tenant")]
+    Overlaps {
+        /// The zone asked for.
+        name: Name,
+        /// The other tenant's zone.
+        other: Name,
+    },
+    /// The definition stands in a configuration file.
+    #[error("zone is configured in {file}; change it there")]
+    Configured {
+        /// The file.
+        file: Arc<str>,
+    },
+    /// `[transfer] allow-primaries` does not hold the address.
+    #[error("primary {0} is not allowed by [transfer] allow-primaries")]
+    PrimaryNotAllowed(std::net::IpAddr),
+    /// No `[tsig-key.NAME]` of this name.
+    #[error("no TSIG key {0} is configured")]
+    UnknownKey(Name),
+    /// The tenant has as many secondary zones as it may.
+    #[error("quota of {limit} secondary zones is used up ([api] quota-secondary-zones)")]
+    QuotaExceeded {
+        /// The limit.
+        limit: usize,
+    },
+    /// The disk refused it.
+    #[error("the change could not be stored: {0}")]
+    Storage(String),
+    /// The daemon is stopping.
+    #[error("the daemon is shutting down")]
+    ShuttingDown,
+}
+
+/// An edit and where its outcome goes.
+#[derive(Debug)]
+pub enum Command {
+    /// Creates a secondary zone and queues its first transfer.
+    Create(NewSecondary, oneshot::Sender<Result<Arc<ZoneView>, EditError>>),
+    /// Replaces description and primaries.
+    Change(Uuid, SecondaryChange, oneshot::Sender<Result<Arc<ZoneView>, EditError>>),
+    /// Removes a zone and its data.
+    Remove(Uuid, oneshot::Sender<Result<(), EditError>>),
+    /// Starts a transfer, or joins the running one.
+    Transfer(Uuid, TransferMode, oneshot::Sender<Result<(), EditError>>),
+}
+
+/// A cloneable line to the keeper.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    board: Arc<Board>,
+    events: mpsc::UnboundedSender<Event>,
+}
+
+impl Handle {
+    pub(super) fn new(board: Arc<Board>, events: mpsc::UnboundedSender<Event>) -> Handle {
+        Handle { board, events }
+    }
+
+    /// The zones as they stand.
+    pub fn board(&self) -> &Arc<Board> {
+        &self.board
+    }
+
+    /// Creates a secondary zone; it is defined durably when this returns, its first transfer is queued.
+    pub async fn create(&self, new: NewSecondary) -> Result<Arc<ZoneView>, EditError> {
+        self.ask(|reply| Command::Create(new, reply)).await
+    }
+
+    /// Replaces description and primaries. Changed primaries start a refresh, an equal definition nothing.
+    pub async fn change(&self, zone: Uuid, change: SecondaryChange) -> Result<Arc<ZoneView>, EditError> {
+        self.ask(|reply| Command::Change(zone, change, reply)).await
+    }
+
+    /// Removes the zone: a running transfer is cancelled, it is no longer served, its data go.
+    pub async fn remove(&self, zone: Uuid) -> Result<(), EditError> {
+        self.ask(|reply| Command::Remove(zone, reply)).await
+    }
+
+    /// Starts a transfer at once, past every back-off and cache of unreachable primaries.
+    pub async fn transfer(&self, zone: Uuid, mode: TransferMode) -> Result<(), EditError> {
+        self.ask(|reply| Command::Transfer(zone, mode, reply)).await
+    }
+
+    async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<T, EditError>>) -> Command,
+    ) -> Result<T, EditError> {
+        let (reply, answer) = oneshot::channel();
+        self.events.send(Event::Command(command(reply))).map_err(|_| EditError::ShuttingDown)?;
+        answer.await.unwrap_or(Err(EditError::ShuttingDown))
+    }
+}

@@ -1,0 +1,193 @@
+//! How zones come to be: at start from the store and the configuration, later one by one.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::dns::Name;
+use crate::refresh::{self, Confirmation, PrimaryState, Refresh};
+use crate::served::{State, ZoneId};
+use crate::store::{self, Restored, StoredZone, Write};
+use crate::time::Timestamp;
+use crate::zone::Snapshot;
+
+use super::commit::soa_timers;
+use super::definition::{FIRST_ZONE_ID, ZoneDefinition};
+use super::keeper::{Keeper, report};
+use super::status::ZoneView;
+use super::zones::{self, StoredDefinition, Zone};
+
+/// What the store had of a zone beside its definition.
+#[derive(Default)]
+pub(super) struct Kept {
+    confirmation: Option<Vec<u8>>,
+    primaries: Vec<(u16, Vec<u8>)>,
+    snapshot: Option<Arc<Snapshot>>,
+    damaged: Option<String>,
+}
+
+/// Name under which the store keeps the next free zone number.
+const NEXT_ID: &str = "next-zone";
+
+impl Keeper {
+    /// Takes every zone of the store and the configuration. Reads the whole store: not for the runtime's threads.
+    pub(super) fn load(&mut self, restored: Restored) {
+        let now = Timestamp::now();
+        let config = self.config.clone();
+        let mut wanted: HashMap<&Name, &crate::config::Zone> = zones::by_name(&config);
+        let mut zones = Vec::new();
+        let mut orphans = 0usize;
+        if let Ok(Some(bytes)) = self.store.meta(NEXT_ID)
+            && let Ok(next) = <[u8; 4]>::try_from(bytes.as_slice())
+        {
+            self.next_id = u32::from_be_bytes(next).max(FIRST_ZONE_ID);
+        }
+        for stored in restored {
+            self.next_id = self.next_id.max(stored.zone + 1);
+            let Some(definition) = known(&stored, &mut wanted, now) else {
+                orphans += 1;
+                continue;
+            };
+            let (snapshot, damaged) = match stored.contents {
+                store::Contents::Empty => (None, None),
+                store::Contents::Loaded { snapshot } => (Some(snapshot), None),
+                store::Contents::Damaged(why) => (None, Some(why)),
+            };
+            zones.push((
+                definition,
+                Kept { confirmation: stored.confirmation, primaries: stored.primaries, snapshot, damaged },
+            ));
+        }
+        if orphans > 0 {
+            tracing::warn!(
+                zones = orphans,
+                "the store holds zones that are not configured (or twice); they are kept on disk and not served"
+            );
+        }
+        let known = zones.len();
+        // In the order of the file, so that numbers are the same on every machine that starts with it.
+        for zone in config.zones.iter().filter(|zone| wanted.contains_key(&zone.name)) {
+            let definition = zones::configured(zone, self.allocate_id(), now);
+            self.remember(&definition);
+            zones.push((definition, Kept::default()));
+        }
+        tracing::info!(zones = zones.len(), stored = known, "zones loaded");
+        self.add_zones(zones);
+        for id in self.zones.keys().copied().collect::<Vec<_>>() {
+            self.follow_up(id);
+        }
+    }
+
+    /// Puts zones into memory and serves what is there of them. Their machines are not looked at yet.
+    pub(super) fn add_zones(&mut self, zones: Vec<(ZoneDefinition, Kept)>) {
+        let now = Timestamp::now();
+        let names: Vec<_> = zones.iter().map(|(d, _)| (d.id, d.name.clone())).collect();
+        let slots = self.publisher.add_zones(names);
+        let mut views = Vec::with_capacity(zones.len());
+        for ((definition, kept), slot) in zones.into_iter().zip(slots) {
+            let (id, definition) = (definition.id, Arc::new(definition));
+            self.policy.set_zone(id, Arc::new(zones::access(&definition)));
+            let serial = kept.snapshot.as_deref().map(Snapshot::serial);
+            let restored = refresh::Restored {
+                soa: kept.snapshot.as_deref().map(soa_timers),
+                confirmation: kept.confirmation.as_deref().and_then(confirmation_from),
+                primaries: primary_states(&kept.primaries, definition.primaries.len()),
+            };
+            let refresh =
+                Refresh::new(self.settings.clone(), definition.primaries.len(), u64::from(id.0), Some(restored), now);
+            if let Some(snapshot) = kept.snapshot {
+                self.publisher.publish(&slot, snapshot);
+                if refresh.is_expired() {
+                    self.publisher.set_state(&slot, State::Expired);
+                }
+                self.publisher.set_expires(&slot, refresh.expires());
+            }
+            let mut warnings = Vec::new();
+            if let Some(why) = kept.damaged {
+                tracing::error!(zone = %definition.name, why, "stored contents are damaged; the zone is fetched again");
+                warnings.push(format!("stored contents were damaged and are fetched again: {why}"));
+                self.publisher.set_state(&slot, State::Damaged);
+            }
+            let view = Arc::new(ZoneView::new(slot.clone(), definition.clone()));
+            self.names.insert(definition.name.clone(), id);
+            views.push(view.clone());
+            let zone = Zone {
+                definition,
+                view,
+                slot,
+                refresh,
+                epoch: 0,
+                armed: None,
+                served: serial,
+                stored: serial,
+                warnings,
+                transfer: None,
+                announcement: None,
+                unstored: None,
+            };
+            self.zones.insert(id, zone);
+        }
+        self.board.insert(views);
+        let next = self.next_id.to_be_bytes().to_vec();
+        self.store.submit(Write::Meta { name: NEXT_ID.to_owned(), bytes: Some(next) }, report("next zone number"));
+    }
+}
+
+/// What a stored zone should be now; `None` if nobody wants it. A name in the configuration and in the store: the
+/// configuration wins and the zone keeps its number and contents.
+fn known(
+    stored: &StoredZone,
+    wanted: &mut HashMap<&Name, &crate::config::Zone>,
+    now: Timestamp,
+) -> Option<ZoneDefinition> {
+    let id = ZoneId(stored.zone);
+    let bytes = stored.definition.as_deref()?;
+    match StoredDefinition::from_bytes(bytes) {
+        Ok(StoredDefinition::Configured { name }) => wanted.remove(&name).map(|zone| zones::configured(zone, id, now)),
+        Ok(StoredDefinition::Rest(definition)) if wanted.contains_key(&definition.name) => {
+            tracing::warn!(zone = %definition.name, "zone stands in the configuration and was added by REST; the configuration wins, the other is kept, disabled");
+            None
+        }
+        Ok(StoredDefinition::Rest(definition)) => Some(*definition),
+        Err(error) => {
+            tracing::error!(zone = stored.zone, %error, "a stored definition cannot be read; it is kept");
+            None
+        }
+    }
+}
+
+/// A confirmation as the store keeps it: 8 octets each for the moment and the expiry, 2 for the primary, big endian.
+pub(super) fn confirmation_bytes(confirmation: &Confirmation) -> Vec<u8> {
+    let Confirmation { at, by, expires } = confirmation;
+    [&at.0.to_be_bytes()[..], &expires.0.to_be_bytes(), &by.to_be_bytes()].concat()
+}
+
+fn confirmation_from(bytes: &[u8]) -> Option<Confirmation> {
+    let (at, rest) = bytes.split_first_chunk::<8>()?;
+    let (expires, by) = rest.split_first_chunk::<8>()?;
+    let by = u16::from_be_bytes(by.try_into().ok()?);
+    Some(Confirmation { at: Timestamp(u64::from_be_bytes(*at)), by, expires: Timestamp(u64::from_be_bytes(*expires)) })
+}
+
+/// The primaries' statuses as they were, by position.
+fn primary_states(stored: &[(u16, Vec<u8>)], primaries: usize) -> Vec<Option<PrimaryState>> {
+    let mut states = vec![None; primaries];
+    for (index, bytes) in stored {
+        if let Some(place) = states.get_mut(usize::from(*index)) {
+            *place = serde_json::from_slice(bytes).ok();
+        }
+    }
+    states
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_confirmation_survives_being_stored() {
+        let confirmation = Confirmation { at: Timestamp(5), by: 3, expires: Timestamp(u64::MAX) };
+        assert_eq!(confirmation_from(&confirmation_bytes(&confirmation)), Some(confirmation));
+        assert_eq!(confirmation_from(&[0; 17]), None);
+        assert_eq!(confirmation_from(&[0; 19]), None);
+    }
+}

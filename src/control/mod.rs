@@ -1,0 +1,94 @@
+//! The control side: decides when to ask whom, takes new contents through the one door, and tells what happened.
+//!
+//! ```text
+//!   net (NOTIFY) --inbox--+                                     +--> board (status) --> api
+//!   api ------- handle ---+--> event --> keeper --> commit -----+--> served (publisher) --> query workers
+//!   upstream tasks -------+                 |                   +--> store (writer)
+//!                                           +--> queue --> exchange tasks --> net::upstream
+//! ```
+//!
+//! * [`event`]: everything that can happen, one closed enum.
+//! * `keeper`: owns the state of every zone; one task, microseconds an event; never waits.
+//! * `commit`: the door, the only caller of `Publisher::publish`.
+//! * `exchange`: one probe or transfer, run as a task; builds and checks new contents beside the served ones.
+//! * `queue`, `schedule`: whose turn it is, and when.
+//! * [`status`]: the read model; [`handle`]: what the API may ask; [`definition`]: what a zone should be.
+//! * `outbound`: what downstreams get, once it is durable.
+
+pub mod definition;
+pub mod event;
+pub mod handle;
+pub mod status;
+
+mod commit;
+mod edits;
+mod exchange;
+mod keeper;
+mod load;
+mod outbound;
+mod queue;
+mod schedule;
+mod zones;
+
+pub use definition::{Origin, Primary, Transport, ZoneDefinition};
+pub use handle::{EditError, Handle, NewSecondary, SecondaryChange, TransferMode};
+pub use keeper::Parts;
+pub use status::{Board, PrimaryStatus, ZoneStatus, ZoneView};
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::config::Config;
+use crate::dns::tsig::{Algorithm, Key, Keyring};
+use crate::net::OutboundSource;
+use crate::net::upstream::Upstream;
+use crate::store::Restored;
+
+use event::Event;
+
+/// The running control side.
+pub struct Control {
+    /// The line to it.
+    pub handle: Handle,
+    /// What `net` gives to downstreams.
+    pub outbound: OutboundSource,
+    /// Ends when it has stopped.
+    pub task: tokio::task::JoinHandle<()>,
+}
+
+/// The queue of events, made first because the inbox' waker sends into it.
+pub fn events() -> (mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<Event>) {
+    mpsc::unbounded_channel()
+}
+
+/// Loads every zone of the store and the configuration, serves what is there, and starts the keeper. When this
+/// returns, every zone with valid stored contents is in the view.
+pub async fn start(
+    parts: Parts,
+    restored: Restored,
+    (sender, receiver): (mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<Event>),
+) -> Control {
+    let board = Arc::new(Board::default());
+    let upstream = Arc::new(Upstream::new(keeper::bounds(&parts.config)));
+    let outbound = outbound::source(board.clone(), parts.store.clone());
+    let handle = Handle::new(board.clone(), sender.clone());
+    parts.policy.keys.store(Arc::new(keyring(&parts.config)));
+    let mut keeper = keeper::Keeper::new(parts, upstream, board, sender);
+    let loaded = tokio::task::spawn_blocking(move || {
+        keeper.load(restored);
+        keeper
+    });
+    let keeper = loaded.await.expect("loading zones does not panic: damage is a value");
+    Control { handle, outbound, task: tokio::spawn(keeper.run(receiver)) }
+}
+
+/// The keys of the configuration, ready to sign and verify.
+fn keyring(config: &Config) -> Keyring {
+    let keys = config.tsig_keys.values().map(|key| {
+        let algorithm: Algorithm =
+            key.algorithm.as_str().parse().expect("the configuration names only algorithms that are known");
+        Arc::new(Key::new(key.name.clone(), algorithm, key.secret.expose()))
+    });
+    keys.collect()
+}

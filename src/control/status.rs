@@ -1,0 +1,181 @@
+//! The read model: what the API, the dashboard and the metrics see of each zone.
+//!
+//! Written by the keeper only (an immutable [`ZoneStatus`] swapped by one atomic store), read by everyone without
+//! waiting for the keeper. Never decides anything.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, RwLock};
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::definition::ZoneDefinition;
+use crate::dns::{Name, Serial};
+use crate::refresh::{NextAttempt, PrimaryState, ZoneState};
+use crate::served::{Slot, ZoneId};
+use crate::time::Timestamp;
+use crate::zone::Snapshot;
+
+/// One zone as it stands; immutable.
+#[derive(Clone, Debug)]
+pub struct ZoneStatus {
+    /// What it should be.
+    pub definition: Arc<ZoneDefinition>,
+    /// Where it stands.
+    pub state: ZoneState,
+    /// Moves with every visible change but running counters; never repeats within one life of the daemon.
+    pub generation: u64,
+    /// The newest serial any primary or NOTIFY has named.
+    pub offered_serial: Option<Serial>,
+    /// The serial in our answers.
+    pub served_serial: Option<Serial>,
+    /// The serial that would survive a crash now.
+    pub stored_serial: Option<Serial>,
+    /// When a primary last confirmed the zone.
+    pub last_refresh: Option<Timestamp>,
+    /// When the primaries are asked next.
+    pub next_refresh: Option<Timestamp>,
+    /// When the zone expires unless a primary confirms it.
+    pub expires: Option<Timestamp>,
+    /// Index of the primary that last gave or confirmed the zone.
+    pub active_primary: Option<usize>,
+    /// One per configured primary, in their order.
+    pub primaries: Vec<PrimaryStatus>,
+    /// What an operator should know of the contents, e.g. skipped records; bounded by the keeper.
+    pub warnings: Vec<String>,
+}
+
+/// One primary of a zone as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrimaryStatus {
+    /// What the exchanges with it have shown.
+    pub state: PrimaryState,
+    /// When it is asked next, and why then; `None` while an exchange is running or waiting.
+    pub next_attempt: Option<NextAttempt>,
+}
+
+/// One zone's place on the [`Board`]; lives as long as the zone.
+#[derive(Debug)]
+pub struct ZoneView {
+    /// Number of the zone.
+    pub id: ZoneId,
+    /// Identity in the REST API.
+    pub uuid: Uuid,
+    /// The apex.
+    pub name: Name,
+    slot: Arc<Slot>,
+    current: ArcSwap<ZoneStatus>,
+    changed: watch::Sender<u64>,
+}
+
+impl ZoneView {
+    /// A zone of which nothing is shown yet.
+    pub(super) fn new(slot: Arc<Slot>, definition: Arc<ZoneDefinition>) -> ZoneView {
+        ZoneView {
+            id: definition.id,
+            uuid: definition.uuid,
+            name: definition.name.clone(),
+            changed: watch::channel(0).0,
+            slot,
+            current: ArcSwap::from_pointee(ZoneStatus {
+                definition,
+                state: ZoneState::Provisioning,
+                generation: 0,
+                offered_serial: None,
+                served_serial: None,
+                stored_serial: None,
+                last_refresh: None,
+                next_refresh: None,
+                expires: None,
+                active_primary: None,
+                primaries: Vec::new(),
+                warnings: Vec::new(),
+            }),
+        }
+    }
+
+    /// The zone as it stands.
+    pub fn status(&self) -> Arc<ZoneStatus> {
+        self.current.load_full()
+    }
+
+    /// The contents as served; `None` before the first transfer. Also given for an expired zone.
+    pub fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        self.slot.snapshot()
+    }
+
+    /// Sees every new generation (for `Prefer: wait`).
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    pub(super) fn replace(&self, status: ZoneStatus) {
+        let generation = status.generation;
+        self.current.store(Arc::new(status));
+        self.changed.send_replace(generation);
+    }
+}
+
+/// All zones, findable by identity and in the order of their names.
+#[derive(Debug, Default)]
+pub struct Board {
+    index: RwLock<Index>,
+}
+
+#[derive(Debug, Default)]
+struct Index {
+    by_uuid: HashMap<Uuid, Arc<ZoneView>>,
+    by_name: BTreeMap<Name, Arc<ZoneView>>,
+}
+
+const POISONED: &str = "no holder of the board's lock can panic";
+
+impl Board {
+    /// The zone with this UUID, whoever owns it: callers check the tenant.
+    pub fn by_uuid(&self, uuid: Uuid) -> Option<Arc<ZoneView>> {
+        self.index.read().expect(POISONED).by_uuid.get(&uuid).cloned()
+    }
+
+    /// The zone with this apex, whoever owns it.
+    pub fn by_name(&self, name: &Name) -> Option<Arc<ZoneView>> {
+        self.index.read().expect(POISONED).by_name.get(name).cloned()
+    }
+
+    /// The apex of the first zone below `name`, or at it, for which `matches` holds.
+    pub fn first_at_or_below(&self, name: &Name, matches: impl Fn(&ZoneView) -> bool) -> Option<Name> {
+        let index = self.index.read().expect(POISONED);
+        // Canonical order puts a name right before everything below it.
+        let mut below = index.by_name.range(name..).take_while(|(other, _)| other.is_at_or_below(name));
+        below.find(|(_, zone)| matches(zone)).map(|(other, _)| other.clone())
+    }
+
+    /// Every zone for which `keep` holds, in canonical order of their names. O(zones).
+    pub fn select(&self, mut keep: impl FnMut(&ZoneView) -> bool) -> Vec<Arc<ZoneView>> {
+        self.index.read().expect(POISONED).by_name.values().filter(|z| keep(z)).cloned().collect()
+    }
+
+    /// Number of zones.
+    pub fn len(&self) -> usize {
+        self.index.read().expect(POISONED).by_name.len()
+    }
+
+    /// Whether there is no zone.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(super) fn insert(&self, zones: impl IntoIterator<Item = Arc<ZoneView>>) {
+        let mut index = self.index.write().expect(POISONED);
+        for zone in zones {
+            index.by_uuid.insert(zone.uuid, zone.clone());
+            index.by_name.insert(zone.name.clone(), zone);
+        }
+    }
+
+    pub(super) fn remove(&self, zone: &ZoneView) {
+        let mut index = self.index.write().expect(POISONED);
+        index.by_uuid.remove(&zone.uuid);
+        index.by_name.remove(&zone.name);
+    }
+}

@@ -1,0 +1,295 @@
+//! The whole daemon put together: start order, signals, readiness, shutdown order.
+//!
+//! ```text
+//!   start:  store opened -> zones loaded and served -> DNS and HTTP sockets bound -> ready (systemd, log, /readyz)
+//!   stop:   no longer ready -> HTTP and DNS stop -> keeper stops -> store flushed and closed
+//! ```
+//!
+//! Sockets are bound after loading, so whoever gets an answer gets it from the zones as they were before the restart.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::api::{self, Api};
+use crate::config::{Config, ConfigErrors};
+use crate::control::event::Event;
+use crate::control::{self, Control, Handle, Parts};
+use crate::net::{self, Listeners, Policy, Running, Services, TcpLimits};
+use crate::served::{Publisher, inbox};
+use crate::store::{self, Store};
+use crate::telemetry::{self, LogControl};
+
+/// Why the daemon does not start, or why it ended.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The configuration has mistakes; each is a line of its own.
+    #[error("{0}")]
+    Config(#[from] ConfigErrors),
+    /// The state directory cannot be used.
+    #[error("state-dir {directory}: {error}")]
+    Store {
+        /// The directory.
+        directory: PathBuf,
+        /// What is wrong with it.
+        error: store::OpenError,
+    },
+    /// A socket could not be bound.
+    #[error("{key}: {error}")]
+    Listen {
+        /// The key of the configuration.
+        key: &'static str,
+        /// Names the address, in the system's words.
+        error: io::Error,
+    },
+    /// Log, metrics, runtime or signals could not be set up.
+    #[error("{0}")]
+    Setup(String),
+    /// A part of the daemon ended by itself; that is a bug.
+    #[error("the control task ended unexpectedly; see the log")]
+    Crashed,
+}
+
+/// Runs the daemon with the configuration at `path` until SIGTERM or SIGINT.
+pub fn run(path: &Path) -> Result<(), DaemonError> {
+    let config = Config::load(path)?;
+    let log = telemetry::install_log(&config.log).map_err(|error| DaemonError::Setup(error.to_string()))?;
+    let metrics = telemetry::Metrics::install().map_err(|error| DaemonError::Setup(error.to_string()))?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    runtime()?.block_on(async {
+        let daemon = Daemon::start(config, Box::new(move || metrics.render())).await?;
+        daemon.until_stopped(path, &log).await
+    })
+}
+
+/// The runtime for TCP, upstream exchanges, HTTP and control.
+pub fn runtime() -> Result<tokio::runtime::Runtime, DaemonError> {
+    let built = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("secondaryd").build();
+    built.map_err(|error| DaemonError::Setup(format!("runtime: {error}")))
+}
+
+/// A running daemon.
+pub struct Daemon {
+    handle: Handle,
+    events: mpsc::UnboundedSender<Event>,
+    control: JoinHandle<()>,
+    listeners: Running,
+    dns_addresses: Vec<SocketAddr>,
+    api: Arc<Api>,
+    api_task: JoinHandle<()>,
+    api_addresses: Vec<SocketAddr>,
+    store: Arc<Store>,
+    ready: Arc<AtomicBool>,
+    stop: watch::Sender<bool>,
+}
+
+impl Daemon {
+    /// Starts everything; when this returns the daemon is ready. `metrics` renders `/metrics`.
+    pub async fn start(config: Config, metrics: api::Metrics) -> Result<Daemon, DaemonError> {
+        let began = Instant::now();
+        let config = Arc::new(config);
+        let (store, restored) = open_store(&config).await?;
+        let store = Arc::new(store);
+        if let Some(damage) = restored.damage() {
+            tracing::error!(
+                why = damage.why, moved_to = %damage.moved_to.display(), values_kept = damage.values_kept,
+                "the store was damaged and has been replaced; what could be read was kept, transferred zones come again"
+            );
+        }
+        let (publisher, view) = Publisher::new(store.hash_key());
+        let (events, received) = control::events();
+        let (inbox, reader) = inbox::inbox(inbox::INBOX_NOTICES_MAX, {
+            let events = events.clone();
+            Box::new(move || {
+                // Nobody listens any more when the daemon stops.
+                let _ = events.send(Event::Inbox);
+            })
+        });
+        let policy = Arc::new(Policy::default());
+        let parts =
+            Parts { config: config.clone(), publisher, policy: policy.clone(), inbox: reader, store: store.clone() };
+        let Control { handle, outbound, task } = control::start(parts, restored, (events.clone(), received)).await;
+
+        let failed = |error| DaemonError::Listen { key: "[dns] listen", error };
+        let listeners = Listeners::bind(&config.dns.listen, net_options(&config)).map_err(failed)?;
+        let services = Services { view, policy, inbox, outbound };
+        let listeners = listeners.start(services, &tokio::runtime::Handle::current()).map_err(failed)?;
+        let dns_addresses = listeners.addresses().to_vec();
+
+        let (stop, stopped) = watch::channel(false);
+        let ready = Arc::new(AtomicBool::new(true));
+        let readiness: api::Readiness = {
+            let ready = ready.clone();
+            Box::new(move || if ready.load(Ordering::Relaxed) { Ok(()) } else { Err("shutting down".to_owned()) })
+        };
+        let (sockets, api_addresses) = bind_api(&config.api.listen).await?;
+        let settings = api::settings::Settings::new(&config.api);
+        let api = Api::new(handle.clone(), settings, readiness, metrics, stopped.clone());
+        let api_task = tokio::spawn(api::serve::serve(sockets, api::router(api.clone()), stopped));
+        tracing::info!(
+            zones = handle.board().len(), dns = ?dns_addresses, api = ?api_addresses,
+            duration_ms = began.elapsed().as_millis() as u64, "ready"
+        );
+        Ok(Daemon {
+            handle,
+            events,
+            control: task,
+            listeners,
+            dns_addresses,
+            api,
+            api_task,
+            api_addresses,
+            store,
+            ready,
+            stop,
+        })
+    }
+
+    /// Addresses on which DNS is answered, with their real ports.
+    pub fn dns_addresses(&self) -> &[SocketAddr] {
+        &self.dns_addresses
+    }
+
+    /// Addresses on which HTTP is answered, with their real ports.
+    pub fn api_addresses(&self) -> &[SocketAddr] {
+        &self.api_addresses
+    }
+
+    /// The line to the control side.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Takes over a configuration that was read again.
+    pub fn reload(&self, config: Config) {
+        self.api.reconfigure(api::settings::Settings::new(&config.api));
+        let _ = self.events.send(Event::Reload(Box::new(config)));
+    }
+
+    /// Tells systemd, then serves until a signal comes. SIGHUP reads `path` again.
+    async fn until_stopped(mut self, path: &Path, log: &LogControl) -> Result<(), DaemonError> {
+        let failed = |error: io::Error| DaemonError::Setup(format!("signals: {error}"));
+        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+        let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
+        tell_systemd(&[sd_notify::NotifyState::Ready]);
+        let mut watchdog = tokio::time::interval(watchdog_interval());
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hangup.recv() => {
+                    let now = sd_notify::NotifyState::monotonic_usec_now();
+                    tell_systemd(&[&[sd_notify::NotifyState::Reloading][..], now.as_ref().map_or(&[], std::slice::from_ref)].concat());
+                    self.read_again(path, log).await;
+                    tell_systemd(&[sd_notify::NotifyState::Ready]);
+                }
+                _ = watchdog.tick() => tell_systemd(&[sd_notify::NotifyState::Watchdog]),
+                _ = &mut self.control => return Err(DaemonError::Crashed),
+            }
+        }
+        tell_systemd(&[sd_notify::NotifyState::Stopping]);
+        tracing::info!("stopping");
+        self.stop().await;
+        tracing::info!("stopped");
+        Ok(())
+    }
+
+    async fn read_again(&self, path: &Path, log: &LogControl) {
+        let path = path.to_owned();
+        match tokio::task::spawn_blocking(move || Config::load(&path)).await {
+            Ok(Ok(config)) => {
+                config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+                if let Err(error) = log.apply(&config.log) {
+                    tracing::warn!(%error, "the log keeps its filter");
+                }
+                self.reload(config);
+            }
+            Ok(Err(errors)) => tracing::error!("configuration not reloaded, the old one stays:\n{errors}"),
+            Err(error) => tracing::error!(%error, "configuration not reloaded, the old one stays"),
+        }
+    }
+
+    /// Stops everything in order; what was acknowledged is on disk when this returns.
+    pub async fn stop(self) {
+        self.ready.store(false, Ordering::Relaxed);
+        let _ = self.stop.send(true);
+        let _ = self.api_task.await;
+        self.listeners.shutdown().await;
+        let _ = self.events.send(Event::Shutdown);
+        // It may have been awaited already if it crashed.
+        if !self.control.is_finished() {
+            let _ = self.control.await;
+        }
+        let store = self.store;
+        let _ = tokio::task::spawn_blocking(move || store.close()).await;
+    }
+}
+
+async fn open_store(config: &Config) -> Result<(Store, store::Restored), DaemonError> {
+    let directory = config.state_dir.clone();
+    let options = store::Options {
+        cache_octets: config.store.cache_size,
+        history_octets: config.store.history_bytes,
+        history_versions: config.store.history_versions,
+        ..store::Options::default()
+    };
+    let opened = tokio::task::spawn_blocking(move || {
+        std::fs::create_dir_all(&directory)
+            .map_err(store::OpenError::from)
+            .and_then(|()| Store::open(&directory, options))
+            .map_err(|error| DaemonError::Store { directory, error })
+    });
+    opened.await.map_err(|error| DaemonError::Setup(error.to_string()))?
+}
+
+fn net_options(config: &Config) -> net::Options {
+    let dns = &config.dns;
+    net::Options {
+        workers: dns.workers,
+        udp_octets_max: dns.edns_size,
+        tcp: TcpLimits {
+            connections_max: dns.tcp_connections,
+            connections_per_client_max: dns.tcp_connections_per_client,
+            idle: dns.tcp_idle_timeout,
+            transfers_max: dns.outbound_transfers,
+            ..TcpLimits::default()
+        },
+        ..net::Options::default()
+    }
+}
+
+async fn bind_api(addresses: &[SocketAddr]) -> Result<(Vec<TcpListener>, Vec<SocketAddr>), DaemonError> {
+    let (mut sockets, mut bound) = (Vec::new(), Vec::new());
+    for &address in addresses {
+        let error = |error: io::Error| {
+            let error = io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"));
+            DaemonError::Listen { key: "[api] listen", error }
+        };
+        let socket = TcpListener::bind(address).await.map_err(error)?;
+        bound.push(socket.local_addr().map_err(error)?);
+        sockets.push(socket);
+    }
+    Ok((sockets, bound))
+}
+
+fn tell_systemd(states: &[sd_notify::NotifyState<'_>]) {
+    // Without systemd there is nobody to tell.
+    let _ = sd_notify::notify(states);
+}
+
+/// Half of what systemd allows; without a watchdog hours, so that the timer costs nothing.
+fn watchdog_interval() -> Duration {
+    sd_notify::watchdog_enabled()
+        .map_or(Duration::from_secs(86_400), |allowed| (allowed / 2).max(Duration::from_millis(100)))
+}

@@ -1,0 +1,126 @@
+//! One thread for each UDP socket: receive a batch, answer it in place, send it.
+//!
+//! Each worker has a socket of its own (SO_REUSEPORT: the kernel spreads clients over them), its own view, batch and
+//! counters, and shares nothing that is written while answering. What `answer` hands over goes to [`super::cold`]; the
+//! replies go out before any notice is passed on, so a slow primary never delays an acknowledgement (BEHAVIOUR N2).
+
+use std::io;
+use std::net::UdpSocket;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::cold::{Cold, Done};
+use super::counters::{QueryCounters, alone};
+use super::mmsg::{self, Batch, SLOT_OCTETS};
+use crate::answer::{self, Client, Outcome};
+use crate::served::{Inbox, Notice, Transport, ViewReader};
+use crate::time::Timestamp;
+
+/// How long a worker waits for a query before it looks whether it is to stop.
+pub(super) const WAIT: Duration = Duration::from_millis(100);
+
+/// Batches that are still taken from the socket's buffer after the order to stop; a full default buffer holds fewer.
+const LAST_BATCHES: usize = 64;
+
+/// Pause after an error of the socket itself, so that a broken one does not burn a core.
+const ERROR_PAUSE: Duration = Duration::from_millis(10);
+
+/// All one worker needs.
+pub(super) struct Worker {
+    pub(super) socket: UdpSocket,
+    /// Whether the socket is bound to the wildcard address.
+    pub(super) wildcard: bool,
+    /// The CPU to stay on.
+    pub(super) cpu: Option<usize>,
+    /// The largest reply to clients that take as much.
+    pub(super) reply_octets_max: u16,
+    pub(super) view: ViewReader,
+    pub(super) cold: Arc<Cold>,
+    pub(super) inbox: Inbox,
+    /// This worker's place among the blocks of [`super::Counters`].
+    pub(super) index: usize,
+    pub(super) stop: Arc<AtomicBool>,
+}
+
+impl Worker {
+    /// Answers until the order to stop, then what has arrived by then.
+    pub(super) fn run(mut self) {
+        if let Some(cpu) = self.cpu {
+            mmsg::pin_thread(cpu);
+        }
+        let counters = Arc::clone(&self.cold.counters);
+        let counters = &counters.udp[self.index];
+        let mut batch = Batch::new(self.wildcard);
+        // at most one notice for each datagram of a batch
+        let mut notices = Vec::with_capacity(mmsg::SLOTS);
+        while !self.stop.load(Ordering::Relaxed) {
+            match batch.receive(self.socket.as_fd(), true) {
+                Ok(count) => self.answer(&mut batch, count, counters, &mut notices),
+                Err(error) => pause_after(&error),
+            }
+        }
+        for _ in 0..LAST_BATCHES {
+            match batch.receive(self.socket.as_fd(), false) {
+                Ok(count) => self.answer(&mut batch, count, counters, &mut notices),
+                Err(_) => break,
+            }
+        }
+    }
+
+    fn answer(&mut self, batch: &mut Batch, count: usize, counters: &QueryCounters, notices: &mut Vec<Notice>) {
+        let view = self.view.current();
+        for index in 0..count {
+            let Some(datagram) = batch.datagram(index) else {
+                counters.count(None, alone);
+                continue;
+            };
+            let client = Client { udp_octets_max: self.reply_octets_max, ..Client::new(Transport::Udp, datagram.peer) };
+            let outcome = match answer::respond(view, &client, datagram.buffer, datagram.len) {
+                Outcome::Hand => hand(&self.cold, view, &client, datagram.buffer, datagram.len, notices),
+                outcome => outcome,
+            };
+            match outcome {
+                Outcome::Reply(len) => {
+                    counters.count(Some(&datagram.buffer[..len]), alone);
+                    batch.queue_reply(index, len);
+                }
+                Outcome::Drop | Outcome::Hand => counters.count(None, alone),
+            }
+        }
+        batch.send(self.socket.as_fd());
+        notices.drain(..).for_each(|notice| self.inbox.try_send(notice));
+    }
+}
+
+/// The way through the cold path and back into the slot.
+#[cold]
+fn hand(
+    cold: &Cold,
+    view: &crate::served::View,
+    client: &Client,
+    buffer: &mut [u8],
+    len: usize,
+    notices: &mut Vec<Notice>,
+) -> Outcome {
+    match cold.handle(view, client, &buffer[..len], Timestamp::now()) {
+        Done::Reply(reply, notice) if reply.len() <= SLOT_OCTETS => {
+            buffer[..reply.len()].copy_from_slice(&reply);
+            notices.extend(notice);
+            Outcome::Reply(reply.len())
+        }
+        // transfers are only granted over TCP, and nothing else makes so long a reply
+        Done::Reply(..) | Done::Transfer(_) | Done::Drop => Outcome::Drop,
+    }
+}
+
+fn pause_after(error: &io::Error) {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted => {}
+        _ => {
+            tracing::debug!(%error, "receiving datagrams failed");
+            std::thread::sleep(ERROR_PAUSE);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! A zone as workers see it: a name, a state and the snapshot to answer from.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+
+use arc_swap::{ArcSwapOption, Guard};
+use serde::{Deserialize, Serialize};
+
+use crate::dns::Name;
+use crate::time::Timestamp;
+use crate::zone::Snapshot;
+
+/// A zone's number in this daemon and its store; never reused within one run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ZoneId(pub u32);
+
+impl fmt::Display for ZoneId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What a zone's questions are answered with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum State {
+    /// Never transferred, or not restored yet: SERVFAIL, EDE 14 (Not Ready).
+    NotLoaded = 0,
+    /// From the snapshot.
+    Served = 1,
+    /// No primary has confirmed the zone for its EXPIRE time: SERVFAIL, EDE 24 (Invalid Data).
+    Expired = 2,
+    /// Stored data is damaged: SERVFAIL, EDE 24 (Invalid Data).
+    Damaged = 3,
+    /// Switched off by the operator: as if the zone were not ours.
+    Disabled = 4,
+}
+
+impl State {
+    fn from_octet(octet: u8) -> State {
+        match octet {
+            1 => State::Served,
+            2 => State::Expired,
+            3 => State::Damaged,
+            4 => State::Disabled,
+            _ => State::NotLoaded,
+        }
+    }
+}
+
+/// One zone, for as long as it is configured. Written by [`super::Publisher`] only.
+pub struct Slot {
+    id: ZoneId,
+    name: Name,
+    labels: usize,
+    hash: u64,
+    state: AtomicU8,
+    /// [`Timestamp`] in milliseconds; 0 while nothing has confirmed the zone.
+    expires: AtomicU64,
+    snapshot: ArcSwapOption<Snapshot>,
+}
+
+impl Slot {
+    /// A zone without contents. `hash` is that of `name` under the view's key.
+    pub(super) fn new(id: ZoneId, name: Name, hash: u64) -> Slot {
+        Slot {
+            id,
+            labels: name.label_count(),
+            name,
+            hash,
+            state: AtomicU8::new(State::NotLoaded as u8),
+            expires: AtomicU64::new(0),
+            snapshot: ArcSwapOption::empty(),
+        }
+    }
+
+    /// The zone's number.
+    pub fn id(&self) -> ZoneId {
+        self.id
+    }
+
+    /// The apex.
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// Labels of the apex, the root's not counted.
+    #[inline]
+    pub fn labels(&self) -> usize {
+        self.labels
+    }
+
+    /// Hash of the apex under the view's key.
+    #[inline]
+    pub fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// What questions are answered with now.
+    #[inline]
+    pub fn state(&self) -> State {
+        State::from_octet(self.state.load(Ordering::Acquire))
+    }
+
+    /// When the zone expires unless a primary confirms it before; `None` while nothing ever has.
+    pub fn expires(&self) -> Option<Timestamp> {
+        match self.expires.load(Ordering::Relaxed) {
+            0 => None,
+            at => Some(Timestamp(at)),
+        }
+    }
+
+    /// The snapshot to answer from, borrowed without touching its reference count. Hold it for one answer only: a
+    /// thread has few such guards. It may be there while the state says the zone is not to be served.
+    #[inline]
+    pub fn load(&self) -> Guard<Option<Arc<Snapshot>>> {
+        self.snapshot.load()
+    }
+
+    /// The snapshot to keep for longer, as a transfer does.
+    pub fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        self.snapshot.load_full()
+    }
+
+    pub(super) fn set_state(&self, state: State) {
+        self.state.store(state as u8, Ordering::Release);
+    }
+
+    pub(super) fn set_expires(&self, at: Option<Timestamp>) {
+        self.expires.store(at.map_or(0, |at| at.0), Ordering::Relaxed);
+    }
+
+    pub(super) fn swap(&self, snapshot: Option<Arc<Snapshot>>) -> Option<Arc<Snapshot>> {
+        self.snapshot.swap(snapshot)
+    }
+}
+
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slot").field("id", &self.id).field("name", &self.name).field("state", &self.state()).finish()
+    }
+}

@@ -1,0 +1,328 @@
+//! A version and difference sequences -> the next version.
+//!
+//! In: the served snapshot and the sequences of one IXFR answer (or of an edit, a journal). Out: a snapshot which is octet
+//! for octet what [`super::Builder`] would make of the new contents, or an error upon which the caller fetches the
+//! whole zone (RFC 1995 §4). Called by `control::commit` and `store` (replay). Touches only the pages of changed owners,
+//! of names that appear or vanish above them, and of delegations whose glue changes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::builder::{Findings, below_apex, require_one_soa};
+use super::diff::Diff;
+use super::directory::{Edit, Pager};
+use super::encode::{Address, Encoder, Item, Owner, level};
+use super::entry::Entry;
+use super::page::{Kind, Page};
+use super::snapshot::Snapshot;
+use super::spill::{self, Spills};
+use crate::dns::name::write_presentation;
+use crate::dns::{Name, RecordRef, RecordType, Serial};
+use crate::reason::{Code, Reason};
+
+/// Why sequences cannot be applied; nothing has happened then. All but `Refused` lead to a full transfer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ApplyError {
+    /// A sequence does not start where the last one ended.
+    #[error("difference starts at serial {starts}, ours is {ours}")]
+    Gap {
+        /// Serial before the sequence.
+        ours: Serial,
+        /// Serial the sequence starts from.
+        starts: Serial,
+    },
+    /// The sequences are of another zone.
+    #[error("differences of another zone: {0}")]
+    WrongZone(Name),
+    /// A record to be removed is not there.
+    #[error("difference removes {0}, which is absent")]
+    Absent(String),
+    /// A record to be added is there already.
+    #[error("difference adds {0}, which is present")]
+    Present(String),
+    /// The RRset had TTLs or spellings that were levelled, so it is not known what the primary has.
+    #[error("difference touches {0}, which came with differing TTLs or spellings")]
+    Mixed(String),
+    /// The result is not a zone we hold: a limit, a SOA, a type.
+    #[error("{0}")]
+    Refused(Reason),
+}
+
+impl From<Reason> for ApplyError {
+    fn from(reason: Reason) -> ApplyError {
+        ApplyError::Refused(reason)
+    }
+}
+
+impl From<ApplyError> for Reason {
+    fn from(error: ApplyError) -> Reason {
+        let code = match error {
+            ApplyError::Gap { .. } => Code::IxfrGap,
+            ApplyError::WrongZone(_) => Code::WrongZone,
+            ApplyError::Absent(_) | ApplyError::Present(_) | ApplyError::Mixed(_) => Code::IxfrInapplicable,
+            ApplyError::Refused(reason) => return reason,
+        };
+        Reason::new(code, error.to_string())
+    }
+}
+
+/// Applies `diffs` in order, all or nothing; untouched pages stay shared. O(changes x log owners), besides one rewrite of each
+/// touched page and the decoding of each touched owner. The apex SOA is then the last sequence's new SOA.
+pub fn apply(base: &Snapshot, diffs: &[Diff]) -> Result<(Snapshot, Findings), ApplyError> {
+    let mut bench = Bench { base, works: BTreeMap::new(), findings: Findings::default() };
+    let mut serial = base.serial();
+    for diff in diffs {
+        if diff.old_soa().owner != base.apex().as_wire() {
+            return Err(ApplyError::WrongZone(diff.apex()));
+        }
+        if diff.from_serial() != serial {
+            return Err(ApplyError::Gap { ours: serial, starts: diff.from_serial() });
+        }
+        serial = diff.to_serial();
+        bench.delete(diff.old_soa())?;
+        diff.deleted().try_for_each(|record| bench.delete(record))?;
+        bench.add(diff.new_soa())?;
+        diff.added().try_for_each(|record| bench.add(record))?;
+    }
+    bench.settle_names();
+    bench.touch_delegations();
+    bench.finish()
+}
+
+/// An owner taken out of its page.
+struct Work<'a> {
+    base: Option<Entry<'a>>,
+    /// Sorted by [`Item::identity`].
+    items: Vec<Item<'a>>,
+    kids: u32,
+    has_wildcard: bool,
+    /// Whether the name exists.
+    present: bool,
+    addresses_changed: bool,
+}
+
+/// The owners being worked on, by (hash, relative name).
+struct Bench<'a> {
+    base: &'a Snapshot,
+    works: BTreeMap<Place, Work<'a>>,
+    findings: Findings,
+}
+
+type Place = (u64, Box<[u8]>);
+
+impl<'a> Bench<'a> {
+    fn place(&self, relative: &[u8]) -> Place {
+        (self.base.key().below(self.base.apex_hash(), relative), relative.into())
+    }
+
+    /// Takes the owner out of its page, unless that has been done.
+    fn work(&mut self, relative: &[u8]) -> &mut Work<'a> {
+        let (base, place) = (self.base, self.place(relative));
+        let hash = place.0;
+        self.works.entry(place).or_insert_with(|| {
+            let entry = base.lookup(hash, relative);
+            Work {
+                base: entry,
+                items: entry.map(|entry| base.items(entry)).unwrap_or_default(),
+                kids: entry.map_or(0, |entry| entry.kids()),
+                has_wildcard: entry.is_some_and(|entry| entry.has_wildcard()),
+                present: entry.is_some(),
+                addresses_changed: false,
+            }
+        })
+    }
+
+    fn delete(&mut self, record: RecordRef<'a>) -> Result<(), ApplyError> {
+        let Some((work, item)) = self.locate(record)? else { return Ok(()) };
+        match work.items.binary_search_by(|held| held.identity().cmp(&item.identity())) {
+            Ok(at) => work.items.remove(at),
+            Err(_) => return Err(ApplyError::Absent(show(record))),
+        };
+        Ok(())
+    }
+
+    fn add(&mut self, record: RecordRef<'a>) -> Result<(), ApplyError> {
+        let Some((work, item)) = self.locate(record)? else { return Ok(()) };
+        match work.items.binary_search_by(|held| held.identity().cmp(&item.identity())) {
+            Ok(_) => return Err(ApplyError::Present(show(record))),
+            Err(at) => work.items.insert(at, item),
+        }
+        Ok(())
+    }
+
+    /// Where `record` belongs; `None` if not in this zone.
+    fn locate(&mut self, record: RecordRef<'a>) -> Result<Option<(&mut Work<'a>, Item<'a>)>, ApplyError> {
+        let Some(relative) = below_apex(record.owner, self.base.apex().as_wire()) else {
+            self.findings.out_of_zone += 1;
+            self.findings.out_of_zone_example.get_or_insert_with(|| record.to_record().owner);
+            return Ok(None);
+        };
+        let item = Item::new(record.rtype, record.ttl, record.rdata)?;
+        let work = self.work(relative);
+        if work.items.iter().any(|held| held.mixed && held.block == item.block) {
+            return Err(ApplyError::Mixed(show(record)));
+        }
+        work.addresses_changed |= matches!(record.rtype, RecordType::A | RecordType::AAAA);
+        Ok(Some((work, item)))
+    }
+
+    /// Lets names appear and vanish, with the empty non-terminals above them.
+    fn settle_names(&mut self) {
+        let touched: Vec<Box<[u8]>> = self.works.keys().map(|place| place.1.clone()).collect();
+        for relative in &touched {
+            if !self.work(relative).items.is_empty() {
+                self.ensure(relative);
+            }
+        }
+        for relative in &touched {
+            self.prune(relative);
+        }
+    }
+
+    fn ensure(&mut self, relative: &[u8]) {
+        let work = self.work(relative);
+        if std::mem::replace(&mut work.present, true) {
+            return;
+        }
+        let (label, parent) = split(relative);
+        self.ensure(parent);
+        let parent = self.work(parent);
+        parent.kids += 1;
+        parent.has_wildcard |= label == b"*";
+    }
+
+    fn prune(&mut self, relative: &[u8]) {
+        let work = self.work(relative);
+        if relative.is_empty() || !work.present || !work.items.is_empty() || work.kids > 0 {
+            return;
+        }
+        work.present = false;
+        let (label, parent) = split(relative);
+        let work = self.work(parent);
+        work.kids -= 1;
+        work.has_wildcard &= label != b"*";
+        self.prune(parent);
+    }
+
+    /// Takes out the delegations at or above names whose addresses changed: these may be glue.
+    fn touch_delegations(&mut self) {
+        let changed: Vec<Box<[u8]>> =
+            self.works.iter().filter(|(_, work)| work.addresses_changed).map(|(place, _)| place.1.clone()).collect();
+        for relative in &changed {
+            let mut name = &relative[..];
+            while !name.is_empty() {
+                let hash = self.base.key().below(self.base.apex_hash(), name);
+                if self.base.lookup(hash, name).is_some_and(|entry| entry.is_cut()) {
+                    self.work(name);
+                }
+                name = split(name).1;
+            }
+        }
+    }
+
+    fn finish(mut self) -> Result<(Snapshot, Findings), ApplyError> {
+        for work in self.works.values_mut() {
+            level(&mut work.items);
+        }
+        let base = self.base;
+        if let Some(work) = self.works.get(&self.place(&[])) {
+            require_one_soa(&work.items)?;
+        }
+        let mut encoder = Encoder::new(base.apex().as_wire(), *base.key());
+        let mut tally = base.tally().clone();
+        let (mut entries, mut changed) = (Vec::new(), Vec::new());
+        let mut chunks = Chunks::default();
+        let mut made = Vec::new();
+        for (place, work) in &self.works {
+            let start = entries.len();
+            if work.present {
+                let (kids, has_wildcard) = (work.kids, work.has_wildcard);
+                let owner = Owner { relative: &place.1, hash: place.0, kids, has_wildcard };
+                let mut addresses = |target: &[u8], out: &mut Vec<Address>| self.addresses(target, out);
+                encoder.entry(owner, &work.items, &mut addresses, &mut entries, &mut made)?;
+            }
+            if let Some(entry) = work.base {
+                tally.remove(entry);
+                chunks.remove(base, place.0, entry);
+            }
+            if work.present {
+                tally.add(Entry::new(&entries[start..]));
+                chunks.made.append(&mut made);
+            }
+            if work.present || work.base.is_some() {
+                changed.push((place, work.present.then_some(start..entries.len())));
+            }
+        }
+        let edits: Vec<Edit<'_>> = changed
+            .iter()
+            .map(|(place, entry)| Edit { hash: place.0, name: &place.1, entry: entry.clone().map(|e| &entries[e]) })
+            .collect();
+        let pager = Pager { kind: Kind::Names, key: *base.key(), apex_hash: base.apex_hash(), old: Some(base.names()) };
+        let names = pager.edit(base.names(), &edits)?;
+        let spills = chunks.into_spills(base.spills())?;
+        let snapshot = Snapshot::assemble(base.apex().clone(), *base.key(), names, spills, tally)
+            .map_err(|damage| Reason::new(Code::ContentSoa, damage.0))?;
+        Ok((snapshot, self.findings))
+    }
+
+    /// Addresses at a name as they are after the change.
+    fn addresses(&self, target: &[u8], out: &mut Vec<Address>) {
+        let place = self.place(target);
+        let is_address =
+            |item: &&Item<'_>| !item.is_signature && matches!(item.block, RecordType::A | RecordType::AAAA);
+        let mut push = |items: &[Item<'_>]| {
+            out.extend(items.iter().filter(is_address).filter_map(|i| Address::new(i.block, i.ttl, &i.rdata)));
+        };
+        if let Some(work) = self.works.get(&place) {
+            push(&work.items);
+        } else if let Some(entry) = self.base.lookup(place.0, target) {
+            for block in [RecordType::A, RecordType::AAAA].into_iter().filter_map(|rtype| entry.rrset(rtype)) {
+                push(&self.base.block_items(entry, block));
+            }
+        }
+    }
+}
+
+/// Chunks of spilled blocks which go and come.
+#[derive(Default)]
+struct Chunks {
+    removed: Vec<u64>,
+    made: Vec<Page>,
+}
+
+impl Chunks {
+    fn remove(&mut self, base: &Snapshot, hash: u64, entry: Entry<'_>) {
+        for block in entry.blocks().filter(|block| block.is_spilled()) {
+            let count = spill::chunk_count(block.image_octets() + block.signature_octets());
+            let id = |n| spill::chunk_id(base.key(), hash, entry.name(), block.rtype(), n);
+            self.removed.extend((0..count).map(id));
+        }
+    }
+
+    fn into_spills(self, base: &Spills) -> Result<Spills, Reason> {
+        let stays = |page: &Page| base.get(&page.prefix()) == Some(page) && self.removed.contains(&page.prefix());
+        if self.removed.len() == self.made.len() && self.made.iter().all(stays) {
+            return Ok(base.clone());
+        }
+        let mut spills = (**base).clone();
+        self.removed.iter().for_each(|id| drop(spills.remove(id)));
+        for page in self.made {
+            let page = base.get(&page.prefix()).filter(|old| **old == page).cloned().unwrap_or(page);
+            if spills.insert(page.prefix(), page).is_some() {
+                return Err(Reason::new(Code::ContentCollision, "two large RRsets have the same hash"));
+            }
+        }
+        Ok(Arc::new(spills))
+    }
+}
+
+/// First label, and the name without it.
+fn split(relative: &[u8]) -> (&[u8], &[u8]) {
+    relative[1..].split_at(relative[0] as usize)
+}
+
+fn show(record: RecordRef<'_>) -> String {
+    let mut text = String::new();
+    let _ = write_presentation(record.owner, &mut text);
+    format!("{text} {}", record.rtype)
+}

@@ -1,0 +1,430 @@
+//! Records in any order -> the first version of a zone, or a replacement that shares what did not change.
+//!
+//! In: records of a full transfer, a zone file or local entries, one by one; nothing is looked at twice before
+//! [`Builder::finish`]. Out: a [`Snapshot`] and [`Findings`]. Called by `transfer::inbound` (add), `control::commit` and `local`
+//! (finish). Decides nothing about policy: see [`super::check`]. Cost: one hash and one copy for each record, then a sort
+//! of each of 32 partitions by hash; no allocation for single records.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::directory::{Child, Edit, Pager};
+use super::encode::{Address, Encoder, Item, Owner, in_domain_target, level};
+use super::entry::{Entry, GLUE};
+use super::hash::{HashKey, label_starts};
+use super::page::{Kind, Page};
+use super::snapshot::{Snapshot, Soa};
+use super::spill::Spills;
+use super::tally::Tally;
+use crate::dns::name::{LABELS_MAX, NAME_OCTETS_MAX, write_presentation};
+use crate::dns::{Name, RecordRef, RecordType};
+use crate::reason::{Code, Reason};
+
+/// Bounds of one zone; crossing one gives the reason that names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Octets of all records in wire form with names in full (`LIMIT_BYTES`).
+    pub octets_max: u64,
+    /// Records (`LIMIT_RECORDS`).
+    pub records_max: u64,
+}
+
+impl Default for Limits {
+    /// 4 GiB, 50 million records.
+    fn default() -> Limits {
+        Limits { octets_max: 4 << 30, records_max: 50_000_000 }
+    }
+}
+
+/// What was noticed on the way and led to no refusal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// Records that do not belong to the zone and were left out.
+    pub out_of_zone: u64,
+    /// One of them, for the log.
+    pub out_of_zone_example: Option<Name>,
+    /// Records that came more than once.
+    pub duplicates: u64,
+}
+
+/// Hashes are parted by their first five bits: the slots of the root node.
+const PARTITIONS: usize = 32;
+
+/// Records of one part of the hash space, one behind the other:
+/// hash is in the index; `u8` name length, name, `u16` type, `u32` TTL, `u16` rdata length, rdata (native order).
+/// Type 0 marks "a child with this label exists", with the label in place of the rdata.
+#[derive(Debug, Default)]
+struct Partition {
+    octets: Vec<u8>,
+    index: Vec<(u64, u32)>,
+}
+
+/// No record has it (RFC 6895 §3.1).
+const CHILD_MARK: RecordType = RecordType(0);
+
+/// A record in a partition.
+#[derive(Clone, Copy, Debug)]
+struct Stored<'a> {
+    name: &'a [u8],
+    rtype: RecordType,
+    ttl: u32,
+    rdata: &'a [u8],
+}
+
+impl Partition {
+    fn push(&mut self, hash: u64, stored: Stored<'_>) -> Result<(), Reason> {
+        let offset = u32::try_from(self.octets.len())
+            .map_err(|_| Reason::new(Code::LimitBytes, "4 GiB in one of 32 parts of the zone"))?;
+        self.index.push((hash, offset));
+        self.octets.reserve(9 + stored.name.len() + stored.rdata.len());
+        self.octets.push(stored.name.len() as u8);
+        self.octets.extend_from_slice(stored.name);
+        self.octets.extend_from_slice(&stored.rtype.0.to_ne_bytes());
+        self.octets.extend_from_slice(&stored.ttl.to_ne_bytes());
+        self.octets.extend_from_slice(&(stored.rdata.len() as u16).to_ne_bytes());
+        self.octets.extend_from_slice(stored.rdata);
+        Ok(())
+    }
+
+    fn at(&self, offset: u32) -> Stored<'_> {
+        let octets = &self.octets[offset as usize..];
+        let (name, rest) = octets[1..].split_at(octets[0] as usize);
+        let (fixed, rest) = rest.split_at(8);
+        Stored {
+            name,
+            rtype: RecordType(u16::from_ne_bytes([fixed[0], fixed[1]])),
+            ttl: u32::from_ne_bytes([fixed[2], fixed[3], fixed[4], fixed[5]]),
+            rdata: &rest[..u16::from_ne_bytes([fixed[6], fixed[7]]) as usize],
+        }
+    }
+
+    /// Records with this hash; the index has been sorted.
+    fn with_hash(&self, hash: u64) -> impl Iterator<Item = Stored<'_>> {
+        let from = self.index.partition_point(|i| i.0 < hash);
+        self.index[from..].iter().take_while(move |i| i.0 == hash).map(|i| self.at(i.1))
+    }
+}
+
+/// Collects the records of one zone.
+#[derive(Debug)]
+pub struct Builder {
+    apex: Name,
+    key: HashKey,
+    apex_hash: u64,
+    limits: Limits,
+    partitions: Vec<Partition>,
+    /// Records of the apex: its children are known only at the end.
+    apex_records: Partition,
+    /// The owner added last, relative and in lower case, with the hash of each of its ancestors by labels.
+    last: Vec<u8>,
+    last_hashes: Vec<u64>,
+    /// Hashes of in-domain NS targets.
+    glue_wanted: Vec<u64>,
+    records: u64,
+    octets: u64,
+    findings: Findings,
+}
+
+impl Builder {
+    /// An empty zone. Use the key of the version it may replace, or nothing will be shared.
+    pub fn new(apex: Name, key: HashKey, limits: Limits) -> Builder {
+        let apex_hash = key.name(apex.as_wire());
+        Builder {
+            apex,
+            key,
+            apex_hash,
+            limits,
+            partitions: (0..PARTITIONS).map(|_| Partition::default()).collect(),
+            apex_records: Partition::default(),
+            last: Vec::new(),
+            last_hashes: vec![apex_hash],
+            glue_wanted: Vec::new(),
+            records: 0,
+            octets: 0,
+            findings: Findings::default(),
+        }
+    }
+
+    /// The zone's name.
+    pub fn apex(&self) -> &Name {
+        &self.apex
+    }
+
+    /// Records added so far, duplicates included.
+    pub fn record_count(&self) -> u64 {
+        self.records
+    }
+
+    /// Takes a record. One outside of the zone is left out and counted. Fails for meta types and past a limit; the
+    /// builder is then of no more use.
+    pub fn add(&mut self, record: RecordRef<'_>) -> Result<(), Reason> {
+        let RecordRef { owner, rtype, ttl, rdata } = record;
+        let Some(relative) = below_apex(owner, self.apex.as_wire()) else {
+            self.findings.out_of_zone += 1;
+            if self.findings.out_of_zone_example.is_none() {
+                self.findings.out_of_zone_example = Name::from_wire(owner).ok();
+            }
+            return Ok(());
+        };
+        if rtype.is_meta() || rtype == GLUE {
+            return Err(Reason::new(Code::MetaType, format!("{rtype} at {}", show(owner))));
+        }
+        if rtype == RecordType::SOA && !relative.is_empty() {
+            return Err(Reason::new(Code::ContentSoa, format!("SOA at {}, below the apex", show(owner))));
+        }
+        self.records += 1;
+        self.octets += (owner.len() + 10 + rdata.len()) as u64;
+        if self.records > self.limits.records_max {
+            return Err(Reason::new(Code::LimitRecords, format!("more than {} records", self.limits.records_max)));
+        }
+        if self.octets > self.limits.octets_max {
+            return Err(Reason::new(Code::LimitBytes, format!("more than {} octets", self.limits.octets_max)));
+        }
+        if relative.len() != self.last.len() || !relative.eq_ignore_ascii_case(&self.last) {
+            self.enter(relative)?;
+        }
+        let hash = *self.last_hashes.last().expect("the apex has a hash");
+        let stored = Stored { name: &self.last, rtype, ttl, rdata };
+        if stored.name.is_empty() {
+            return self.apex_records.push(hash, stored);
+        }
+        if rtype == RecordType::NS
+            && let Some(target) = in_domain_target(rdata, &self.last, self.apex.as_wire())
+        {
+            self.glue_wanted.push(self.key.below(self.apex_hash, &target));
+        }
+        self.partitions[(hash >> 59) as usize].push(hash, stored)
+    }
+
+    /// Makes `relative` the current owner: hashes it and marks it as a child of its parent, and so on upwards as far as the
+    /// last owner has not done so already.
+    fn enter(&mut self, relative: &[u8]) -> Result<(), Reason> {
+        let relative = relative.to_ascii_lowercase();
+        let (mut starts, mut last_starts) = ([0; LABELS_MAX + 1], [0; LABELS_MAX + 1]);
+        let labels = label_starts(&relative, &mut starts);
+        let last_labels = label_starts(&self.last, &mut last_starts);
+        let suffix = |n: usize| &relative[if n == 0 { relative.len() } else { starts[labels - n] as usize }..];
+        let last_suffix =
+            |n: usize| &self.last[if n == 0 { self.last.len() } else { last_starts[last_labels - n] as usize }..];
+        let shared = (0..=labels.min(last_labels)).rev().find(|&n| suffix(n) == last_suffix(n)).unwrap_or(0);
+        self.last_hashes.truncate(shared + 1);
+        for n in shared..labels {
+            let child = suffix(n + 1);
+            let label = &child[1..1 + child[0] as usize];
+            let parent_hash = self.last_hashes[n];
+            // the apex's children are all the owners with one label: nothing to mark
+            if n > 0 {
+                let mark = Stored { name: suffix(n), rtype: CHILD_MARK, ttl: 0, rdata: label };
+                self.partitions[(parent_hash >> 59) as usize].push(parent_hash, mark)?;
+            }
+            self.last_hashes.push(self.key.child(parent_hash, label));
+        }
+        self.last = relative;
+        Ok(())
+    }
+
+    /// Makes the version. Pages that equal one of `old` (the version to be replaced) are shared with it. Fails if there is not
+    /// exactly one SOA, if an owner or RRset crosses a limit, or if three names collide.
+    pub fn finish(mut self, old: Option<&Snapshot>) -> Result<(Snapshot, Findings), Reason> {
+        for partition in &mut self.partitions {
+            partition.index.sort_unstable();
+        }
+        let old = old.filter(|old| old.key() == &self.key && old.apex() == &self.apex);
+        let pager =
+            Pager { kind: Kind::Names, key: self.key, apex_hash: self.apex_hash, old: old.map(Snapshot::names) };
+        let glue = Glue::extract(&mut self);
+        let apex = self.apex.clone();
+        let mut output = Output {
+            encoder: Encoder::new(apex.as_wire(), self.key),
+            entries: Vec::new(),
+            places: Vec::new(),
+            spills: Vec::new(),
+            tally: Tally::default(),
+            duplicates: 0,
+            apex_kids: 0,
+            apex_has_wildcard: false,
+        };
+        let mut subtrees = [const { Child::Empty }; PARTITIONS];
+        for (slot, subtree) in subtrees.iter_mut().enumerate() {
+            // taken, so that each part is freed as soon as it has become pages
+            let partition = std::mem::take(&mut self.partitions[slot]);
+            output.encode(&partition, &glue)?;
+            let entries: Vec<_> = output.placed().collect();
+            *subtree = pager.subtree(slot as u64, &entries)?;
+        }
+        let names = pager.join(subtrees);
+        let apex_entry = output.encode_apex(&self.apex_records, self.apex_hash)?;
+        let edit = Edit { hash: self.apex_hash, name: &[], entry: Some(&apex_entry) };
+        let names = pager.edit(&names, &[edit])?;
+        let spills = collect_spills(output.spills, old)?;
+        self.findings.duplicates = output.duplicates;
+        let snapshot = Snapshot::assemble(self.apex, self.key, names, spills, output.tally)
+            .map_err(|damage| Reason::new(Code::ContentSoa, damage.0))?;
+        Ok((snapshot, self.findings))
+    }
+}
+
+/// Entries in the making.
+struct Output<'z> {
+    encoder: Encoder<'z>,
+    /// Entries of the current partition, and where each begins.
+    entries: Vec<u8>,
+    places: Vec<(u64, usize)>,
+    spills: Vec<Page>,
+    tally: Tally,
+    duplicates: u64,
+    apex_kids: u32,
+    apex_has_wildcard: bool,
+}
+
+impl Output<'_> {
+    fn placed(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        let ends = self.places.iter().skip(1).map(|p| p.1).chain([self.entries.len()]);
+        self.places.iter().zip(ends).map(|(&(hash, start), end)| (hash, &self.entries[start..end]))
+    }
+
+    /// Encodes all owners of a partition in order.
+    fn encode(&mut self, partition: &Partition, glue: &Glue) -> Result<(), Reason> {
+        self.entries.clear();
+        self.places.clear();
+        let (mut items, mut children, mut group) = (Vec::new(), Vec::new(), Vec::new());
+        for same_hash in partition.index.chunk_by(|a, b| a.0 == b.0) {
+            let hash = same_hash[0].0;
+            group.clear();
+            group.extend(same_hash.iter().map(|i| partition.at(i.1)));
+            if group.iter().any(|stored| stored.name != group[0].name) {
+                group.sort_by_key(|stored| stored.name);
+            }
+            for same_name in group.chunk_by(|a, b| a.name == b.name) {
+                items.clear();
+                children.clear();
+                for stored in same_name {
+                    if stored.rtype == CHILD_MARK {
+                        children.push(stored.rdata);
+                    } else {
+                        items.push(Item::new(stored.rtype, stored.ttl, stored.rdata)?);
+                    }
+                }
+                if children.len() > 1 {
+                    children.sort_unstable();
+                    children.dedup();
+                }
+                let relative = same_name[0].name;
+                self.duplicates += level(&mut items) as u64;
+                let start = self.entries.len();
+                self.places.push((hash, start));
+                let owner =
+                    Owner { relative, hash, kids: children.len() as u32, has_wildcard: children.contains(&&b"*"[..]) };
+                let mut addresses = |target: &[u8], out: &mut Vec<Address>| glue.addresses(target, out);
+                self.encoder.entry(owner, &items, &mut addresses, &mut self.entries, &mut self.spills)?;
+                let entry = Entry::new(&self.entries[start..]);
+                if entry.labels() == 1 {
+                    self.apex_kids += 1;
+                    self.apex_has_wildcard |= relative == b"\x01*";
+                }
+                self.tally.add(entry);
+            }
+        }
+        Ok(())
+    }
+
+    fn encode_apex(&mut self, records: &Partition, hash: u64) -> Result<Vec<u8>, Reason> {
+        let mut items = records
+            .index
+            .iter()
+            .map(|i| records.at(i.1))
+            .map(|stored| Item::new(stored.rtype, stored.ttl, stored.rdata))
+            .collect::<Result<Vec<_>, _>>()?;
+        self.duplicates += level(&mut items) as u64;
+        require_one_soa(&items)?;
+        let owner = Owner { relative: &[], hash, kids: self.apex_kids, has_wildcard: self.apex_has_wildcard };
+        let mut entry = Vec::new();
+        self.encoder.entry(owner, &items, &mut |_, _| {}, &mut entry, &mut self.spills)?;
+        self.tally.add(Entry::new(&entry));
+        Ok(entry)
+    }
+}
+
+/// Addresses at in-domain NS targets, copied before the partitions they come from are freed.
+struct Glue {
+    key: HashKey,
+    apex_hash: u64,
+    names: Vec<u8>,
+    /// Hash of the target, its name's place in `names`, one address; ascending by hash.
+    found: Vec<(u64, Range<usize>, Address)>,
+}
+
+impl Glue {
+    fn extract(builder: &mut Builder) -> Glue {
+        let mut wanted = std::mem::take(&mut builder.glue_wanted);
+        wanted.sort_unstable();
+        wanted.dedup();
+        let mut glue = Glue { key: builder.key, apex_hash: builder.apex_hash, names: Vec::new(), found: Vec::new() };
+        for hash in wanted {
+            for stored in builder.partitions[(hash >> 59) as usize].with_hash(hash) {
+                if let Some(address) = Address::new(stored.rtype, stored.ttl, stored.rdata) {
+                    let start = glue.names.len();
+                    glue.names.extend_from_slice(stored.name);
+                    glue.found.push((hash, start..glue.names.len(), address));
+                }
+            }
+        }
+        glue
+    }
+
+    fn addresses(&self, target: &[u8], out: &mut Vec<Address>) {
+        let hash = self.key.below(self.apex_hash, target);
+        let from = self.found.partition_point(|found| found.0 < hash);
+        let same_hash = self.found[from..].iter().take_while(|found| found.0 == hash);
+        out.extend(same_hash.filter(|found| &self.names[found.1.clone()] == target).map(|found| found.2));
+    }
+}
+
+/// The chunks as a map; equal ones are shared with `old`, the whole map if nothing differs.
+fn collect_spills(made: Vec<Page>, old: Option<&Snapshot>) -> Result<Spills, Reason> {
+    let count = made.len();
+    let old = old.map(Snapshot::spills);
+    let share =
+        |page: Page| old.and_then(|old| old.get(&page.prefix())).filter(|old| **old == page).cloned().unwrap_or(page);
+    let spills: BTreeMap<u64, Page> = made.into_iter().map(|page| (page.prefix(), share(page))).collect();
+    if spills.len() < count {
+        return Err(Reason::new(Code::ContentCollision, "two large RRsets have the same hash"));
+    }
+    match old {
+        Some(old) if **old == spills => Ok(old.clone()),
+        _ => Ok(Arc::new(spills)),
+    }
+}
+
+/// The labels of `owner` left of `apex`, in the case given; `None` if it is not at or below it, or no whole name.
+pub(super) fn below_apex<'a>(owner: &'a [u8], apex: &[u8]) -> Option<&'a [u8]> {
+    let split = owner.len().checked_sub(apex.len())?;
+    let mut at = 0;
+    while at < split {
+        let len = owner[at] as usize;
+        if !(1..=63).contains(&len) {
+            return None;
+        }
+        at += 1 + len;
+    }
+    (at == split && owner.len() <= NAME_OCTETS_MAX && owner[split..].eq_ignore_ascii_case(apex))
+        .then(|| &owner[..split])
+}
+
+/// RFC 1035 §5.2: "Exactly one SOA RR should be present at the top of the zone."
+pub(super) fn require_one_soa(items: &[Item<'_>]) -> Result<(), Reason> {
+    let mut soas = items.iter().filter(|item| item.rtype() == RecordType::SOA);
+    match (soas.next(), soas.next()) {
+        (Some(soa), None) if Soa::parse(soa.ttl, &soa.rdata).is_some() => Ok(()),
+        (Some(_), None) => Err(Reason::new(Code::ContentSoa, "the SOA does not parse")),
+        (None, _) => Err(Reason::new(Code::ContentSoa, "no SOA at the apex")),
+        (Some(_), Some(_)) => Err(Reason::new(Code::ContentSoa, "more than one SOA at the apex")),
+    }
+}
+
+fn show(owner: &[u8]) -> String {
+    let mut text = String::new();
+    let _ = write_presentation(owner, &mut text);
+    text
+}

@@ -1,0 +1,451 @@
+//! The tree of pages: a radix tree over the 64-bit name hash, five bits a level, shared between versions of a zone.
+//!
+//! Asked for a page by [`super::Snapshot::lookup`], changed by [`Pager::edit`] (which copies only the path to touched
+//! pages), made by [`super::Builder`].
+//!
+//! **The partition is a function of the contents.** The entries below a hash prefix are one page if they fit
+//! [`PAGE_OCTETS_MAX`]; if not, they are divided by the next bit. Prefixes without entries have no page. A node covers five
+//! bits, so a page whose prefix is not a multiple of five takes several of its 32 slots. Every operation here ends in
+//! that one shape, whatever the history: an edit divides what overflows and joins buddies that fit.
+
+use triomphe::ThinArc;
+
+use super::entry::Entry;
+use super::hash::HashKey;
+use super::page::{self, HEADER_OCTETS, Kind, PAGE_OCTETS_MAX, Page, behind};
+use crate::reason::{Code, Reason};
+
+/// Bits of the hash one node consumes.
+const NODE_BITS: u8 = 5;
+
+/// What stands below a prefix.
+#[derive(Clone, Debug)]
+pub(super) enum Child {
+    /// No entry.
+    Empty,
+    /// All entries.
+    Page(Page),
+    /// Too many for a page.
+    Node(Node),
+}
+
+/// An inner node: 32 slots, each child once.
+#[derive(Clone, Debug)]
+pub(super) struct Node(ThinArc<NodeHeader, Child>);
+
+#[derive(Debug)]
+struct NodeHeader {
+    /// Bit n: a child begins at slot n; it reaches to the next set bit.
+    starts: u32,
+    owners: u32,
+    records: u64,
+}
+
+impl Node {
+    fn children(&self) -> &[Child] {
+        &self.0.slice
+    }
+
+    fn child_at(&self, slot: u32) -> usize {
+        (self.0.header.header.starts & (u32::MAX >> (31 - slot))).count_ones() as usize - 1
+    }
+
+    fn is_same(&self, other: &Node) -> bool {
+        std::ptr::eq(self.children(), other.children())
+    }
+
+    /// Each child with its first slot and the logarithm of its number of slots.
+    fn spans(&self) -> impl Iterator<Item = (u32, u32, &Child)> {
+        let starts = self.0.header.header.starts;
+        let mut rest = starts;
+        self.children().iter().map(move |child| {
+            let slot = rest.trailing_zeros();
+            rest &= rest - 1;
+            let end = if rest == 0 { 32 } else { rest.trailing_zeros() };
+            (slot, (end - slot).trailing_zeros(), child)
+        })
+    }
+}
+
+impl Child {
+    /// Owners below.
+    pub(super) fn owners(&self) -> u64 {
+        match self {
+            Child::Empty => 0,
+            Child::Page(page) => page.len() as u64,
+            Child::Node(node) => node.0.header.header.owners as u64,
+        }
+    }
+
+    /// Records below.
+    pub(super) fn records(&self) -> u64 {
+        match self {
+            Child::Empty => 0,
+            Child::Page(page) => page.record_count() as u64,
+            Child::Node(node) => node.0.header.header.records,
+        }
+    }
+
+    /// The children of a node; nothing else has any.
+    pub(super) fn children(&self) -> &[Child] {
+        if let Child::Node(node) = self { node.children() } else { &[] }
+    }
+
+    fn is_same(&self, other: &Child) -> bool {
+        match (self, other) {
+            (Child::Empty, Child::Empty) => true,
+            (Child::Page(a), Child::Page(b)) => a.is_same(b),
+            (Child::Node(a), Child::Node(b)) => a.is_same(b),
+            _ => false,
+        }
+    }
+
+    /// The page that holds `hash`, if there is one.
+    pub(super) fn page(&self, hash: u64) -> Option<&Page> {
+        let (mut child, mut bits) = (self, 0);
+        loop {
+            match child {
+                Child::Empty => return None,
+                Child::Page(page) => return Some(page),
+                Child::Node(node) => {
+                    child = &node.children()[node.child_at((behind(hash, bits) >> 59) as u32)];
+                    bits += NODE_BITS;
+                }
+            }
+        }
+    }
+
+    /// Records on pages before the one that holds `hash`.
+    pub(super) fn records_before(&self, hash: u64) -> u64 {
+        let (mut child, mut bits, mut before) = (self, 0, 0);
+        while let Child::Node(node) = child {
+            let index = node.child_at((behind(hash, bits) >> 59) as u32);
+            before += node.children()[..index].iter().map(Child::records).sum::<u64>();
+            (child, bits) = (&node.children()[index], bits + NODE_BITS);
+        }
+        before
+    }
+
+    /// All pages by ascending hash.
+    pub(super) fn pages(&self) -> Pages<'_> {
+        Pages { stack: vec![std::slice::from_ref(self).iter()] }
+    }
+
+    /// Calls `differing` with the pages of both sides below each smallest common prefix where the two differ. Subtrees
+    /// and pages that are shared are not visited.
+    pub(super) fn compare<'a>(&'a self, other: &'a Child, differing: &mut dyn FnMut(Pages<'a>, Pages<'a>)) {
+        if self.is_same(other) {
+            return;
+        }
+        if let (Child::Node(a), Child::Node(b)) = (self, other)
+            && a.0.header.header.starts == b.0.header.header.starts
+        {
+            for (a, b) in a.children().iter().zip(b.children()) {
+                a.compare(b, differing);
+            }
+            return;
+        }
+        if let (Child::Page(a), Child::Page(b)) = (self, other)
+            && a == b
+        {
+            return;
+        }
+        differing(self.pages(), other.pages());
+    }
+}
+
+/// Pages by ascending hash, see [`Child::pages`].
+#[derive(Clone, Debug)]
+pub(super) struct Pages<'a> {
+    stack: Vec<std::slice::Iter<'a, Child>>,
+}
+
+impl<'a> Iterator for Pages<'a> {
+    type Item = &'a Page;
+    fn next(&mut self) -> Option<&'a Page> {
+        loop {
+            match self.stack.last_mut()?.next() {
+                Some(Child::Page(page)) => return Some(page),
+                Some(Child::Node(node)) => self.stack.push(node.children().iter()),
+                Some(Child::Empty) => {}
+                None => {
+                    self.stack.pop();
+                }
+            }
+        }
+    }
+}
+
+/// One changed entry. Edits are sorted by (hash, name), one for each name.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Edit<'a> {
+    pub(super) hash: u64,
+    pub(super) name: &'a [u8],
+    /// The new octets, or `None` to remove it (which then exists).
+    pub(super) entry: Option<&'a [u8]>,
+}
+
+/// Makes pages and trees of one zone.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pager<'a> {
+    pub(super) kind: Kind,
+    pub(super) key: HashKey,
+    pub(super) apex_hash: u64,
+    /// Pages that come out equal to one of this tree are shared with it.
+    pub(super) old: Option<&'a Child>,
+}
+
+/// Entries with their hashes, ascending by (hash, name).
+type Entries<'e> = [(u64, &'e [u8])];
+
+impl Pager<'_> {
+    /// `tree` with `edits` made. O(edits x depth); all that is not touched stays shared.
+    pub(super) fn edit(&self, tree: &Child, edits: &[Edit<'_>]) -> Result<Child, Reason> {
+        let mut whole = Slots::default();
+        self.edit_child(tree, Span { prefix: 0, bits: 0, width: NODE_BITS }, edits, &mut whole)?;
+        Ok(whole.into_child())
+    }
+
+    /// The tree over 32 subtrees, each of which is in shape for its five-bit prefix.
+    pub(super) fn join(&self, subtrees: [Child; 32]) -> Child {
+        let mut slots = Slots::default();
+        let mut rest = subtrees.into_iter();
+        self.join_span(&mut rest, Span { prefix: 0, bits: 0, width: NODE_BITS }, &mut slots);
+        slots.into_child()
+    }
+
+    /// The subtree of `entries`, all below the five-bit prefix `slot`.
+    pub(super) fn subtree(&self, slot: u64, entries: &Entries<'_>) -> Result<Child, Reason> {
+        refuse_collisions(entries)?;
+        let mut slots = Slots::default();
+        self.divide(entries, Span { prefix: slot << 59, bits: NODE_BITS, width: 0 }, &mut slots);
+        Ok(slots.children.pop().expect("one child was pushed"))
+    }
+
+    fn join_span(&self, rest: &mut impl Iterator<Item = Child>, span: Span, out: &mut Slots) {
+        let Some((left, right)) = span.halves() else {
+            return out.push(rest.next().expect("32 subtrees"), 0);
+        };
+        let before = out.children.len();
+        self.join_span(rest, left, out);
+        self.join_span(rest, right, out);
+        self.join_buddies(before, span, out);
+    }
+
+    /// Puts what stands after `edits` in the place of `child`, which covers `span`.
+    fn edit_child(&self, child: &Child, span: Span, edits: &[Edit<'_>], out: &mut Slots) -> Result<(), Reason> {
+        if edits.is_empty() {
+            out.push(child.clone(), span.width);
+            return Ok(());
+        }
+        let current = match child {
+            Child::Empty => None,
+            Child::Page(page) => Some(page),
+            Child::Node(node) => {
+                let mut inner = Slots::default();
+                self.edit_node(node, 0, Span { width: NODE_BITS, ..span }, edits, &mut inner)?;
+                out.push(inner.into_child(), span.width);
+                return Ok(());
+            }
+        };
+        let entries = merge(current.map(|page| self.hashed(page)).unwrap_or_default(), edits);
+        refuse_collisions(&entries)?;
+        self.divide(&entries, span, out);
+        Ok(())
+    }
+
+    /// The same for the children of `node` from `slot` on, which cover `span`.
+    fn edit_node(&self, node: &Node, slot: u32, span: Span, edits: &[Edit<'_>], out: &mut Slots) -> Result<(), Reason> {
+        let end = slot + (1 << span.width);
+        if edits.is_empty() {
+            for (_, width, child) in node.spans().filter(|s| (slot..end).contains(&s.0)) {
+                out.push(child.clone(), width as u8);
+            }
+            return Ok(());
+        }
+        let first = node.child_at(slot);
+        let is_one_child =
+            end == 32 && first + 1 == node.children().len() || end < 32 && node.child_at(end) == first + 1;
+        let halves = span.halves().filter(|_| !is_one_child);
+        let Some((left, right)) = halves else {
+            return self.edit_child(&node.children()[first], span, edits, out);
+        };
+        let before = out.children.len();
+        let (left_edits, right_edits) = edits.split_at(edits.partition_point(|edit| edit.hash < right.prefix));
+        self.edit_node(node, slot, left, left_edits, out)?;
+        self.edit_node(node, slot + (1 << left.width), right, right_edits, out)?;
+        self.join_buddies(before, span, out);
+        Ok(())
+    }
+
+    /// Pushes the shape of `entries` for `span`.
+    fn divide(&self, entries: &Entries<'_>, span: Span, out: &mut Slots) {
+        if entries.is_empty() {
+            return out.push(Child::Empty, span.width);
+        }
+        if page::page_octets(entries.iter().map(|e| e.1.len())) <= PAGE_OCTETS_MAX {
+            return out.push(Child::Page(self.page(entries, span)), span.width);
+        }
+        let Some((left, right)) = span.halves() else {
+            let mut inner = Slots::default();
+            self.divide(entries, Span { width: NODE_BITS, ..span }, &mut inner);
+            return out.push(inner.into_child(), 0);
+        };
+        let (left_entries, right_entries) = entries.split_at(entries.partition_point(|e| e.0 < right.prefix));
+        self.divide(left_entries, left, out);
+        self.divide(right_entries, right, out);
+    }
+
+    /// Joins the children pushed since `before`, the two halves of `span`, if their entries fit one page.
+    fn join_buddies(&self, before: usize, span: Span, out: &mut Slots) {
+        let joined = match &out.children[before..] {
+            [Child::Empty, Child::Empty] => Child::Empty,
+            [Child::Empty, Child::Page(page)] | [Child::Page(page), Child::Empty] => {
+                Child::Page(self.page(&self.hashed(page), span))
+            }
+            [Child::Page(left), Child::Page(right)]
+                if left.as_bytes().len() + right.as_bytes().len() - HEADER_OCTETS <= PAGE_OCTETS_MAX =>
+            {
+                let entries = [self.hashed(left), self.hashed(right)].concat();
+                Child::Page(self.page(&entries, span))
+            }
+            _ => return,
+        };
+        out.replace_last_two(joined, span.width);
+    }
+
+    fn page(&self, entries: &Entries<'_>, span: Span) -> Page {
+        let made = page::make(self.kind, span.bits, span.prefix, entries.iter().copied());
+        match self.old.and_then(|old| old.page(span.prefix)) {
+            Some(old) if *old == made => old.clone(),
+            _ => made,
+        }
+    }
+
+    fn hashed<'p>(&self, page: &'p Page) -> Vec<(u64, &'p [u8])> {
+        page.entries().map(|entry| (self.key.below(self.apex_hash, entry.name()), entry.as_bytes())).collect()
+    }
+}
+
+/// A prefix and how many slots of a node (as a power of two) it takes.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    prefix: u64,
+    bits: u8,
+    width: u8,
+}
+
+impl Span {
+    /// The two buddies it consists of within its node; `None` for a single slot.
+    fn halves(self) -> Option<(Span, Span)> {
+        let width = self.width.checked_sub(1)?;
+        let bits = self.bits + 1;
+        let left = Span { prefix: self.prefix, bits, width };
+        Some((left, Span { prefix: self.prefix | 1 << (64 - bits), ..left }))
+    }
+}
+
+/// Children of a node in the making, pushed from slot 0 on.
+#[derive(Debug, Default)]
+struct Slots {
+    starts: u32,
+    next: u32,
+    children: Vec<Child>,
+}
+
+impl Slots {
+    fn push(&mut self, child: Child, width: u8) {
+        self.starts |= 1 << self.next;
+        self.next += 1 << width;
+        self.children.push(child);
+    }
+
+    fn replace_last_two(&mut self, child: Child, width: u8) {
+        self.children.truncate(self.children.len() - 2);
+        self.next -= 1 << width;
+        self.starts &= (1u64 << self.next).wrapping_sub(1) as u32;
+        self.push(child, width);
+    }
+
+    /// A node, or the only child if it is no node's worth.
+    fn into_child(mut self) -> Child {
+        if self.children.len() == 1 {
+            return self.children.pop().expect("one child");
+        }
+        let header = NodeHeader {
+            starts: self.starts,
+            owners: self.children.iter().map(|c| c.owners() as u32).sum(),
+            records: self.children.iter().map(Child::records).sum(),
+        };
+        Child::Node(Node(ThinArc::from_header_and_iter(header, self.children.into_iter())))
+    }
+}
+
+/// Existing entries with edits made; both sides ascend by (hash, name).
+fn merge<'e>(current: Vec<(u64, &'e [u8])>, edits: &[Edit<'e>]) -> Vec<(u64, &'e [u8])> {
+    let mut merged = Vec::with_capacity(current.len() + edits.len());
+    let mut current = current.into_iter().peekable();
+    for edit in edits {
+        let position = (edit.hash, edit.name);
+        while let Some(earlier) = current.next_if(|&(hash, entry)| (hash, Entry::new(entry).name()) < position) {
+            merged.push(earlier);
+        }
+        current.next_if(|&(hash, entry)| (hash, Entry::new(entry).name()) == position);
+        merged.extend(edit.entry.map(|entry| (edit.hash, entry)));
+    }
+    merged.extend(current);
+    merged
+}
+
+/// Two entries of any size fit one page, three need not: then no number of bits would divide them.
+fn refuse_collisions(entries: &Entries<'_>) -> Result<(), Reason> {
+    if entries.windows(3).any(|three| three[0].0 == three[2].0) {
+        return Err(Reason::new(Code::ContentCollision, "three names have the same hash"));
+    }
+    Ok(())
+}
+
+/// Puts pages of one kind back into a tree; they come in any order. Fails unless they are in the one shape.
+pub(super) fn from_pages(mut pages: Vec<Page>) -> Option<Child> {
+    pages.sort_unstable_by_key(|page| (page.prefix(), page.bits()));
+    let mut rest = &pages[..];
+    let mut whole = Slots::default();
+    collect(&mut rest, Span { prefix: 0, bits: 0, width: NODE_BITS }, &mut whole)?;
+    rest.is_empty().then(|| whole.into_child())
+}
+
+fn collect(rest: &mut &[Page], span: Span, out: &mut Slots) -> Option<()> {
+    let is_below = |page: &Page| page.bits() >= span.bits && page::truncate(page.prefix(), span.bits) == span.prefix;
+    match rest {
+        [first, tail @ ..] if is_below(first) && first.bits() == span.bits => {
+            out.push(Child::Page(first.clone()), span.width);
+            *rest = tail;
+        }
+        [first, ..] if is_below(first) => {
+            if span.bits >= 64 {
+                return None;
+            }
+            let Some((left, right)) = span.halves() else {
+                let mut inner = Slots::default();
+                collect(rest, Span { width: NODE_BITS, ..span }, &mut inner)?;
+                out.push(inner.into_child(), 0);
+                return Some(());
+            };
+            let before = out.children.len();
+            collect(rest, left, out)?;
+            collect(rest, right, out)?;
+            let fits = match &out.children[before..] {
+                [Child::Page(left), Child::Page(right)] => {
+                    left.as_bytes().len() + right.as_bytes().len() - HEADER_OCTETS <= PAGE_OCTETS_MAX
+                }
+                [Child::Page(_), Child::Empty] | [Child::Empty, Child::Page(_)] => true,
+                _ => false,
+            };
+            if fits {
+                return None;
+            }
+        }
+        _ => out.push(Child::Empty, span.width),
+    }
+    Some(())
+}

@@ -1,0 +1,9 @@
+//! What secondaryd answers: scenarios from `fixtures/scripts`, a reference model on random zones, and rubbish.
+//!
+//! Every reply is decoded by hickory-proto, which shares no code with the writer under test.
+
+mod laws;
+mod model;
+mod script;
+mod stage;
+mod witness;

@@ -1,0 +1,100 @@
+//! A served view with zones on it, and queries in wire form.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use secondaryd::answer::{self, Client, Outcome};
+use secondaryd::dns::{Name, Record, RecordType, name};
+use secondaryd::served::{Publisher, State, Transport, ViewHandle, ZoneId};
+use secondaryd::zone::{Builder, HashKey, Limits};
+
+/// The key of all tests; nothing may depend on it.
+pub(crate) const KEY: HashKey = HashKey::from_bytes(*b"sixteen octets..");
+
+/// Zones that are served.
+pub(crate) struct Stage {
+    publisher: Publisher,
+    view: Arc<ViewHandle>,
+    next: u32,
+}
+
+impl Stage {
+    pub(crate) fn new() -> Stage {
+        let (publisher, view) = Publisher::new(KEY);
+        Stage { publisher, view, next: 0 }
+    }
+
+    /// Serves `apex` from `records`.
+    pub(crate) fn serve<'r>(&mut self, apex: &Name, records: impl IntoIterator<Item = &'r Record>) {
+        let mut builder = Builder::new(apex.clone(), KEY, Limits::default());
+        for record in records {
+            builder.add(record.borrow()).expect("a record the builder takes");
+        }
+        let (snapshot, _) = builder.finish(None).expect("a zone");
+        let slot = self.add(apex);
+        self.publisher.publish(&slot, Arc::new(snapshot));
+    }
+
+    /// Adds a zone in another state.
+    pub(crate) fn add_as(&mut self, apex: &Name, state: State) {
+        let slot = self.add(apex);
+        self.publisher.set_state(&slot, state);
+    }
+
+    fn add(&mut self, apex: &Name) -> Arc<secondaryd::served::Slot> {
+        self.next += 1;
+        self.publisher.add_zones([(ZoneId(self.next), apex.clone())]).remove(0)
+    }
+
+    /// The reply to `query`, or what else is to be done.
+    pub(crate) fn respond(&self, query: &[u8], transport: Transport) -> Result<Vec<u8>, Outcome> {
+        let mut buffer = vec![0xee; if transport == Transport::Udp { 4096 } else { 65_535 }];
+        buffer[..query.len()].copy_from_slice(query);
+        let client = Client::new(transport, SocketAddr::from(([192, 0, 2, 200], 5353)));
+        match answer::respond(&self.view.load(), &client, &mut buffer, query.len()) {
+            Outcome::Reply(len) => Ok(buffer[..len].to_vec()),
+            other => Err(other),
+        }
+    }
+}
+
+/// A question and how it is put.
+#[derive(Clone, Debug)]
+pub(crate) struct Question {
+    /// In wire form, in the spelling to be asked.
+    pub(crate) name: Vec<u8>,
+    pub(crate) qtype: RecordType,
+    pub(crate) class: u16,
+    /// RD and CD as they stand in the third and fourth octet.
+    pub(crate) flags: [u8; 2],
+    pub(crate) edns: Option<Edns>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Edns {
+    pub(crate) octets: u16,
+    pub(crate) version: u8,
+    pub(crate) dnssec_ok: bool,
+}
+
+impl Question {
+    pub(crate) fn new(text: &str, qtype: RecordType) -> Question {
+        let mut wire = Vec::new();
+        name::parse_labels(text.as_bytes(), &mut wire).expect("a name");
+        wire.push(0);
+        Question { name: wire, qtype, class: 1, flags: [0, 0], edns: None }
+    }
+
+    pub(crate) fn to_message(&self) -> Vec<u8> {
+        let mut message =
+            vec![0x12, 0x34, self.flags[0], self.flags[1], 0, 1, 0, 0, 0, 0, 0, self.edns.is_some() as u8];
+        message.extend_from_slice(&self.name);
+        message.extend_from_slice(&self.qtype.0.to_be_bytes());
+        message.extend_from_slice(&self.class.to_be_bytes());
+        if let Some(edns) = self.edns {
+            let [high, low] = edns.octets.to_be_bytes();
+            message.extend_from_slice(&[0, 0, 41, high, low, 0, edns.version, (edns.dnssec_ok as u8) << 7, 0, 0, 0]);
+        }
+        message
+    }
+}

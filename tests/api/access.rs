@@ -1,0 +1,100 @@
+//! Who may see and do what, and what answers nobody.
+
+use crate::daemon::{ADMIN, Daemon, OBSERVER, STRANGER};
+use crate::golden;
+
+#[test]
+fn refusals_are_as_recorded() {
+    golden::play(&Daemon::start(), "errors.http");
+}
+
+#[test]
+fn what_needs_no_credential_is_as_recorded() {
+    golden::play(&Daemon::start(), "native.http");
+}
+
+#[test]
+fn zones_of_other_tenants_are_absent() {
+    let daemon = Daemon::start();
+    let id = daemon.create_dead("mine.example");
+    for (method, path) in [
+        ("GET", format!("/secondaryzones/{id}")),
+        ("DELETE", format!("/secondaryzones/{id}")),
+        ("GET", format!("/secondaryzones/{id}/axfr")),
+        ("PUT", format!("/secondaryzones/{id}/axfr")),
+        ("GET", format!("/secondaryzones/{id}/records")),
+        ("GET", format!("/secondaryzones/{id}/zonefile")),
+    ] {
+        let reply = daemon.send(method, &path, &[STRANGER], "");
+        assert_eq!((reply.status, reply.error_code().as_str()), (404, "dns-zone-not-found"), "{method} {path}");
+    }
+    let list = daemon.send("GET", "/secondaryzones", &[STRANGER], "").json();
+    assert_eq!(list["totalCount"], 0);
+    assert_eq!(daemon.get(&format!("/secondaryzones/{id}")).status, 200);
+}
+
+#[test]
+fn ids_and_names_of_other_tenants_are_taken_all_the_same() {
+    let daemon = Daemon::start();
+    let id = daemon.create_dead("mine.example");
+    let body = r#"{"properties":{"zoneName":"theirs.example","primaryIps":["127.0.0.1#5399"]}}"#;
+    let reply = daemon.send("PUT", &format!("/secondaryzones/{id}"), &[STRANGER], body);
+    assert_eq!((reply.status, reply.error_code().as_str()), (409, "dns-id-taken"));
+    let body = r#"{"properties":{"zoneName":"mine.example","primaryIps":["127.0.0.1#5399"]}}"#;
+    let reply = daemon.send("POST", "/secondaryzones", &[STRANGER], body);
+    assert_eq!((reply.status, reply.error_code().as_str()), (409, "dns-zone-exists"));
+}
+
+#[test]
+fn an_observer_reads_everything_and_writes_nothing() {
+    let daemon = Daemon::start();
+    let id = daemon.create_dead("watched.example");
+    for path in ["", "/axfr", "/records"] {
+        let reply = daemon.send("GET", &format!("/secondaryzones/{id}{path}"), &[OBSERVER], "");
+        assert!(reply.status < 300, "{path}: {reply:?}");
+    }
+    let body = r#"{"properties":{"zoneName":"watched.example","primaryIps":["127.0.0.1#5399"]}}"#;
+    let unknown = "00000000-0000-4000-8000-000000000001";
+    for (method, path) in [
+        ("POST", "/secondaryzones".to_owned()),
+        ("PUT", format!("/secondaryzones/{id}")),
+        ("PUT", format!("/secondaryzones/{unknown}")),
+        ("DELETE", format!("/secondaryzones/{id}")),
+        ("PUT", format!("/secondaryzones/{id}/axfr")),
+    ] {
+        let reply = daemon.send(method, &path, &[OBSERVER], body);
+        assert_eq!((reply.status, reply.error_code().as_str()), (403, "dns-forbidden"), "{method} {path}");
+    }
+}
+
+#[test]
+fn what_does_not_exist_is_404_before_the_role_is_looked_at() {
+    let daemon = Daemon::start();
+    let reply = daemon.send("DELETE", "/secondaryzones/00000000-0000-4000-8000-000000000001", &[OBSERVER], "");
+    assert_eq!(reply.status, 404);
+    assert_eq!(daemon.send("DELETE", "/secondaryzones/1", &[OBSERVER], "").status, 400);
+}
+
+#[test]
+fn without_credentials_only_health_readiness_and_metrics_answer() {
+    let daemon = Daemon::with(|_| String::new());
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        assert_eq!(daemon.send("GET", path, &[], "").status, 200, "{path}");
+    }
+    for path in ["/", "/secondaryzones", "/nothing"] {
+        let reply = daemon.send("GET", path, &[ADMIN], "");
+        assert_eq!(reply.status, 401, "{path}");
+        assert!(reply.body.contains("[[api.credential]]"), "{reply:?}");
+    }
+}
+
+#[test]
+fn basic_authentication_is_read_too() {
+    let daemon = Daemon::start();
+    // ann:admin-token
+    let reply = daemon.send("GET", "/secondaryzones", &[("Authorization", "Basic YW5uOmFkbWluLXRva2Vu")], "");
+    assert_eq!(reply.status, 200);
+    // otto:admin-token
+    let reply = daemon.send("GET", "/secondaryzones", &[("Authorization", "Basic b3R0bzphZG1pbi10b2tlbg==")], "");
+    assert_eq!(reply.status, 401);
+}

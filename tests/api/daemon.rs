@@ -1,0 +1,149 @@
+//! A daemon in the test's process: control side, router and HTTP listener, without DNS listeners.
+
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::path::Path;
+
+use secondaryd::api::settings::Settings;
+use secondaryd::api::{self, Api};
+use secondaryd::config::Config;
+use tokio::sync::watch;
+
+use crate::client::{self, Reply};
+
+pub const ADMIN: (&str, &str) = ("Authorization", "Bearer admin-token");
+pub const OBSERVER: (&str, &str) = ("Authorization", "Bearer observer-token");
+/// An admin of another tenant.
+pub const STRANGER: (&str, &str) = ("Authorization", "Bearer stranger-token");
+
+pub struct Daemon {
+    pub api: SocketAddr,
+    /// A port on 127.0.0.1 that refuses connections.
+    pub closed_port: u16,
+    stop: watch::Sender<bool>,
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl Daemon {
+    /// With credentials, a key named `transfer`, and `configured.example` in the configuration.
+    pub fn start() -> Daemon {
+        Daemon::with(|closed_port| {
+            format!(
+                r#"
+                [api]
+                nameservers = ["ns1.example.net", "ns2.example.net"]
+                max-body = "64KiB"
+                [[api.credential]]
+                tenant = "1000"
+                user = "ann"
+                role = "admin"
+                token = "admin-token"
+                [[api.credential]]
+                tenant = "1000"
+                user = "otto"
+                role = "observer"
+                token = "observer-token"
+                [[api.credential]]
+                tenant = "2000"
+                user = "bob"
+                role = "admin"
+                token = "stranger-token"
+                [transfer]
+                retry-initial = "1h"
+                [tsig-key.transfer]
+                algorithm = "hmac-sha256"
+                secret = "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LTEyMzQ="
+                [[secondary-zone]]
+                name = "configured.example"
+                primaries = ["127.0.0.1:{closed_port}"]
+                tenant = "1000"
+                "#
+            )
+        })
+    }
+
+    /// With the configuration that `text` makes for a closed port.
+    pub fn with(text: impl FnOnce(u16) -> String) -> Daemon {
+        let closed_port = closed_port();
+        let config = Config::from_text(Path::new("test.toml"), &text(closed_port)).expect("a configuration");
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        let (stop, stopped) = watch::channel(false);
+        let api = runtime.block_on(async {
+            let handle = secondaryd::control::start(&config);
+            let shared = Api::new(
+                handle,
+                Settings::new(&config.api),
+                Box::new(|| Ok(())),
+                Box::new(|| "# metrics stand here\n".to_owned()),
+                stopped.clone(),
+            );
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a socket");
+            let address = listener.local_addr().expect("an address");
+            tokio::spawn(api::serve::serve(vec![listener], api::router(shared), stopped));
+            address
+        });
+        Daemon { api, closed_port, stop, runtime: Some(runtime) }
+    }
+
+    pub fn get(&self, target: &str) -> Reply {
+        client::send(self.api, "GET", target, &[ADMIN], b"")
+    }
+
+    pub fn send(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+        client::send(self.api, method, target, headers, body.as_bytes())
+    }
+
+    /// Makes a zone with these `primaryIps` and returns its id.
+    pub fn create(&self, name: &str, primaries: &[String]) -> String {
+        let body = serde_json::json!({"properties": {"zoneName": name, "primaryIps": primaries}}).to_string();
+        let reply = self.send("POST", "/secondaryzones", &[ADMIN], &body);
+        assert_eq!(reply.status, 202, "{reply:?}");
+        reply.json()["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Makes a zone whose only primary refuses connections.
+    pub fn create_dead(&self, name: &str) -> String {
+        self.create(name, &[format!("127.0.0.1#{}", self.closed_port)])
+    }
+
+    /// Waits with `Prefer: wait` until the transfer status fits.
+    pub fn await_status(&self, id: &str, fits: impl Fn(&serde_json::Value) -> bool) -> serde_json::Value {
+        let target = format!("/secondaryzones/{id}/axfr");
+        let mut tag = String::new();
+        for _ in 0..100 {
+            let headers = [ADMIN, ("If-None-Match", tag.as_str()), ("Prefer", "wait=10")];
+            let reply = self.send("GET", &target, &headers, "");
+            assert_ne!(reply.status, 304, "the status did not become what it should within 10 s");
+            tag = reply.header("etag").expect("a tag").to_owned();
+            if fits(&reply.json()) {
+                return reply.json();
+            }
+        }
+        panic!("the status did not become what it should in 100 changes");
+    }
+
+    /// Tells the listener to stop; running requests end.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.stop();
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// A port that was free for UDP and TCP a moment ago.
+fn closed_port() -> u16 {
+    loop {
+        let tcp = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = tcp.local_addr().expect("an address").port();
+        if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}

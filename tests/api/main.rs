@@ -1,0 +1,15 @@
+//! The HTTP API as clients see it: the real router on a real socket, before a real control side.
+//!
+//! Each test has a daemon of its own on 127.0.0.1 with free ports. `fixtures/api` holds the exchanges that must be
+//! right octet for octet; what depends on time or size stands here.
+
+mod access;
+mod axfr;
+mod client;
+mod daemon;
+mod golden;
+mod limits;
+mod page;
+mod primary;
+mod records;
+mod secondary_zones;
