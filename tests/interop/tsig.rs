@@ -2,7 +2,7 @@
 
 use crate::compare::assert_same_zone;
 use crate::daemon::{Entry, Secondaryd};
-use crate::peer::{Key, Program, Setup};
+use crate::peer::{Key, Setup};
 use crate::primaries::{answers_ixfr_with, installed, pair};
 use crate::wait::SOON;
 use crate::zones;
