@@ -83,10 +83,10 @@ pub(super) fn add_addresses(
             origin: Origin { apex: held.apex(), relative: entry.name() },
         };
         for rtype in [RecordType::A, RecordType::AAAA] {
-            if let Some(block) = entry.rrset(rtype).filter(|block| block.rr_count() > 0) {
-                if reply.put(Section::Additional, held, entry, &block, &names).is_err() {
-                    return;
-                }
+            if let Some(block) = entry.rrset(rtype).filter(|block| block.rr_count() > 0)
+                && reply.put(Section::Additional, held, entry, &block, &names).is_err()
+            {
+                return;
             }
         }
     }

@@ -71,16 +71,16 @@ impl Sought<'_> {
     }
 }
 
-/// The links of a chain so far: the hashes of the names it has been at.
+/// A chain so far: the hashes of the names it has been at, the question's first.
 struct Links {
     count: usize,
-    hashes: [u64; CHAIN_LINKS_MAX],
+    hashes: [u64; CHAIN_LINKS_MAX + 1],
 }
 
 impl Links {
     /// Adds a name; false if it has been there or the chain is long enough.
     fn add(&mut self, hash: u64) -> bool {
-        if self.count == CHAIN_LINKS_MAX || self.hashes[..self.count].contains(&hash) {
+        if self.count == self.hashes.len() || self.hashes[..self.count].contains(&hash) {
             return false;
         }
         self.hashes[self.count] = hash;
@@ -117,7 +117,7 @@ impl<'v, 'b> Reply<'v, 'b> {
         let result = match self.answer_from(&held, Sought { name, at: QNAME_AT }) {
             Ok(None) => Ok(()),
             Ok(Some(target_at)) => {
-                let mut links = Links { count: 0, hashes: [0; CHAIN_LINKS_MAX] };
+                let mut links = Links { count: 0, hashes: [0; CHAIN_LINKS_MAX + 1] };
                 links.add(name.hash_at(name.labels()));
                 self.follow(&held, name, target_at, &mut links)
             }
@@ -236,6 +236,9 @@ impl<'v, 'b> Reply<'v, 'b> {
         let names = self.names(held, sought, entry, sought.name.labels());
         if let Some(block) = entry.rrset(qtype).filter(|block| block.rr_count() > 0) {
             self.writer.set_authoritative();
+            if qtype == RecordType::DNAME && self.is_answered(sought.name) {
+                return Ok(None);
+            }
             let rrs = self.put(Section::Answer, held, entry, &block, &names)?;
             if let Some(offset) = additional::target_offset(qtype) {
                 additional::add_addresses(self, held, rrs, offset, None);
@@ -248,6 +251,12 @@ impl<'v, 'b> Reply<'v, 'b> {
             return Ok(Some(rdata_of_first(self.writer.written(), rrs.start)));
         }
         self.negative(held, sought)
+    }
+
+    /// Whether a chain has brought the DNAME of `name` already, which is now asked for.
+    #[cold]
+    fn is_answered(&self, name: &Folded) -> bool {
+        self.writer.find_answer(RecordType::DNAME, name.lower(), &mut Folded::new()).is_some()
     }
 
     /// ANY and RRSIG: over UDP the first RRset that fits (RFC 8482 §4.1), over TCP everything.
@@ -343,9 +352,13 @@ impl<'v, 'b> Reply<'v, 'b> {
             return Ok(None);
         };
         self.writer.set_authoritative();
-        let rrs = self.put(Section::Answer, held, entry, &block, &names)?;
-        let target_at = rdata_of_first(self.writer.written(), rrs.start);
         let mut target = Folded::new();
+        // A chain may pass the same DNAME again; its RRset stands in the answer once (RFC 2181 §5).
+        let at = match self.writer.find_answer(RecordType::DNAME, names.owner, &mut target) {
+            Some(at) => at,
+            None => self.put(Section::Answer, held, entry, &block, &names)?.start,
+        };
+        let target_at = rdata_of_first(self.writer.written(), at);
         if !target.read(self.writer.written(), target_at) {
             return Ok(None);
         }

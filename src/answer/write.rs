@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use super::Client;
+use super::folded::Folded;
 use super::query::{Edns, HEADER_OCTETS, PLAIN_REPLY_OCTETS};
 use crate::dns::RecordType;
 use crate::dns::edns::{ExtendedError, UDP_PAYLOAD_OCTETS};
@@ -328,6 +329,20 @@ impl<'b> Writer<'b> {
                 Err(full)
             }
         }
+    }
+
+    /// Where the answer's first RR of this type and owner (in lower case) stands. `scratch` is overwritten.
+    pub(super) fn find_answer(&self, rtype: RecordType, owner: &[u8], scratch: &mut Folded) -> Option<usize> {
+        let mut at = self.question_end;
+        for _ in 0..self.counts[Section::Answer as usize] {
+            let fixed_at = owner_end(self.buffer, at);
+            let fixed = self.written().get(fixed_at..)?.first_chunk::<10>()?;
+            if fixed[..2] == rtype.0.to_be_bytes() && scratch.read(self.written(), at) && scratch.lower() == owner {
+                return Some(at);
+            }
+            at = fixed_at + 10 + usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
+        }
+        None
     }
 
     /// Lowers the TTL of the RRs in `rrs`, where they exceed it, to `ttl`.

@@ -17,9 +17,11 @@ use crate::answer::{self, Client, Outcome};
 use crate::dns::edns::{EdnsError, ExtendedError, Opt};
 use crate::dns::message::{self, CLASS_IN, HEADER_OCTETS, Header, MESSAGE_OCTETS_MAX, Notify, Question, Rcode, flag};
 use crate::dns::tsig::{self, Verified};
-use crate::dns::{Name, Record, RecordType, Serial};
+use crate::dns::{Name, RecordType};
 use crate::served::{Notice, Slot, State, Transport, View};
 use crate::time::Timestamp;
+use crate::transfer::outbound::{self, Outbound};
+use crate::zone::Snapshot;
 
 /// What to do with a message that was handed over.
 pub(super) enum Done {
@@ -35,10 +37,12 @@ pub(super) enum Done {
 pub(super) struct TransferRequest {
     /// The zone.
     pub(super) slot: Arc<Slot>,
-    /// IXFR: the downstream's SOA. AXFR: nothing.
-    pub(super) theirs: Option<Serial>,
-    /// The request as it came, for replies to it.
-    pub(super) request: Vec<u8>,
+    /// What exactly was asked for.
+    pub(super) request: outbound::Request,
+    /// The request as it came, for an error reply to it.
+    pub(super) message: Vec<u8>,
+    /// Whether it speaks EDNS, so that the first message of the answer carries an OPT.
+    pub(super) has_edns: bool,
     /// How it was signed.
     pub(super) signed: Option<Verified>,
 }
@@ -46,8 +50,8 @@ pub(super) struct TransferRequest {
 impl TransferRequest {
     /// SERVFAIL, signed if the request was: there is nothing to send now.
     pub(super) fn unavailable(&self, now: Timestamp) -> Vec<u8> {
-        let header = Header::read(&self.request).unwrap_or_default();
-        let exchange = Exchange { request: &self.request, header, signed: self.signed.as_ref(), now };
+        let header = Header::read(&self.message).unwrap_or_default();
+        let exchange = Exchange { request: &self.message, header, signed: self.signed.as_ref(), now };
         exchange.reply(0, Rcode::SERVFAIL, Some(ExtendedError::NOT_READY))
     }
 }
@@ -89,19 +93,14 @@ impl Cold {
             let (reply, notice) = self.notify(view, client, &exchange);
             return Done::Reply(reply, notice);
         }
+        let is_transfer = |q: &Question| matches!(q.qtype, RecordType::AXFR | RecordType::IXFR);
         match Question::read(request, HEADER_OCTETS) {
-            Ok((question, _)) if matches!(question.qtype, RecordType::AXFR | RecordType::IXFR) => {
-                match self.transfer(view, client, &exchange, &question) {
-                    Ok(Allowed::Reply(reply)) => Done::Reply(reply, None),
-                    Ok(Allowed::Stream { slot, theirs }) => {
-                        let request = request.to_vec();
-                        Done::Transfer(Box::new(TransferRequest { slot, theirs, request, signed }))
-                    }
-                    Err(reply) => {
-                        self.counters.count_transfer(TransferOutcome::Refused);
-                        Done::Reply(reply, None)
-                    }
-                }
+            Ok((question, _)) if is_transfer(&question) => {
+                let done = self.transfer(view, client, &exchange, &question);
+                done.unwrap_or_else(|reply| {
+                    self.counters.count_transfer(TransferOutcome::Refused);
+                    Done::Reply(reply, None)
+                })
             }
             _ => signed_query(view, client, &exchange),
         }
@@ -162,25 +161,19 @@ impl Cold {
         client: &Client,
         exchange: &Exchange<'_>,
         question: &Question,
-    ) -> Result<Allowed, Vec<u8>> {
+    ) -> Result<Done, Vec<u8>> {
         let error = |rcode, error| Err(exchange.reply(0, rcode, error));
         if let Some(rcode) = exchange.edns_error() {
             return error(rcode, None);
         }
-        let incremental = question.qtype == RecordType::IXFR;
-        // "AXFR [...] MUST use TCP" (RFC 5936 §4.2 leaves UDP undefined)
-        if exchange.header.questions != 1 || client.transport == Transport::Udp && !incremental {
-            return error(Rcode::FORMERR, None);
-        }
-        let theirs = match incremental {
-            false => None,
-            true => match serial_of_ixfr(exchange.request, exchange.header, &question.name) {
-                Some(serial) => Some(serial),
-                None => return error(Rcode::FORMERR, None),
-            },
+        let what = if question.qtype == RecordType::AXFR { "AXFR" } else { "IXFR" };
+        // RFC 5936 §4.2 leaves AXFR over UDP undefined
+        let over_udp = client.transport == Transport::Udp;
+        let request = match outbound::Request::read(exchange.request) {
+            Ok(request) if !over_udp || request.theirs.is_some() => request,
+            _ => return error(Rcode::FORMERR, None),
         };
-        let slot =
-            view.zone(&question.name).filter(|slot| question.class == CLASS_IN && slot.state() != State::Disabled);
+        let slot = view.zone(&request.zone).filter(|slot| slot.state() != State::Disabled);
         let Some(slot) = slot else {
             return error(Rcode::NOTAUTH, Some(ExtendedError::NOT_AUTHORITATIVE));
         };
@@ -191,20 +184,22 @@ impl Cold {
         match verdict {
             Verdict::Allow => {}
             Verdict::Refuse(refusal) => {
-                let what = if incremental { "IXFR" } else { "AXFR" };
                 self.log_refusal(what, client.addr, &question.name, refusal, exchange);
                 return error(Rcode::REFUSED, Some(ExtendedError::PROHIBITED));
             }
             Verdict::NotAuth => return error(Rcode::NOTAUTH, Some(ExtendedError::NOT_AUTHORITATIVE)),
         }
-        match (slot.state(), client.transport) {
-            (State::Served, Transport::Tcp) => Ok(Allowed::Stream { slot: Arc::clone(slot), theirs }),
-            (State::Served, Transport::Udp) => match slot.snapshot() {
-                Some(snapshot) => Ok(Allowed::Reply(exchange.lone_soa(slot.name(), &snapshot))),
-                None => error(Rcode::SERVFAIL, Some(ExtendedError::NOT_READY)),
-            },
-            (State::NotLoaded | State::Disabled, _) => error(Rcode::SERVFAIL, Some(ExtendedError::NOT_READY)),
+        match (slot.state(), slot.snapshot()) {
+            (State::Served, Some(snapshot)) if over_udp => Ok(Done::Reply(exchange.lone_soa(request, &snapshot), None)),
+            (State::Served, Some(_)) => Ok(Done::Transfer(Box::new(TransferRequest {
+                slot: Arc::clone(slot),
+                request,
+                message: exchange.request.to_vec(),
+                has_edns: exchange.has_edns(),
+                signed: exchange.signed.cloned(),
+            }))),
             (State::Expired | State::Damaged, _) => error(Rcode::SERVFAIL, Some(ExtendedError::INVALID_DATA)),
+            _ => error(Rcode::SERVFAIL, Some(ExtendedError::NOT_READY)),
         }
     }
 
@@ -214,12 +209,6 @@ impl Cold {
             tracing::warn!(%peer, %zone, key, cause = ?refusal, suppressed, "{what} refused");
         }
     }
-}
-
-/// How an allowed transfer goes on.
-enum Allowed {
-    Reply(Vec<u8>),
-    Stream { slot: Arc<Slot>, theirs: Option<Serial> },
 }
 
 /// A request and what its replies need.
@@ -246,6 +235,10 @@ impl Exchange<'_> {
         }
     }
 
+    fn has_edns(&self) -> bool {
+        !matches!(Opt::find(self.request), Ok(None) | Err(EdnsError::Message(_)))
+    }
+
     /// A reply without records, signed if the request was.
     fn reply(&self, bits: u16, rcode: Rcode, error: Option<ExtendedError>) -> Vec<u8> {
         self.finish(message::reply(self.request, bits, rcode), rcode, error)
@@ -254,17 +247,16 @@ impl Exchange<'_> {
     /// The answer to IXFR over UDP: our SOA alone. If it is newer than theirs it says "use TCP" (RFC 1995 §2: "If the
     /// UDP reply does not fit, the query is responded to with a single SOA record of the server's current version to
     /// inform the client that a TCP query should be initiated").
-    fn lone_soa(&self, apex: &Name, snapshot: &crate::zone::Snapshot) -> Vec<u8> {
-        let mut out = message::reply(self.request, flag::AA, Rcode::NOERROR);
-        let soa = snapshot.soa();
-        let record = Record { owner: apex.clone(), rtype: RecordType::SOA, ttl: soa.ttl, rdata: soa.rdata.clone() };
-        message::write_record(&mut out, record.borrow());
-        out[6..8].copy_from_slice(&1u16.to_be_bytes());
-        self.finish(out, Rcode::NOERROR, None)
+    fn lone_soa(&self, request: outbound::Request, snapshot: &Snapshot) -> Vec<u8> {
+        let mut out = Vec::new();
+        match Outbound::soa_only(request, snapshot, 0).next(&mut out) {
+            Ok(true) => self.finish(out, Rcode::NOERROR, None),
+            _ => self.reply(0, Rcode::SERVFAIL, Some(ExtendedError::NOT_READY)),
+        }
     }
 
     fn finish(&self, mut out: Vec<u8>, rcode: Rcode, error: Option<ExtendedError>) -> Vec<u8> {
-        if matches!(Opt::find(self.request), Ok(Some(_)) | Err(EdnsError::Several | EdnsError::Owner)) {
+        if self.has_edns() {
             let mut opt = Opt::default();
             opt.extended_rcode = (rcode.0 >> 4) as u8;
             if let Some(error) = error {
@@ -277,19 +269,6 @@ impl Exchange<'_> {
         }
         out
     }
-}
-
-/// The serial of the SOA in the authority section of an IXFR request (RFC 1995 §3).
-fn serial_of_ixfr(request: &[u8], header: Header, zone: &Name) -> Option<Serial> {
-    let (_, end) = Question::read(request, HEADER_OCTETS).ok()?;
-    let skipped = usize::from(header.answers);
-    let soa = message::records(request, end, skipped + usize::from(header.authorities)).nth(skipped)?.ok()?;
-    if soa.rtype != RecordType::SOA || Name::read(request, soa.owner).ok()?.0 != *zone {
-        return None;
-    }
-    let mut rdata = Vec::new();
-    crate::dns::rdata::expand(request, soa.rdata, soa.rdata_len, soa.rtype, &mut rdata).ok()?;
-    crate::dns::rdata::soa_serial(&rdata)
 }
 
 /// An ordinary query with a good signature: answered like any other, then signed.

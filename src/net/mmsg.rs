@@ -42,7 +42,7 @@ struct Control([u8; CONTROL_OCTETS]);
 
 /// [`SLOTS`] datagrams, received together and answered together.
 pub(super) struct Batch {
-    /// Made by `Box::into_raw`, freed in `drop`. A raw pointer, because the kernel's headers below point into the
+    /// Made by [`zeroed_array`], freed in `drop`. A raw pointer, because the kernel's headers below point into the
     /// slots for as long as the batch lives.
     slots: *mut Slot,
     incoming: *mut libc::mmsghdr,
@@ -71,24 +71,10 @@ impl Batch {
     /// Allocates the slots. `wildcard`: the socket is bound to the unspecified address and has had
     /// [`report_local_address`] called on it.
     pub(super) fn new(wildcard: bool) -> Batch {
-        // SAFETY: all three types are plain C data (integers, arrays, raw pointers, a bool) for which all-zero bytes
-        // are a valid value.
-        let (slots, incoming, outgoing) = unsafe {
-            (
-                Box::<[Slot; SLOTS]>::new_zeroed().assume_init(),
-                Box::<[libc::mmsghdr; SLOTS]>::new_zeroed().assume_init(),
-                Box::<[libc::mmsghdr; SLOTS]>::new_zeroed().assume_init(),
-            )
-        };
-        Batch {
-            slots: Box::into_raw(slots).cast(),
-            incoming: Box::into_raw(incoming).cast(),
-            outgoing: Box::into_raw(outgoing).cast(),
-            received: 0,
-            queued: 0,
-            dirty: SLOTS,
-            wildcard,
-        }
+        // SAFETY: all three types are plain C data (integers, arrays, raw pointers) for which all-zero bytes are a valid
+        // value.
+        let (slots, incoming, outgoing) = unsafe { (zeroed_array(), zeroed_array(), zeroed_array()) };
+        Batch { slots, incoming, outgoing, received: 0, queued: 0, dirty: SLOTS, wildcard }
     }
 
     /// Waits for at least one datagram (as the socket's receive timeout allows; not at all if `wait` is false) and
@@ -194,13 +180,32 @@ impl Batch {
 
 impl Drop for Batch {
     fn drop(&mut self) {
-        // SAFETY: each pointer came from `Box::into_raw` of exactly this array type in `new` and is freed once.
+        // SAFETY: each pointer came from `zeroed_array` in `new` and is freed once.
         unsafe {
-            drop(Box::from_raw(self.slots.cast::<[Slot; SLOTS]>()));
-            drop(Box::from_raw(self.incoming.cast::<[libc::mmsghdr; SLOTS]>()));
-            drop(Box::from_raw(self.outgoing.cast::<[libc::mmsghdr; SLOTS]>()));
+            free_array(self.slots);
+            free_array(self.incoming);
+            free_array(self.outgoing);
         }
     }
+}
+
+/// An array of [`SLOTS`] zeroed values on the heap.
+///
+/// # Safety
+/// All-zero bytes must be a valid `T`.
+unsafe fn zeroed_array<T>() -> *mut T {
+    // SAFETY: promised by the caller.
+    let array: Box<[T]> = (0..SLOTS).map(|_| unsafe { zeroed() }).collect();
+    Box::into_raw(array).cast()
+}
+
+/// Frees an array.
+///
+/// # Safety
+/// `array` must come from [`zeroed_array`] of the same type and not be used again.
+unsafe fn free_array<T>(array: *mut T) {
+    // SAFETY: `zeroed_array` made it from a boxed slice of just this length.
+    drop(unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(array, SLOTS)) });
 }
 
 /// Clears the interface index of the packet info in `header`'s control messages, so that the reply leaves *from* the

@@ -128,6 +128,8 @@ pub struct TcpLimits {
     pub idle: Duration,
     /// Time for one write to make progress; then the client is too slow and cut off.
     pub write: Duration,
+    /// Longest time for one transfer to a downstream; then it is too slow and cut off.
+    pub transfer: Duration,
     /// Transfers running at once; one more is answered SERVFAIL.
     pub transfers_max: usize,
 }
@@ -139,6 +141,7 @@ impl Default for TcpLimits {
             connections_per_client_max: 256,
             idle: Duration::from_secs(15),
             write: Duration::from_secs(15),
+            transfer: Duration::from_secs(3600),
             transfers_max: 64,
         }
     }

@@ -23,17 +23,23 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::cold::{Cold, Done, TransferRequest};
 use super::counters::{TransferOutcome, shared};
-use super::{Options, Services, TcpLimits};
+use super::{Options, OutboundData, Services, TcpLimits};
 use crate::answer::{self, Client, Outcome};
+use crate::dns::edns::Opt;
 use crate::dns::message::MESSAGE_OCTETS_MAX;
+use crate::dns::tsig::StreamSigner;
 use crate::served::{Notice, Transport, View, ViewReader};
 use crate::time::Timestamp;
+use crate::transfer::outbound::{MESSAGE_OCTETS_TARGET, Outbound};
 
 /// Replies are written when this much has gathered, even if more queries wait.
 const WRITE_OCTETS: usize = 64 * 1024;
 
 /// First capacity of a connection's read buffer; ordinary queries never make it grow.
 const READ_OCTETS: usize = 1024;
+
+/// Octets of an OPT without options.
+const OPT_OCTETS: usize = 11;
 
 /// Pause of the accept loop after an error such as "too many open files".
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -260,10 +266,57 @@ impl Connection {
 
     /// Sends a zone, or the way from one version to another.
     async fn transfer(&mut self, request: TransferRequest) -> Ended {
-        self.server.cold.counters.count_transfer(TransferOutcome::Unavailable);
-        let reply = request.unavailable(Timestamp::now());
-        push_frame(&mut self.outgoing, &reply);
-        self.flush().await
+        let server = Arc::clone(&self.server);
+        let counters = &server.cold.counters;
+        let permit = server.transfers.try_acquire();
+        let data = match &permit {
+            Ok(_) => (server.services.outbound)(Arc::clone(&request.slot), request.request.theirs).await,
+            Err(_) => None,
+        };
+        let Some(data) = data else {
+            counters.count_transfer(TransferOutcome::Unavailable);
+            push_frame(&mut self.outgoing, &request.unavailable(Timestamp::now()));
+            return self.flush().await;
+        };
+        let started = Instant::now();
+        let zone = request.slot.name().clone();
+        let sent = match timeout(server.limits.transfer, self.stream_zone(request, &data)).await {
+            Ok(sent) => sent,
+            Err(elapsed) => Err(elapsed.into()),
+        };
+        counters.count_transfer(if sent.is_ok() { TransferOutcome::Completed } else { TransferOutcome::Broken });
+        let duration_ms = started.elapsed().as_millis() as u64;
+        match &sent {
+            Ok(Sent { records, octets }) => {
+                let serial = data.snapshot.serial().0;
+                tracing::info!(%zone, peer = %self.peer, serial, records, octets, duration_ms, "transfer sent");
+            }
+            Err(error) => tracing::warn!(%zone, peer = %self.peer, %error, duration_ms, "transfer broken off"),
+        }
+        sent.map(|_| ())
+    }
+
+    /// Makes and writes one message after the other. An error leaves the stream in the middle of an answer, so the
+    /// connection must end.
+    async fn stream_zone(&mut self, request: TransferRequest, data: &OutboundData) -> io::Result<Sent> {
+        let mut signer = request.signed.as_ref().map(StreamSigner::new);
+        let mut opt = request.has_edns.then(Opt::default);
+        let reserved = signer.as_ref().map_or(0, StreamSigner::record_octets) + OPT_OCTETS;
+        let mut outbound = Outbound::new(request.request, &data.snapshot, data.diffs.as_deref(), reserved);
+        let mut message = Vec::with_capacity(2 * MESSAGE_OCTETS_TARGET);
+        let mut octets = 0;
+        while outbound.next(&mut message).map_err(io::Error::other)? {
+            if let Some(opt) = opt.take() {
+                opt.append(&mut message);
+            }
+            if let Some(signer) = &mut signer {
+                signer.sign(&mut message, Timestamp::now());
+            }
+            octets += message.len() as u64;
+            push_frame(&mut self.outgoing, &message);
+            self.flush().await?;
+        }
+        Ok(Sent { records: outbound.records(), octets })
     }
 
     /// Writes what waits. A client that takes nothing for too long is cut off.
@@ -281,6 +334,12 @@ impl Connection {
         self.outgoing.shrink_to(WRITE_OCTETS);
         Ok(())
     }
+}
+
+/// What a finished transfer came to.
+struct Sent {
+    records: u64,
+    octets: u64,
 }
 
 /// How a connection goes on after a query.

@@ -150,7 +150,7 @@ mod tests {
     fn the_reader_is_woken_once_until_it_reads() {
         let calls = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&calls);
-        let (sender, reader) = inbox(8, Box::new(move || drop(counter.fetch_add(1, Ordering::Relaxed))));
+        let (sender, reader) = inbox(8, Box::new(move || _ = counter.fetch_add(1, Ordering::Relaxed)));
         sender.try_send(notify(1));
         sender.try_send(notify(2));
         assert_eq!(calls.load(Ordering::Relaxed), 1);

@@ -25,7 +25,7 @@ use crate::dns::{Record, RecordRef, RecordType, Serial, rdata};
 use crate::reason::{Code, Reason};
 use crate::zone::{Builder, DamagedDiff, Diff, DiffBuilder, HashKey, Limits};
 
-/// Messages without records that are taken in a row (A12).
+/// Messages without records that are taken in a row, if nothing else is said (A12).
 pub const EMPTY_MESSAGES_MAX: u32 = 100;
 
 /// What the query asked for.
@@ -50,6 +50,8 @@ pub enum Progress {
 }
 
 /// What a complete answer holds.
+// There is one of these per transfer, so the size of its largest variant does not matter.
+#[expect(clippy::large_enum_variant)]
 #[derive(Debug)]
 pub enum Received {
     /// The primary has nothing newer than we: its serial, which may also be older or not comparable.
@@ -86,8 +88,11 @@ pub struct Inbound {
     id: u16,
     limits: Limits,
     key: HashKey,
+    empty_messages_max: u32,
+    difference_octets_max: u64,
     counters: Counters,
     empty_in_row: u32,
+    difference_octets: u64,
     state: State,
     /// Differences that are complete.
     diffs: Vec<Diff>,
@@ -141,13 +146,29 @@ impl Inbound {
             id,
             limits,
             key,
+            empty_messages_max: EMPTY_MESSAGES_MAX,
+            difference_octets_max: u64::MAX,
             counters: Counters::default(),
             empty_in_row: 0,
+            difference_octets: 0,
             state: State::Start,
             diffs: Vec::new(),
             owner: Owner::default(),
             rdata: Vec::with_capacity(512),
         }
+    }
+
+    /// Takes at most `messages` without records in a row (`[transfer] max-empty-messages`).
+    pub fn with_empty_messages_max(mut self, messages: u32) -> Inbound {
+        self.empty_messages_max = messages;
+        self
+    }
+
+    /// Gives up differences (`IXFR_INAPPLICABLE`) that grow beyond `octets` with names in full; the size of our version
+    /// is a good value, since a full transfer costs no more (I9).
+    pub fn with_difference_octets_max(mut self, octets: u64) -> Inbound {
+        self.difference_octets_max = octets;
+        self
     }
 
     /// What has been read so far.
@@ -202,7 +223,7 @@ impl Inbound {
         self.counters.messages += 1;
         self.counters.octets += message.len() as u64;
         if self.counters.octets > self.limits.octets_max {
-            let detail = format!("more than {} octets of messages", self.limits.octets_max);
+            let detail = format!("more than {} octets ([transfer] max-bytes)", self.limits.octets_max);
             return Err(Reason::new(Code::LimitBytes, detail));
         }
         let header = Header::read(message).map_err(|_| bad_header("a message of less than 12 octets"))?;
@@ -211,8 +232,9 @@ impl Inbound {
         self.owner.forget();
         for raw in message::records(message, at, header.answers as usize) {
             self.counters.records += 1;
-            if self.counters.records > self.limits.records_max {
-                let detail = format!("more than {} records", self.limits.records_max);
+            // the two SOAs around the answer are not records of the zone
+            if self.counters.records > self.limits.records_max.saturating_add(2) {
+                let detail = format!("more than {} records ([transfer] max-records)", self.limits.records_max);
                 return Err(Reason::new(Code::LimitRecords, detail));
             }
             if self.is_done() {
@@ -284,8 +306,11 @@ impl Inbound {
             return Err(Reason::new(Code::NotSoaFirst, "the answer to IXFR is empty"));
         }
         self.empty_in_row += 1;
-        if self.empty_in_row > EMPTY_MESSAGES_MAX {
-            let detail = format!("more than {EMPTY_MESSAGES_MAX} messages without records in a row");
+        if self.empty_in_row > self.empty_messages_max {
+            let detail = format!(
+                "more than {} messages without records in a row ([transfer] max-empty-messages)",
+                self.empty_messages_max
+            );
             return Err(Reason::new(Code::LimitEmpty, detail));
         }
         Ok(())
@@ -333,13 +358,14 @@ impl Inbound {
             let soa = Soa::new(record);
             return self.soa(soa);
         }
+        let is_deleting = matches!(self.state, State::Deleting(..));
         match &mut self.state {
             State::Start => {
                 let detail = format!("the first record is {} {}", ShownOwner(record.owner), raw.rtype);
                 return Err(Reason::new(Code::NotSoaFirst, detail));
             }
             State::FirstSoa(first) => {
-                let mut builder = Builder::new(self.zone.clone(), self.key.clone(), self.limits);
+                let mut builder = Builder::new(self.zone.clone(), self.key, self.limits);
                 builder.add(first.record.borrow())?;
                 builder.add(record)?;
                 self.state = State::Zone(first.clone(), builder);
@@ -349,8 +375,14 @@ impl Inbound {
             State::Deleting(..) | State::Adding(..) if !is_below(record.owner, &self.zone) => {
                 self.counters.skipped_out_of_zone += 1;
             }
-            State::Deleting(_, diff, _) => diff.delete(record)?,
-            State::Adding(_, diff, _) => diff.add(record)?,
+            State::Deleting(_, diff, _) | State::Adding(_, diff, _) => {
+                self.difference_octets += (record.owner.len() + 10 + record.rdata.len()) as u64;
+                if self.difference_octets > self.difference_octets_max {
+                    let detail = format!("differences of more than {} octets", self.difference_octets_max);
+                    return Err(Reason::new(Code::IxfrInapplicable, detail));
+                }
+                if is_deleting { diff.delete(record)? } else { diff.add(record)? }
+            }
             State::UpToDate(_) | State::Diffs | State::Full(_) | State::Void => {}
         }
         Ok(())
@@ -377,7 +409,7 @@ impl Inbound {
     /// I2: what follows the first SOA directly.
     fn second_soa(&self, first: Soa, second: Soa) -> Result<State, Reason> {
         if second.is(&first) {
-            let mut builder = Builder::new(self.zone.clone(), self.key.clone(), self.limits);
+            let mut builder = Builder::new(self.zone.clone(), self.key, self.limits);
             builder.add(first.record.borrow())?;
             return Ok(State::Full(builder));
         }

@@ -1,1 +1,186 @@
-//! x
+//! RFC 1034 §4.3.2 over a map of records, as plainly as it can be written: what the fast path is held against.
+
+use std::collections::BTreeMap;
+
+use secondaryd::answer::CHAIN_LINKS_MAX;
+use secondaryd::dns::name::NAME_OCTETS_MAX;
+use secondaryd::dns::{Name, Record, RecordType};
+
+use super::witness::Rr;
+
+type Zone = BTreeMap<Name, Vec<Record>>;
+
+/// Zones by apex.
+#[derive(Default)]
+pub(crate) struct Model(BTreeMap<Name, Zone>);
+
+/// What a reply with room for everything must hold, sections sorted.
+#[derive(Debug, Default)]
+pub(crate) struct Expected {
+    pub(crate) rcode: u16,
+    pub(crate) authoritative: bool,
+    pub(crate) answer: Vec<Rr>,
+    pub(crate) authority: Vec<Rr>,
+    /// Must be in the additional section; other addresses of the zones may be.
+    pub(crate) glue: Vec<Rr>,
+}
+
+impl Model {
+    pub(crate) fn add<'r>(&mut self, apex: &Name, records: impl IntoIterator<Item = &'r Record>) {
+        let zone = self.0.entry(apex.clone()).or_default();
+        for record in records.into_iter().filter(|record| record.owner.is_at_or_below(apex)) {
+            zone.entry(record.owner.clone()).or_default().push(record.clone());
+        }
+    }
+
+    /// Whether some zone has this address record.
+    pub(crate) fn has_address(&self, rr: &Rr) -> bool {
+        matches!(rr.rtype, RecordType::A | RecordType::AAAA | RecordType::RRSIG)
+            && self.0.values().flat_map(|zone| zone.values().flatten()).any(|record| Rr::from(record) == *rr)
+    }
+
+    /// `None`: not ours.
+    pub(crate) fn answer(&self, qname: &Name, qtype: RecordType, dnssec_ok: bool) -> Option<Expected> {
+        self.zone_of(qname, qtype)?;
+        let mut expected = Expected::default();
+        let (mut name, mut visited) = (qname.clone(), Vec::new());
+        while let Some((apex, zone)) = self.zone_of(&name, qtype) {
+            if visited.contains(&name) || visited.len() > CHAIN_LINKS_MAX {
+                break;
+            }
+            visited.push(name.clone());
+            match step(apex, zone, &name, qtype, dnssec_ok, &mut expected) {
+                Some(target) => name = target,
+                None => break,
+            }
+        }
+        for section in [&mut expected.answer, &mut expected.authority] {
+            section.sort();
+            section.dedup();
+        }
+        Some(expected)
+    }
+
+    fn zone_of(&self, name: &Name, qtype: RecordType) -> Option<(&Name, &Zone)> {
+        let above =
+            |name: &Name| self.0.iter().filter(|(apex, _)| name.is_at_or_below(apex)).max_by_key(|z| z.0.label_count());
+        let zone = above(name)?;
+        match name.parent() {
+            Some(parent) if qtype == RecordType::DS && zone.0 == name => above(&parent).or(Some(zone)),
+            _ => Some(zone),
+        }
+    }
+}
+
+/// One name in one zone. Returns the name to go on with.
+fn step(
+    apex: &Name,
+    zone: &Zone,
+    name: &Name,
+    qtype: RecordType,
+    dnssec_ok: bool,
+    expected: &mut Expected,
+) -> Option<Name> {
+    let rrset = |owner: &Name, rtype: RecordType| -> Vec<&Record> {
+        zone.get(owner).into_iter().flatten().filter(|record| record.rtype == rtype).collect()
+    };
+    let signed = |owner: &Name, rtype: RecordType, as_owner: &Name| -> Vec<Rr> {
+        let signatures =
+            rrset(owner, RecordType::RRSIG).into_iter().filter(|s| dnssec_ok && s.rdata[..2] == rtype.0.to_be_bytes());
+        let mut all: Vec<Rr> = rrset(owner, rtype).into_iter().chain(signatures).map(Rr::from).collect();
+        all.iter_mut().for_each(|rr| rr.owner = as_owner.as_wire().to_vec());
+        all
+    };
+    // from the apex down: is there a cut or a DNAME above the name?
+    for depth in apex.label_count()..=name.label_count() {
+        let ancestor = suffix(name, depth);
+        let is_cut = ancestor != *apex && !rrset(&ancestor, RecordType::NS).is_empty();
+        if is_cut && !(ancestor == *name && qtype == RecordType::DS) {
+            expected.authority.extend(rrset(&ancestor, RecordType::NS).into_iter().map(Rr::from));
+            if dnssec_ok {
+                expected.authority.extend(signed(&ancestor, RecordType::DS, &ancestor));
+            }
+            for ns in rrset(&ancestor, RecordType::NS) {
+                let host = Name::from_wire(&ns.rdata).expect("a name");
+                if host.is_at_or_below(&ancestor) {
+                    let addresses = [RecordType::A, RecordType::AAAA].map(|rtype| rrset(&host, rtype)).concat();
+                    expected.glue.extend(addresses.into_iter().map(Rr::from));
+                }
+            }
+            return None;
+        }
+        if ancestor != *name
+            && let [dname, ..] = rrset(&ancestor, RecordType::DNAME)[..]
+        {
+            expected.authoritative = true;
+            expected.answer.extend(signed(&ancestor, RecordType::DNAME, &ancestor));
+            let kept = &name.as_wire()[..name.as_wire().len() - ancestor.as_wire().len()];
+            if kept.len() + dname.rdata.len() > NAME_OCTETS_MAX {
+                expected.rcode = 6;
+                return None;
+            }
+            let target = Name::from_wire(&[kept, &dname.rdata].concat()).expect("a name");
+            expected.answer.push(Rr {
+                owner: name.as_wire().to_vec(),
+                rtype: RecordType::CNAME,
+                ttl: dname.ttl,
+                rdata: target.as_wire().to_vec(),
+            });
+            return (![RecordType::CNAME, RecordType::ANY, RecordType::RRSIG].contains(&qtype)).then_some(target);
+        }
+    }
+    expected.authoritative = true;
+    let exists = |name: &Name| zone.keys().any(|owner| owner.is_at_or_below(name));
+    let source = if exists(name) {
+        Some(name.clone())
+    } else {
+        let encloser =
+            (0..name.label_count()).rev().map(|depth| suffix(name, depth)).find(exists).expect("the apex exists");
+        Name::from_relative(b"\x01*", &encloser).ok().filter(exists)
+    };
+    let Some(source) = source else {
+        expected.rcode = 3;
+        negative(apex, &signed, &rrset, expected);
+        return None;
+    };
+    let mut types: Vec<RecordType> = zone.get(&source).into_iter().flatten().map(|record| record.rtype).collect();
+    types.sort();
+    types.dedup();
+    let before = expected.answer.len();
+    match qtype {
+        RecordType::ANY => {
+            for rtype in types.into_iter().filter(|&rtype| rtype != RecordType::RRSIG) {
+                expected.answer.extend(signed(&source, rtype, name));
+            }
+        }
+        _ if types.contains(&qtype) => expected.answer.extend(signed(&source, qtype, name)),
+        RecordType::RRSIG => {}
+        _ => {
+            if let [cname, ..] = rrset(&source, RecordType::CNAME)[..] {
+                expected.answer.extend(signed(&source, RecordType::CNAME, name));
+                return Some(Name::from_wire(&cname.rdata).expect("a name"));
+            }
+        }
+    }
+    if expected.answer.len() == before {
+        negative(apex, &signed, &rrset, expected);
+    }
+    None
+}
+
+fn negative<'z>(
+    apex: &Name,
+    signed: &impl Fn(&Name, RecordType, &Name) -> Vec<Rr>,
+    rrset: &impl Fn(&Name, RecordType) -> Vec<&'z Record>,
+    expected: &mut Expected,
+) {
+    let soa = rrset(apex, RecordType::SOA)[0];
+    let minimum = soa.rdata.last_chunk::<4>().map(|octets| u32::from_be_bytes(*octets)).expect("a SOA");
+    let mut rrs = signed(apex, RecordType::SOA, apex);
+    rrs.iter_mut().for_each(|rr| rr.ttl = rr.ttl.min(minimum));
+    expected.authority.extend(rrs);
+}
+
+fn suffix(name: &Name, labels: usize) -> Name {
+    Name::from_wire(name.strip_left(name.label_count() - labels)).expect("a suffix of a name")
+}

@@ -28,7 +28,6 @@ pub(crate) struct Reply {
     pub(crate) rcode: u16,
     pub(crate) authoritative: bool,
     pub(crate) truncated: bool,
-    pub(crate) recursion_desired: bool,
     /// Sorted.
     pub(crate) answer: Vec<Rr>,
     pub(crate) authority: Vec<Rr>,
@@ -61,7 +60,6 @@ pub(crate) fn read(query: &[u8], reply: &[u8]) -> Reply {
         rcode: u16::from(metadata.response_code),
         authoritative: metadata.authoritative,
         truncated: metadata.truncation,
-        recursion_desired: metadata.recursion_desired,
         answer,
         authority,
         additional,

@@ -1,0 +1,164 @@
+//! NOTIFY and TSIG through the cold path: BEHAVIOUR N1 to N6 and N10.
+
+use hickory_proto::op::Message;
+use secondaryd::dns::edns::{ExtendedError, Opt};
+use secondaryd::dns::message::{self, Header, Rcode};
+use secondaryd::dns::tsig::{self, StreamVerifier};
+use secondaryd::dns::{RecordType, Serial};
+use secondaryd::net::counters::NotifyOutcome;
+use secondaryd::served::{Notice, Transport, ZoneId};
+use secondaryd::time::Timestamp;
+
+use super::setup::{PATIENCE, Server, exchange, key, name, query, rcode, records};
+
+fn notify(zone: &str, hint: Option<u32>, edns: bool) -> Vec<u8> {
+    let soa = hint.map(|serial| records(&format!("@ 60 SOA m r {serial} 2 3 4 5"), &name(zone)).remove(0));
+    message::notify(0x4711, &name(zone), soa.as_ref(), edns.then(Opt::default).as_ref())
+}
+
+fn error_of(reply: &[u8]) -> Option<u16> {
+    let opt = Opt::find(reply).expect("a sound reply")?;
+    opt.option(15).map(|value| u16::from_be_bytes([value[0], value[1]]))
+}
+
+/// N1: "a NOERROR answer with QR and AA set, same id, same question, empty other sections, and starts a refresh at once";
+/// N5: the hint is passed on; N6: without SOA it is normal; N10: UDP and TCP.
+#[test]
+fn a_notify_from_a_primary_is_acknowledged_and_passed_on() {
+    let server = Server::start();
+    for (hint, transport) in
+        [(None, Transport::Udp), (Some(77), Transport::Udp), (None, Transport::Tcp), (Some(u32::MAX), Transport::Tcp)]
+    {
+        let request = notify("EXAMPLE", hint, false);
+        let reply = match transport {
+            Transport::Udp => server.udp(&request),
+            Transport::Tcp => exchange(&mut server.tcp(), &request).expect("a reply"),
+        };
+        assert_eq!(reply[..4], [0x47, 0x11, 0x80 | 4 << 3 | 4, 0], "id, QR, opcode, AA, NOERROR");
+        assert_eq!(reply[4..12], [0, 1, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(reply[12..], request[12..reply.len()], "the question");
+        let notice = server.notices.wait(PATIENCE).expect("workers live").expect("a notice");
+        let Notice::Notify { zone, from, key, hint: passed, transport: by } = notice;
+        assert_eq!((zone, key, passed, by), (ZoneId(0), None, hint.map(Serial), transport));
+        assert!(from.ip().is_loopback());
+    }
+    let counters = server.running.as_ref().expect("running").counters();
+    assert_eq!(counters.notifies(NotifyOutcome::Accepted), 4);
+}
+
+/// N3: "From any other source: REFUSED (with EDE 18 Prohibited if EDNS), no refresh [...] Unknown zone: NOTAUTH (EDE 20).
+/// Local (primary) zone: NOTAUTH."
+#[test]
+fn other_notifies_are_refused_and_told_why() {
+    let server = Server::start();
+    server.allow(0, "192.0.2.1", None);
+    for (zone, rcode, error) in [
+        ("example", Rcode::REFUSED, ExtendedError::PROHIBITED),
+        ("unknown.example.net", Rcode::NOTAUTH, ExtendedError::NOT_AUTHORITATIVE),
+        ("www.example", Rcode::NOTAUTH, ExtendedError::NOT_AUTHORITATIVE),
+        ("local.example", Rcode::NOTAUTH, ExtendedError::NOT_AUTHORITATIVE),
+    ] {
+        let reply = server.udp(&notify(zone, Some(9), true));
+        assert_eq!(Header::read(&reply).expect("header").rcode(), rcode, "{zone}");
+        assert_eq!(error_of(&reply), Some(error.0), "{zone}");
+        let plain = server.udp(&notify(zone, Some(9), false));
+        assert_eq!((Header::read(&plain).expect("header").rcode(), error_of(&plain)), (rcode, None), "{zone}");
+    }
+    assert_eq!(server.notices.try_next(), None);
+    let counters = server.running.as_ref().expect("running").counters();
+    assert_eq!((counters.notifies(NotifyOutcome::Refused), counters.notifies(NotifyOutcome::NotAuth)), (2, 6));
+}
+
+/// N10: "QDCOUNT != 1: FORMERR; QTYPE != SOA: NOTIMP".
+#[test]
+fn odd_notifies_get_the_error_that_fits() {
+    let server = Server::start();
+    let mut two = notify("example", None, false);
+    two[5] = 2;
+    let mut none = notify("example", None, false)[..12].to_vec();
+    none[5] = 0;
+    let mut of_a = notify("example", None, false);
+    let type_at = of_a.len() - 3;
+    of_a[type_at] = RecordType::A.0 as u8;
+    for (request, rcode) in [(two, Rcode::FORMERR), (none, Rcode::FORMERR), (of_a, Rcode::NOTIMP)] {
+        let reply = server.udp(&request);
+        assert_eq!(Header::read(&reply).expect("header").rcode(), rcode);
+    }
+    assert_eq!(server.notices.try_next(), None);
+}
+
+/// N4: "If the zone demands a TSIG key: unsigned, or a known valid key that is not allowed here -> REFUSED (signed if the
+/// request was)"; "the answer to a signed NOTIFY is signed".
+#[test]
+fn a_zone_with_a_key_wants_its_notifies_signed_with_it() {
+    let server = Server::start();
+    server.allow(0, "127.0.0.1", Some("known."));
+    assert_eq!(rcode(&server.udp(&notify("example", None, false))), Rcode::REFUSED.0 as u8);
+    for (signer, expected) in [("other.", Rcode::REFUSED), ("known.", Rcode::NOERROR)] {
+        let mut request = notify("example", Some(5), true);
+        let mac = tsig::sign(&mut request, &key(signer), Timestamp::now(), None);
+        let reply = server.udp(&request);
+        assert_eq!(Header::read(&reply).expect("header").rcode(), expected);
+        let mut verifier = StreamVerifier::new(key(signer).into(), mac);
+        verifier.verify(&reply, Timestamp::now()).expect("signed by the same key");
+        verifier.finish().expect("the last is signed");
+    }
+    let notice = server.notices.wait(PATIENCE).expect("workers live").expect("a notice");
+    let Notice::Notify { key, hint, .. } = notice;
+    assert_eq!((key, hint), (Some(name("known.")), Some(Serial(5))));
+    assert_eq!(server.notices.try_next(), None, "only the second was accepted");
+}
+
+/// MAC Size and Error of the TSIG record at the end of `reply` (RFC 8945 §4.2).
+fn tsig_of(reply: &[u8]) -> (u16, u16) {
+    let header = Header::read(reply).expect("header");
+    let at = message::skip_questions(reply, header).expect("question");
+    let record = message::records(reply, at, header.additionals.into()).last().expect("a record").expect("sound");
+    assert_eq!(record.rtype, RecordType::TSIG);
+    let algorithm_end = message::skip_name(reply, record.rdata).expect("algorithm");
+    let number = |at: usize| u16::from_be_bytes([reply[at], reply[at + 1]]);
+    let mac_octets = number(algorithm_end + 8);
+    (mac_octets, number(algorithm_end + 10 + usize::from(mac_octets) + 2))
+}
+
+/// N4 with RFC 8945 §5.3.2: "unknown key or algorithm -> NOTAUTH/BADKEY and bad MAC -> NOTAUTH/BADSIG, both with an
+/// unsigned TSIG; skewed clock -> NOTAUTH/BADTIME, signed".
+#[test]
+fn bad_signatures_are_answered_notauth() {
+    let server = Server::start();
+    let mut unknown = notify("example", None, false);
+    tsig::sign(&mut unknown, &key("unknown."), Timestamp::now(), None);
+    let mut forged = notify("example", None, false);
+    tsig::sign(&mut forged, &key("known."), Timestamp::now(), None);
+    forged[0] ^= 1;
+    // the id is not covered (Original ID is), so damage the question's class too
+    let class_at = 12 + 9 + 3;
+    forged[class_at] ^= 2;
+    let mut late = notify("example", None, false);
+    tsig::sign(&mut late, &key("known."), Timestamp::from_secs(1_000_000), None);
+    for (request, error) in [(unknown, 17), (forged, 16), (late, 18)] {
+        let reply = server.udp(&request);
+        assert_eq!(Header::read(&reply).expect("header").rcode(), Rcode::NOTAUTH);
+        let (mac_octets, stated) = tsig_of(&reply);
+        assert_eq!(stated, error);
+        assert_eq!(mac_octets == 0, error != 18, "only BADTIME is signed");
+    }
+    assert_eq!(server.notices.try_next(), None);
+    assert_eq!(server.running.as_ref().expect("running").counters().notifies(NotifyOutcome::BadSignature), 3);
+}
+
+#[test]
+fn a_signed_query_gets_a_signed_answer_over_both_transports() {
+    let server = Server::start();
+    for transport in [Transport::Udp, Transport::Tcp] {
+        let mut request = query(3, "www.example", RecordType::A);
+        let mac = tsig::sign(&mut request, &key("known."), Timestamp::now(), None);
+        let reply = match transport {
+            Transport::Udp => server.udp(&request),
+            Transport::Tcp => exchange(&mut server.tcp(), &request).expect("a reply"),
+        };
+        assert!(transport == Transport::Tcp || reply.len() <= 512);
+        StreamVerifier::new(key("known.").into(), mac).verify(&reply, Timestamp::now()).expect("signed");
+        assert_eq!(Message::from_vec(&reply).expect("a message").answers.len(), 1);
+    }
+}
