@@ -2,7 +2,7 @@
 
 use crate::compare::assert_same_zone;
 use crate::daemon::{Entry, Secondaryd};
-use crate::peer::{Key, Setup};
+use crate::peer::{Key, Program, Setup};
 use crate::primaries::{answers_ixfr_with, installed, pair};
 use crate::wait::SOON;
 use crate::zones;
@@ -43,17 +43,14 @@ fn keys_that_do_not_match_are_told_apart() {
     for program in installed() {
         let theirs = KEYS[0];
         let wrong_secret = Key { secret: KEYS[1].secret, ..theirs };
-        let cases: [(&str, Key, &[&str]); 2] = [
-            ("other secret", wrong_secret, &["TSIG_BADSIG"]),
-            ("unknown name", KEYS[1], &["TSIG_BADKEY"]),
-        ];
-        for (what, key, codes) in cases {
+        for (what, key, code) in [("other secret", wrong_secret, "TSIG_BADSIG"), ("unknown name", KEYS[1], "TSIG_BADKEY")] {
+            // PowerDNS 4.7 says NOTAUTH without a TSIG record, so nobody can know why.
+            let code = if program == Program::PowerDns { "TSIG_MISSING" } else { code };
             let peer = Setup::primary(program).with_key(Some(theirs)).start(&[zones::small(NAME, 1)]);
             let ours = Secondaryd::reserve();
             let ours = ours.with_zone(Entry::new(NAME, &[peer.address()]).with_key(Some(key))).started();
             let item = ours.wait_item(NAME, 0, "ERROR", |item| item["status"] == "ERROR");
-            let code = item["errorCode"].as_str().unwrap_or_default();
-            assert!(codes.contains(&code), "{program:?}, {what}: {codes:?} expected: {item:#}");
+            assert_eq!(item["errorCode"], code, "{program:?}, {what}: {item:#}");
             let message = item["errorMessage"].as_str().unwrap_or_default();
             assert!(message.starts_with("Transfer could not be authenticated (TSIG)"), "{program:?}, {what}: {item:#}");
             assert_eq!(ours.dns.serial(NAME), None, "nothing is served");

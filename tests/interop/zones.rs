@@ -81,6 +81,9 @@ pub(crate) fn all_types(program: Program) -> Zone {
     zone.text.clear();
     for record in &records {
         let Record { owner, ttl, rtype, rdata } = record;
+        if program == Program::PowerDns && rtype.to_string() == "IPSECKEY" {
+            continue; // its own AXFR breaks off at an IPSECKEY without a gateway
+        }
         let known = program == Program::PowerDns && !POWERDNS_UNKNOWN.contains(&rtype.to_string().as_str());
         if known || *rtype == RecordType::SOA {
             zonefile::write_record(record.borrow(), &mut zone.text);

@@ -16,10 +16,12 @@ pub(super) fn configuration(peer: &Peer) -> String {
     let (dir, setup) = (peer.dir(), &peer.setup);
     assert!(setup.primary.is_none(), "PowerDNS is only used as a primary");
     let also: Vec<String> = setup.notify.iter().map(ToString::to_string).collect();
+    // A listed address needs no key, and a key no address.
+    let allowed = if setup.key.is_some() { "" } else { "127.0.0.0/8,::1" };
     format!(
         "launch=bind\nbind-config={dir}/zones\nbind-dnssec-db={dir}/keys\n\
          local-address={}\nlocal-port={}\nquery-local-address={}\n\
-         primary=yes\nxfr-cycle-interval=1\nallow-axfr-ips=127.0.0.0/8,::1\nonly-notify=\nalso-notify={}\n\
+         primary=yes\nxfr-cycle-interval=1\nallow-axfr-ips={allowed}\nonly-notify=\nalso-notify={}\n\
          daemon=no\nguardian=no\nwrite-pid=no\ndisable-syslog=yes\nloglevel=7\nsocket-dir={dir}\n\
          security-poll-suffix=\nreceiver-threads=1\ndistributor-threads=1\ncache-ttl=0\nquery-cache-ttl=0\n\
          negquery-cache-ttl=0\n",
@@ -63,6 +65,9 @@ pub(super) fn reload(peer: &Peer, zone: &str) {
     run(Command::new("pdns_control").arg(socket).args(["bind-reload-now", zone]));
 }
 
+/// From its log. It keeps no differences: an IXFR question is logged as such, and then as the AXFR it falls back to.
 pub(super) fn sent(log: &str) -> Sent {
-    Sent { axfr: count(log, &["AXFR of domain", "initiated"]), ixfr: count(log, &["IXFR of domain", "initiated"]) }
+    let whole = count(log, &["AXFR-out", "transfer initiated"]);
+    let fallen_back = count(log, &["IXFR-out", "IXFR fallback to AXFR"]);
+    Sent { axfr: whole.saturating_sub(fallen_back), ixfr: count(log, &["IXFR-out", "transfer initiated"]) }
 }
