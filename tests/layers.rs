@@ -48,6 +48,11 @@ fn walls() -> Vec<Wall> {
             &[VOCABULARY, RULES, EFFECTS, &["config", "telemetry", "control", "api", "manual"]],
             "daemon puts the rooms together: only the programs use it",
         ),
+        wall(
+            "demo",
+            &[VOCABULARY, RULES, EFFECTS, &["config", "telemetry", "control", "api", "manual", "daemon"]],
+            "demo is a daemon with a primary beside it",
+        ),
     ];
     for room in ["transfer", "refresh", "notify", "reverse", "catalog", "access"] {
         walls.push(wall(room, &[&["dns", "zone"]], "rules use zone and dns, not served and not each other"));

@@ -70,7 +70,6 @@ fn check_sections(tables: &mut Tables) {
         ("transfer.refresh-min", transfer.refresh_min, "refresh-max", transfer.refresh_max),
         ("transfer.retry-min", transfer.retry_min, "retry-max", transfer.retry_max),
         ("transfer.expire-min", transfer.expire_min, "expire-max", transfer.expire_max),
-        ("transfer.unreachable-min", transfer.unreachable_min, "unreachable-max", transfer.unreachable_max),
         ("transfer.connect-timeout", transfer.connect_timeout, "total-timeout", transfer.total_timeout),
         ("transfer.idle-timeout", transfer.idle_timeout, "total-timeout", transfer.total_timeout),
     ] {
@@ -81,7 +80,6 @@ fn check_sections(tables: &mut Tables) {
         ("transfer.retry-min", transfer.retry_min),
         ("transfer.retry-initial", transfer.retry_initial),
         ("transfer.expire-min", transfer.expire_min),
-        ("transfer.unreachable-min", transfer.unreachable_min),
         ("transfer.connect-timeout", transfer.connect_timeout),
         ("transfer.idle-timeout", transfer.idle_timeout),
         ("transfer.lowest-rate-window", transfer.lowest_rate_window),
@@ -92,11 +90,8 @@ fn check_sections(tables: &mut Tables) {
     for (key, value) in [
         ("transfer.max-bytes", transfer.max_bytes),
         ("transfer.max-records", transfer.max_records),
-        ("transfer.max-types", transfer.max_types.into()),
-        ("transfer.max-empty-messages", transfer.max_empty_messages.into()),
         ("transfer.concurrency", transfer.concurrency as u64),
         ("transfer.concurrency-per-primary", transfer.concurrency_per_primary as u64),
-        ("transfer.rate-per-primary", transfer.rate_per_primary.into()),
         ("dns.tcp-connections", dns.tcp_connections as u64),
         ("dns.tcp-connections-per-client", dns.tcp_connections_per_client as u64),
         ("dns.outbound-transfers", dns.outbound_transfers as u64),
@@ -104,7 +99,6 @@ fn check_sections(tables: &mut Tables) {
     ] {
         demand(value > 0, key, "must be at least 1".to_owned());
     }
-    demand(transfer.max_types <= 255, "transfer.max-types", "at most 255; the page format ends there".to_owned());
     demand(store.cache_size >= 1 << 20, "store.cache-size", "must be at least \"1MiB\"".to_owned());
 
     let Some(main) = tables.main.take() else { return };

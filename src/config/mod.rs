@@ -2,7 +2,7 @@
 //!
 //! In: one TOML file and what it includes. Out: a [`Config`] in which names are looked up, addresses parsed and
 //! secrets wrapped, or every mistake with file, line, key and what would be right ([`ConfigErrors`]). Called at
-//! start, by `check-config`, and on SIGHUP, when [`difference`] says what has changed.
+//! start, by `check-config`, and on SIGHUP, when [`difference()`] says what has changed.
 //!
 //! Vocabulary for `net`, `store`, `control`, `api` and `daemon`; rules get plain values. Never opens a socket, never
 //! logs, never shows a secret. `config/secondaryd.toml` is the same text for people, and a test holds it against the

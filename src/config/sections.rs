@@ -246,13 +246,6 @@ pub struct Transfer {
     /// Longest time a zone is served without a primary confirming it. Default `"180d"`.
     #[serde(deserialize_with = "de::duration")]
     pub expire_max: Duration,
-    /// For how long a primary that could not be reached is left alone; doubles up to `unreachable-max`. NOTIFY and
-    /// operators' commands go through. Default `"10s"`.
-    #[serde(deserialize_with = "de::duration")]
-    pub unreachable_min: Duration,
-    /// Longest such pause. Default `"10m"`.
-    #[serde(deserialize_with = "de::duration")]
-    pub unreachable_max: Duration,
     /// Time for a TCP connection to a primary to stand (`CONNECT_TIMEOUT`). Default `"5s"`.
     #[serde(deserialize_with = "de::duration")]
     pub connect_timeout: Duration,
@@ -273,20 +266,15 @@ pub struct Transfer {
     /// Most octets of one transfer (`LIMIT_BYTES`). Default `"4GiB"`.
     #[serde(deserialize_with = "de::octets")]
     pub max_bytes: u64,
-    /// Most records of a zone (`LIMIT_RECORDS`). Default 50,000,000. An RRset must fit a DNS message of 65,535
-    /// octets in any case (`LIMIT_RRSET`), since it could not be served otherwise.
+    /// Most records of a zone (`LIMIT_RECORDS`). Default 50,000,000. Fixed bounds beside it: an RRset must fit a DNS
+    /// message of 65,535 octets (`LIMIT_RRSET`), since it could not be served otherwise; an owner has at most 255
+    /// types (`LIMIT_TYPES`), and 100 messages in a row may be empty (`LIMIT_EMPTY`).
     pub max_records: u64,
-    /// Most types at one owner (`LIMIT_TYPES`), 1..=255. Default 255.
-    pub max_types: u16,
-    /// Most messages without a record in a row (`LIMIT_EMPTY`). Default 100.
-    pub max_empty_messages: u32,
     /// Transfers running at one time, in all. Default 200. Each holds a connection and the zone that is being built.
     pub concurrency: usize,
     /// Transfers running at one time from one primary address. Default 50. Lower it to spare a small primary; BIND
     /// by itself gives 10 transfers at a time (`transfers-out`).
     pub concurrency_per_primary: usize,
-    /// Exchanges started a second with one primary address; others wait their turn. Default 2000.
-    pub rate_per_primary: u32,
 }
 
 impl Default for Transfer {
@@ -305,8 +293,6 @@ impl Default for Transfer {
             retry_initial: secs(10),
             expire_min: hours(1),
             expire_max: days(180),
-            unreachable_min: secs(10),
-            unreachable_max: secs(600),
             connect_timeout: secs(5),
             idle_timeout: secs(30),
             total_timeout: hours(1),
@@ -314,11 +300,8 @@ impl Default for Transfer {
             lowest_rate_window: secs(60),
             max_bytes: 4 << 30,
             max_records: 50_000_000,
-            max_types: 255,
-            max_empty_messages: 100,
             concurrency: 200,
             concurrency_per_primary: 50,
-            rate_per_primary: 2000,
         }
     }
 }

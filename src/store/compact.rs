@@ -15,9 +15,10 @@
 //! ```
 //!
 //! `z` is the only value that makes pages and differences count, and it changes in one atomic batch. So whatever
-//! step a crash comes after, a zone is wholly old or wholly new, and the rest is garbage for the [`Sweep`].
+//! step a crash comes after, a zone is wholly old or wholly new, and the rest is `garbage`.
 
 use super::disk::Disk;
+use super::garbage::Garbage;
 use super::layout::{self, DiffHead, Header, ZoneNumber, table};
 use super::writer::{Forget, Writer};
 use super::{Bounds, StoreError};
@@ -33,21 +34,15 @@ const JOURNAL_OCTETS_MAX: u64 = 64 << 20;
 /// Differences up to this size are kept in any case, however small the zone.
 const KEPT_DIFF_OCTETS_MIN: u64 = 16 << 10;
 
-/// How many keys one small batch of deletions has.
-const DELETIONS_IN_BATCH: usize = 128;
-
-/// How many zones one step of the sweep looks at.
-const SWEPT_IN_STEP: usize = 32;
-
 /// What the writer knows of a zone.
 #[derive(Clone, Debug)]
 pub(super) struct ZoneState {
     /// `None`: no contents are stored.
     pub(super) header: Option<Header>,
     /// The highest generation in use or left over.
-    top_generation: u32,
+    pub(super) top_generation: u32,
     /// The newest difference in use or left over.
-    last_sequence: u64,
+    pub(super) last_sequence: u64,
     /// Octets of all differences so far.
     last_total: u64,
     /// Serial at the end of the chain: the stored serial.
@@ -390,7 +385,7 @@ impl Writer {
     }
 
     /// What is known of `zone`, from memory or disk.
-    fn state(&mut self, zone: ZoneNumber) -> Result<ZoneState, StoreError> {
+    pub(super) fn state(&mut self, zone: ZoneNumber) -> Result<ZoneState, StoreError> {
         if let Some(state) = self.zones.get(&zone) {
             return Ok(state.clone());
         }
@@ -487,104 +482,6 @@ fn sorted_pages(zone: ZoneNumber, generation: u32, snapshot: &Snapshot) -> Vec<(
         snapshot.pages().map(|(key, page)| (layout::page_key(zone, generation, key), page.clone())).collect();
     pages.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     pages
-}
-
-// -- deleting -----------------------------------------------------------------------------------------
-
-/// Keys that no header counts any more.
-#[derive(Debug)]
-pub(super) enum Garbage {
-    /// Pages of generations `from..below`.
-    Pages { zone: ZoneNumber, from: u32, below: u32 },
-    /// Differences older than `below`.
-    Diffs { zone: ZoneNumber, below: u64 },
-}
-
-impl Garbage {
-    fn range(&self) -> (Vec<u8>, Vec<u8>) {
-        match *self {
-            Garbage::Pages { zone, from, below } => {
-                (layout::generation_key(zone, from), layout::generation_key(zone, below))
-            }
-            Garbage::Diffs { zone, below } => (layout::diff_key(zone, 0), layout::diff_key(zone, below)),
-        }
-    }
-}
-
-/// The search for left-overs of the run before, zone by zone through pages, then differences.
-#[derive(Debug, Default)]
-pub(super) struct Sweep {
-    in_diffs: bool,
-    next: ZoneNumber,
-}
-
-impl Writer {
-    /// Does one small piece of the deleting that is due. Needs no sync: what comes back after a crash is swept.
-    pub(super) fn collect_garbage(&mut self) {
-        let done = match self.garbage.front() {
-            Some(garbage) => {
-                let (from, to) = garbage.range();
-                self.delete_some(&from, &to).map(|finished| {
-                    if finished {
-                        self.garbage.pop_front();
-                    }
-                })
-            }
-            None => self.sweep_some(),
-        };
-        if let Err(error) = done {
-            // Left for the next start.
-            tracing::warn!(%error, "deleting old data in the store");
-            self.garbage.pop_front();
-            self.sweep = None;
-        }
-    }
-
-    fn delete_some(&self, from: &[u8], to: &[u8]) -> Result<bool, StoreError> {
-        let keys: Vec<sled::IVec> = self
-            .disk
-            .read("collect", |tree| tree.range(from..to).keys().take(DELETIONS_IN_BATCH).collect::<Result<_, _>>())?;
-        let mut changes = super::disk::Changes::default();
-        for key in &keys {
-            changes.delete(key);
-        }
-        if !changes.is_empty() {
-            self.disk.apply(changes)?;
-        }
-        Ok(keys.len() < DELETIONS_IN_BATCH)
-    }
-
-    fn sweep_some(&mut self) -> Result<(), StoreError> {
-        let Some(Sweep { in_diffs, mut next }) = self.sweep.take() else { return Ok(()) };
-        let table = if in_diffs { table::DIFF } else { table::PAGE };
-        for _ in 0..SWEPT_IN_STEP {
-            let found = self.disk.first_key(&layout::zone_key(table, next), &[table])?;
-            let Some(zone) = found.as_deref().and_then(layout::zone_of) else {
-                self.sweep = (!in_diffs).then_some(Sweep { in_diffs: true, next: 0 });
-                return Ok(());
-            };
-            // A zone that cannot be read is for `restore` to report, not for us to delete.
-            if let Ok(state) = self.state(zone) {
-                let header = state.header.as_ref();
-                if in_diffs {
-                    let below = header.map_or(state.last_sequence + 1, |header| header.chain_start);
-                    self.garbage.push_back(Garbage::Diffs { zone, below });
-                } else if let Some(live) = header.filter(|h| h.loaded).map(|h| h.generation) {
-                    self.garbage.push_back(Garbage::Pages { zone, from: 0, below: live });
-                    self.garbage.push_back(Garbage::Pages { zone, from: live + 1, below: state.top_generation + 1 });
-                } else {
-                    self.garbage.push_back(Garbage::Pages { zone, from: 0, below: state.top_generation + 1 });
-                }
-            }
-            let Some(following) = zone.checked_add(1) else {
-                self.sweep = (!in_diffs).then_some(Sweep { in_diffs: true, next: 0 });
-                return Ok(());
-            };
-            next = following;
-        }
-        self.sweep = Some(Sweep { in_diffs, next });
-        Ok(())
-    }
 }
 
 impl Bounds {

@@ -40,6 +40,7 @@
 
 mod compact;
 mod disk;
+mod garbage;
 pub mod layout;
 mod restore;
 mod salvage;

@@ -10,8 +10,9 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::compact::{Garbage, Sweep, ZoneState};
+use super::compact::ZoneState;
 use super::disk::{Changes, Disk};
+use super::garbage::{Garbage, Sweep};
 use super::layout::{self, ZoneNumber, table};
 use super::salvage::Salvaged;
 use super::{Bounds, Done, StoreError, Write};

@@ -260,7 +260,15 @@ impl<'a> Bench<'a> {
         let pager = Pager { kind: Kind::Names, key: *base.key(), apex_hash: base.apex_hash(), old: Some(base.names()) };
         let names = pager.edit(base.names(), &edits)?;
         let spills = chunks.into_spills(base.spills())?;
-        let snapshot = Snapshot::assemble(base.apex().clone(), *base.key(), names, spills, tally)
+        let changes: Vec<_> = changed
+            .iter()
+            .map(|(place, entry)| {
+                let old = self.works.get(*place).and_then(|work| work.base);
+                (old, entry.clone().map(|entry| Entry::new(&entries[entry])))
+            })
+            .collect();
+        let earlier = Some((base, &changes[..]));
+        let snapshot = Snapshot::assemble(base.apex().clone(), *base.key(), names, spills, tally, earlier)
             .map_err(|damage| Reason::new(Code::ContentSoa, damage.0))?;
         Ok((snapshot, self.findings))
     }
@@ -325,4 +333,96 @@ fn show(record: RecordRef<'_>) -> String {
     let mut text = String::new();
     let _ = write_presentation(record.owner, &mut text);
     format!("{text} {}", record.rtype)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::text::{diff, lines, zone};
+    use super::*;
+
+    fn refusal(base: &str, deleted: &str, added: &str) -> Code {
+        Reason::from(apply(&zone(base), &[diff((1, 2), deleted, added)]).expect_err("refused")).code
+    }
+
+    #[test]
+    fn removing_what_is_absent_and_adding_what_is_present_is_refused() {
+        assert_eq!(refusal("a A 192.0.2.1", "a A 192.0.2.2", ""), Code::IxfrInapplicable);
+        assert_eq!(refusal("a A 192.0.2.1", "b A 192.0.2.1", ""), Code::IxfrInapplicable);
+        assert_eq!(refusal("a A 192.0.2.1", "", "a A 192.0.2.1"), Code::IxfrInapplicable);
+        assert_eq!(refusal("a A 192.0.2.1", "", "a 60 A 192.0.2.1"), Code::IxfrInapplicable);
+    }
+
+    #[test]
+    fn matching_ignores_ttl_and_case_of_names() {
+        let base = zone("a NS ns.hoster.net.");
+        let (next, _) = apply(&base, &[diff((1, 2), "a 7 NS NS.Hoster.net.", "")]).expect("applicable");
+        assert_eq!(next.owner_count(), 1);
+    }
+
+    #[test]
+    fn an_rrset_that_was_levelled_is_left_to_a_full_transfer() {
+        let base = "a 60 A 192.0.2.1\na A 192.0.2.2\na TXT x";
+        assert_eq!(refusal(base, "a 60 A 192.0.2.1", ""), Code::IxfrInapplicable);
+        let (next, _) = apply(&zone(base), &[diff((1, 2), "a TXT x", "")]).expect("another RRset is free");
+        assert_eq!(next.mixed_count(), 1);
+    }
+
+    /// RFC 1995 §4: the old SOA is what is deleted first.
+    #[test]
+    fn the_old_soa_must_be_ours() {
+        let base = zone("");
+        assert_eq!(
+            apply(&base, &[diff((3, 4), "", "")]).map(|_| ()),
+            Err(ApplyError::Gap { ours: Serial(1), starts: Serial(3) })
+        );
+        let mut foreign = diff((1, 2), "", "").as_bytes().to_vec();
+        // "example" -> "exemple" in both owners
+        let owners: Vec<_> =
+            foreign.windows(9).enumerate().filter(|(_, w)| *w == b"\x07example\0").map(|w| w.0).collect();
+        owners.iter().for_each(|at| foreign[at + 3] = b'e');
+        let foreign = Diff::from_bytes(foreign).expect("a difference");
+        assert!(matches!(apply(&base, &[foreign]), Err(ApplyError::WrongZone(_))));
+        let two = [diff((1, 2), "", "a A 192.0.2.1"), diff((3, 4), "", "")];
+        assert!(matches!(apply(&base, &two), Err(ApplyError::Gap { ours: Serial(2), .. })));
+        assert_eq!(base.serial(), Serial(1));
+    }
+
+    #[test]
+    fn an_empty_non_terminal_goes_with_the_last_name_below_it() {
+        let base = zone("x.y.z A 192.0.2.1\n*.y.z A 192.0.2.2");
+        let name = |text: &str| -> Name { text.parse().expect("a name") };
+        let (next, _) = apply(&base, &[diff((1, 2), "*.y.z A 192.0.2.2", "")]).expect("applicable");
+        let y = next.find(&name("y.z.example")).expect("still needed");
+        assert!(y.is_empty_non_terminal() && !y.has_wildcard() && y.kids() == 1);
+        let (last, _) = apply(&next, &[diff((2, 3), "x.y.z A 192.0.2.1", "")]).expect("applicable");
+        assert!(last.find(&name("y.z.example")).is_none() && last.find(&name("z.example")).is_none());
+        assert_eq!(last.owner_count(), 1);
+    }
+
+    #[test]
+    fn glue_follows_its_addresses() {
+        let base = zone("sub NS ns.a.sub\nns.a.sub A 192.0.2.1");
+        let (next, _) =
+            apply(&base, &[diff((1, 2), "ns.a.sub A 192.0.2.1", "ns.a.sub A 192.0.2.9")]).expect("applicable");
+        let cut = next.find(&"sub.example".parse().expect("a name")).expect("it exists");
+        assert_eq!(cut.glue().map(|glue| glue.image().ends_with(&[192, 0, 2, 9])), Some(true));
+        let (gone, _) = apply(&next, &[diff((2, 3), "ns.a.sub A 192.0.2.9", "")]).expect("applicable");
+        assert_eq!(gone.find(&"sub.example".parse().expect("a name")).and_then(|e| e.glue()), None);
+    }
+
+    #[test]
+    fn untouched_pages_stay_shared() {
+        let text: String = (0..2000).map(|n| format!("h{n} A 192.0.2.1\n")).collect();
+        let base = zone(&text);
+        let (next, _) = apply(&base, &[diff((1, 2), "h7 A 192.0.2.1", "h7 A 192.0.2.2")]).expect("applicable");
+        let fresh = next.pages().zip(base.pages()).filter(|(a, b)| !a.1.is_same(b.1)).count();
+        assert!(fresh <= 2, "the pages of h7 and of the apex, not {fresh}");
+        assert_eq!(lines(&next).len(), lines(&base).len());
+    }
+
+    #[test]
+    fn the_soa_is_the_new_one() {
+        let (next, _) = apply(&zone(""), &[diff((1, 2), "", ""), diff((2, 9), "", "")]).expect("applicable");
+        assert_eq!(next.serial(), Serial(9));
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! In: records of a full transfer, a zone file or local entries, one by one; nothing is looked at twice before
 //! [`Builder::finish`]. Out: a [`Snapshot`] and [`Findings`]. Called by `transfer::inbound` (add), `control::commit` and `local`
-//! (finish). Decides nothing about policy: see [`super::check`]. Cost: one hash and one copy for each record, then a sort
+//! (finish). Decides nothing about policy: see [`super::check()`]. Cost: one hash and one copy for each record, then a sort
 //! of each of 32 partitions by hash; no allocation for single records.
 
 use std::collections::BTreeMap;
@@ -259,7 +259,7 @@ impl Builder {
         let names = pager.edit(&names, &[edit])?;
         let spills = collect_spills(output.spills, old)?;
         self.findings.duplicates = output.duplicates;
-        let snapshot = Snapshot::assemble(self.apex, self.key, names, spills, output.tally)
+        let snapshot = Snapshot::assemble(self.apex, self.key, names, spills, output.tally, None)
             .map_err(|damage| Reason::new(Code::ContentSoa, damage.0))?;
         Ok((snapshot, self.findings))
     }
@@ -427,4 +427,115 @@ fn show(owner: &[u8]) -> String {
     let mut text = String::new();
     let _ = write_presentation(owner, &mut text);
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::entry::Base;
+    use super::super::text::{KEY, build, lines, records, soa_line, zone};
+    use super::*;
+
+    fn code(result: Result<(Snapshot, Findings), Reason>) -> (Code, String) {
+        let reason = result.map(|_| ()).expect_err("refused");
+        (reason.code, reason.detail)
+    }
+
+    #[test]
+    fn records_of_other_zones_are_left_out_and_counted() {
+        let (snapshot, findings) = build("other.org. A 192.0.2.1\nnotexample. A 192.0.2.1").expect("a zone");
+        assert_eq!(snapshot.record_count(), 2);
+        assert_eq!(findings.out_of_zone, 2);
+        assert_eq!(findings.out_of_zone_example, Some("other.org".parse().expect("a name")));
+    }
+
+    /// RFC 1035 §5.2: "Exactly one SOA RR should be present at the top of the zone."
+    #[test]
+    fn exactly_one_soa_at_the_apex() {
+        assert_eq!(code(build(&soa_line(2))).0, Code::ContentSoa);
+        assert_eq!(code(build("www SOA ns1 hostmaster 1 1 1 1 1")).0, Code::ContentSoa);
+        let empty = Builder::new("example".parse().expect("a name"), KEY, Limits::default());
+        assert_eq!(code(empty.finish(None)).0, Code::ContentSoa);
+        assert!(build(&soa_line(1)).is_ok(), "the SOA that ends a transfer is a duplicate");
+    }
+
+    #[test]
+    fn types_that_are_no_data_are_refused() {
+        for rtype in [0, 41, 250, 252, 255, 65535] {
+            let mut builder = Builder::new("example".parse().expect("a name"), KEY, Limits::default());
+            let record = RecordRef { owner: b"\x07example\0", rtype: RecordType(rtype), ttl: 1, rdata: &[] };
+            assert_eq!(builder.add(record).expect_err("refused").code, Code::MetaType, "{rtype}");
+        }
+    }
+
+    #[test]
+    fn limits_name_themselves() {
+        let text: String = (1000..1256).map(|n| format!("many TYPE{n} \\# 0\n")).collect();
+        assert_eq!(code(build(&text)).0, Code::LimitTypes);
+        let text: String = (0..260).map(|n| format!("big TXT {}\n", format_args!("{n:0250}"))).collect();
+        let (reason, detail) = code(build(&text));
+        assert_eq!(reason, Code::LimitRrset);
+        assert!(detail.starts_with("big.example. TXT takes 68380 octets, the limit is 65264"), "{detail}");
+        let limited = |limits| {
+            let mut builder = Builder::new("example".parse().expect("a name"), KEY, limits);
+            records("a A 192.0.2.1\nb A 192.0.2.1")
+                .iter()
+                .try_for_each(|r| builder.add(r.borrow()))
+                .expect_err("refused")
+                .code
+        };
+        assert_eq!(limited(Limits { records_max: 1, ..Limits::default() }), Code::LimitRecords);
+        assert_eq!(limited(Limits { octets_max: 40, ..Limits::default() }), Code::LimitBytes);
+    }
+
+    #[test]
+    fn an_owner_with_255_large_types_fits_a_page() {
+        let text: String = (1000..1255).map(|n| format!("many TYPE{n} \\# 200 {}\n", "ab".repeat(200))).collect();
+        let snapshot = zone(&text);
+        assert_eq!(snapshot.record_count(), 257);
+        let entry = snapshot.find(&"many.example".parse().expect("a name")).expect("it exists");
+        assert!(entry.has_spilled() && entry.as_bytes().len() < 3_484);
+        assert_eq!(lines(&snapshot).len(), 256);
+    }
+
+    /// RFC 2181 §5.2: "the client [...] should treat the RRs for all purposes as if all TTLs in the RRset had been set to
+    /// the value of the lowest TTL in the RRset."
+    #[test]
+    fn differing_ttls_become_the_lowest() {
+        let snapshot = zone("a 600 A 192.0.2.1\na 60 A 192.0.2.2\na 900 TXT x");
+        let entry = snapshot.find(&"a.example".parse().expect("a name")).expect("it exists");
+        let block = entry.rrset(RecordType::A).expect("it exists");
+        assert_eq!((block.ttl(), block.is_mixed(), block.rr_count()), (Some(60), true, 2));
+        assert!(!entry.rrset(RecordType::TXT).expect("it exists").is_mixed());
+        assert_eq!(snapshot.mixed_count(), 1);
+    }
+
+    #[test]
+    fn of_two_spellings_the_smaller_stays() {
+        let snapshot = zone("a NS ns.HOSTER.net.\na NS ns.hoster.net.");
+        let block = snapshot.find(&"a.example".parse().expect("a name")).and_then(|e| e.rrset(RecordType::NS));
+        assert!(block.is_some_and(|b| b.is_mixed() && b.rr_count() == 1));
+        assert!(snapshot.records().any(|r| &r.rdata[..] == b"\x02ns\x06HOSTER\x03net\0"));
+    }
+
+    /// The bytes which `answer` copies: NS below the cut by the owner, glue likewise, repeated names by their place.
+    #[test]
+    fn a_delegation_is_compressed_against_its_owner() {
+        let snapshot = zone("sub NS ns1.sub\nsub NS ns2.sub\nns1.sub A 192.0.2.1\nns1.sub AAAA 2001:db8::1");
+        let entry = snapshot.find(&"sub.example".parse().expect("a name")).expect("it exists");
+        let ns = entry.rrset(RecordType::NS).expect("it exists");
+        assert_eq!(ns.image()[12..18], *b"\x03ns1\xc0\x00");
+        assert_eq!(ns.fixups().map(|f| (f.base, f.at)).collect::<Vec<_>>(), [(Base::Owner, 16), (Base::Owner, 34)]);
+        let glue = entry.glue().expect("it has glue");
+        assert_eq!(glue.image()[..6], *b"\x03ns1\xc0\x00");
+        assert_eq!(glue.fixups().map(|f| (f.base, f.at)).collect::<Vec<_>>(), [(Base::Owner, 4), (Base::Image, 20)]);
+    }
+
+    #[test]
+    fn three_names_with_one_hash_are_refused_and_two_are_held() {
+        let entries: Vec<Vec<u8>> = (b'a'..=b'c').map(|c| vec![2, 4, 0, 1, 1, c]).collect();
+        let pager = Pager { kind: Kind::Names, key: KEY, apex_hash: 0, old: None };
+        let placed: Vec<(u64, &[u8])> = entries.iter().map(|entry| (7, &entry[..])).collect();
+        assert_eq!(pager.subtree(0, &placed[..2]).map(|tree| tree.owners()), Ok(2));
+        assert_eq!(pager.subtree(0, &placed).expect_err("refused").code, Code::ContentCollision);
+    }
 }

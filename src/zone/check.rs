@@ -170,3 +170,51 @@ fn example(snapshot: &Snapshot, rule: Rule) -> Name {
         .find(|&entry| rule.is_broken_by(entry))
         .map_or(snapshot.apex().clone(), |entry| entry.owner(snapshot.apex()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::text::{build_records, records, soa_line, zone};
+    use super::*;
+
+    fn broken(text: &str) -> Vec<Rule> {
+        let policy =
+            ContentPolicy { cname_and_other: Verdict::Warn, cnames: Verdict::Warn, ..ContentPolicy::default() };
+        check(&zone(text), &policy).expect("nothing refuses").into_iter().map(|warning| warning.rule).collect()
+    }
+
+    #[test]
+    fn a_plain_zone_breaks_no_rule() {
+        assert_eq!(broken("www A 192.0.2.1\nsub NS ns.sub\nns.sub A 192.0.2.2\n*.w A 192.0.2.3"), []);
+    }
+
+    /// RFC 2181 §10.1: "there may not be any other data"; RFC 4034 §2.5 excepts RRSIG and NSEC.
+    #[test]
+    fn cname_stands_alone_but_for_signatures() {
+        assert_eq!(broken("a CNAME b\na TXT x"), [Rule::CnameAndOther]);
+        assert_eq!(broken("a CNAME b\na CNAME c"), [Rule::Cnames]);
+        assert_eq!(broken("a CNAME b\na NSEC b CNAME RRSIG NSEC"), []);
+    }
+
+    #[test]
+    fn a_refusal_names_rule_and_owner() {
+        let reason = check(&zone("a CNAME b\na TXT x"), &ContentPolicy::default()).expect_err("refused");
+        assert_eq!((reason.code, &reason.detail[..]), (Code::ContentCname, "CNAME and other data at a.example."));
+    }
+
+    /// RFC 6672 §2.3: "resource records MUST NOT exist at any subdomain of the owner of a DNAME RR".
+    #[test]
+    fn names_below_a_dname_are_noticed() {
+        assert_eq!(broken("d DNAME elsewhere.net.\nx.d A 192.0.2.1"), [Rule::BelowDname]);
+        assert_eq!(broken("d DNAME elsewhere.net."), []);
+    }
+
+    #[test]
+    fn oddities_of_apex_and_wildcards_are_noticed() {
+        assert_eq!(broken("@ DS 1 8 2 00"), [Rule::DsAtApex]);
+        assert_eq!(broken("*.w NS ns.hoster.net."), [Rule::WildcardNs]);
+        let (bare, _) = build_records(&records(&soa_line(1))).expect("a zone");
+        let warnings = check(&bare, &ContentPolicy::default()).expect("a warning");
+        assert_eq!(warnings.iter().map(|w| w.rule).collect::<Vec<_>>(), [Rule::NoApexNs]);
+        assert_eq!(check(&bare, &ContentPolicy { no_apex_ns: Verdict::Allow, ..ContentPolicy::default() }), Ok(vec![]));
+    }
+}

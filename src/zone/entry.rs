@@ -1,6 +1,6 @@
 //! One owner in a page: its flags, its RRsets as ready images, its glue.
 //!
-//! Made by the encoder ([`super::encode`]), read by `answer` (which copies images into replies) and by everything that
+//! Made by the encoder (`encode`), read by `answer` (which copies images into replies) and by everything that
 //! wants the records back. Borrowed views only, no allocation.
 //!
 //! # Entry (little-endian)

@@ -6,11 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::entry::{Base, Origin};
+use super::text::KEY;
 use super::*;
 use crate::dns::{Name, Record, RecordRef, RecordType, Serial, rdata};
 use crate::reason::{Code, Reason};
-
-const KEY: HashKey = HashKey::from_bytes(*b"0123456789abcdef");
 
 /// One or more records, small enough to shrink.
 #[derive(Clone, Debug)]
@@ -21,7 +20,7 @@ struct Seed {
 }
 
 fn seed() -> impl Strategy<Value = Seed> {
-    (prop::collection::vec(0..7u8, 0..4), 0..22u8, any::<u8>()).prop_map(|(labels, kind, n)| Seed { labels, kind, n })
+    (prop::collection::vec(0..7u8, 0..4), 0..25u8, any::<u8>()).prop_map(|(labels, kind, n)| Seed { labels, kind, n })
 }
 
 fn seeds(count: usize) -> impl Strategy<Value = Vec<Seed>> {
@@ -62,8 +61,10 @@ fn records(seed: &Seed, apex: &Name, ttls: u32) -> Vec<Record> {
     let text: Vec<_> = seed.labels.iter().map(|&l| LABELS[l as usize]).collect();
     let n = seed.n;
     let text = match seed.kind {
-        18 | 19 => format!("d{}", n / 3 % 4),
-        20 => format!("ns{}.d{}", n % 3, n / 3 % 4),
+        18 | 19 => format!("d{}", n / 2 % 2),
+        22 => ["0", "5", "k", "v"][n as usize % 4].repeat(32),
+        23 => String::new(),
+        20 => format!("ns{}.d{}", n % 2, n / 2 % 2),
         _ => text.join("."),
     };
     let owner = Name::from_wire(&name(&text, apex)).expect("a name");
@@ -96,8 +97,12 @@ fn records(seed: &Seed, apex: &Name, ttls: u32) -> Vec<Record> {
         14 => many(T::DS, vec![[&[0, n % 4, 8, 2][..], &[n % 4; 32]].concat()]),
         15 => many(RecordType(65280), vec![vec![n % 3; n as usize % 3]]),
         // delegations and their hosts, few enough to meet each other
-        18 | 19 => many(T::NS, vec![name(&format!("ns{}.d{}", n % 3, n / 3 % 4), apex)]),
-        20 => many(T::A, vec![vec![192, 0, 2, n / 12]]),
+        18 | 19 => many(T::NS, vec![name(&format!("ns{}.d{}", n % 2, n / 2 % 2), apex)]),
+        20 => many(T::A, vec![vec![192, 0, 2, n / 4]]),
+        21 => many(T::NSEC, vec![[&target(n, apex)[..], &[0, 1, 0x40]].concat()]),
+        // two parameter sets, of which the apex may name one or both
+        22 => many(T::NSEC3, vec![[&[1, 0, 0, n / 8 % 2, 0, 20][..], &[n; 20], &[0, 1, 0x40]].concat()]),
+        23 => many(T::NSEC3PARAM, vec![vec![1, 0, 0, n % 2, 0]]),
         16 => many(T::A, (0..n.max(1) as u16 * 2).map(|m| vec![10, 1, (m >> 8) as u8, m as u8]).collect()),
         17 => many(T::TXT, (0..n % 8).map(|m| string(2500, 100 + m)).collect()),
         _ => many(T::NS, (0..n % 40).map(|m| name(format!("h{m}.{text}").trim_end_matches('.'), apex)).collect()),
@@ -177,6 +182,7 @@ fn assert_same(a: &Snapshot, b: &Snapshot) {
     assert!(pages(a) == pages(b), "pages differ: {:?} {:?}", pages(a), pages(b));
     assert_eq!(a.tally(), b.tally());
     assert_eq!(a.soa(), b.soa());
+    assert_eq!(a.denial().keys(), b.denial().keys());
     assert_eq!((a.cut_depths(), a.max_depth(), a.record_count()), (b.cut_depths(), b.max_depth(), b.record_count()));
 }
 
@@ -290,6 +296,13 @@ proptest! {
             prop_assert!(snapshot.find(&absent).is_none());
         }
         prop_assert_eq!(snapshot.cut_depths(), cut_depths);
+        let broken = |rule: check::Rule| snapshot.entries().filter(|&entry| rule.is_broken_by(entry)).count() as u32;
+        let offences = snapshot.tally().offences;
+        prop_assert_eq!(offences.cname_and_other, broken(check::Rule::CnameAndOther));
+        prop_assert_eq!(offences.cnames, broken(check::Rule::Cnames));
+        prop_assert_eq!(offences.below_dname, broken(check::Rule::BelowDname));
+        prop_assert_eq!(offences.wildcard_ns, broken(check::Rule::WildcardNs));
+        prop_assert_eq!(offences.unsendable_signed, broken(check::Rule::UnsendableSigned));
         prop_assert_eq!(snapshot.max_depth(), names.keys().map(|n| n.label_count() - apex.label_count()).max().unwrap_or(0));
         let hashes: Vec<_> = snapshot.entries().map(|e| (KEY.name(e.owner(&apex).as_wire()), e.name())).collect();
         prop_assert!(hashes.is_sorted() && hashes.len() == names.len());

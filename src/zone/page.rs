@@ -14,7 +14,7 @@
 //! | 24 | `u16 fp[n]`: the 16 hash bits behind the prefix, ascending; `u16 off[n]`: where each entry begins; entries |
 //!
 //! Entries are sorted by (hash, relative owner); see [`super::entry`] for their bytes and [`super::spill`] for the body
-//! of a spill page. Which entries share a page is a function of the zone's contents, see [`super::directory`].
+//! of a spill page. Which entries share a page is a function of the zone's contents, see `directory`.
 
 use std::fmt;
 

@@ -6,6 +6,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use super::denial::{Denial, NSEC3_HASH_OCTETS, Nsec3Params};
 use super::directory::{self, Child, Pages};
 use super::encode::Item;
 use super::entry::{Entry, Origin, Rrs, RrsetBlock};
@@ -61,6 +62,9 @@ impl Soa {
     }
 }
 
+/// Entries before and after a change.
+pub(super) type Changes<'a> = [(Option<Entry<'a>>, Option<Entry<'a>>)];
+
 /// An immutable version of a zone. Share it as `Arc<Snapshot>`.
 #[derive(Debug)]
 pub struct Snapshot {
@@ -74,17 +78,19 @@ pub struct Snapshot {
     spills: Spills,
     tally: Tally,
     cut_depths: u128,
+    denial: Denial,
     canonical: OnceLock<CanonicalOrder>,
 }
 
 impl Snapshot {
-    /// Puts a version together. Fails if there is no apex entry with one SOA.
+    /// Puts a version together; `earlier` is the one it follows, with the entries that changed. Fails if there is no apex entry with one SOA.
     pub(super) fn assemble(
         apex: Name,
         key: HashKey,
         names: Child,
         spills: Spills,
         mut tally: Tally,
+        earlier: Option<(&Snapshot, &Changes<'_>)>,
     ) -> Result<Snapshot, DamagedPage> {
         let apex_hash = key.name(apex.as_wire());
         let page = names.page(apex_hash).ok_or(DamagedPage("no apex"))?.clone();
@@ -94,6 +100,7 @@ impl Snapshot {
             apex_place: (page, index as u16),
             soa: Soa::parse(0, &[vec![0; 2], vec![0; 20]].concat()).expect("a SOA of two root names"),
             cut_depths: tally.cut_depths(),
+            denial: Denial::default(),
             canonical: OnceLock::new(),
             apex,
             key,
@@ -108,6 +115,12 @@ impl Snapshot {
             [soa] => Soa::parse(soa.ttl, &soa.rdata).ok_or(DamagedPage("bad SOA"))?,
             _ => return Err(DamagedPage("not one SOA")),
         };
+        let is_chain =
+            |t: &(RecordType, u64)| matches!(t.0, RecordType::NSEC | RecordType::NSEC3 | RecordType::NSEC3PARAM);
+        if snapshot.type_counts().iter().any(is_chain) {
+            let earlier = earlier.map(|(earlier, changes)| (&earlier.denial, changes));
+            snapshot.denial = Denial::new(snapshot.apex_entry(), snapshot.entries(), earlier);
+        }
         Ok(snapshot)
     }
 
@@ -141,7 +154,7 @@ impl Snapshot {
             }
         }
         let names = directory::from_pages(names).ok_or(DamagedPage("pages do not tile the hash space"))?;
-        let snapshot = Snapshot::assemble(apex, key, names, Arc::new(spills), tally)?;
+        let snapshot = Snapshot::assemble(apex, key, names, Arc::new(spills), tally, None)?;
         if snapshot.has_bad_chunks() {
             return Err(DamagedPage("chunks of a spilled RRset are missing or damaged"));
         }
@@ -270,6 +283,28 @@ impl Snapshot {
     /// The records of one owner, in the order of a listing; none if the name does not exist.
     pub fn records_at(&self, owner: &Name) -> Records<'_> {
         Records::at(self, self.find(owner))
+    }
+
+    /// How names are hashed for NSEC3; `None` without a NSEC3PARAM that can be used.
+    pub fn nsec3_params(&self) -> Option<&Nsec3Params> {
+        self.denial.params()
+    }
+
+    /// The entry whose NSEC matches or covers the name `relative` (lower case); `None` in a zone without NSEC.
+    pub fn nsec_covering(&self, relative: &[u8]) -> Option<Entry<'_>> {
+        let owner = self.denial.nsec_at_or_before(relative)?;
+        self.lookup(self.key.below(self.apex_hash, &owner), &owner)
+    }
+
+    /// The entry whose NSEC3 matches or covers `hash`, of the set of [`Snapshot::nsec3_params`]; `None` in a zone without.
+    pub fn nsec3_covering(&self, hash: &[u8; NSEC3_HASH_OCTETS]) -> Option<Entry<'_>> {
+        let owner = self.denial.nsec3_at_or_before(hash)?;
+        self.lookup(self.key.below(self.apex_hash, &owner), &owner)
+    }
+
+    #[cfg(test)]
+    pub(super) fn denial(&self) -> &Denial {
+        &self.denial
     }
 
     pub(super) fn names(&self) -> &Child {

@@ -1,10 +1,10 @@
 //! RRsets too large for a page, kept apart in chunks.
 //!
-//! Made by the encoder when an entry would pass [`ENTRY_OCTETS_MAX`](super::encode::ENTRY_OCTETS_MAX) or a block its
+//! Made by the encoder when an entry would pass 3,000 octets or a block its
 //! counters; each chunk is a page of kind spill with a key of its own, so the store treats it like any page.
 //!
 //! Body of a spill page, behind the page header: `u8` length of the relative owner, the owner, `u16` type
-//! (little-endian), then at most [`CHUNK_OCTETS_MAX`] octets of the RRset. The page's prefix is
+//! (little-endian), then at most 6,700 octets of the RRset. The page's prefix is
 //! SipHash-1-3(owner hash, type, chunk number, relative owner; integers little-endian) with 64 prefix bits; its n is the
 //! chunk number. The chunks together are the image followed by the signatures, in the form of an image in place, but
 //! with all names in full and no fix-ups. Owners are `C0 0C`; in glue they are names in full.

@@ -8,9 +8,10 @@ use crate::golden;
 #[test]
 fn a_primary_that_refuses_connections_is_shown_as_recorded() {
     let daemon = Daemon::start();
-    let id = daemon.create_dead("refused.example");
+    let primary = format!("127.0.0.7#{}", daemon.closed_port);
+    let id = daemon.create("refused.example", std::slice::from_ref(&primary));
     daemon.await_status(&id, |status| status["items"][0]["status"] == "ERROR");
-    golden::play_with(&daemon, "axfr-refused.http", &[("uuid:zone", &id)]);
+    golden::play_with(&daemon, "axfr-refused.http", &[("uuid:zone", &id), ("primary", &primary)]);
 }
 
 #[test]

@@ -2,10 +2,17 @@
 
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use secondaryd::api::settings::Settings;
 use secondaryd::api::{self, Api};
 use secondaryd::config::Config;
+use secondaryd::control::{self, Control, Parts};
+use secondaryd::net::Policy;
+use secondaryd::served::{Publisher, inbox};
+use secondaryd::store::{Options, Store};
+use tempfile::TempDir;
 use tokio::sync::watch;
 
 use crate::client::{self, Reply};
@@ -17,10 +24,12 @@ pub const STRANGER: (&str, &str) = ("Authorization", "Bearer stranger-token");
 
 pub struct Daemon {
     pub api: SocketAddr,
-    /// A port on 127.0.0.1 that refuses connections.
+    /// A port of the loopback addresses that refuses connections.
     pub closed_port: u16,
+    dead_primaries: AtomicU8,
     stop: watch::Sender<bool>,
     runtime: Option<tokio::runtime::Runtime>,
+    _state_dir: TempDir,
 }
 
 impl Daemon {
@@ -67,11 +76,11 @@ impl Daemon {
         let config = Config::from_text(Path::new("test.toml"), &text(closed_port)).expect("a configuration");
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.expect("a runtime");
+        let state_dir = TempDir::new().expect("a directory");
         let (stop, stopped) = watch::channel(false);
         let api = runtime.block_on(async {
-            let handle = secondaryd::control::start(&config);
             let shared = Api::new(
-                handle,
+                start_control(&config, state_dir.path()).await.handle,
                 Settings::new(&config.api),
                 Box::new(|| Ok(())),
                 Box::new(|| "# metrics stand here\n".to_owned()),
@@ -82,7 +91,14 @@ impl Daemon {
             tokio::spawn(api::serve::serve(vec![listener], api::router(shared), stopped));
             address
         });
-        Daemon { api, closed_port, stop, runtime: Some(runtime) }
+        Daemon {
+            api,
+            closed_port,
+            dead_primaries: AtomicU8::new(1),
+            stop,
+            runtime: Some(runtime),
+            _state_dir: state_dir,
+        }
     }
 
     pub fn get(&self, target: &str) -> Reply {
@@ -101,9 +117,11 @@ impl Daemon {
         reply.json()["id"].as_str().expect("an id").to_owned()
     }
 
-    /// Makes a zone whose only primary refuses connections.
+    /// Makes a zone whose only primary refuses connections. Each such zone has an address of its own, so that it is
+    /// tried although others are known to be unreachable.
     pub fn create_dead(&self, name: &str) -> String {
-        self.create(name, &[format!("127.0.0.1#{}", self.closed_port)])
+        let number = self.dead_primaries.fetch_add(1, Ordering::Relaxed);
+        self.create(name, &[format!("127.0.1.{number}#{}", self.closed_port)])
     }
 
     /// Waits with `Prefer: wait` until the transfer status fits.
@@ -135,6 +153,21 @@ impl Drop for Daemon {
             runtime.shutdown_background();
         }
     }
+}
+
+/// The control side on an empty store.
+async fn start_control(config: &Config, state_dir: &Path) -> Control {
+    let (store, restored) = Store::open(state_dir, Options::default()).expect("an empty store");
+    let (publisher, _view) = Publisher::new(store.hash_key());
+    let (_inbox, reader) = inbox::inbox(1, Box::new(|| ()));
+    let parts = Parts {
+        config: Arc::new(config.clone()),
+        publisher,
+        policy: Arc::new(Policy::default()),
+        inbox: reader,
+        store: Arc::new(store),
+    };
+    control::start(parts, restored, control::events()).await
 }
 
 /// A port that was free for UDP and TCP a moment ago.

@@ -1,0 +1,190 @@
+//! Figures of the store (T8, T11): `cargo test --release --test store_measure -- --ignored --nocapture`.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use secondaryd::dns::{Name, Record, RecordType};
+use secondaryd::store::{Contents, Options, Store, Write};
+use secondaryd::zone::{Builder, DiffBuilder, HashKey, Limits, Snapshot};
+
+fn records(apex: &Name, serial: u32, names: u32, special: u32) -> impl Iterator<Item = Record> {
+    let record = |owner: Name, rtype, rdata: Vec<u8>| Record { owner, rtype, ttl: 3_600, rdata: rdata.into() };
+    let apex = apex.clone();
+    let soa = record(apex.clone(), RecordType::SOA, soa(&apex, serial));
+    let ns = record(apex.clone(), RecordType::NS, apex.as_wire().to_vec());
+    let hosts = (0..names).map(move |host| {
+        let owner: Name = format!("host-{host}.{apex}").parse().expect("a name");
+        let address = if host == 0 { special } else { host.wrapping_mul(2_654_435_761) };
+        record(owner, RecordType::A, address.to_be_bytes().to_vec())
+    });
+    [soa, ns].into_iter().chain(hosts)
+}
+
+fn soa(apex: &Name, serial: u32) -> Vec<u8> {
+    let mut soa = [apex.as_wire(), apex.as_wire()].concat();
+    for field in [serial, 3_600, 600, 86_400, 300] {
+        soa.extend_from_slice(&field.to_be_bytes());
+    }
+    soa
+}
+
+fn build(apex: &Name, names: u32, key: HashKey) -> Snapshot {
+    let mut builder = Builder::new(apex.clone(), key, Limits::default());
+    for record in records(apex, 1, names, 1) {
+        builder.add(record.borrow()).expect("a good record");
+    }
+    builder.finish(None).expect("a good zone").0
+}
+
+fn write(store: &Store, write: Write) {
+    let (sender, receiver) = channel();
+    store.submit(write, Box::new(move |outcome| sender.send(outcome).expect("waited for")));
+    receiver.recv().expect("acknowledged").expect("stored");
+}
+
+/// Octets this process has sent to the block layer.
+fn written() -> u64 {
+    let io = fs::read_to_string("/proc/self/io").expect("Linux");
+    let line = io.lines().find_map(|line| line.strip_prefix("write_bytes: ")).expect("a counter");
+    line.parse().expect("a number")
+}
+
+/// Processor time of this process so far; the machine may be busy with other things.
+fn processor() -> Duration {
+    let stat = fs::read_to_string("/proc/self/stat").expect("Linux");
+    let after_name = stat.rsplit(')').next().expect("a name");
+    let ticks: u64 = after_name.split_whitespace().skip(11).take(2).map(|n| n.parse::<u64>().expect("a number")).sum();
+    Duration::from_millis(ticks * 10)
+}
+
+fn settle(store: &Store) {
+    for _ in 0..6_000 {
+        if store.statistics().is_tidy {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    panic!("not tidy after 30 s");
+}
+
+fn restore(directory: &Path, what: &str) -> (Store, usize) {
+    let (started, processor_before) = (Instant::now(), processor());
+    let (store, restored) = Store::open(directory, Options::default()).expect("opens");
+    let opened = started.elapsed();
+    let mut loaded = 0;
+    for zone in restored {
+        match zone.contents {
+            Contents::Loaded { snapshot } => loaded += snapshot.record_count() as usize,
+            other => panic!("{other:?}"),
+        }
+    }
+    let elapsed = started.elapsed();
+    let used = processor() - processor_before;
+    println!("{what}: open {opened:?}, all {loaded} records after {elapsed:?} ({used:?} of processor time)");
+    (store, loaded)
+}
+
+#[test]
+#[ignore = "measures, and means something in a release build only"]
+fn one_zone_of_a_million_records() {
+    let names: u32 = std::env::var("NAMES").ok().and_then(|n| n.parse().ok()).unwrap_or(1_000_000);
+    let directory = tempfile::tempdir().expect("a directory");
+    let (store, _) = Store::open(directory.path(), Options::default()).expect("opens");
+    let apex: Name = "big.test.".parse().expect("a name");
+    let first = Arc::new(build(&apex, names, store.hash_key()));
+    let image = first.image_octets();
+    println!("image {image} octets, {} pages", first.pages().count());
+    let (before, started) = (written(), Instant::now());
+    write(&store, Write::Replace { zone: 1, snapshot: first.clone(), diff: None });
+    println!("Replace: {:?}, {} x image written", started.elapsed(), (written() - before) as f64 / image as f64);
+    drop(store);
+    println!("with close: {} x image written", (written() - before) as f64 / image as f64);
+
+    let (store, _) = restore(directory.path(), "restore after Replace");
+    drop(store);
+    let (store, _) = restore(directory.path(), "restore again");
+
+    settle(&store);
+    let appends: u32 = 2_000;
+    let mut worst = Duration::ZERO;
+    let mut at = first.clone();
+    let statistics = store.statistics();
+    let (before, before_values, started) = (statistics.log_octets, statistics.value_octets, Instant::now());
+    let mut applying = Duration::ZERO;
+    for serial in 1..=appends {
+        let record = |serial| Record {
+            owner: apex.clone(),
+            rtype: RecordType::SOA,
+            ttl: 3_600,
+            rdata: soa(&apex, serial).into(),
+        };
+        let host = |address: u32| Record {
+            owner: format!("host-0.{apex}").parse().expect("a name"),
+            rtype: RecordType::A,
+            ttl: 3_600,
+            rdata: address.to_be_bytes().to_vec().into(),
+        };
+        let mut diff = DiffBuilder::new(record(serial).borrow());
+        diff.delete(host(serial).borrow()).expect("fits");
+        diff.add(host(serial + 1).borrow()).expect("fits");
+        let diff = diff.finish(record(serial + 1).borrow()).expect("a difference");
+        let apply_started = Instant::now();
+        at = Arc::new(secondaryd::zone::apply(&at, std::slice::from_ref(&diff)).expect("applies").0);
+        applying += apply_started.elapsed();
+        let one = Instant::now();
+        write(&store, Write::Append { zone: 1, snapshot: at.clone(), diffs: vec![diff] });
+        worst = worst.max(one.elapsed());
+    }
+    let each = (started.elapsed() - applying) / appends;
+    let now = store.statistics();
+    println!(
+        "Append, each waited for: {each:?} mean, {worst:?} worst; {} octets of log, {} octets of values each",
+        (now.log_octets - before) / u64::from(appends),
+        (now.value_octets - before_values) / u64::from(appends),
+    );
+    println!("sync mean {:?}", Duration::from_nanos(now.sync_nanos / now.syncs.max(1)));
+    drop(store);
+    let (store, _) = restore(directory.path(), "restore with a journal of 2,000");
+
+    let again = Arc::new(build(&apex, names, store.hash_key()));
+    let (before, started) = (store.statistics().log_octets, Instant::now());
+    write(&store, Write::Replace { zone: 1, snapshot: again, diff: None });
+    let octets = store.statistics().log_octets - before;
+    println!("Replace, nearly unchanged: {:?}, {octets} octets of log", started.elapsed());
+    drop(store);
+}
+
+#[test]
+#[ignore = "measures, and means something in a release build only"]
+fn many_small_zones() {
+    let zones: u32 = std::env::var("ZONES").ok().and_then(|n| n.parse().ok()).unwrap_or(20_000);
+    let directory = tempfile::tempdir().expect("a directory");
+    let (store, _) = Store::open(directory.path(), Options::default()).expect("opens");
+    let snapshots: Vec<_> = (0..zones)
+        .map(|zone| Arc::new(build(&format!("zone{zone}.test.").parse().expect("a name"), 10, store.hash_key())))
+        .collect();
+    let image: u64 = snapshots.iter().map(|snapshot| snapshot.image_octets()).sum();
+    let (before, started) = (written(), Instant::now());
+    let (sender, receiver) = channel();
+    for (zone, snapshot) in (0..).zip(&snapshots) {
+        store.submit(Write::Define { zone, bytes: vec![0; 200] }, Box::new(drop));
+        let sender = sender.clone();
+        let done = Box::new(move |outcome| sender.send(outcome).expect("waited for"));
+        store.submit(Write::Replace { zone, snapshot: snapshot.clone(), diff: None }, done);
+    }
+    for outcome in receiver.iter().take(zones as usize) {
+        outcome.expect("stored");
+    }
+    println!(
+        "{zones} zones of 12 records: {:?}, image {image}, {} x image written, {} syncs",
+        started.elapsed(),
+        (written() - before) as f64 / image as f64,
+        store.statistics().syncs
+    );
+    drop(store);
+    drop(restore(directory.path(), "restore"));
+    drop(restore(directory.path(), "restore again"));
+}
