@@ -152,8 +152,11 @@ impl Keeper {
     fn read_inbox(&mut self) {
         let now = Timestamp::now();
         while let Some(Notice::Notify { zone, from, key, hint, .. }) = self.inbox.try_next() {
-            self.unreachable.heard_from(from, now);
             let Some(state) = self.zones.get_mut(&zone) else { continue };
+            // A NOTIFY leaves from any port; what it shows to be alive is the primary at that address.
+            for primary in state.definition.primaries.iter().filter(|primary| primary.address.ip() == from.ip()) {
+                self.unreachable.heard_from(primary.address, now);
+            }
             let sender = state.primary_at(from.ip(), key.as_ref());
             tracing::info!(zone = %state.definition.name, peer = %from, serial = hint.map(|s| s.0), op = "notify", "NOTIFY");
             state.refresh.handle_notify(now, sender, hint);

@@ -1,11 +1,11 @@
 //! The harness by itself: the servers transfer from each other, so what fails elsewhere is not the harness.
 
+use crate::client::Over;
 use crate::compare;
 use crate::peer::{Peer, Program, Setup};
 use crate::tsig::KEYS;
 use crate::wait::{self, SOON};
 use crate::zones::{self, Zone};
-use crate::client::Over;
 
 /// Starts `primary` and a secondary of it, both notifying as they do for us.
 fn pair(primary: Program, secondary: Program, setup: impl Fn(Setup) -> Setup, zones: &[Zone]) -> (Peer, Peer) {
@@ -77,7 +77,8 @@ fn every_server_loads_every_fixture() {
             let zones: Vec<Zone> = [zones::ordinary(), zones::signed(), vec![zones::all_types(program)]].concat();
             let peer = Setup::primary(program).start(&zones);
             for zone in &zones {
-                let records = compare::zone_of(peer.address(), &zone.name, None).unwrap_or_else(|error| panic!("{error}"));
+                let records =
+                    compare::zone_of(peer.address(), &zone.name, None).unwrap_or_else(|error| panic!("{error}"));
                 eprintln!("{program:?}: {} has {} records", zone.name, records.len());
             }
         }

@@ -67,8 +67,8 @@ impl Secondaryd {
             also: Vec::new(),
             api: address::ipv4(),
             settings: "retry-initial = \"1s\"\nretry-min = \"1s\"\nrefresh-min = \"1s\"\nexpire-min = \"1s\"\n\
-                       unreachable-min = \"1s\"\nunreachable-max = \"2s\"\n"
-                .to_owned(),
+                       "
+            .to_owned(),
             zones: Vec::new(),
             agent,
             process: None,
@@ -109,7 +109,7 @@ impl Secondaryd {
         command.arg("run").arg("--config").arg(&configuration).env_remove("SECONDARYD_LOG");
         let log = self.dir.path().join("log");
         self.process = Some(Process::start("secondaryd", &mut command, &log));
-        wait::until_true("/readyz says 200", SOON * 2, || {
+        wait::until_true("/readyz says 200", SOON * 4, || {
             let ended = self.process.as_mut().expect("started").ended();
             assert!(ended.is_none(), "secondaryd has ended: {ended:?}");
             self.call("GET", "/readyz").is_ok_and(|(code, _)| code == 200)
@@ -207,7 +207,8 @@ impl Secondaryd {
     }
 
     fn configuration(&self) -> String {
-        let list = |addresses: &[SocketAddr]| format!("{:?}", addresses.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let list =
+            |addresses: &[SocketAddr]| format!("{:?}", addresses.iter().map(ToString::to_string).collect::<Vec<_>>());
         let listen: Vec<SocketAddr> = [self.address].into_iter().chain(self.also.iter().copied()).collect();
         let mut text = format!(
             "state-dir = {:?}\n[dns]\nlisten = {}\nworkers = 1\n[api]\nlisten = {}\n\

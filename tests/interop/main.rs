@@ -20,6 +20,7 @@ mod zones;
 
 mod alone;
 mod downstream;
+mod million;
 mod primaries;
 mod restarts;
 mod serials;

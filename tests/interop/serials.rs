@@ -24,7 +24,11 @@ fn serials_wrap_in_steps() {
             ours.dns.wait_serial(NAME, *to, SOON);
             let item = ours.wait_item(NAME, 0, "at the new serial", |item| item["lastTransfer"]["toSerial"] == *to);
             let transfer = &item["lastTransfer"];
-            assert_eq!((&transfer["type"], &transfer["fromSerial"]), (&"IXFR".into(), &(*from).into()), "{program:?}: {item:#}");
+            assert_eq!(
+                (&transfer["type"], &transfer["fromSerial"]),
+                (&"IXFR".into(), &(*from).into()),
+                "{program:?}: {item:#}"
+            );
             assert_same_zone(NAME, peer.address(), None, ours.address());
         }
     }

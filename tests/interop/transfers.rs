@@ -1,5 +1,6 @@
 //! Each server as our primary: AXFR, then NOTIFY and what follows an edit; over IPv4 and IPv6; zones of all kinds.
 
+use crate::address;
 use crate::client::Over;
 use crate::compare::assert_same_zone;
 use crate::daemon::{Entry, Secondaryd};
@@ -8,7 +9,6 @@ use crate::primaries::{answers_ixfr_with, installed, pair};
 use crate::relay::Relay;
 use crate::wait::{self, SOON};
 use crate::zones::{self, Zone};
-use crate::address;
 
 const NAME: &str = "transfers.example";
 
@@ -114,7 +114,11 @@ fn primaries_without_differences_still_update() {
         peer.load(&zones::small(NAME, 2));
         ours.dns.wait_serial(NAME, 2, SOON);
         let item = ours.wait_item(NAME, 0, "at 2", |item| item["lastTransfer"]["toSerial"] == 2);
-        assert_eq!((&item["lastTransfer"]["type"], &item["status"]), (&"AXFR".into(), &"OK".into()), "{program:?}: {item:#}");
+        assert_eq!(
+            (&item["lastTransfer"]["type"], &item["status"]),
+            (&"AXFR".into(), &"OK".into()),
+            "{program:?}: {item:#}"
+        );
         assert_same_zone(NAME, peer.address(), None, ours.address());
     }
 }

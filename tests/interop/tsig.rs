@@ -43,7 +43,9 @@ fn keys_that_do_not_match_are_told_apart() {
     for program in installed() {
         let theirs = KEYS[0];
         let wrong_secret = Key { secret: KEYS[1].secret, ..theirs };
-        for (what, key, code) in [("other secret", wrong_secret, "TSIG_BADSIG"), ("unknown name", KEYS[1], "TSIG_BADKEY")] {
+        for (what, key, code) in
+            [("other secret", wrong_secret, "TSIG_BADSIG"), ("unknown name", KEYS[1], "TSIG_BADKEY")]
+        {
             // PowerDNS 4.7 says NOTAUTH without a TSIG record, so nobody can know why.
             let code = if program == Program::PowerDns { "TSIG_MISSING" } else { code };
             let peer = Setup::primary(program).with_key(Some(theirs)).start(&[zones::small(NAME, 1)]);

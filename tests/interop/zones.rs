@@ -46,7 +46,8 @@ pub(crate) fn with_timers(name: &str, serial: u32, timers: Timers) -> Zone {
     );
     for host in 0..HOSTS {
         let moved = u32::from(host == serial % HOSTS);
-        writeln!(text, "host{host} A 10.{moved}.0.{}\nhost{host} TXT \"host number {host}\"", host % 256).expect("text");
+        writeln!(text, "host{host} A 10.{moved}.0.{}\nhost{host} TXT \"host number {host}\"", host % 256)
+            .expect("text");
     }
     Zone { name: name.to_owned(), text, serial }
 }

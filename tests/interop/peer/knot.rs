@@ -29,18 +29,21 @@ pub(super) fn configuration(peer: &Peer) -> String {
     text.push_str("remote:\n");
     let remotes: Vec<String> = (0..setup.notify.len()).map(|n| format!("downstream{n}")).collect();
     for (remote, address) in remotes.iter().zip(&setup.notify) {
-        let _ = write!(text, " - id: {remote}\n   address: {}\n   via: {}\n{key_line}", at(*address), setup.listen.ip());
+        let _ =
+            write!(text, " - id: {remote}\n   address: {}\n   via: {}\n{key_line}", at(*address), setup.listen.ip());
     }
     if let Some(primary) = setup.primary {
         let _ = write!(text, " - id: primary\n   address: {}\n{key_line}", at(primary));
     }
-    let _ = write!(text, "acl:\n - id: peers\n   address: [127.0.0.0/8, ::1]\n   action: [transfer, notify]\n{key_line}");
+    let _ =
+        write!(text, "acl:\n - id: peers\n   address: [127.0.0.0/8, ::1]\n   action: [transfer, notify]\n{key_line}");
     let journal = match (setup.differences, setup.primary) {
         (true, None) => "   zonefile-load: difference\n   journal-content: changes\n   zonefile-sync: -1\n",
         (false, None) => "   zonefile-load: whole\n   journal-content: none\n   zonefile-sync: -1\n",
         (_, Some(_)) => "   master: primary\n",
     };
-    let _ = write!(text, "template:\n - id: default\n   storage: {dir}\n   file: \"%s.zone\"\n   acl: peers\n{journal}");
+    let _ =
+        write!(text, "template:\n - id: default\n   storage: {dir}\n   file: \"%s.zone\"\n   acl: peers\n{journal}");
     if !remotes.is_empty() {
         let _ = writeln!(text, "   notify: [{}]", remotes.join(", "));
     }

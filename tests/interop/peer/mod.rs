@@ -92,7 +92,14 @@ pub(crate) struct Setup {
 impl Setup {
     /// A primary at a free IPv4 address, without key and without anyone to notify.
     pub(crate) fn primary(program: Program) -> Setup {
-        Setup { program, listen: program.free_address(), key: None, notify: Vec::new(), primary: None, differences: true }
+        Setup {
+            program,
+            listen: program.free_address(),
+            key: None,
+            notify: Vec::new(),
+            primary: None,
+            differences: true,
+        }
     }
 
     /// A secondary of the server at `primary`.
@@ -200,7 +207,7 @@ impl Peer {
         };
         let process = self.process.insert(Process::start(&name, &mut command, &self.dir.path().join("log")));
         for (zone, serial) in &self.zones {
-            wait::until_true(&format!("{name} serves {zone} {serial}"), SOON, || {
+            wait::until_true(&format!("{name} serves {zone} {serial}"), SOON * 4, || {
                 assert!(process.ended().is_none(), "{name} has ended");
                 self.dns.serial(zone) == Some(*serial)
             });
@@ -218,7 +225,7 @@ impl Peer {
             Program::PowerDns => powerdns::reload(self, &zone.name),
         }
         self.zones.insert(zone.name.clone(), zone.serial);
-        self.dns.wait_serial(&zone.name, zone.serial, SOON * 2);
+        self.dns.wait_serial(&zone.name, zone.serial, SOON * 4);
     }
 
     /// What it says about the transfers it has sent.

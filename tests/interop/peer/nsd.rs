@@ -25,14 +25,15 @@ pub(super) fn configuration(peer: &Peer) -> String {
         at(setup.listen)
     );
     if let Some(key) = setup.key {
-        let _ = write!(
-            text,
-            "key:\n name: \"{}\"\n algorithm: {}\n secret: \"{}\"\n",
-            key.name, key.algorithm, key.secret
-        );
+        let _ =
+            write!(text, "key:\n name: \"{}\"\n algorithm: {}\n secret: \"{}\"\n", key.name, key.algorithm, key.secret);
     }
     for zone in peer.zones.keys() {
-        let _ = write!(text, "zone:\n name: \"{zone}\"\n zonefile: \"{zone}.zone\"\n outgoing-interface: {}\n", setup.listen.ip());
+        let _ = write!(
+            text,
+            "zone:\n name: \"{zone}\"\n zonefile: \"{zone}.zone\"\n outgoing-interface: {}\n",
+            setup.listen.ip()
+        );
         let _ = write!(text, " provide-xfr: 127.0.0.0/8 {key}\n provide-xfr: ::1 {key}\n");
         if setup.differences {
             text.push_str(" store-ixfr: yes\n create-ixfr: yes\n");
