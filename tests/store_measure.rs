@@ -1,4 +1,8 @@
 //! Figures of the store (T8, T11): `cargo test --release --test store_measure -- --ignored --nocapture`.
+//!
+//! A busy two-core machine, 1,000,002 records in 8,194 pages (44 MB): Replace 0.5 s, 3.8 x the image written; restore
+//! 0.2-0.5 s wall, 0.06-0.17 s processor; one-record Append 0.7-2.2 ms (its sync), 2.9 KB of log; Replace of equal
+//! contents 0.04-0.14 s and one value. 20,000 zones of 12 records: stored in 1.6-2.2 s with 13 syncs, restored in 0.5-1 s.
 
 use std::fs;
 use std::path::Path;

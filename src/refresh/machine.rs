@@ -152,7 +152,7 @@ impl Refresh {
         self.advance(now);
     }
 
-    /// A transfer ended. [`Transferred::Committed`] means: checked, published, and not refused by [`Accept::judge`].
+    /// A transfer ended. [`Transferred::Committed`] means: checked, published, and allowed by [`Refresh::accept`].
     pub fn handle_transfer(&mut self, now: Timestamp, ix: usize, outcome: Result<Transferred, Reason>) {
         let Some(running) = self.take_transfer(ix) else { return };
         self.touch();

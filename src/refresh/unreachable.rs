@@ -86,8 +86,8 @@ impl Cache {
         }
     }
 
-    /// A NOTIFY came from `address` (its port aside): it lives, so the next exchange with it may try at once. The
-    /// pause goes on growing if that fails, so a forged NOTIFY costs one timeout.
+    /// A NOTIFY came from the primary that is asked at `address` (not the port it was sent from): it lives, so the next
+    /// exchange with it may try at once. The pause goes on growing if that fails, so a forged NOTIFY costs one timeout.
     pub fn heard_from(&mut self, address: SocketAddr, now: Timestamp) {
         if let Some(entry) = self.entries.get_mut(&address) {
             entry.blocked.until = entry.blocked.until.min(now);

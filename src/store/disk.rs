@@ -303,6 +303,11 @@ impl Disk {
         if any { File::open(&blobs).and_then(|dir| dir.sync_all()).map_err(failed) } else { Ok(()) }
     }
 
+    /// Waits for readers and closes; reads fail from now on.
+    pub(super) fn close(&self) {
+        drop(self.opened.write().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
     /// Closes and opens again. sled refuses everything after its first failed write; this is how the store gets over
     /// a disk that was full.
     pub(super) fn reopen(&self) -> Result<(), Unopened> {

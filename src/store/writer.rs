@@ -198,6 +198,7 @@ impl Writer {
         if let Err(error) = self.disk.sync() {
             tracing::debug!(%error, "last sync of the store");
         }
+        self.disk.close();
     }
 
     fn report_tidiness(&self) {
