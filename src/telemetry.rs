@@ -83,6 +83,7 @@ metrics_table! {
     OUTBOUND_TRANSFERS = "secondaryd_outbound_transfers_total", Counter, ["outcome"],
         "AXFR and IXFR requests of downstreams, by outcome: completed, refused, unavailable, broken.";
     STORE_FAILURES = "secondaryd_store_failures_total", Counter, [""], "Versions that could not be written to disk.";
+    HTTP_REQUESTS = "secondaryd_http_requests_total", Counter, ["status"], "HTTP replies, by status code.";
     RELOADS = "secondaryd_config_reloads_total", Counter, ["outcome"], "Reloads of the configuration: ok, refused.";
 }
 

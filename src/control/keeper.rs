@@ -4,7 +4,6 @@
 //! network or disk: whatever takes time runs elsewhere and comes back as an event.
 
 use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,6 +56,14 @@ struct TransferJob {
     exchange: Exchange,
     kind: TransferKind,
     accept: Accept,
+    urgency: Urgency,
+}
+
+/// A probe that waits for its turn.
+#[derive(Debug)]
+struct ProbeJob {
+    exchange: Exchange,
+    urgency: Urgency,
 }
 
 pub(super) struct Keeper {
@@ -77,7 +84,7 @@ pub(super) struct Keeper {
     pub(super) next_id: u32,
     pub(super) generation: u64,
     inbox: InboxReader,
-    probes: Queue<Exchange>,
+    probes: Queue<ProbeJob>,
     transfers: Queue<TransferJob>,
 }
 
@@ -153,11 +160,10 @@ impl Keeper {
         let now = Timestamp::now();
         while let Some(Notice::Notify { zone, from, key, hint, .. }) = self.inbox.try_next() {
             let Some(state) = self.zones.get_mut(&zone) else { continue };
-            // A NOTIFY leaves from any port; what it shows to be alive is the primary at that address.
-            for primary in state.definition.primaries.iter().filter(|primary| primary.address.ip() == from.ip()) {
-                self.unreachable.heard_from(primary.address, now);
-            }
             let sender = state.primary_at(from.ip(), key.as_ref());
+            if let Some(primary) = sender {
+                self.unreachable.heard_from(state.exchange(primary).address, now);
+            }
             tracing::info!(zone = %state.definition.name, peer = %from, serial = hint.map(|s| s.0), op = "notify", "NOTIFY");
             state.refresh.handle_notify(now, sender, hint);
             self.follow_up(zone);
@@ -191,6 +197,9 @@ impl Keeper {
         self.unreachable.ended(exchange.address, unreachable::Exchange::Probe, code, now);
         let Some(state) = self.current(&exchange) else { return };
         log_failure("soa", state, &exchange, &outcome);
+        if let Ok(probed) = &outcome {
+            state.refresh.note_udp_blocked(exchange.primary, probed.udp_blocked);
+        }
         let probed = outcome.map(|p| refresh::Probed { serial: p.answer.serial, expire_option: p.answer.expire_secs });
         state.refresh.handle_probe(now, exchange.primary, probed);
         self.follow_up(exchange.zone);
@@ -217,30 +226,19 @@ impl Keeper {
 
     /// Does what the zone's machine wants done now, arms its timer and shows how it stands.
     pub(super) fn follow_up(&mut self, id: ZoneId) {
-        let now = Timestamp::now();
         let Some(zone) = self.zones.get_mut(&id) else { return };
         while let Some(action) = zone.refresh.poll_action() {
             match action {
                 Action::Probe { primary, urgency } => {
                     let exchange = zone.exchange(primary);
-                    match may_start(&mut self.unreachable, exchange.address, urgency, now) {
-                        Ok(()) => self.probes.push(urgency, exchange.address, exchange),
-                        Err(blocked) => {
-                            zone.refresh.handle_unreachable(now, primary, unreachable::Exchange::Probe, blocked)
-                        }
-                    }
+                    self.probes.push(urgency, exchange.address, ProbeJob { exchange, urgency });
+                    zone.refresh.handle_waiting(primary);
                 }
                 Action::Transfer { primary, kind, accept, urgency } => {
                     let exchange = zone.exchange(primary);
-                    match may_start(&mut self.unreachable, exchange.address, urgency, now) {
-                        Ok(()) => {
-                            let job = TransferJob { exchange, kind, accept };
-                            self.transfers.push(urgency, exchange.address, job);
-                        }
-                        Err(blocked) => {
-                            zone.refresh.handle_unreachable(now, primary, unreachable::Exchange::Transfer, blocked)
-                        }
-                    }
+                    let job = TransferJob { exchange, kind, accept, urgency };
+                    self.transfers.push(urgency, exchange.address, job);
+                    zone.refresh.handle_waiting(primary);
                 }
                 Action::Expire => {
                     tracing::warn!(zone = %zone.definition.name, serial = zone.served.map(|s| s.0), "zone has expired: no primary has confirmed it in time; it is answered with SERVFAIL");
@@ -285,8 +283,8 @@ impl Keeper {
 
     /// Starts every job whose turn has come.
     fn start_jobs(&mut self) {
-        while let Some((address, exchange)) = self.probes.start_next() {
-            if !self.start_probe(exchange) {
+        while let Some((address, job)) = self.probes.start_next() {
+            if !self.start_probe(job) {
                 self.probes.finished(address);
             }
         }
@@ -297,8 +295,13 @@ impl Keeper {
         }
     }
 
-    fn start_probe(&mut self, exchange: Exchange) -> bool {
-        let Some(zone) = self.zones.get_mut(&exchange.zone).filter(|z| z.epoch == exchange.epoch) else { return false };
+    /// False if nothing was started: the zone has gone, or the primary is known to be dead.
+    fn start_probe(&mut self, job: ProbeJob) -> bool {
+        let ProbeJob { exchange, urgency } = job;
+        if !self.may_start(&exchange, urgency, unreachable::Exchange::Probe) {
+            return false;
+        }
+        let Some(zone) = self.zones.get_mut(&exchange.zone) else { return false };
         zone.refresh.handle_started(exchange.primary);
         let target = match target(&self.policy, zone, exchange.primary) {
             Ok(target) => target,
@@ -317,9 +320,33 @@ impl Keeper {
         true
     }
 
+    /// Whether an exchange whose turn has come may start: its zone still has this list of primaries, and the address is
+    /// not known to be dead. Asked at the turn, not before, so that what waited behind the first failure does not pay for
+    /// it again (P2). Operators always may.
+    fn may_start(&mut self, exchange: &Exchange, urgency: Urgency, kind: unreachable::Exchange) -> bool {
+        let now = Timestamp::now();
+        let Some(zone) = self.zones.get_mut(&exchange.zone).filter(|zone| zone.epoch == exchange.epoch) else {
+            return false;
+        };
+        if urgency == Urgency::Operator {
+            return true;
+        }
+        match self.unreachable.check(exchange.address, now) {
+            Ok(()) => true,
+            Err(blocked) => {
+                zone.refresh.handle_unreachable(now, exchange.primary, kind, blocked);
+                self.follow_up(exchange.zone);
+                false
+            }
+        }
+    }
+
     fn start_transfer(&mut self, job: TransferJob) -> bool {
-        let TransferJob { exchange, kind, accept } = job;
-        let Some(zone) = self.zones.get_mut(&exchange.zone).filter(|z| z.epoch == exchange.epoch) else { return false };
+        let TransferJob { exchange, kind, accept, urgency } = job;
+        if !self.may_start(&exchange, urgency, unreachable::Exchange::Transfer) {
+            return false;
+        }
+        let Some(zone) = self.zones.get_mut(&exchange.zone) else { return false };
         zone.refresh.handle_started(exchange.primary);
         let target = match target(&self.policy, zone, exchange.primary) {
             Ok(target) => target,
@@ -351,16 +378,6 @@ impl Keeper {
         self.show(exchange.zone);
         true
     }
-}
-
-/// Whether an exchange may start, or its address is known to be dead. Operators always may (P2).
-fn may_start(
-    cache: &mut unreachable::Cache,
-    address: SocketAddr,
-    urgency: Urgency,
-    now: Timestamp,
-) -> Result<(), unreachable::Blocked> {
-    if urgency == Urgency::Operator { Ok(()) } else { cache.check(address, now) }
 }
 
 /// A write nobody waits for: only its failure is worth a line.

@@ -82,10 +82,12 @@ pub(crate) fn all_types(program: Program) -> Zone {
     zone.text.clear();
     for record in &records {
         let Record { owner, ttl, rtype, rdata } = record;
-        if program == Program::PowerDns && rtype.to_string() == "IPSECKEY" {
-            continue; // its own AXFR breaks off at an IPSECKEY without a gateway
+        let mnemonic = rtype.to_string();
+        let powerdns = program == Program::PowerDns;
+        if powerdns && POWERDNS_BROKEN.contains(&mnemonic.as_str()) {
+            continue;
         }
-        let known = program == Program::PowerDns && !POWERDNS_UNKNOWN.contains(&rtype.to_string().as_str());
+        let known = powerdns && !POWERDNS_UNKNOWN.contains(&mnemonic.as_str());
         if known || *rtype == RecordType::SOA {
             zonefile::write_record(record.borrow(), &mut zone.text);
         } else {
@@ -101,3 +103,6 @@ const POWERDNS_UNKNOWN: [&str; 23] = [
     "AMTRELAY", "ATMA", "AVC", "DOA", "EID", "GPOS", "HIP", "ISDN", "NIMLOC", "NINFO", "NSAP", "NSAP-PTR", "NULL",
     "NXT", "PX", "RESINFO", "RT", "SIG", "TA", "TALINK", "WALLET", "WKS", "X25",
 ];
+
+/// Types at which its own AXFR breaks off: an IPSECKEY without gateway, an SVCB with `dohpath`.
+const POWERDNS_BROKEN: [&str; 2] = ["IPSECKEY", "SVCB"];
