@@ -58,7 +58,10 @@ impl Keeper {
             duration_ms: volume.duration.as_millis() as u64,
         };
         let served = self.zones.get(&exchange.zone).and_then(|zone| zone.served);
-        if !accept.takes(served, committed.soa.serial) {
+        // What was right when the transfer began may be wrong now: the zone may have been confirmed meanwhile.
+        let accept_now = self.zones.get(&exchange.zone).map(|zone| zone.refresh.accept());
+        let takes = |accept: Accept| accept.takes(served, committed.soa.serial);
+        if !takes(accept) || !accept_now.is_none_or(takes) {
             return Ok(Transferred::UpToDate { serial: committed.soa.serial, expire_option: None });
         }
         self.commit(exchange, prepared, &committed, &volume)?;

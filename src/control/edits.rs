@@ -243,6 +243,9 @@ impl Keeper {
         let now = Timestamp::now();
         self.config = new.clone();
         self.settings = Arc::new(keeper::settings(&new));
+        for zone in self.zones.values_mut() {
+            zone.refresh.set_settings(self.settings.clone());
+        }
         self.upstream.set_bounds(keeper::bounds(&new));
         self.set_queue_limits();
         self.policy.keys.store(Arc::new(super::keyring(&new)));

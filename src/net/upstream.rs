@@ -356,12 +356,19 @@ async fn probe_udp_once(
         let Ok(received) = timeout(left, socket.recv(&mut buffer)).await else { return Ok(None) };
         match read_probe(&probe, &buffer[..received?], target, request_mac.clone()) {
             Err(ProbeError::Foreign(_)) => {}
+            // Anybody can send an unsigned or badly signed datagram; the true answer may still come. If the primary itself
+            // cannot sign, TCP tells how.
+            Err(ProbeError::Failed(reason)) if is_tsig(reason.code) => {}
             outcome => {
                 let round_trip = asked.elapsed();
                 return Ok(Some(outcome.map(|answer| Probed { answer, round_trip, udp_blocked: false })));
             }
         }
     }
+}
+
+fn is_tsig(code: Code) -> bool {
+    code.as_str().starts_with("TSIG_")
 }
 
 /// Signs a query if the primary has a key; gives the MAC that the answer's signature builds on.
