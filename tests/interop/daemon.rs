@@ -1,0 +1,246 @@
+//! The daemon under test: the built program with a configuration of the test, spoken to from outside only.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::address;
+use crate::client::Dns;
+use crate::peer::Key;
+use crate::process::Process;
+use crate::wait::{self, SOON};
+
+const TOKEN: &str = "interop-token";
+
+/// A secondary zone of the configuration.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) primaries: Vec<SocketAddr>,
+    pub(crate) key: Option<Key>,
+    pub(crate) notify: Vec<SocketAddr>,
+}
+
+impl Entry {
+    /// The zone `name` from `primaries`.
+    pub(crate) fn new(name: &str, primaries: &[SocketAddr]) -> Entry {
+        Entry { name: name.to_owned(), primaries: primaries.to_vec(), key: None, notify: Vec::new() }
+    }
+
+    /// Exchanges with the primaries are signed with `key`.
+    pub(crate) fn with_key(self, key: Option<Key>) -> Entry {
+        Entry { key, ..self }
+    }
+}
+
+/// secondaryd with its state; ended when dropped.
+pub(crate) struct Secondaryd {
+    pub(crate) dns: Dns,
+    address: SocketAddr,
+    also: Vec<SocketAddr>,
+    api: SocketAddr,
+    settings: String,
+    zones: Vec<Entry>,
+    agent: ureq::Agent,
+    process: Option<Process>,
+    dir: TempDir,
+}
+
+impl Secondaryd {
+    /// Takes addresses and a directory, and starts nothing: primaries want to know the address first.
+    pub(crate) fn reserve() -> Secondaryd {
+        let address = address::ipv4();
+        let agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(Duration::from_secs(60)))
+            .build()
+            .new_agent();
+        Secondaryd {
+            dns: Dns::new(address),
+            address,
+            also: Vec::new(),
+            api: address::ipv4(),
+            settings: "retry-initial = \"1s\"\nretry-min = \"1s\"\nrefresh-min = \"1s\"\nexpire-min = \"1s\"\n\
+                       "
+            .to_owned(),
+            zones: Vec::new(),
+            agent,
+            process: None,
+            dir: tempfile::Builder::new().prefix("secondaryd-interop-").tempdir().expect("temporary directory"),
+        }
+    }
+
+    /// Where it answers DNS.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers at `address` too.
+    pub(crate) fn listening_at(mut self, address: SocketAddr) -> Secondaryd {
+        self.also.push(address);
+        self
+    }
+
+    /// Has one zone more.
+    pub(crate) fn with_zone(mut self, zone: Entry) -> Secondaryd {
+        self.zones.push(zone);
+        self
+    }
+
+    /// Starts it and waits until it is ready.
+    #[track_caller]
+    pub(crate) fn started(mut self) -> Secondaryd {
+        self.start();
+        self
+    }
+
+    /// Starts it (again, on the same state) and waits until it is ready.
+    #[track_caller]
+    pub(crate) fn start(&mut self) {
+        let configuration = self.dir.path().join("secondaryd.toml");
+        fs::write(&configuration, self.configuration()).expect("configuration");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_secondaryd"));
+        command.arg("run").arg("--config").arg(&configuration).env_remove("SECONDARYD_LOG");
+        let log = self.dir.path().join("log");
+        self.process = Some(Process::start("secondaryd", &mut command, &log));
+        wait::until_true("/readyz says 200", SOON * 4, || {
+            let ended = self.process.as_mut().expect("started").ended();
+            assert!(ended.is_none(), "secondaryd has ended: {ended:?}");
+            self.call("GET", "/readyz").is_ok_and(|(code, _)| code == 200)
+        });
+    }
+
+    /// SIGTERM; how it ended.
+    pub(crate) fn stop(&mut self) -> ExitStatus {
+        self.process.as_mut().expect("started").stop()
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        self.process.as_mut().expect("started").kill();
+    }
+
+    /// Everything it has logged, over all starts.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    /// Its state directory; only to be touched while it does not run.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.dir.path().join("state")
+    }
+
+    /// The primaries of the zone at `index`, for the next start.
+    pub(crate) fn set_primaries(&mut self, index: usize, primaries: &[SocketAddr]) {
+        self.zones[index].primaries = primaries.to_vec();
+    }
+
+    /// Status code and body of a request; `Err` if there was no answer.
+    pub(crate) fn call(&self, method: &str, path: &str) -> Result<(u16, Value), String> {
+        let uri = format!("http://{}{path}", self.api);
+        let request = ureq::http::Request::builder()
+            .method(method)
+            .uri(uri)
+            .header("Authorization", format!("Bearer {TOKEN}"))
+            .body(())
+            .map_err(|error| error.to_string())?;
+        let mut response = self.agent.run(request).map_err(|error| error.to_string())?;
+        let code = response.status().as_u16();
+        let text = response.body_mut().read_to_string().map_err(|error| error.to_string())?;
+        Ok((code, serde_json::from_str(&text).unwrap_or(Value::String(text))))
+    }
+
+    /// A request that must be answered with `code`.
+    #[track_caller]
+    pub(crate) fn expect(&self, method: &str, path: &str, code: u16) -> Value {
+        match self.call(method, path) {
+            Ok((got, body)) if got == code => body,
+            other => panic!("{method} {path}: {other:?}, not {code}"),
+        }
+    }
+
+    /// The path of a zone in the API.
+    #[track_caller]
+    pub(crate) fn zone_path(&self, zone: &str) -> String {
+        let list = self.expect("GET", &format!("/secondaryzones?filter.zoneName={zone}"), 200);
+        let found = list["items"].as_array().and_then(|items| {
+            items.iter().find(|item| item["properties"]["zoneName"] == zone)?["href"].as_str().map(str::to_owned)
+        });
+        found.unwrap_or_else(|| panic!("{zone} is not in {list}"))
+    }
+
+    /// The transfer status of a zone.
+    #[track_caller]
+    pub(crate) fn status(&self, zone: &str) -> Value {
+        self.expect("GET", &format!("{}/axfr", self.zone_path(zone)), 202)
+    }
+
+    /// The status item of one primary.
+    #[track_caller]
+    pub(crate) fn item(&self, zone: &str, index: usize) -> Value {
+        self.status(zone)["items"][index].clone()
+    }
+
+    /// Waits until the status item of a primary is as wanted, and gives it.
+    #[track_caller]
+    pub(crate) fn wait_item(&self, zone: &str, index: usize, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let path = format!("{}/axfr", self.zone_path(zone));
+        let mut last = Value::Null;
+        let found = wait::poll(SOON, || {
+            last = self.expect("GET", &path, 202);
+            Some(last["items"][index].clone()).filter(&wanted)
+        });
+        found.unwrap_or_else(|| panic!("{zone}, primary {index} is not {what}: {last:#}"))
+    }
+
+    /// Number of records of the zone, from the API, every type.
+    #[track_caller]
+    pub(crate) fn record_count(&self, zone: &str) -> u64 {
+        let path = format!("{}/records?filter.type=ALL&limit=1", self.zone_path(zone));
+        self.expect("GET", &path, 200)["totalCount"].as_u64().expect("totalCount")
+    }
+
+    fn configuration(&self) -> String {
+        let list =
+            |addresses: &[SocketAddr]| format!("{:?}", addresses.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let listen: Vec<SocketAddr> = [self.address].into_iter().chain(self.also.iter().copied()).collect();
+        let mut text = format!(
+            "state-dir = {:?}\n[dns]\nlisten = {}\nworkers = 1\n[api]\nlisten = {}\n\
+             [[api.credential]]\ntenant = \"1000\"\nuser = \"interop\"\nrole = \"admin\"\ntoken = \"{TOKEN}\"\n\
+             [log]\nfilter = \"info,secondaryd=debug\"\nformat = \"text\"\n[transfer]\n{}",
+            path_text(&self.state()),
+            list(&listen),
+            list(&[self.api]),
+            self.settings
+        );
+        let mut keys: Vec<Key> = self.zones.iter().filter_map(|zone| zone.key).collect();
+        keys.sort_by_key(|key| key.name);
+        keys.dedup();
+        for Key { name, algorithm, secret } in keys {
+            let _ = write!(text, "[tsig-key.{name:?}]\nalgorithm = \"{algorithm}\"\nsecret = \"{secret}\"\n");
+        }
+        for zone in &self.zones {
+            let _ = write!(
+                text,
+                "[[secondary-zone]]\nname = {:?}\nprimaries = {}\nallow-transfer = [\"127.0.0.0/8\", \"::1\"]\nnotify = {}\n",
+                zone.name,
+                list(&zone.primaries),
+                list(&zone.notify)
+            );
+            if let Some(key) = zone.key {
+                let _ = writeln!(text, "tsig-key = {:?}", key.name);
+            }
+        }
+        text
+    }
+}
+
+fn path_text(path: &Path) -> &str {
+    path.to_str().expect("temporary directories have plain names")
+}

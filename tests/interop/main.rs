@@ -1,0 +1,29 @@
+//! secondaryd against real name servers: Knot DNS, NSD, BIND 9 and PowerDNS, as primaries and as downstreams.
+//!
+//! Every server is started by the test on a loopback address of its own ([`address`]) with a temporary directory, and
+//! ended by its process id; nothing is a system service and nothing leaves the host. A server that is not installed
+//! makes its tests say so and pass ([`peer::Program::version`]). Waiting is always polling with a deadline ([`wait`]).
+//!
+//! The harness: [`process`], [`peer`] with one file per program, [`daemon`] (ours), [`client`] (hickory as the
+//! independent DNS client), [`compare`] (whole zones, read by `kdig` from both sides), [`zones`] (zone texts).
+//! `alone` tests the harness without us. The rest are the tests, by what they are about.
+
+mod address;
+mod client;
+mod compare;
+mod daemon;
+mod peer;
+mod process;
+mod relay;
+mod wait;
+mod zones;
+
+mod alone;
+mod downstream;
+mod million;
+mod primaries;
+mod restarts;
+mod serials;
+mod statuses;
+mod transfers;
+mod tsig;
