@@ -66,6 +66,7 @@ pub mod manual;
 pub mod net;
 pub mod reason;
 pub mod refresh;
+mod scrape;
 pub mod served;
 pub mod store;
 pub mod telemetry;

@@ -40,6 +40,7 @@ use tokio::sync::watch;
 use self::fault::{ErrorCode, Fault};
 use self::settings::Settings;
 use crate::control::Handle;
+use crate::telemetry;
 
 /// What `/readyz` says: `Err` tells what is still missing.
 pub type Readiness = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
@@ -124,7 +125,7 @@ async fn observe(request: Request, next: Next) -> Response {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     let status = response.status();
-    metrics::counter!("secondaryd_http_requests_total", "status" => status.as_str().to_owned()).increment(1);
+    metrics::counter!(telemetry::HTTP_REQUESTS, "status" => status.as_str().to_owned()).increment(1);
     let caller = response.extensions().get::<auth::Caller>();
     tracing::debug!(
         %method,
