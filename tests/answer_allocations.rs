@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use secondaryd::answer::{self, Client, Outcome};
+use secondaryd::answer::{self, Client, Outcome, Workspace};
 use secondaryd::dns::edns::Opt;
 use secondaryd::dns::{Name, RecordType, message, zonefile};
 use secondaryd::served::{Publisher, Transport, ZoneId};
@@ -70,12 +70,14 @@ fn no_query_over_udp_allocates_or_frees() {
     let client = Client::new(Transport::Udp, SocketAddr::from(([192, 0, 2, 1], 5353)));
     let mut reader = handle.reader();
     let mut buffer = vec![0; 4096];
+    let mut work = Workspace::new();
     let mut run = || {
         let view = reader.current();
         let mut replies = 0;
         for query in &queries {
             buffer[..query.len()].copy_from_slice(query);
-            replies += matches!(answer::respond(view, &client, &mut buffer, query.len()), Outcome::Reply(_)) as usize;
+            replies += matches!(answer::respond(view, &client, &mut work, &mut buffer, query.len()), Outcome::Reply(_))
+                as usize;
         }
         replies
     };

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use secondaryd::answer::{self, Client, Outcome};
+use secondaryd::answer::{self, Client, Outcome, Workspace};
 use secondaryd::dns::{Name, RecordRef, RecordType, message};
 use secondaryd::served::{Publisher, Transport, View, ZoneId};
 use secondaryd::zone::{Builder, HashKey, Limits};
@@ -22,6 +22,7 @@ const ROUNDS: usize = 20;
 struct Load {
     client: Client,
     buffer: Vec<u8>,
+    work: Workspace,
     queries: Vec<Vec<u8>>,
     /// RCODE and ANCOUNT every reply must have.
     expected: (u8, u8),
@@ -33,13 +34,13 @@ impl Load {
             .map(|i| question(i.wrapping_mul(2_654_435_761)))
             .map(|(name, qtype)| message::query(7, &name.parse().expect("a name"), qtype, Some(&Default::default())));
         let client = Client::new(Transport::Udp, SocketAddr::from(([192, 0, 2, 1], 5353)));
-        Load { client, buffer: vec![0; 4096], queries: queries.collect(), expected }
+        Load { client, buffer: vec![0; 4096], work: Workspace::new(), queries: queries.collect(), expected }
     }
 
     fn ask(&mut self, view: &View, index: usize) -> (u8, u8) {
         let query = &self.queries[index];
         self.buffer[..query.len()].copy_from_slice(query);
-        match answer::respond(view, &self.client, &mut self.buffer, query.len()) {
+        match answer::respond(view, &self.client, &mut self.work, &mut self.buffer, query.len()) {
             Outcome::Reply(_) => (self.buffer[3] & 15, self.buffer[7]),
             _ => (99, 99),
         }
