@@ -176,10 +176,16 @@ impl Builder {
         self.records += 1;
         self.octets += (owner.len() + 10 + rdata.len()) as u64;
         if self.records > self.limits.records_max {
-            return Err(Reason::new(Code::LimitRecords, format!("more than {} records ([transfer] max-records)", self.limits.records_max)));
+            return Err(Reason::new(
+                Code::LimitRecords,
+                format!("more than {} records ([transfer] max-records)", self.limits.records_max),
+            ));
         }
         if self.octets > self.limits.octets_max {
-            return Err(Reason::new(Code::LimitBytes, format!("more than {} octets ([transfer] max-bytes)", self.limits.octets_max)));
+            return Err(Reason::new(
+                Code::LimitBytes,
+                format!("more than {} octets ([transfer] max-bytes)", self.limits.octets_max),
+            ));
         }
         if relative.len() != self.last.len() || !relative.eq_ignore_ascii_case(&self.last) {
             self.enter(relative)?;
