@@ -25,12 +25,20 @@ pub(crate) struct Entry {
     pub(crate) primaries: Vec<SocketAddr>,
     pub(crate) key: Option<Key>,
     pub(crate) notify: Vec<SocketAddr>,
+    /// The key downstreams must use, and that signs NOTIFY to them; `None`: every loopback address may transfer.
+    pub(crate) downstream_key: Option<Key>,
 }
 
 impl Entry {
     /// The zone `name` from `primaries`.
     pub(crate) fn new(name: &str, primaries: &[SocketAddr]) -> Entry {
-        Entry { name: name.to_owned(), primaries: primaries.to_vec(), key: None, notify: Vec::new() }
+        Entry {
+            name: name.to_owned(),
+            primaries: primaries.to_vec(),
+            key: None,
+            notify: Vec::new(),
+            downstream_key: None,
+        }
     }
 
     /// Exchanges with the primaries are signed with `key`.
@@ -45,7 +53,8 @@ pub(crate) struct Secondaryd {
     address: SocketAddr,
     also: Vec<SocketAddr>,
     api: SocketAddr,
-    settings: String,
+    settings: &'static str,
+    durability: &'static str,
     zones: Vec<Entry>,
     agent: ureq::Agent,
     process: Option<Process>,
@@ -66,9 +75,8 @@ impl Secondaryd {
             address,
             also: Vec::new(),
             api: address::ipv4(),
-            settings: "retry-initial = \"1s\"\nretry-min = \"1s\"\nrefresh-min = \"1s\"\nexpire-min = \"1s\"\n\
-                       "
-            .to_owned(),
+            settings: "retry-initial = \"1s\"\nretry-min = \"1s\"\nrefresh-min = \"1s\"\nexpire-min = \"1s\"\n",
+            durability: "behind",
             zones: Vec::new(),
             agent,
             process: None,
@@ -84,6 +92,12 @@ impl Secondaryd {
     /// Answers at `address` too.
     pub(crate) fn listening_at(mut self, address: SocketAddr) -> Secondaryd {
         self.also.push(address);
+        self
+    }
+
+    /// Publishes a version only when it is on disk.
+    pub(crate) fn durable_before(mut self) -> Secondaryd {
+        self.durability = "before";
         self
     }
 
@@ -141,16 +155,23 @@ impl Secondaryd {
         self.zones[index].primaries = primaries.to_vec();
     }
 
-    /// Status code and body of a request; `Err` if there was no answer.
+    /// Status code and body of a request without a body; `Err` if there was no answer.
     pub(crate) fn call(&self, method: &str, path: &str) -> Result<(u16, Value), String> {
-        let uri = format!("http://{}{path}", self.api);
+        self.send(method, path, "")
+    }
+
+    /// Status code and body of a request with a JSON body.
+    pub(crate) fn send(&self, method: &str, path: &str, body: &str) -> Result<(u16, Value), String> {
         let request = ureq::http::Request::builder()
             .method(method)
-            .uri(uri)
+            .uri(format!("http://{}{path}", self.api))
             .header("Authorization", format!("Bearer {TOKEN}"))
-            .body(())
-            .map_err(|error| error.to_string())?;
-        let mut response = self.agent.run(request).map_err(|error| error.to_string())?;
+            .header("Content-Type", "application/json");
+        let answer = match body {
+            "" => self.agent.run(request.body(()).map_err(|error| error.to_string())?),
+            body => self.agent.run(request.body(body).map_err(|error| error.to_string())?),
+        };
+        let mut response = answer.map_err(|error| error.to_string())?;
         let code = response.status().as_u16();
         let text = response.body_mut().read_to_string().map_err(|error| error.to_string())?;
         Ok((code, serde_json::from_str(&text).unwrap_or(Value::String(text))))
@@ -211,27 +232,32 @@ impl Secondaryd {
             |addresses: &[SocketAddr]| format!("{:?}", addresses.iter().map(ToString::to_string).collect::<Vec<_>>());
         let listen: Vec<SocketAddr> = [self.address].into_iter().chain(self.also.iter().copied()).collect();
         let mut text = format!(
-            "state-dir = {:?}\n[dns]\nlisten = {}\nworkers = 1\n[api]\nlisten = {}\n\
+            "state-dir = {:?}\ndurability = {:?}\n[dns]\nlisten = {}\nworkers = 1\n[api]\nlisten = {}\n\
              [[api.credential]]\ntenant = \"1000\"\nuser = \"interop\"\nrole = \"admin\"\ntoken = \"{TOKEN}\"\n\
              [log]\nfilter = \"info,secondaryd=debug\"\nformat = \"text\"\n[transfer]\n{}",
             path_text(&self.state()),
+            self.durability,
             list(&listen),
             list(&[self.api]),
             self.settings
         );
-        let mut keys: Vec<Key> = self.zones.iter().filter_map(|zone| zone.key).collect();
+        let mut keys: Vec<Key> = self.zones.iter().flat_map(|zone| [zone.key, zone.downstream_key]).flatten().collect();
         keys.sort_by_key(|key| key.name);
         keys.dedup();
         for Key { name, algorithm, secret } in keys {
             let _ = write!(text, "[tsig-key.{name:?}]\nalgorithm = \"{algorithm}\"\nsecret = \"{secret}\"\n");
         }
         for zone in &self.zones {
+            let (allowed, suffix) = match zone.downstream_key {
+                None => ("\"127.0.0.0/8\", \"::1\"".to_owned(), String::new()),
+                Some(key) => (format!("\"key:{}\"", key.name), format!(" key:{}", key.name)),
+            };
+            let notify: Vec<String> = zone.notify.iter().map(|address| format!("{address}{suffix}")).collect();
             let _ = write!(
                 text,
-                "[[secondary-zone]]\nname = {:?}\nprimaries = {}\nallow-transfer = [\"127.0.0.0/8\", \"::1\"]\nnotify = {}\n",
+                "[[secondary-zone]]\nname = {:?}\nprimaries = {}\nallow-transfer = [{allowed}]\nnotify = {notify:?}\n",
                 zone.name,
                 list(&zone.primaries),
-                list(&zone.notify)
             );
             if let Some(key) = zone.key {
                 let _ = writeln!(text, "tsig-key = {:?}", key.name);

@@ -88,7 +88,8 @@ fn a_million_records_survive_anything() {
         ours.expect("PUT", &format!("{}/axfr?mode=refresh", ours.zone_path(NAME)), 202);
         let moment = if writing {
             ours.dns.wait_serial(NAME, 5, LONG);
-            moments.within(write)
+            // Replacing a version takes longer than the first write, so both outcomes happen.
+            moments.within(4 * write)
         } else {
             wait::until_true("the transfer has begun", LONG, || transfer_began(&second));
             moments.within(transfer)

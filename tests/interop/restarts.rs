@@ -5,6 +5,7 @@ use hickory_proto::rr::RecordType;
 
 use crate::client::Over;
 use crate::compare::zone_of;
+use crate::daemon::{Entry, Secondaryd};
 use crate::peer::{Program, Setup};
 use crate::primaries::{installed, pair};
 use crate::wait::{self, SOON};
@@ -98,5 +99,27 @@ fn kill_right_after_an_update_leaves_old_or_new() {
             ours.expect("PUT", &format!("{}/axfr?mode=refresh", ours.zone_path(NAME)), 202);
             ours.dns.wait_serial(NAME, serial, SOON);
         }
+    }
+}
+
+/// `durability = "before"`: what was ever answered is on disk.
+#[test]
+fn what_was_served_before_a_kill_is_served_after_it() {
+    if !Program::Knot.is_installed() {
+        return;
+    }
+    let ours = Secondaryd::reserve().durable_before();
+    let mut peer = Setup::primary(Program::Knot).notifying(ours.address()).start(&[zones::small(NAME, 1)]);
+    let mut ours = ours.with_zone(Entry::new(NAME, &[peer.address()])).started();
+    ours.dns.wait_serial(NAME, 1, SOON);
+    for serial in 2..8 {
+        peer.load(&zones::small(NAME, serial));
+        ours.dns.wait_serial(NAME, serial, SOON);
+        ours.kill();
+        peer.process().pause();
+        ours.start();
+        assert_eq!(ours.dns.serial(NAME), Some(serial), "the version that was answered");
+        assert_eq!(ours.dns.txt(Over::Udp, &format!("mark.{NAME}")), Some(serial.to_string()));
+        peer.process().resume();
     }
 }

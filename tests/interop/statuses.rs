@@ -1,10 +1,13 @@
 //! What `GET .../axfr` says while primaries come and go.
 
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
+
 use crate::client::Over;
 use crate::daemon::{Entry, Secondaryd};
 use crate::peer::{Program, Setup};
 use crate::primaries::{installed, pair};
-use crate::wait::SOON;
+use crate::wait::{self, SOON};
 use crate::zones::{self, Timers};
 
 const NAME: &str = "status.example";
@@ -123,4 +126,80 @@ fn an_older_primary_lags() {
     assert_eq!((&item["errorCode"], &item["serial"]), (&"SERIAL_BEHIND".into(), &7.into()), "{item:#}");
     assert_eq!(item["errorMessage"], "Primary offers serial 7, older than the served serial 9");
     ours.wait_item(NAME, 1, "OK", |item| item["status"] == "OK" && item["serial"] == 9);
+}
+
+/// N8: two NOTIFYs from two primaries at once: both are considered, and the newer serial wins.
+#[test]
+fn of_two_primaries_that_change_at_once_the_newer_wins() {
+    if !(Program::Knot.is_installed() && Program::Nsd.is_installed()) {
+        return;
+    }
+    let ours = Secondaryd::reserve();
+    let mut first = Setup::primary(Program::Knot).notifying(ours.address()).start(&[zones::small(NAME, 1)]);
+    let mut second = Setup::primary(Program::Nsd).notifying(ours.address()).start(&[zones::small(NAME, 1)]);
+    let ours = ours.with_zone(Entry::new(NAME, &[first.address(), second.address()])).started();
+    ours.dns.wait_serial(NAME, 1, SOON);
+    for serial in [3, 6, 9] {
+        std::thread::scope(|scope| {
+            scope.spawn(|| first.load(&zones::small(NAME, serial)));
+            scope.spawn(|| second.load(&zones::small(NAME, serial + 1)));
+        });
+        ours.dns.wait_serial(NAME, serial + 1, SOON);
+        let item = ours.wait_item(NAME, 1, "OK", |item| item["status"] == "OK" && item["serial"] == serial + 1);
+        assert!(item["lastNotify"].is_string(), "{item:#}");
+        assert!(ours.item(NAME, 0)["lastNotify"].is_string());
+        crate::compare::assert_same_zone(NAME, second.address(), None, ours.address());
+        // Both primaries must agree before the next round.
+        first.load(&zones::small(NAME, serial + 1));
+    }
+}
+
+/// `PUT .../axfr` repairs a damaged copy: a full transfer even when the serial is equal.
+#[test]
+fn a_forced_transfer_is_a_full_one() {
+    for program in installed() {
+        let (peer, ours) = pair(Setup::primary(program), &[zones::small(NAME, 1)]);
+        ours.dns.wait_serial(NAME, 1, SOON);
+        let first = ours.wait_item(NAME, 0, "OK", |item| item["status"] == "OK");
+        let before = peer.sent();
+        ours.expect("PUT", &format!("{}/axfr", ours.zone_path(NAME)), 202);
+        let next = ours.wait_item(NAME, 0, "OK by a later transfer", |item| {
+            item["status"] == "OK" && item["lastTransfer"]["finished"] != first["lastTransfer"]["finished"]
+        });
+        assert_eq!(
+            (&next["lastTransfer"]["type"], &next["serial"]),
+            (&"AXFR".into(), &1.into()),
+            "{program:?}: {next:#}"
+        );
+        wait::until_true("the primary has said what it sent", SOON, || peer.sent().axfr == before.axfr + 1);
+        assert_eq!(ours.dns.serial(NAME), Some(1));
+    }
+}
+
+/// A zone comes and goes by REST, with a real primary.
+#[test]
+fn a_zone_by_rest_is_transferred_and_removed() {
+    for program in installed() {
+        let ours = Secondaryd::reserve();
+        let mut peer = Setup::primary(program).notifying(ours.address()).start(&[zones::small(NAME, 1)]);
+        let mut ours = ours.started();
+        let at = format!("{}#{}", peer.address().ip(), peer.address().port());
+        let body = format!("{{\"properties\":{{\"zoneName\":\"{NAME}\",\"primaryIps\":[\"{at}\"]}}}}");
+        let (code, zone) = ours.send("POST", "/secondaryzones", &body).expect("answer");
+        assert_eq!((code, &zone["metadata"]["state"]), (202, &"PROVISIONING".into()), "{zone:#}");
+        ours.dns.wait_serial(NAME, 1, SOON);
+        peer.load(&zones::small(NAME, 2));
+        ours.dns.wait_serial(NAME, 2, SOON);
+        ours.kill();
+        ours.start();
+        let status = ours.status(NAME);
+        assert_eq!((&status["zoneId"], &status["items"][0]["primaryIp"]), (&zone["id"], &at.into()), "{status:#}");
+        ours.dns.wait_serial(NAME, 2, SOON);
+        ours.expect("DELETE", zone["href"].as_str().expect("href"), 202);
+        assert_eq!(ours.dns.rcode(NAME, RecordType::SOA), Some(ResponseCode::Refused));
+        ours.expect("GET", zone["href"].as_str().expect("href"), 404);
+        ours.stop();
+        ours.start();
+        assert_eq!(ours.dns.rcode(NAME, RecordType::SOA), Some(ResponseCode::Refused), "it stays away");
+    }
 }
