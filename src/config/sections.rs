@@ -105,8 +105,8 @@ pub struct Api {
     /// Largest request body. Default `"1MiB"`; beyond it the reply is 413.
     #[serde(deserialize_with = "de::octets")]
     pub max_body: u64,
-    /// `[[api.credential]]`: who may call. Default none: then only `/healthz`, `/readyz`, `/metrics` and
-    /// `/openapi.json` answer.
+    /// `[[api.credential]]`: who may call. Default none: then only `/healthz`, `/readyz` and `/metrics`
+    /// answer.
     #[serde(skip)]
     pub credentials: Vec<Credential>,
 }
