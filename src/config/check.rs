@@ -42,6 +42,8 @@ fn check_sections(tables: &mut Tables) {
         }
     };
 
+    let no_directory = tables.config.state_dir.as_os_str().is_empty();
+    demand(!no_directory, "state-dir", "a directory is needed, e.g. \"/var/lib/secondaryd\"".to_owned());
     demand(!dns.listen.is_empty(), "dns.listen", "at least one address is needed, e.g. [\"192.0.2.53\"]".to_owned());
     demand(dns.listen_tls.is_empty(), "dns.listen-tls", reader::NO_TLS.to_owned());
     demand((512..=4096).contains(&dns.edns_size), "dns.edns-size", "must lie between 512 and 4096".to_owned());

@@ -104,9 +104,9 @@ impl Tables {
     /// Reads `path` and what it includes.
     pub(super) fn read(path: &Path) -> Tables {
         let mut tables = Tables::default();
-        match fs::read_to_string(path) {
+        match read_text(path) {
             Ok(text) => tables.read_main(path, &text),
-            Err(e) => tables.fail_file(path, format!("cannot be read: {e}")),
+            Err(error) => tables.errors.push(error),
         }
         tables
     }
@@ -198,10 +198,10 @@ impl Tables {
             }
         };
         for path in files {
-            let text = match fs::read_to_string(&path) {
+            let text = match read_text(&path) {
                 Ok(text) => text,
-                Err(e) => {
-                    self.fail_file(&path, format!("cannot be read: {e}"));
+                Err(error) => {
+                    self.errors.push(error);
                     continue;
                 }
             };
@@ -217,7 +217,7 @@ impl Tables {
         let (root, errors) = DeTable::parse_recoverable(text);
         for error in &errors {
             let at = error.span().map_or(0, |span| span.start);
-            self.fail(source.origin(at), "", error.message().to_owned());
+            self.fail(source.origin(at), key_near(text, at), error.message().to_owned());
         }
         // What could be recovered from broken syntax would only give errors that come from the first.
         errors.is_empty().then(|| root.into_inner())
@@ -264,10 +264,30 @@ impl Tables {
     pub(super) fn fail(&mut self, origin: Origin, key: &str, message: impl Into<String>) {
         self.errors.push(ConfigError::new(origin, key, message.into()));
     }
+}
 
-    fn fail_file(&mut self, path: &Path, message: String) {
-        self.errors.push(ConfigError { file: path.into(), line: None, key: String::new(), message });
-    }
+fn read_text(path: &Path) -> Result<String, ConfigError> {
+    let octets = fs::read(path).map_err(|e| ConfigError {
+        file: path.into(),
+        line: None,
+        key: String::new(),
+        message: format!("cannot be read: {e}"),
+    })?;
+    String::from_utf8(octets).map_err(|e| {
+        let lines_before = e.as_bytes()[..e.utf8_error().valid_up_to()].split(|&c| c == b'\n').count();
+        let origin = Origin { file: path.into(), line: lines_before as u32 };
+        ConfigError::new(origin, "", "the text is not UTF-8 from here on".to_owned())
+    })
+}
+
+/// The key or table that the line around `at` begins with, as far as one can tell in broken syntax; else empty. Never
+/// a value, which may be a secret.
+fn key_near(text: &str, at: usize) -> &str {
+    let start = text[..at].rfind('\n').map_or(0, |end| end + 1);
+    let line = text[start..].lines().next().unwrap_or_default();
+    let key = line.split('=').next().unwrap_or_default().trim_matches([' ', '\t', '[', ']']);
+    let is_key = key.bytes().all(|c| c.is_ascii_lowercase() || b"-.".contains(&c));
+    if is_key { key } else { "" }
 }
 
 fn set<T>(field: &mut T, value: Option<T>) {
@@ -287,7 +307,7 @@ fn scalar<T: DeserializeOwned>(
     T::deserialize(ValueDeserializer::from(value))
         .map_err(|e| {
             let at = e.span().map_or(at, |span| span.start);
-            errors.push(ConfigError::new(source.origin(at), key, e.message().to_owned()));
+            errors.push(ConfigError::new(source.origin(at), key, explain(e.message())));
         })
         .ok()
 }
@@ -357,6 +377,20 @@ fn explain(message: &str) -> String {
     }
     if let Some(key) = message.strip_prefix("missing field ") {
         return format!("required key {key} is missing");
+    }
+    // What was found instead is not repeated: the line shows it, and it may be a secret.
+    let mismatch = message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "));
+    if let Some((_, expected)) = mismatch.and_then(|found| found.rsplit_once(", expected ")) {
+        let expected = match expected {
+            "usize" | "u64" => "a whole number from 0 on",
+            "u32" => "a whole number from 0 to 4294967295",
+            "u16" => "a whole number from 0 to 65535",
+            "a boolean" => "true or false, without quotes,",
+            "a string" | "path string" => "text in quotes",
+            "a sequence" => "a list in brackets such as [\"...\", \"...\"]",
+            other => other,
+        };
+        return format!("{expected} is expected");
     }
     message.replacen("unknown field", "unknown key", 1)
 }

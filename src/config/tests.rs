@@ -434,3 +434,40 @@ fn keys_that_are_read_at_the_start_only_ask_for_a_restart() {
         assert!(difference.settings_changed.is_empty(), "{section}.{key}");
     }
 }
+
+#[test]
+fn what_is_expected_is_said_in_words_of_the_file() {
+    for (text, expected) in [
+        ("[dns]\nworkers = \"two\"", "test.toml:2: dns.workers: a whole number from 0 on is expected"),
+        ("[dns]\nedns-size = 70000", "test.toml:2: dns.edns-size: a whole number from 0 to 65535 is expected"),
+        (
+            "[dns]\nlisten = \"::1\"",
+            "test.toml:2: dns.listen: a list in brackets such as [\"...\", \"...\"] is expected",
+        ),
+        ("[api]\nallow-tld = 1", "test.toml:2: api.allow-tld: true or false, without quotes, is expected"),
+        ("state-dir = 5", "test.toml:1: state-dir: text in quotes is expected"),
+        ("state-dir = \"\"", "test.toml:1: state-dir: a directory is needed, e.g. \"/var/lib/secondaryd\""),
+    ] {
+        assert_eq!(errors(text), [expected]);
+    }
+}
+
+#[test]
+fn broken_syntax_is_reported_with_the_key_but_never_with_a_value() {
+    for (text, expected) in [
+        ("[tsig-key.k]\nsecret = \"c3dvcmRmaXNo", "test.toml:2: secret: "),
+        ("[dns]\n[log]\n[dns]\n", "test.toml:3: dns: duplicate key"),
+    ] {
+        let errors = errors(text);
+        assert!(errors[0].starts_with(expected), "{}", errors[0]);
+        assert!(!errors[0].contains("c3dv"), "{}", errors[0]);
+    }
+}
+
+#[test]
+fn an_international_name_is_written_as_a_label() {
+    for name in ["m\u{fc}ller.example", "two words.example"] {
+        let text = format!("[[secondary-zone]]\nname = \"{name}\"\nprimaries = [\"192.0.2.1\"]");
+        assert_error(&text, "test.toml:2: secondary-zone.name: ", &["xn--"]);
+    }
+}

@@ -184,8 +184,11 @@ pub(super) fn key_name(text: &str) -> Result<Name, String> {
     domain_name(text).map_err(|e| format!("name of a key: {e}"))
 }
 
-/// A domain name; a final dot is optional.
+/// A domain name; a final dot is optional. Octets that nobody types into a name on purpose are written `\DDD`.
 pub(super) fn domain_name(text: &str) -> Result<Name, String> {
+    if let Some(odd) = text.chars().find(|c| !c.is_ascii_graphic()) {
+        return Err(format!("{odd:?} cannot stand in {text:?}; international names are written as A-labels (xn--...)"));
+    }
     text.parse().map_err(|e| format!("{text:?} is not a domain name: {e}"))
 }
 
