@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -68,9 +68,29 @@ pub fn run(path: &Path) -> Result<(), DaemonError> {
         tracing::warn!("{warning}");
     }
     runtime()?.block_on(async {
+        // Before anything else: a SIGHUP while zones are loaded would end the process, a SIGTERM end it uncleanly.
+        let signals = Signals::listen()?;
         let daemon = Daemon::start(config, Box::new(move || metrics.render())).await?;
-        daemon.until_stopped(path, &log).await
+        daemon.until_stopped(path, &log, signals).await
     })
+}
+
+/// The signals the daemon obeys; those that come before it is ready wait here.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Signals, DaemonError> {
+        let listen = |kind| signal(kind).map_err(|error| DaemonError::Setup(format!("signals: {error}")));
+        Ok(Signals {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
 }
 
 /// The runtime for TCP, upstream exchanges, HTTP and control.
@@ -184,18 +204,14 @@ impl Daemon {
     }
 
     /// Tells systemd, then serves until a signal comes. SIGHUP reads `path` again.
-    async fn until_stopped(mut self, path: &Path, log: &LogControl) -> Result<(), DaemonError> {
-        let failed = |error: io::Error| DaemonError::Setup(format!("signals: {error}"));
-        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-        let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
+    async fn until_stopped(mut self, path: &Path, log: &LogControl, mut signals: Signals) -> Result<(), DaemonError> {
         tell_systemd(&[sd_notify::NotifyState::Ready]);
         let mut watchdog = tokio::time::interval(watchdog_interval());
         loop {
             tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-                _ = hangup.recv() => {
+                _ = signals.terminate.recv() => break,
+                _ = signals.interrupt.recv() => break,
+                _ = signals.hangup.recv() => {
                     let now = sd_notify::NotifyState::monotonic_usec_now();
                     tell_systemd(&[&[sd_notify::NotifyState::Reloading][..], now.as_ref().map_or(&[], std::slice::from_ref)].concat());
                     self.read_again(path, log).await;
