@@ -420,11 +420,17 @@ fn unconnected(error: &io::Error) -> Reason {
         io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => return broken(error),
         _ => Code::NetUnreachable,
     };
-    Reason::new(code, error.to_string())
+    Reason::new(code, in_words(error))
 }
 
 fn broken(error: &io::Error) -> Reason {
-    Reason::new(Code::TruncatedStream, error.to_string())
+    Reason::new(Code::TruncatedStream, in_words(error))
+}
+
+/// The system's words without its number: what an operator reads in the status of a primary.
+fn in_words(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error ").next().unwrap_or_default().to_lowercase()
 }
 
 /// Waits for the first octet of the answer; false if the connection turns out to be closed.
