@@ -161,12 +161,27 @@ impl<T: DeserializeOwned> FromRequest<Arc<Api>> for Json<T> {
         if body.trim_ascii().is_empty() {
             return Err(Fault::new(ErrorCode::BadBody, "The body is empty; a JSON object is expected."));
         }
-        serde_json::from_slice(&body).map(Json).map_err(|error| {
-            let what = if error.is_data() { "has another shape than expected" } else { "is no JSON" };
-            // serde_json ends its messages with the line and the column.
-            Fault::new(ErrorCode::BadBody, format!("The body {what}: {error}."))
-        })
+        object(body.trim_ascii()).map(Json).map_err(|what| Fault::new(ErrorCode::BadBody, format!("The body {what}.")))
     }
+}
+
+/// Reads one JSON object, or says what the body is instead.
+fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    // serde_json ends its messages with the line and the column.
+    let no_json = |error: &serde_json::Error| format!("is no JSON: {error}");
+    match serde_path_to_error::deserialize(&mut json) {
+        Ok(_) if !body.starts_with(b"{") => {}
+        Ok(read) => return json.end().map(|()| read).map_err(|error| no_json(&error)),
+        Err(error) if !error.inner().is_data() => return Err(no_json(error.inner())),
+        Err(error) if body.starts_with(b"{") => {
+            let words = error.inner().to_string().replace("expected a sequence", "expected an array");
+            return Err(format!("has another shape than expected: {}: {words}", error.path()));
+        }
+        Err(_) => {}
+    }
+    // Also an array, which serde would take for a struct, member by member.
+    Err("has another shape than expected: it must be an object".to_owned())
 }
 
 /// A missing Content-Type is read as JSON.
@@ -261,5 +276,29 @@ mod tests {
         assert_eq!(fault.status(), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
         assert!(fault.messages().next().expect("one").text.contains("16384"));
         assert!(check_header(&Uri::from_static("/"), &HeaderMap::new()).is_ok());
+    }
+
+    #[test]
+    fn a_body_that_does_not_fit_is_answered_with_the_member() {
+        #[derive(Debug, serde::Deserialize)]
+        struct Body {
+            #[serde(rename = "primaryIps")]
+            primary_ips: Option<Vec<String>>,
+        }
+        let read = |body: &str| object::<Body>(body.as_bytes());
+        assert!(read("{}").is_ok_and(|body| body.primary_ips.is_none()));
+        for (body, expected) in [
+            (
+                r#"{"primaryIps":"192.0.2.1"}"#,
+                "primaryIps: invalid type: string \"192.0.2.1\", expected an array at line 1",
+            ),
+            (r#"{"primaryIps":["192.0.2.1",5]}"#, "primaryIps[1]: "),
+            (r#"[["192.0.2.1"]]"#, "it must be an object"),
+            ("5", "it must be an object"),
+            ("{", "is no JSON: EOF"),
+            ("{} {}", "is no JSON: trailing characters"),
+        ] {
+            assert!(read(body).is_err_and(|error| error.contains(expected)), "{body}");
+        }
     }
 }

@@ -60,13 +60,13 @@ pub enum EditError {
     #[error("zone not found")]
     NotFound,
     /// Another zone has this apex.
-    #[error("zone {0} exists already")]
+    #[error("zone {} exists already", .0.without_dot())]
     NameTaken(Name),
     /// The UUID belongs to another object.
     #[error("the id is taken by another object")]
     IdTaken,
     /// The zone would stand at, below or above a zone of another tenant.
-    #[error("zone {name} overlaps zone {other} of another tenant")]
+    #[error("zone {} overlaps zone {} of another tenant", .name.without_dot(), .other.without_dot())]
     Overlaps {
         /// The zone asked for.
         name: Name,
@@ -83,7 +83,7 @@ pub enum EditError {
     #[error("primary {0} is not allowed by [transfer] allow-primaries")]
     PrimaryNotAllowed(std::net::IpAddr),
     /// No `[tsig-key.NAME]` of this name.
-    #[error("no TSIG key {0} is configured")]
+    #[error("no TSIG key {} is configured", .0.without_dot())]
     UnknownKey(Name),
     /// The tenant has as many secondary zones as it may.
     #[error("quota of {limit} secondary zones is used up ([api] quota-secondary-zones)")]

@@ -219,12 +219,13 @@ impl Filter {
 
 /// The body of POST and PUT; unknown members are ignored.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object")]
 pub(super) struct Request {
     properties: Option<RequestProperties>,
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "an object")]
 struct RequestProperties {
     zone_name: Option<String>,
     description: Option<String>,

@@ -103,11 +103,10 @@ impl Client {
         let messages: Vec<_> =
             body["messages"].as_array().into_iter().flatten().filter_map(|m| m["message"].as_str()).collect();
         let hint = match (status, &self.token) {
-            (401, None) => "; give a token by --token or SECONDARYD_TOKEN",
-            (401, Some(_)) => "; the daemon does not know this token",
+            (401, None) => " (give a token by --token or SECONDARYD_TOKEN)",
             _ => "",
         };
-        let said = if messages.is_empty() { "no reason given".to_owned() } else { messages.join("; ") };
+        let said = if messages.is_empty() { "no reason given".to_owned() } else { messages.join(" ") };
         let verdict = if status >= 500 { Verdict::Critical } else { Verdict::Unknown };
         Failure { verdict, message: format!("the daemon answered {status}: {said}{hint}") }
     }
