@@ -214,11 +214,10 @@ impl Refresh {
             return;
         }
         if let Some(until) = round.blocked_until.filter(|_| !round.asked) {
-            // Nobody was really asked, so nothing has failed again: go on as soon as somebody may be.
-            let pause = self.pause(self.failures.max(1));
-            let moment = until.max(now) + self.jitter.up_to(Duration::from_secs(1));
+            // Nobody was really asked, so nothing has failed again: go on when somebody may be, and not before, since
+            // the round would be as empty as this one.
             self.why = Why::Unreachable;
-            self.next = moment.min(now + pause);
+            self.next = until.max(now) + self.jitter.up_to(Duration::from_secs(1));
             return;
         }
         self.failures = self.failures.saturating_add(1);

@@ -228,6 +228,22 @@ fn a_round_in_which_nobody_could_be_asked_is_repeated_when_somebody_can() {
 }
 
 #[test]
+fn an_empty_zone_is_not_tried_again_before_its_primary_may_be_asked() {
+    let mut bench = Bench::empty(1);
+    bench.wait(Duration::ZERO);
+    bench.actions();
+    let until = bench.now + secs(600);
+    let blocked = unreachable::Blocked { code: Code::ConnectRefused, since: NOW, until };
+    bench.zone.handle_unreachable(bench.now, 0, unreachable::Exchange::Probe, blocked);
+    let due = bench.zone.next_refresh().expect("known");
+    assert!(due >= until && due <= until + secs(1), "{due:?}");
+    assert_eq!(bench.zone.next_attempt(0).map(|next| next.why), Some(Why::Unreachable));
+    let generation = bench.zone.generation();
+    bench.wait(secs(599));
+    assert_eq!(bench.zone.generation(), generation);
+}
+
+#[test]
 fn a_refresh_by_command_asks_every_primary_now() {
     let mut bench = Bench::healthy(2, 7);
     bench.zone.handle_command(bench.now, Command::Refresh);
