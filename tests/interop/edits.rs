@@ -104,7 +104,11 @@ impl Model {
             (5, _) => self.minimum = random.below(1000) as u32,
             _ => {
                 self.rrsets.remove(&(owner.clone(), "CNAME"));
-                let (rtype, data) = data(random);
+                let (rtype, data) = match data(random) {
+                    // BIND refuses NS at a wildcard.
+                    ("NS", _) if owner.starts_with('*') => ("A", "192.0.2.7".to_owned()),
+                    other => other,
+                };
                 let new_ttl = ttl(random);
                 self.rrsets.entry((owner, rtype)).or_insert((new_ttl, BTreeSet::new())).1.insert(data);
             }
