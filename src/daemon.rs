@@ -24,6 +24,7 @@ use crate::config::{Config, ConfigErrors};
 use crate::control::event::Event;
 use crate::control::{self, Control, Handle, Parts};
 use crate::net::{self, Listeners, Policy, Running, Services, TcpLimits};
+use crate::scrape::Sources;
 use crate::served::{Publisher, inbox};
 use crate::store::{self, Store};
 use crate::telemetry::{self, LogControl};
@@ -132,6 +133,12 @@ impl Daemon {
             let ready = ready.clone();
             Box::new(move || if ready.load(Ordering::Relaxed) { Ok(()) } else { Err("shutting down".to_owned()) })
         };
+        let sources =
+            Sources { board: handle.board().clone(), counters: listeners.counters().clone(), ready: ready.clone() };
+        let metrics: api::Metrics = Box::new(move || {
+            sources.collect();
+            metrics()
+        });
         let (sockets, api_addresses) = bind_api(&config.api.listen).await?;
         let settings = api::settings::Settings::new(&config.api);
         let api = Api::new(handle.clone(), settings, readiness, metrics, stopped.clone());
@@ -213,9 +220,13 @@ impl Daemon {
                 if let Err(error) = log.apply(&config.log) {
                     tracing::warn!(%error, "the log keeps its filter");
                 }
+                metrics::counter!(telemetry::RELOADS, "outcome" => "ok").increment(1);
                 self.reload(config);
             }
-            Ok(Err(errors)) => tracing::error!("configuration not reloaded, the old one stays:\n{errors}"),
+            Ok(Err(errors)) => {
+                metrics::counter!(telemetry::RELOADS, "outcome" => "refused").increment(1);
+                tracing::error!("configuration not reloaded, the old one stays:\n{errors}");
+            }
             Err(error) => tracing::error!(%error, "configuration not reloaded, the old one stays"),
         }
     }

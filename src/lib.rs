@@ -37,7 +37,7 @@
 //! | | [`api`] | `control` and below |
 //! | | [`daemon`], [`demo`] | everything; called by `bin` |
 //!
-//! [`telemetry`] sets up logs and metrics; [`manual`] is the text for people. `tests/layers.rs` holds this table.
+//! [`telemetry`] sets up logs and metrics, `scrape` feeds what is counted elsewhere; [`manual`] is the text for people. `tests/layers.rs` holds this table.
 //!
 //! # Invariants
 //!
@@ -66,6 +66,7 @@ pub mod manual;
 pub mod net;
 pub mod reason;
 pub mod refresh;
+mod scrape;
 pub mod served;
 pub mod store;
 pub mod telemetry;

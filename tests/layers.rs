@@ -45,8 +45,13 @@ fn walls() -> Vec<Wall> {
         ),
         wall(
             "daemon",
-            &[VOCABULARY, RULES, EFFECTS, &["config", "telemetry", "control", "api", "manual"]],
+            &[VOCABULARY, RULES, EFFECTS, &["config", "telemetry", "control", "api", "manual", "scrape"]],
             "daemon puts the rooms together: only the programs use it",
+        ),
+        wall(
+            "scrape",
+            &[VOCABULARY, RULES, EFFECTS, &["config", "telemetry", "control"]],
+            "scrape moves numbers of the rooms below into the metrics: only the daemon uses it",
         ),
         wall(
             "demo",

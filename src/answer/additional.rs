@@ -31,9 +31,10 @@ pub(super) fn target_offset(rtype: RecordType) -> Option<usize> {
 
 /// The cut of a referral: hosts at or below it have been handled as glue.
 #[derive(Clone, Copy)]
-pub(super) struct Cut {
+pub(super) struct Cut<'n> {
     pub(super) depth: usize,
-    pub(super) hash: u64,
+    /// Its owner in lower case.
+    pub(super) owner: &'n [u8],
 }
 
 /// Adds the addresses, known to the same zone, of the hosts that the RRs at `rrs` of the message name. With `cut` this
@@ -44,7 +45,7 @@ pub(super) fn add_addresses(
     held: &Held<'_>,
     rrs: Range<usize>,
     offset: usize,
-    cut: Option<Cut>,
+    cut: Option<Cut<'_>>,
 ) {
     let apex_depth = held.apex_depth();
     let mut seen = [0; HOSTS_MAX];
@@ -63,10 +64,12 @@ pub(super) fn add_addresses(
         if !target.read(message, name_at) || target.labels() < apex_depth || target.suffix(apex_depth) != held.apex() {
             continue;
         }
+        if cut.is_some_and(|cut| target.labels() >= cut.depth && target.suffix(cut.depth) == cut.owner) {
+            continue;
+        }
         target.hash(held.snapshot.key());
         let hash = target.hash_at(target.labels());
-        let is_glue = cut.is_some_and(|cut| target.labels() >= cut.depth && target.hash_at(cut.depth) == cut.hash);
-        if is_glue || seen[..hosts].contains(&hash) {
+        if seen[..hosts].contains(&hash) {
             continue;
         }
         seen[hosts] = hash;

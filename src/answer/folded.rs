@@ -97,9 +97,8 @@ impl Folded {
 
     #[inline]
     fn set(&mut self, wire: &[u8], labels: usize) {
-        for (to, from) in self.lower.iter_mut().zip(wire) {
-            *to = from.to_ascii_lowercase();
-        }
+        // length octets are below 64 and so never mistaken for letters
+        fold(wire, &mut self.lower);
         (self.len, self.labels) = (wire.len(), labels);
     }
 
@@ -163,5 +162,73 @@ impl Folded {
     #[inline]
     pub(super) fn hashes(&self) -> &[u64] {
         &self.hashes[..=self.labels]
+    }
+}
+
+/// Copies `from` to the start of `to`, ASCII letters in lower case, eight octets at a time. `to` is at least as long.
+#[inline]
+fn fold(from: &[u8], to: &mut [u8; NAME_OCTETS_MAX + 1]) {
+    let mut at = 0;
+    while let Some(eight) = from.get(at..at + 8).and_then(|rest| rest.first_chunk::<8>()) {
+        to[at..at + 8].copy_from_slice(&lower_eight(*eight));
+        at += 8;
+    }
+    match from.last_chunk::<8>() {
+        // the last eight once more, overlapping what is done
+        Some(eight) => to[from.len() - 8..from.len()].copy_from_slice(&lower_eight(*eight)),
+        None => to.iter_mut().zip(from).for_each(|(to, from)| *to = from.to_ascii_lowercase()),
+    }
+}
+
+/// Eight octets in lower case: in each, bit 7 of two sums says whether it is at least `A` and whether beyond `Z`.
+#[inline]
+fn lower_eight(octets: [u8; 8]) -> [u8; 8] {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let word = u64::from_le_bytes(octets);
+    let low = word & (0x7f * EACH);
+    let from_a = low + (0x80 - b'A' as u64) * EACH;
+    let beyond_z = low + (0x7f - b'Z' as u64) * EACH;
+    let upper = (from_a ^ beyond_z) & !word & (0x80 * EACH);
+    (word | upper >> 2).to_le_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn each_octet_folds_as_ascii_does() {
+        for octet in 0..=255u8 {
+            assert_eq!(lower_eight([octet; 8]), [octet.to_ascii_lowercase(); 8]);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn folding_is_ascii_lower_case_at_every_length(octets in prop::collection::vec(any::<u8>(), 0..=255)) {
+            let mut folded = [0; NAME_OCTETS_MAX + 1];
+            fold(&octets, &mut folded);
+            prop_assert_eq!(&folded[..octets.len()], octets.to_ascii_lowercase());
+        }
+
+        /// A name read from a question is the same as read from anywhere else in a message.
+        #[test]
+        fn both_ways_of_reading_agree(labels in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..20), 0..12)) {
+            let name: Vec<u8> = labels.iter().flat_map(|l| [&[l.len() as u8][..], l].concat()).chain([0]).collect();
+            let message = [&[0; 12][..], &name, &[0, 1, 0, 1]].concat();
+            let (mut question, mut anywhere) = (Folded::new(), Folded::new());
+            prop_assert_eq!(question.read_question(&message), Some(12 + name.len()));
+            prop_assert!(anywhere.read(&message, 12));
+            let key = HashKey::from_bytes([1; 16]);
+            question.hash(&key);
+            anywhere.hash(&key);
+            prop_assert_eq!(question.lower(), anywhere.lower());
+            prop_assert_eq!(question.hashes(), anywhere.hashes());
+            prop_assert_eq!(question.hash_at(labels.len()), key.name(question.lower()));
+            for depth in 0..=labels.len() {
+                prop_assert_eq!(question.suffix(depth), anywhere.suffix(depth));
+            }
+        }
     }
 }

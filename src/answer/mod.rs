@@ -68,6 +68,25 @@ impl Client {
     }
 }
 
+/// Memory that one caller lends to one query after the other: what a query's name looks like to the lookup. Setting it
+/// up anew each time would cost more than reading the name.
+pub struct Workspace {
+    name: Folded,
+}
+
+impl Workspace {
+    /// Ready for any query; what was in it before never matters.
+    pub fn new() -> Workspace {
+        Workspace { name: Folded::new() }
+    }
+}
+
+impl Default for Workspace {
+    fn default() -> Workspace {
+        Workspace::new()
+    }
+}
+
 /// What is to be done with the buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -81,15 +100,15 @@ pub enum Outcome {
 
 /// Answers the query in the first `len` octets of `buffer`, in place. The buffer is as long as the longest reply that
 /// may be sent, but at least [`REPLY_OCTETS_MIN`] (a shorter one is answered by [`Outcome::Drop`]).
-pub fn respond(view: &View, client: &Client, buffer: &mut [u8], len: usize) -> Outcome {
+pub fn respond(view: &View, client: &Client, work: &mut Workspace, buffer: &mut [u8], len: usize) -> Outcome {
     if len > buffer.len() || buffer.len() < REPLY_OCTETS_MIN {
         return Outcome::Drop;
     }
-    let mut name = Folded::new();
-    match query::parse(&buffer[..len], &mut name) {
+    let name = &mut work.name;
+    match query::parse(&buffer[..len], name) {
         Parsed::Query(query) => {
             name.hash(view.key());
-            answer(view, client, buffer, &query, &mut name)
+            answer(view, client, buffer, &query, name)
         }
         Parsed::Refused(refused) => refuse(client, buffer, &refused),
         Parsed::Hand => Outcome::Hand,

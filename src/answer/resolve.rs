@@ -333,7 +333,7 @@ impl<'v, 'b> Reply<'v, 'b> {
                 self.writer.put_glue(&glue, &names)?;
             }
         }
-        let cut = additional::Cut { depth, hash: sought.name.hash_at(depth) };
+        let cut = additional::Cut { depth, owner: names.owner };
         additional::add_addresses(self, held, rrs, 0, Some(cut));
         Ok(None)
     }

@@ -8,7 +8,7 @@ use std::fmt;
 
 use axum::extract::Request;
 use axum::http::header::{ACCEPT, ALLOW, CONTENT_TYPE, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -45,8 +45,6 @@ error_codes! {
     Forbidden = "dns-forbidden", FORBIDDEN;
     /// The object is written in a configuration file and changed there only.
     ZoneConfigured = "dns-zone-configured", FORBIDDEN;
-    /// As many zones as the tenant may have.
-    QuotaExceeded = "dns-quota-exceeded", FORBIDDEN;
     /// No such path.
     PathNotFound = "dns-path-not-found", NOT_FOUND;
     /// No such zone, or not the caller's.
@@ -111,26 +109,24 @@ pub struct Message {
 pub struct Fault {
     first: Message,
     others: Vec<Message>,
-    header: Option<(HeaderName, HeaderValue)>,
 }
 
 impl Fault {
     /// A refusal for one reason.
     pub fn new(code: ErrorCode, text: impl Into<Cow<'static, str>>) -> Fault {
-        Fault { first: Message { code, text: text.into() }, others: Vec::new(), header: None }
+        Fault { first: Message { code, text: text.into() }, others: Vec::new() }
     }
 
     /// A refusal for all of `messages`, at least one; `None` if there is none.
     pub fn all(messages: Vec<Message>) -> Option<Fault> {
         let mut messages = messages.into_iter();
         let first = messages.next()?;
-        Some(Fault { first, others: messages.collect(), header: None })
+        Some(Fault { first, others: messages.collect() })
     }
 
-    /// 401, with the challenge RFC 9110 §11.6.1 asks for.
+    /// 401.
     pub fn unauthorized(text: &'static str) -> Fault {
-        let challenge = (WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        Fault { header: Some(challenge), ..Fault::new(ErrorCode::Unauthorized, text) }
+        Fault::new(ErrorCode::Unauthorized, text)
     }
 
     /// 401 while no credential is configured.
@@ -184,8 +180,9 @@ impl IntoResponse for Fault {
     fn into_response(self) -> Response {
         let body = IonosBody { status: self.status().as_u16(), messages: self.messages().collect() };
         let mut response = with_body(self.status(), "application/json", &body);
-        if let Some((name, value)) = self.header.clone() {
-            response.headers_mut().insert(name, value);
+        if self.status() == StatusCode::UNAUTHORIZED {
+            // RFC 9110 §11.6.1: a 401 names a scheme that would do.
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response.extensions_mut().insert(self);
         response

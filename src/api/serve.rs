@@ -116,6 +116,8 @@ async fn connection(stream: TcpStream, ends: Ends, router: Router, mut stop: wat
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
+        // A client may close its sending side behind its last request and still wants the answers (RFC 9112 §9.6).
+        .half_close(true)
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(HEADER_BUFFER_OCTETS)
         .serve_connection(TokioIo::new(StallGuard::new(stream)), service);

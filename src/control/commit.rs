@@ -20,6 +20,7 @@ use crate::reason::{Code, Reason};
 use crate::refresh::{Accept, Committed, TransferKind, Transferred};
 use crate::served::ZoneId;
 use crate::store::Write;
+use crate::telemetry;
 use crate::time::Timestamp;
 use crate::zone::{Diff, Findings, Snapshot};
 
@@ -90,14 +91,17 @@ impl Keeper {
             Form::Full(None) => snapshot.record_count() as usize,
         };
         tracing::info!(
-            zone = %zone.definition.name, peer = %exchange.address, op = ?transfer.kind, from_serial = zone.served.map(|s| s.0),
+            zone = %zone.definition.name, peer = %exchange.address, op = kind_word(transfer.kind), from_serial = zone.served.map(|s| s.0),
             serial = serial.0, records = transfer.records, octets = transfer.octets, changes,
             duration_ms = transfer.duration_ms, "new version"
         );
         for warning in &zone.warnings {
             tracing::warn!(zone = %zone.definition.name, serial = serial.0, "{warning}");
         }
-        metrics::counter!("secondaryd_transfers_total", "type" => kind_word(transfer.kind)).increment(1);
+        let kind = kind_word(transfer.kind);
+        metrics::counter!(telemetry::TRANSFERS, "type" => kind).increment(1);
+        metrics::counter!(telemetry::TRANSFER_OCTETS, "type" => kind).increment(transfer.octets);
+        metrics::histogram!(telemetry::TRANSFER_SECONDS, "type" => kind).record(volume.duration.as_secs_f64());
         let write = match form {
             Form::Diffs(diffs) => Write::Append { zone: id.0, snapshot: snapshot.clone(), diffs },
             Form::Full(diff) => Write::Replace { zone: id.0, snapshot: snapshot.clone(), diff },
@@ -149,7 +153,7 @@ impl Keeper {
             }
             Err(detail) => {
                 tracing::error!(zone = %zone.definition.name, serial = serial.0, detail, "{}", Code::StorageFailed.sentence());
-                metrics::counter!("secondaryd_store_failures_total").increment(1);
+                metrics::counter!(telemetry::STORE_FAILURES).increment(1);
                 // Served all the same: the primary is the record of truth. Written again with the next version, or now
                 // and then until it works.
                 zone.unstored = Some(Unstored { detail, again_at: Timestamp::now() + REWRITE_PAUSE });

@@ -56,7 +56,8 @@ impl Keeper {
         if self.names.contains_key(&new.name) || self.creating.contains(&new.name) {
             return Err(EditError::NameTaken(new.name));
         }
-        if new.uuid.is_some_and(|uuid| self.board.by_uuid(uuid).is_some()) {
+        let uuid = new.uuid.unwrap_or_else(Uuid::new_v4);
+        if self.board.by_uuid(uuid).is_some() || self.creating_ids.contains(&uuid) {
             return Err(EditError::IdTaken);
         }
         if let Some(other) = self.foreign_overlap(&new) {
@@ -64,9 +65,10 @@ impl Keeper {
         }
         let now = Timestamp::now();
         self.creating.insert(new.name.clone());
+        self.creating_ids.insert(uuid);
         Ok(ZoneDefinition {
             id: self.allocate_id(),
-            uuid: new.uuid.unwrap_or_else(Uuid::new_v4),
+            uuid,
             name: new.name,
             tenant: new.tenant,
             description: new.description,
@@ -156,10 +158,15 @@ impl Keeper {
         match written {
             Written::Created(definition, reply) => {
                 self.creating.remove(&definition.name);
+                self.creating_ids.remove(&definition.uuid);
                 let created = outcome.map(|()| {
                     let id = definition.id;
                     tracing::info!(zone = %definition.name, tenant = definition.tenant, user = definition.created_by, op = "create", "zone created");
                     self.add_zones(vec![(*definition, Default::default())]);
+                    // Somebody waits: the first round asks past the cache of dead primaries.
+                    if let Some(zone) = self.zones.get_mut(&id) {
+                        zone.refresh.handle_command(Timestamp::now(), refresh::Command::Refresh);
+                    }
                     self.follow_up(id);
                     self.zones[&id].view.clone()
                 });

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
 
 use crate::config::Config;
 use crate::dns::Name;
@@ -17,6 +18,7 @@ use crate::reason::{Code, Reason};
 use crate::refresh::{self, Accept, Action, TransferKind, Urgency, unreachable};
 use crate::served::{InboxReader, Notice, Publisher, State, ZoneId};
 use crate::store::{Store, Write};
+use crate::telemetry;
 use crate::time::Timestamp;
 use crate::zone::{ContentPolicy, Limits};
 
@@ -73,6 +75,8 @@ pub(super) struct Keeper {
     pub(super) names: HashMap<Name, ZoneId>,
     /// Names whose definitions are on their way to the disk.
     pub(super) creating: HashSet<Name>,
+    /// Their identities.
+    pub(super) creating_ids: HashSet<Uuid>,
     pub(super) board: Arc<Board>,
     pub(super) publisher: Publisher,
     pub(super) policy: Arc<Policy>,
@@ -103,10 +107,12 @@ impl Keeper {
             zones: HashMap::new(),
             names: HashMap::new(),
             creating: HashSet::new(),
+            creating_ids: HashSet::new(),
             schedule: Schedule::default(),
             unreachable: unreachable::Cache::new(),
             next_id: super::definition::FIRST_ZONE_ID,
-            generation: 0,
+            // Above every generation of an earlier run, so that an old entity tag never matches by accident.
+            generation: Timestamp::now().0,
             config,
             board,
             publisher,
@@ -272,8 +278,13 @@ impl Keeper {
     /// Puts the zone as it stands on the board.
     fn show(&mut self, id: ZoneId) {
         let Some(zone) = self.zones.get(&id) else { return };
-        self.generation += 1;
-        zone.view.replace(zone.status(self.generation));
+        let shown = zone.view.status();
+        let mut status = zone.status(shown.generation);
+        if status != *shown {
+            self.generation += 1;
+            status.generation = self.generation;
+            zone.view.replace(status);
+        }
     }
 
     pub(super) fn set_queue_limits(&mut self) {
@@ -391,8 +402,7 @@ pub(super) fn report(what: &'static str) -> crate::store::Done {
 
 fn log_failure<T>(op: &'static str, zone: &Zone, exchange: &Exchange, outcome: &Result<T, Reason>) {
     if let Err(reason) = outcome {
-        metrics::counter!("secondaryd_exchange_failures_total", "op" => op, "code" => reason.code.as_str())
-            .increment(1);
+        metrics::counter!(telemetry::EXCHANGE_FAILURES, "op" => op, "code" => reason.code.as_str()).increment(1);
         // Only a change of the reason is news; repetitions are in the status and the metrics.
         let known = zone.refresh.primary(exchange.primary).is_some_and(|p| p.code == reason.code);
         if known || reason.code == Code::Cancelled {

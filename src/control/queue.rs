@@ -92,11 +92,6 @@ impl<T> Queue<T> {
             }
         }
     }
-
-    /// Jobs in flight.
-    pub(super) fn in_flight(&self) -> usize {
-        self.in_flight
-    }
 }
 
 #[cfg(test)]
@@ -142,6 +137,6 @@ mod tests {
         queue.start_next();
         queue.finished(primary(1));
         assert!(queue.primaries.is_empty());
-        assert_eq!(queue.in_flight(), 0);
+        assert_eq!(queue.in_flight, 0);
     }
 }

@@ -18,7 +18,7 @@ use crate::time::Timestamp;
 use crate::zone::Snapshot;
 
 /// One zone as it stands; immutable.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ZoneStatus {
     /// What it should be.
     pub definition: Arc<ZoneDefinition>,

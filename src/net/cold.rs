@@ -13,7 +13,7 @@ use super::Policy;
 use super::counters::{Counters, NotifyOutcome, TransferOutcome};
 use super::quiet::Quiet;
 use crate::access::{Refusal, Verdict};
-use crate::answer::{self, Client, Outcome};
+use crate::answer::{self, Client, Outcome, Workspace};
 use crate::dns::edns::{EdnsError, ExtendedError, Opt};
 use crate::dns::message::{self, CLASS_IN, HEADER_OCTETS, Header, MESSAGE_OCTETS_MAX, Notify, Question, Rcode, flag};
 use crate::dns::tsig::{self, Verified};
@@ -281,7 +281,7 @@ fn signed_query(view: &View, client: &Client, exchange: &Exchange<'_>) -> Done {
     let len = query.len();
     query.resize(MESSAGE_OCTETS_MAX, 0);
     let client = Client { reserved: signed.key.record_octets() as u16, ..*client };
-    match answer::respond(view, &client, &mut query, len) {
+    match answer::respond(view, &client, &mut Workspace::new(), &mut query, len) {
         Outcome::Reply(len) => {
             query.truncate(len);
             tsig::sign(&mut query, &signed.key, exchange.now, Some(&signed.mac));

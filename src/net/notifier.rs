@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 
 use crate::config::{TsigAlgorithm, TsigKey};
 use crate::dns::{Name, Serial};
+use crate::telemetry;
 use crate::zone::Snapshot;
 
 /// Pauses behind the tries of one NOTIFY: five tries in a minute (RFC 1996 §3.6 names 60 s and five as defaults).
@@ -59,7 +60,7 @@ async fn tell(zone: Name, serial: Serial, hint: Option<RecordSet>, downstream: D
     for pause in PAUSES_SECS {
         match tell_once(&zone, hint.clone(), &downstream).await {
             Ok(()) => {
-                metrics::counter!("secondaryd_notify_out_total", "outcome" => "answered").increment(1);
+                metrics::counter!(telemetry::NOTIFY_OUT, "outcome" => "answered").increment(1);
                 tracing::debug!(%zone, %peer, serial = serial.0, op = "notify-out", "answered");
                 return;
             }
@@ -69,7 +70,7 @@ async fn tell(zone: Name, serial: Serial, hint: Option<RecordSet>, downstream: D
             }
         }
     }
-    metrics::counter!("secondaryd_notify_out_total", "outcome" => "unanswered").increment(1);
+    metrics::counter!(telemetry::NOTIFY_OUT, "outcome" => "unanswered").increment(1);
     tracing::warn!(%zone, %peer, serial = serial.0, op = "notify-out", "downstream answered no NOTIFY of this version");
 }
 

@@ -24,7 +24,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::cold::{Cold, Done, TransferRequest};
 use super::counters::{TransferOutcome, shared};
 use super::{Options, OutboundData, Services, TcpLimits};
-use crate::answer::{self, Client, Outcome};
+use crate::answer::{self, Client, Outcome, Workspace};
 use crate::dns::edns::Opt;
 use crate::dns::message::MESSAGE_OCTETS_MAX;
 use crate::dns::tsig::StreamSigner;
@@ -46,7 +46,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 thread_local! {
     /// Where a reply is made before it is queued for writing: one for each runtime thread, not for each connection.
-    static REPLY: RefCell<Box<[u8]>> = RefCell::new(vec![0; MESSAGE_OCTETS_MAX].into());
+    static REPLY: RefCell<(Workspace, Box<[u8]>)> =
+        RefCell::new((Workspace::new(), vec![0; MESSAGE_OCTETS_MAX].into()));
 }
 
 /// What all connections share.
@@ -234,9 +235,9 @@ impl Connection {
         let query = &self.incoming[query];
         let client = Client::new(Transport::Tcp, self.peer);
         let counters = &self.server.cold.counters.tcp;
-        let outcome = REPLY.with_borrow_mut(|buffer| {
+        let outcome = REPLY.with_borrow_mut(|(work, buffer)| {
             buffer[..query.len()].copy_from_slice(query);
-            let outcome = answer::respond(view, &client, buffer, query.len());
+            let outcome = answer::respond(view, &client, work, buffer, query.len());
             if let Outcome::Reply(len) = outcome {
                 counters.count(Some(&buffer[..len]), shared);
                 push_frame(&mut self.outgoing, &buffer[..len]);

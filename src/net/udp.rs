@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::cold::{Cold, Done};
 use super::counters::{QueryCounters, alone};
 use super::mmsg::{self, Batch, SLOT_OCTETS};
-use crate::answer::{self, Client, Outcome};
+use crate::answer::{self, Client, Outcome, Workspace};
 use crate::served::{Inbox, Notice, Transport, ViewReader};
 use crate::time::Timestamp;
 
@@ -53,23 +53,31 @@ impl Worker {
         let counters = Arc::clone(&self.cold.counters);
         let counters = &counters.udp[self.index];
         let mut batch = Batch::new(self.wildcard);
+        let mut work = Workspace::new();
         // at most one notice for each datagram of a batch
         let mut notices = Vec::with_capacity(mmsg::SLOTS);
         while !self.stop.load(Ordering::Relaxed) {
             match batch.receive(self.socket.as_fd(), true) {
-                Ok(count) => self.answer(&mut batch, count, counters, &mut notices),
+                Ok(count) => self.answer(&mut batch, count, &mut work, counters, &mut notices),
                 Err(error) => pause_after(&error),
             }
         }
         for _ in 0..LAST_BATCHES {
             match batch.receive(self.socket.as_fd(), false) {
-                Ok(count) => self.answer(&mut batch, count, counters, &mut notices),
+                Ok(count) => self.answer(&mut batch, count, &mut work, counters, &mut notices),
                 Err(_) => break,
             }
         }
     }
 
-    fn answer(&mut self, batch: &mut Batch, count: usize, counters: &QueryCounters, notices: &mut Vec<Notice>) {
+    fn answer(
+        &mut self,
+        batch: &mut Batch,
+        count: usize,
+        work: &mut Workspace,
+        counters: &QueryCounters,
+        notices: &mut Vec<Notice>,
+    ) {
         let view = self.view.current();
         for index in 0..count {
             let Some(datagram) = batch.datagram(index) else {
@@ -77,7 +85,7 @@ impl Worker {
                 continue;
             };
             let client = Client { udp_octets_max: self.reply_octets_max, ..Client::new(Transport::Udp, datagram.peer) };
-            let outcome = match answer::respond(view, &client, datagram.buffer, datagram.len) {
+            let outcome = match answer::respond(view, &client, work, datagram.buffer, datagram.len) {
                 Outcome::Hand => hand(&self.cold, view, &client, datagram.buffer, datagram.len, notices),
                 outcome => outcome,
             };

@@ -96,3 +96,86 @@ impl Publisher {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::{RecordRef, RecordType};
+    use crate::zone::{Builder, Limits};
+    use proptest::prelude::*;
+
+    const KEY: HashKey = HashKey::from_bytes([4; 16]);
+
+    fn name(text: &str) -> Name {
+        text.parse().expect("a name")
+    }
+
+    fn snapshot(apex: &Name, serial: u32) -> Arc<Snapshot> {
+        let mut builder = Builder::new(apex.clone(), KEY, Limits::default());
+        let numbers: Vec<u8> = [serial, 2, 3, 4, 5].iter().flat_map(|n: &u32| n.to_be_bytes()).collect();
+        let rdata = [&[0, 0], &numbers[..]].concat();
+        let soa = RecordRef { owner: apex.as_wire(), rtype: RecordType::SOA, ttl: 1, rdata: &rdata };
+        builder.add(soa).expect("a SOA");
+        Arc::new(builder.finish(None).expect("a zone").0)
+    }
+
+    fn enclosing(view: &View, of: &Name) -> Option<Name> {
+        let mut hashes = [0; 128];
+        let labels = KEY.suffix_hashes(of.as_wire(), &mut hashes);
+        let slot = view.enclosing(&hashes, labels, |depth| of.strip_left(labels - depth));
+        slot.map(|slot| slot.name().clone())
+    }
+
+    #[test]
+    fn a_published_snapshot_is_served_and_a_replaced_one_lives_as_long_as_it_is_read() {
+        let (mut publisher, handle) = Publisher::new(KEY);
+        let slot = publisher.add_zones([(ZoneId(1), name("z"))]).remove(0);
+        assert_eq!((slot.state(), slot.snapshot().is_none()), (State::NotLoaded, true));
+        publisher.publish(&slot, snapshot(slot.name(), 1));
+        let read = slot.load();
+        publisher.publish(&slot, snapshot(slot.name(), 2));
+        assert_eq!(read.as_ref().expect("held").serial().0, 1);
+        assert_eq!(slot.snapshot().expect("published").serial().0, 2);
+        publisher.set_state(&slot, State::Expired);
+        publisher.set_expires(&slot, Some(Timestamp(9)));
+        let seen = Arc::clone(handle.load().zone(&name("Z")).expect("the zone"));
+        assert_eq!((seen.state(), seen.expires()), (State::Expired, Some(Timestamp(9))));
+        publisher.unload(&slot);
+        assert_eq!((slot.state(), slot.snapshot().is_none()), (State::NotLoaded, true));
+    }
+
+    #[test]
+    fn readers_see_zones_come_and_go_when_they_look() {
+        let (mut publisher, handle) = Publisher::new(KEY);
+        let mut reader = handle.reader();
+        assert!(reader.current().slots().is_empty());
+        publisher.add_zones([(ZoneId(1), name("a")), (ZoneId(2), name("b.a"))]);
+        assert_eq!(enclosing(reader.current(), &name("x.b.a")), Some(name("b.a")));
+        publisher.remove_zone(ZoneId(2));
+        assert_eq!(enclosing(reader.current(), &name("x.b.a")), Some(name("a")));
+        assert!(reader.current().by_id(ZoneId(2)).is_none());
+        // the same name under a new number takes the old one's place
+        publisher.add_zones([(ZoneId(7), name("a"))]);
+        assert_eq!(reader.current().slots().len(), 1);
+        assert_eq!(reader.current().zone(&name("a")).map(|slot| slot.id()), Some(ZoneId(7)));
+    }
+
+    proptest! {
+        /// The zone of a name is the one with the longest apex at or above it.
+        #[test]
+        fn the_longest_apex_wins(
+            apexes in prop::collection::btree_set("([ab]\\.){0,4}", 0..20),
+            names in prop::collection::vec("([abc]\\.){0,6}", 1..20),
+        ) {
+            let absolute = |text: &String| if text.is_empty() { Name::root() } else { name(text) };
+            let apexes: Vec<Name> = apexes.iter().map(absolute).collect();
+            let (mut publisher, handle) = Publisher::new(KEY);
+            publisher.add_zones(apexes.iter().cloned().enumerate().map(|(i, apex)| (ZoneId(i as u32), apex)));
+            for of in names.iter().map(absolute) {
+                let expected = apexes.iter().filter(|apex| of.is_at_or_below(apex)).max_by_key(|apex| apex.label_count());
+                let found = enclosing(&handle.load(), &of);
+                prop_assert_eq!(found.as_ref(), expected);
+            }
+        }
+    }
+}

@@ -16,7 +16,7 @@ use super::stage::{Edns, Question, Stage};
 use super::witness;
 
 /// Asks over TCP and over UDP and holds both replies against the model.
-fn check(stage: &Stage, model: &Model, name: &Name, spelling: u64, qtype: RecordType, dnssec_ok: bool) {
+pub(crate) fn check(stage: &Stage, model: &Model, name: &Name, spelling: u64, qtype: RecordType, dnssec_ok: bool) {
     let edns = dnssec_ok.then_some(Edns { octets: 1232, version: 0, dnssec_ok });
     let mut question = Question { edns, ..Question::new(".", qtype) };
     question.name = name.as_wire().to_vec();

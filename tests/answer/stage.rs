@@ -1,9 +1,10 @@
 //! A served view with zones on it, and queries in wire form.
 
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use secondaryd::answer::{self, Client, Outcome};
+use secondaryd::answer::{self, Client, Outcome, Workspace};
 use secondaryd::dns::{Name, Record, RecordType, name};
 use secondaryd::served::{Publisher, State, Transport, ViewHandle, ZoneId};
 use secondaryd::zone::{Builder, HashKey, Limits};
@@ -16,12 +17,14 @@ pub(crate) struct Stage {
     publisher: Publisher,
     view: Arc<ViewHandle>,
     next: u32,
+    /// One for all queries: nothing of an earlier one may show.
+    work: RefCell<Workspace>,
 }
 
 impl Stage {
     pub(crate) fn new() -> Stage {
         let (publisher, view) = Publisher::new(KEY);
-        Stage { publisher, view, next: 0 }
+        Stage { publisher, view, next: 0, work: RefCell::default() }
     }
 
     /// Serves `apex` from `records`.
@@ -51,7 +54,7 @@ impl Stage {
         let mut buffer = vec![0xee; if transport == Transport::Udp { 4096 } else { 65_535 }];
         buffer[..query.len()].copy_from_slice(query);
         let client = Client::new(transport, SocketAddr::from(([192, 0, 2, 200], 5353)));
-        match answer::respond(&self.view.load(), &client, &mut buffer, query.len()) {
+        match answer::respond(&self.view.load(), &client, &mut self.work.borrow_mut(), &mut buffer, query.len()) {
             Outcome::Reply(len) => Ok(buffer[..len].to_vec()),
             other => Err(other),
         }

@@ -17,15 +17,15 @@ use tokio::sync::watch;
 
 use crate::client::{self, Reply};
 
-pub const ADMIN: (&str, &str) = ("Authorization", "Bearer admin-token");
-pub const OBSERVER: (&str, &str) = ("Authorization", "Bearer observer-token");
+pub(crate) const ADMIN: (&str, &str) = ("Authorization", "Bearer admin-token");
+pub(crate) const OBSERVER: (&str, &str) = ("Authorization", "Bearer observer-token");
 /// An admin of another tenant.
-pub const STRANGER: (&str, &str) = ("Authorization", "Bearer stranger-token");
+pub(crate) const STRANGER: (&str, &str) = ("Authorization", "Bearer stranger-token");
 
-pub struct Daemon {
-    pub api: SocketAddr,
+pub(crate) struct Daemon {
+    pub(crate) api: SocketAddr,
     /// A port of the loopback addresses that refuses connections.
-    pub closed_port: u16,
+    pub(crate) closed_port: u16,
     dead_primaries: AtomicU8,
     stop: watch::Sender<bool>,
     runtime: Option<tokio::runtime::Runtime>,
@@ -34,7 +34,7 @@ pub struct Daemon {
 
 impl Daemon {
     /// With credentials, a key named `transfer`, and `configured.example` in the configuration.
-    pub fn start() -> Daemon {
+    pub(crate) fn start() -> Daemon {
         Daemon::with(|closed_port| {
             format!(
                 r#"
@@ -71,7 +71,7 @@ impl Daemon {
     }
 
     /// With the configuration that `text` makes for a closed port.
-    pub fn with(text: impl FnOnce(u16) -> String) -> Daemon {
+    pub(crate) fn with(text: impl FnOnce(u16) -> String) -> Daemon {
         let closed_port = closed_port();
         let config = Config::from_text(Path::new("test.toml"), &text(closed_port)).expect("a configuration");
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
@@ -101,16 +101,16 @@ impl Daemon {
         }
     }
 
-    pub fn get(&self, target: &str) -> Reply {
+    pub(crate) fn get(&self, target: &str) -> Reply {
         client::send(self.api, "GET", target, &[ADMIN], b"")
     }
 
-    pub fn send(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+    pub(crate) fn send(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Reply {
         client::send(self.api, method, target, headers, body.as_bytes())
     }
 
     /// Makes a zone with these `primaryIps` and returns its id.
-    pub fn create(&self, name: &str, primaries: &[String]) -> String {
+    pub(crate) fn create(&self, name: &str, primaries: &[String]) -> String {
         let body = serde_json::json!({"properties": {"zoneName": name, "primaryIps": primaries}}).to_string();
         let reply = self.send("POST", "/secondaryzones", &[ADMIN], &body);
         assert_eq!(reply.status, 202, "{reply:?}");
@@ -119,13 +119,13 @@ impl Daemon {
 
     /// Makes a zone whose only primary refuses connections. Each such zone has an address of its own, so that it is
     /// tried although others are known to be unreachable.
-    pub fn create_dead(&self, name: &str) -> String {
+    pub(crate) fn create_dead(&self, name: &str) -> String {
         let number = self.dead_primaries.fetch_add(1, Ordering::Relaxed);
         self.create(name, &[format!("127.0.1.{number}#{}", self.closed_port)])
     }
 
     /// Waits with `Prefer: wait` until the transfer status fits.
-    pub fn await_status(&self, id: &str, fits: impl Fn(&serde_json::Value) -> bool) -> serde_json::Value {
+    pub(crate) fn await_status(&self, id: &str, fits: impl Fn(&serde_json::Value) -> bool) -> serde_json::Value {
         let target = format!("/secondaryzones/{id}/axfr");
         let mut tag = String::new();
         for _ in 0..100 {
@@ -141,7 +141,7 @@ impl Daemon {
     }
 
     /// Tells the listener to stop; running requests end.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.stop.send_replace(true);
     }
 }

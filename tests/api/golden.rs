@@ -24,12 +24,12 @@ use crate::client::{self, Reply};
 use crate::daemon::Daemon;
 
 /// Runs all exchanges of a file against one daemon.
-pub fn play(daemon: &Daemon, file: &str) {
+pub(crate) fn play(daemon: &Daemon, file: &str) {
     play_with(daemon, file, &[]);
 }
 
 /// [`play`] with placeholders that are known already.
-pub fn play_with(daemon: &Daemon, file: &str, more: &[(&str, &str)]) {
+pub(crate) fn play_with(daemon: &Daemon, file: &str, more: &[(&str, &str)]) {
     let path = format!("{}/fixtures/api/{file}", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let mut known = HashMap::from([

@@ -15,8 +15,8 @@ const TICK: Duration = Duration::from_millis(50);
 /// A message is sent once it is this long.
 const MESSAGE_OCTETS: usize = 16 * 1024;
 
-pub struct Primary {
-    pub port: u16,
+pub(crate) struct Primary {
+    pub(crate) port: u16,
     records: Arc<Mutex<Vec<Record>>>,
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
@@ -24,7 +24,7 @@ pub struct Primary {
 
 impl Primary {
     /// Serves the zone file `text`, which must begin with the SOA.
-    pub fn start(apex: &str, text: &str) -> Primary {
+    pub(crate) fn start(apex: &str, text: &str) -> Primary {
         let (udp, tcp) = sockets();
         let port = udp.local_addr().expect("an address").port();
         let records = Arc::new(Mutex::new(parse(apex, text)));
@@ -43,12 +43,12 @@ impl Primary {
     }
 
     /// As it stands in `primaryIps`.
-    pub fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         format!("127.0.0.1#{}", self.port)
     }
 
     /// Serves another version from now on.
-    pub fn replace(&self, apex: &str, text: &str) {
+    pub(crate) fn replace(&self, apex: &str, text: &str) {
         *self.records.lock().expect("not poisoned") = parse(apex, text);
     }
 }

@@ -24,24 +24,24 @@ pub(super) fn page(params: &Params) -> Result<Page, Fault> {
 /// Where a list stands and how it was asked for.
 pub(super) struct Address<'a> {
     /// What absolute links begin with.
-    pub base: String,
+    pub(super) base: String,
     /// Path-absolute.
-    pub path: String,
+    pub(super) path: String,
     /// The filters that were given, for the links: the next page is one of the same list.
-    pub filters: Vec<(&'a str, &'a str)>,
+    pub(super) filters: Vec<(&'a str, &'a str)>,
     /// The part of the list.
-    pub page: Page,
+    pub(super) page: Page,
 }
 
 impl Address<'_> {
     /// The list as an object: path-absolute, its page included.
-    pub fn href(&self) -> String {
+    pub(super) fn href(&self) -> String {
         let Page { offset, limit } = self.page;
         format!("{}?limit={limit}&offset={offset}{}", self.path, self.filter_text())
     }
 
     /// Links to this page and those beside it.
-    pub fn links(&self, total: usize) -> Links {
+    pub(super) fn links(&self, total: usize) -> Links {
         let filters = self.filter_text();
         let link = |offset| format!("{}{}?offset={offset}&limit={}{filters}", self.base, self.path, self.page.limit);
         Links {

@@ -1,0 +1,87 @@
+//! What `/metrics` shows of things that are counted elsewhere: workers keep plain counters of their own and the board
+//! keeps statuses; both are moved into the metrics when somebody asks. O(zones) a scrape, nothing in between.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::control::Board;
+use crate::dns::message::Rcode;
+use crate::net::Counters;
+use crate::net::counters::{NotifyOutcome, Queries, TransferOutcome};
+use crate::reason::StatusWord;
+use crate::refresh::ZoneState;
+use crate::telemetry;
+use crate::time::Timestamp;
+
+/// Where the numbers come from.
+pub(crate) struct Sources {
+    pub(crate) board: Arc<Board>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) ready: Arc<AtomicBool>,
+}
+
+const STATES: [ZoneState; 3] = [ZoneState::Provisioning, ZoneState::Available, ZoneState::Failed];
+const WORDS: [StatusWord; 5] =
+    [StatusWord::Pending, StatusWord::InProgress, StatusWord::Ok, StatusWord::Lagging, StatusWord::Error];
+
+impl Sources {
+    /// Brings the metrics up to date.
+    pub(crate) fn collect(&self) {
+        metrics::gauge!(telemetry::READY).set(f64::from(u8::from(self.ready.load(Ordering::Relaxed))));
+        self.collect_zones();
+        collect_queries("udp", &self.counters.udp());
+        collect_queries("tcp", &self.counters.tcp());
+        for outcome in NotifyOutcome::ALL {
+            let count = self.counters.notifies(outcome);
+            metrics::counter!(telemetry::NOTIFIES, "outcome" => outcome.as_str()).absolute(count);
+        }
+        for outcome in TransferOutcome::ALL {
+            let count = self.counters.transfers(outcome);
+            metrics::counter!(telemetry::OUTBOUND_TRANSFERS, "outcome" => outcome.as_str()).absolute(count);
+        }
+        let (accepted, refused) = self.counters.connections();
+        metrics::counter!(telemetry::CONNECTIONS, "outcome" => "accepted").absolute(accepted);
+        metrics::counter!(telemetry::CONNECTIONS, "outcome" => "refused").absolute(refused);
+    }
+
+    fn collect_zones(&self) {
+        let (mut states, mut words) = ([0u32; STATES.len()], [0u32; WORDS.len()]);
+        let mut first_expiry: Option<Timestamp> = None;
+        self.board.select(|zone| {
+            let status = zone.status();
+            states[STATES.iter().position(|s| *s == status.state).expect("all states are listed")] += 1;
+            for primary in &status.primaries {
+                let word = primary.state.word();
+                words[WORDS.iter().position(|w| *w == word).expect("all words are listed")] += 1;
+            }
+            first_expiry = first_expiry.into_iter().chain(status.expires).min();
+            false
+        });
+        for (state, count) in STATES.iter().zip(states) {
+            metrics::gauge!(telemetry::ZONES, "state" => name_of(state)).set(f64::from(count));
+        }
+        for (word, count) in WORDS.iter().zip(words) {
+            metrics::gauge!(telemetry::PRIMARIES, "status" => name_of(word)).set(f64::from(count));
+        }
+        if let Some(at) = first_expiry {
+            metrics::gauge!(telemetry::EXPIRY_MIN).set(at.since(Timestamp::now()).as_secs_f64());
+        }
+    }
+}
+
+fn collect_queries(transport: &'static str, queries: &Queries) {
+    metrics::counter!(telemetry::QUERIES, "transport" => transport).absolute(queries.received);
+    metrics::counter!(telemetry::TRUNCATED, "transport" => transport).absolute(queries.truncated);
+    for (rcode, &count) in queries.rcodes.iter().enumerate().filter(|(_, count)| **count > 0) {
+        let rcode = Rcode(rcode as u16).to_string();
+        metrics::counter!(telemetry::REPLIES, "transport" => transport, "rcode" => rcode).absolute(count);
+    }
+}
+
+/// The word by which the API names it, too.
+fn name_of(value: &impl serde::Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(name)) => name,
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,110 @@
+//! RRsets that are stored apart, and replies beyond the reach of compression pointers.
+
+use secondaryd::dns::{Name, Record, RecordType, zonefile};
+use secondaryd::served::Transport;
+
+use super::laws::check;
+use super::model::Model;
+use super::stage::{Edns, Question, Stage};
+use super::witness;
+
+const APEX: &str = "z";
+
+fn serve(text: &str) -> (Stage, Model, Vec<Record>) {
+    let apex: Name = APEX.parse().expect("a name");
+    let text = format!("$TTL 60\n@ SOA ns.z. host.z. 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\n{text}");
+    let records = zonefile::parse(text, &apex).expect("records");
+    let (mut stage, mut model) = (Stage::new(), Model::default());
+    stage.serve(&apex, &records);
+    model.add(&apex, &records);
+    (stage, model, records)
+}
+
+fn addresses(owner: &str, count: usize) -> String {
+    (0..count).map(|i| format!("{owner} A 10.0.{}.{}\n", i / 256, i % 256)).collect()
+}
+
+/// RFC 1035 §4.1.4: a pointer has 14 bits, so behind offset 16,383 names are written in full, or their owner by a pointer
+/// to where it stands before.
+#[test]
+fn names_behind_the_reach_of_pointers_are_in_full() {
+    // given RRsets with compressed names behind 24 kB of addresses, at one owner, of a wildcard and of a delegation
+    let mut text = addresses("big", 1500) + &addresses("*.wild", 1500);
+    for owner in ["big", "*.wild"] {
+        text += &format!("{owner} MX 10 mail.big\n{owner} MX 20 mx\n{owner} TXT \"behind\"\n{owner} SRV 1 2 3 ns\n");
+    }
+    // and hosts named behind it
+    text += &(0..900).map(|i| format!("hosts MX 5 a-host-with-a-long-name-{i}\n")).collect::<String>();
+    text += &(0..40).map(|i| format!("a-host-with-a-long-name-{i} A 192.0.2.{i}\n")).collect::<String>();
+    let (stage, model, records) = serve(&text);
+    let owners = records.iter().map(|record| record.owner.clone());
+    let below = ["x.wild.z", "y.x.wild.z"].map(|text| text.parse().expect("a name"));
+    for name in owners.chain(below).collect::<std::collections::BTreeSet<_>>() {
+        for qtype in [RecordType::A, RecordType::MX, RecordType::ANY, RecordType::SRV] {
+            check(&stage, &model, &name, 0x0f0f_3333_5555_ffff, qtype, false);
+        }
+    }
+}
+
+#[test]
+fn a_delegation_with_more_name_servers_than_fit_is_truncated_over_udp_only() {
+    let mut text: String =
+        (0..100).map(|i| format!("sub NS ns-{i}.sub\nns-{i}.sub A 10.1.{}.{}\n", i / 256, i % 256)).collect();
+    text += &(0..100).map(|i| format!("ns-{i}.sub AAAA 2001:db8::{i:x}\n")).collect::<String>();
+    let (stage, model, _) = serve(&text);
+    check(&stage, &model, &"www.sub.z".parse().expect("a name"), 0, RecordType::A, true);
+    let query = Question::new("www.sub.z", RecordType::A).to_message();
+    let short = witness::read(&query, &stage.respond(&query, Transport::Udp).expect("a reply"));
+    assert!(short.truncated);
+    let whole = witness::read(&query, &stage.respond(&query, Transport::Tcp).expect("a reply"));
+    assert_eq!((whole.authority.len(), whole.additional.len()), (100, 200));
+}
+
+/// RFC 9471 §2.1: all glue of in-domain name servers, "or MUST set TC=1 if constrained by message size".
+#[test]
+fn glue_that_does_not_fit_sets_tc() {
+    let text: String = (0..12)
+        .map(|i| format!("sub NS ns-{i}.sub\nns-{i}.sub A 10.1.1.{i}\nns-{i}.sub AAAA 2001:db8::{i}\n"))
+        .collect();
+    let (stage, _, _) = serve(&text);
+    let mut question = Question::new("www.sub.z", RecordType::A);
+    let ask = |question: &Question| {
+        let query = question.to_message();
+        witness::read(&query, &stage.respond(&query, Transport::Udp).expect("a reply"))
+    };
+    let short = ask(&question);
+    assert!(short.truncated && short.authority.len() == 12 && short.additional.len() < 24);
+    question.edns = Some(Edns { octets: 1232, version: 0, dnssec_ok: false });
+    let whole = ask(&question);
+    assert!(!whole.truncated && whole.additional.len() == 24);
+}
+
+/// RFC 9471 §2.2: sibling glue that does not fit may be left out without TC.
+#[test]
+fn sibling_glue_that_does_not_fit_is_left_out() {
+    let text: String = (0..12)
+        .map(|i| format!("sub NS ns-{i}.other\nns-{i}.other A 10.1.1.{i}\nns-{i}.other AAAA 2001:db8::{i}\n"))
+        .collect();
+    let (stage, _, _) = serve(&(text + "other NS ns-0.other\n"));
+    let query = Question::new("www.sub.z", RecordType::A).to_message();
+    let reply = witness::read(&query, &stage.respond(&query, Transport::Udp).expect("a reply"));
+    assert!(!reply.truncated && reply.authority.len() == 12 && reply.additional.len() < 24);
+}
+
+/// An RRset near 64 KiB goes over TCP; with signatures that no message can hold together with it the answer is SERVFAIL
+/// to those who want them.
+#[test]
+fn the_largest_rrsets_are_served_over_tcp() {
+    let line = format!("huge TXT \"{}\"", "t".repeat(240));
+    let mut text: String = (0..250).map(|i| format!("{line} \"{i}\"\n")).collect();
+    text += &format!("huge RRSIG TXT 8 2 60 20300101000000 20200101000000 1 z. {}\n", "A".repeat(2400));
+    let (stage, model, _) = serve(&text);
+    let huge: Name = "huge.z".parse().expect("a name");
+    check(&stage, &model, &huge, 0, RecordType::TXT, false);
+    let mut question = Question::new("huge.z", RecordType::TXT);
+    question.edns = Some(Edns { octets: 1232, version: 0, dnssec_ok: true });
+    let query = question.to_message();
+    let reply = witness::read(&query, &stage.respond(&query, Transport::Tcp).expect("a reply"));
+    let error = reply.edns.expect("EDNS").error;
+    assert_eq!((reply.rcode, reply.answer.len(), error), (2, 0, Some(0)));
+}

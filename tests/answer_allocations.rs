@@ -1,0 +1,95 @@
+//! Answering allocates nothing, and every query of a UDP worker is answered that way (invariant 4).
+//!
+//! A test binary of its own: the counting allocator sees all threads, so nothing else may run beside it.
+
+#![allow(unsafe_code, reason = "an allocator cannot be written without")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use secondaryd::answer::{self, Client, Outcome, Workspace};
+use secondaryd::dns::edns::Opt;
+use secondaryd::dns::{Name, RecordType, message, zonefile};
+use secondaryd::served::{Publisher, Transport, ZoneId};
+use secondaryd::zone::{Builder, HashKey, Limits};
+
+struct Counting;
+
+static CALLS: AtomicU64 = AtomicU64::new(0);
+
+// SAFETY: passes every call on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        CALLS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: as promised by the caller.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        CALLS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: as promised by the caller.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[test]
+fn no_query_over_udp_allocates_or_frees() {
+    // given every fixture on one view, and every owner with many types, a neighbour and some rubbish as queries
+    let key = HashKey::from_bytes([9; 16]);
+    let (mut publisher, handle) = Publisher::new(key);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/zones");
+    let mut queries = vec![vec![0xff; 40], vec![0; 12], vec![1; 3]];
+    for (id, zone) in ["ordinary", "delegations", "all-types", "signed-nsec", "signed-nsec3"].into_iter().enumerate() {
+        let apex: Name = format!("{zone}.example").parse().expect("a name");
+        let text = std::fs::read(folder.join(zone).with_extension("zone")).expect("a zone");
+        let mut builder = Builder::new(apex.clone(), key, Limits::default());
+        for record in zonefile::parse(text, &apex).expect("records") {
+            builder.add(record.borrow()).expect("a record");
+            let below = Name::from_relative(b"\x01x\x01y", &record.owner).unwrap_or_else(|_| apex.clone());
+            let types =
+                [RecordType::A, RecordType::MX, RecordType::DS, RecordType::ANY, RecordType::RRSIG, record.rtype];
+            for qtype in types {
+                for name in [&record.owner, &below] {
+                    queries.push(message::query(1, name, qtype, None));
+                    let mut opt = Opt::default();
+                    opt.dnssec_ok = true;
+                    queries.push(message::query(1, name, qtype, Some(&opt)));
+                }
+            }
+        }
+        let snapshot = builder.finish(None).expect("a zone").0;
+        let slot = publisher.add_zones([(ZoneId(id as u32), apex)]).remove(0);
+        publisher.publish(&slot, Arc::new(snapshot));
+    }
+    let client = Client::new(Transport::Udp, SocketAddr::from(([192, 0, 2, 1], 5353)));
+    let mut reader = handle.reader();
+    let mut buffer = vec![0; 4096];
+    let mut work = Workspace::new();
+    let mut run = || {
+        let view = reader.current();
+        let mut replies = 0;
+        for query in &queries {
+            buffer[..query.len()].copy_from_slice(query);
+            replies += matches!(answer::respond(view, &client, &mut work, &mut buffer, query.len()), Outcome::Reply(_))
+                as usize;
+        }
+        replies
+    };
+    // the first round sets up what arc-swap keeps for each thread
+    run();
+
+    // when all are answered once more
+    let before = CALLS.load(Ordering::SeqCst);
+    let replies = run();
+    let calls = CALLS.load(Ordering::SeqCst) - before;
+
+    // then nothing was allocated or freed
+    assert!(replies > 4_000, "{replies} replies");
+    assert_eq!(calls, 0);
+}
