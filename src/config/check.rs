@@ -420,9 +420,7 @@ fn list(names: impl ExactSizeIterator<Item = String>) -> String {
 fn warn(config: &mut Config) {
     let mut warnings = Vec::new();
     if config.api.credentials.is_empty() {
-        warnings.push(
-            "no [[api.credential]] is configured: only /healthz, /readyz, /metrics and /openapi.json answer".to_owned(),
-        );
+        warnings.push("no [[api.credential]] is configured: only /healthz, /readyz and /metrics answer".to_owned());
     }
     for listen in config.api.listen.iter().filter(|listen| !listen.ip().is_loopback()) {
         warnings

@@ -56,13 +56,19 @@ pub fn difference<'a>(old: &'a Config, new: &'a Config) -> Difference<'a> {
     changed(settings_changed, "log.filter", old.log.filter != new.log.filter);
     changed(settings_changed, "api.credential", old.api.credentials != new.api.credentials);
     changed(settings_changed, "api", api_settings(old) != api_settings(new));
-    changed(settings_changed, "dns", dns_settings(old) != dns_settings(new));
-    changed(settings_changed, "store", store_settings(old) != store_settings(new));
     changed(needs_restart, "state-dir", old.state_dir != new.state_dir);
     changed(needs_restart, "dns.listen", old.dns.listen != new.dns.listen);
     changed(needs_restart, "dns.workers", old.dns.workers != new.dns.workers);
+    changed(needs_restart, "dns.edns-size", old.dns.edns_size != new.dns.edns_size);
+    changed(needs_restart, "dns.tcp-idle-timeout", old.dns.tcp_idle_timeout != new.dns.tcp_idle_timeout);
+    changed(needs_restart, "dns.tcp-connections", old.dns.tcp_connections != new.dns.tcp_connections);
+    let per_client = |config: &Config| config.dns.tcp_connections_per_client;
+    changed(needs_restart, "dns.tcp-connections-per-client", per_client(old) != per_client(new));
+    changed(needs_restart, "dns.outbound-transfers", old.dns.outbound_transfers != new.dns.outbound_transfers);
     changed(needs_restart, "api.listen", old.api.listen != new.api.listen);
     changed(needs_restart, "store.cache-size", old.store.cache_size != new.store.cache_size);
+    changed(needs_restart, "store.history-bytes", old.store.history_bytes != new.store.history_bytes);
+    changed(needs_restart, "store.history-versions", old.store.history_versions != new.store.history_versions);
     changed(needs_restart, "log.format", old.log.format != new.log.format);
     difference
 }
@@ -76,14 +82,4 @@ fn keys_changed<'a>(old: &'a Config, new: &'a Config) -> Vec<&'a Name> {
 /// `[api]` without what has an entry of its own.
 fn api_settings(config: &Config) -> super::Api {
     super::Api { listen: Vec::new(), credentials: Vec::new(), ..config.api.clone() }
-}
-
-/// `[dns]` without what has an entry of its own.
-fn dns_settings(config: &Config) -> super::Dns {
-    super::Dns { listen: Vec::new(), workers: 0, ..config.dns.clone() }
-}
-
-/// `[store]` without what has an entry of its own.
-fn store_settings(config: &Config) -> super::Store {
-    super::Store { cache_size: 0, ..config.store.clone() }
 }

@@ -41,17 +41,19 @@ pub struct Dns {
     /// Takes effect after a restart.
     pub workers: usize,
     /// Largest UDP answer in octets, 512..=4096, also offered to clients by EDNS. Default 1232, which passes every
-    /// common path unfragmented (RFC 9715). Raise it only inside one network.
+    /// common path unfragmented (RFC 9715). Raise it only inside one network. Takes effect after a restart.
     pub edns_size: u16,
-    /// How long an idle TCP connection of a client is kept, RFC 7766 §6.2.3. Default `"10s"`.
+    /// How long an idle TCP connection of a client is kept, RFC 7766 §6.2.3. Default `"10s"`. Takes effect after a
+    /// restart.
     #[serde(deserialize_with = "de::duration")]
     pub tcp_idle_timeout: Duration,
-    /// TCP connections of clients at one time, in all. Default 1000. At the bound new ones are closed at once.
+    /// TCP connections of clients at one time, in all. Default 1000. At the bound new ones are closed at once. Takes
+    /// effect after a restart.
     pub tcp_connections: usize,
     /// TCP connections of one client address at one time. Default 100. Raise it for a resolver farm behind one
-    /// address.
+    /// address. Takes effect after a restart.
     pub tcp_connections_per_client: usize,
-    /// AXFR and IXFR answers to downstreams running at one time. Default 50.
+    /// AXFR and IXFR answers to downstreams running at one time. Default 50. Takes effect after a restart.
     pub outbound_transfers: usize,
 }
 
@@ -103,8 +105,8 @@ pub struct Api {
     /// Largest request body. Default `"1MiB"`; beyond it the reply is 413.
     #[serde(deserialize_with = "de::octets")]
     pub max_body: u64,
-    /// `[[api.credential]]`: who may call. Default none: then only `/healthz`, `/readyz`, `/metrics` and
-    /// `/openapi.json` answer.
+    /// `[[api.credential]]`: who may call. Default none: then only `/healthz`, `/readyz` and `/metrics`
+    /// answer.
     #[serde(skip)]
     pub credentials: Vec<Credential>,
 }
@@ -315,10 +317,10 @@ pub struct Store {
     #[serde(deserialize_with = "de::octets")]
     pub cache_size: u64,
     /// Most octets of old differences kept for a zone, from which downstreams get IXFR. Default (key absent): half
-    /// the size of the zone, at least 1 MiB.
+    /// the size of the zone, at least 1 MiB. Takes effect after a restart.
     #[serde(deserialize_with = "de::octets_option")]
     pub history_bytes: Option<u64>,
-    /// Most old differences kept for a zone. Default 100.
+    /// Most old differences kept for a zone. Default 100. Takes effect after a restart.
     pub history_versions: u32,
 }
 

@@ -409,3 +409,28 @@ fn a_hundred_thousand_zones_load() {
     }
     assert_eq!(config(&text).zones.len(), 100_000);
 }
+
+#[test]
+fn keys_that_are_read_at_the_start_only_ask_for_a_restart() {
+    let old = config("");
+    for (section, line) in [
+        ("dns", "listen = [\"127.0.0.1:5399\"]"),
+        ("dns", "workers = 3"),
+        ("dns", "edns-size = 1400"),
+        ("dns", "tcp-idle-timeout = \"3s\""),
+        ("dns", "tcp-connections = 3"),
+        ("dns", "tcp-connections-per-client = 3"),
+        ("dns", "outbound-transfers = 3"),
+        ("api", "listen = [\"127.0.0.1:8099\"]"),
+        ("store", "cache-size = \"3MiB\""),
+        ("store", "history-bytes = \"3MiB\""),
+        ("store", "history-versions = 3"),
+        ("log", "format = \"text\""),
+    ] {
+        let key = line.split(' ').next().expect("a key");
+        let new = config(&format!("[{section}]\n{line}\n"));
+        let difference = difference(&old, &new);
+        assert_eq!(difference.needs_restart, [format!("{section}.{key}")]);
+        assert!(difference.settings_changed.is_empty(), "{section}.{key}");
+    }
+}
