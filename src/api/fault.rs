@@ -45,8 +45,6 @@ error_codes! {
     Forbidden = "dns-forbidden", FORBIDDEN;
     /// The object is written in a configuration file and changed there only.
     ZoneConfigured = "dns-zone-configured", FORBIDDEN;
-    /// As many zones as the tenant may have.
-    QuotaExceeded = "dns-quota-exceeded", FORBIDDEN;
     /// No such path.
     PathNotFound = "dns-path-not-found", NOT_FOUND;
     /// No such zone, or not the caller's.

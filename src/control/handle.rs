@@ -85,12 +85,6 @@ pub enum EditError {
     /// No `[tsig-key.NAME]` of this name.
     #[error("no TSIG key {} is configured", .0.without_dot())]
     UnknownKey(Name),
-    /// The tenant has as many secondary zones as it may.
-    #[error("quota of {limit} secondary zones is used up ([api] quota-secondary-zones)")]
-    QuotaExceeded {
-        /// The limit.
-        limit: usize,
-    },
     /// The disk refused it.
     #[error("the change could not be stored: {0}")]
     Storage(String),

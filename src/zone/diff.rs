@@ -1,6 +1,6 @@
 //! One difference sequence (RFC 1995 §4): the one form in which a change of a zone exists.
 //!
-//! Made from an IXFR answer, from two versions ([`super::between`]), from a REST edit; consumed by [`super::apply`]; stored
+//! Made from an IXFR answer, from two versions ([`super::between()`]), from a REST edit; consumed by [`super::apply()`]; stored
 //! and sent on in the very same octets. Flat: old SOA, deleted RRs, new SOA, added RRs, each in wire form with its
 //! owner in full and lower case, class IN, names in rdata in full.
 
@@ -113,7 +113,7 @@ impl Diff {
     }
 
     /// The way back: undoes this sequence, provided that its deleted records state TTL and spelling exactly (those
-    /// of [`super::between`] do).
+    /// of [`super::between()`] do).
     pub fn invert(&self) -> Diff {
         let part = |range: Range<usize>| &self.octets[range];
         let (old, new) = (0..self.deleted.start, self.deleted.end..self.added.start);

@@ -1,7 +1,7 @@
 //! Records of one owner -> the octets of its entry.
 //!
 //! In: all records at one owner, in any order, with how many children it has and the addresses for its glue. Out: the
-//! entry of [`super::entry`] and chunks for what is too large. Called by [`super::Builder`] and [`super::apply`]; that both
+//! entry of [`super::entry`] and chunks for what is too large. Called by [`super::Builder`] and [`super::apply()`]; that both
 //! come through here is what makes `apply(old, diff)` equal `build(new)`. Nothing here depends on anything but the
 //! records: no order of arrival, no earlier version.
 

@@ -1,6 +1,6 @@
 //! The page: a small immutable piece of a zone whose bytes are the same in memory and on disk, and almost on the wire.
 //!
-//! Made by the encoder for [`super::Builder`] and [`super::apply`], kept in the directory of a [`super::Snapshot`],
+//! Made by the encoder for [`super::Builder`] and [`super::apply()`], kept in the directory of a [`super::Snapshot`],
 //! read by `answer`, written and read back as it is by `store`. A page has no pointers inside and never changes.
 //!
 //! # Bytes of a page (little-endian)

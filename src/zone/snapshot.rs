@@ -1,6 +1,6 @@
 //! One version of one zone: what readers see, immutable from the moment it exists.
 //!
-//! Made by [`super::Builder`], [`super::apply`] and, after a restart, [`Snapshot::from_pages`]; published by
+//! Made by [`super::Builder`], [`super::apply()`] and, after a restart, [`Snapshot::from_pages`]; published by
 //! `control::commit`; read by query workers, outbound transfers, the API and the store. Versions share all pages that did
 //! not change, so keeping the old one costs only what differs.
 

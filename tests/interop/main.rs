@@ -14,12 +14,14 @@ mod compare;
 mod daemon;
 mod peer;
 mod process;
+mod random;
 mod relay;
 mod wait;
 mod zones;
 
 mod alone;
 mod downstream;
+mod edits;
 mod million;
 mod primaries;
 mod restarts;

@@ -14,6 +14,7 @@ use hickory_proto::rr::{RData, RecordType};
 use crate::client::Over;
 use crate::daemon::{Entry, Secondaryd};
 use crate::peer::{Peer, Program, Setup};
+use crate::random::Random;
 use crate::wait;
 use crate::zones::Zone;
 
@@ -36,7 +37,7 @@ fn a_million_records_survive_anything() {
     if !Program::Knot.is_installed() {
         return;
     }
-    let mut moments = Moments::seeded();
+    let mut moments = Random::seeded();
     let mut clock = Clock(Instant::now());
 
     // Given one Knot with the old version, and another with the new one, in which every record differs
@@ -264,24 +265,5 @@ impl Clock {
         eprintln!("{:6.1} s  {what}", took.as_secs_f32());
         self.0 = Instant::now();
         took
-    }
-}
-
-/// Random moments (xorshift).
-struct Moments(u64);
-
-impl Moments {
-    fn seeded() -> Moments {
-        let given = std::env::var("INTEROP_SEED").ok().and_then(|seed| seed.parse().ok());
-        let seed = given.unwrap_or_else(|| jiff::Timestamp::now().as_nanosecond() as u64);
-        eprintln!("INTEROP_SEED={seed}");
-        Moments(seed | 1)
-    }
-
-    fn within(&mut self, span: Duration) -> Duration {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        span.mul_f64((self.0 >> 11) as f64 / (1u64 << 53) as f64)
     }
 }

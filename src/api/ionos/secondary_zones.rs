@@ -285,7 +285,6 @@ impl From<EditError> for Fault {
             EditError::IdTaken => ErrorCode::IdTaken,
             EditError::Configured { .. } => ErrorCode::ZoneConfigured,
             EditError::PrimaryNotAllowed(_) | EditError::UnknownKey(_) => ErrorCode::BadValue,
-            EditError::QuotaExceeded { .. } => ErrorCode::QuotaExceeded,
             EditError::Storage(_) => ErrorCode::Storage,
             EditError::ShuttingDown => ErrorCode::ShuttingDown,
         };
