@@ -67,7 +67,7 @@ impl Refresh {
                 Some(Ordering::Less) => primary.state.lag(now),
                 None => primary.state.fail(now, &undefined(serial, served)),
             }
-            if self.phase == Phase::Provisioning && !self.expired {
+            if !self.expired {
                 self.phase = Phase::Settled;
             }
         }

@@ -91,6 +91,8 @@ impl Refresh {
     pub fn state(&self) -> ZoneState {
         match self.phase {
             Phase::Provisioning => ZoneState::Provisioning,
+            // None of its new primaries gave it, but the version of the old ones is served: FAILED means SERVFAIL.
+            Phase::Failed if self.soa.is_some() && !self.expired => ZoneState::Provisioning,
             Phase::Failed => ZoneState::Failed,
             Phase::Settled if self.expired => ZoneState::Failed,
             Phase::Settled => ZoneState::Available,

@@ -244,6 +244,17 @@ fn an_empty_zone_is_not_tried_again_before_its_primary_may_be_asked() {
 }
 
 #[test]
+fn a_served_zone_is_not_failed_because_its_new_primaries_fail() {
+    let mut bench = Bench::healthy(1, 7);
+    bench.zone.set_primaries(bench.now, &[None], true);
+    bench.actions();
+    bench.fails_probe(0, Code::TsigBadKey);
+    assert_eq!((bench.zone.state(), bench.served()), (ZoneState::Provisioning, 7));
+    bench.wait(secs(2 * EXPIRE));
+    assert_eq!(bench.zone.state(), ZoneState::Failed);
+}
+
+#[test]
 fn a_refresh_by_command_asks_every_primary_now() {
     let mut bench = Bench::healthy(2, 7);
     bench.zone.handle_command(bench.now, Command::Refresh);
