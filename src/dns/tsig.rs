@@ -543,7 +543,10 @@ impl StreamVerifier {
             0 => return Ok(()),
             error::BADKEY => {
                 let algorithm = self.key.algorithm.as_str();
-                Reason::new(Code::TsigBadKey, format!("primary does not know key {} with {algorithm}", self.key.name))
+                Reason::new(
+                    Code::TsigBadKey,
+                    format!("primary does not know key {} with {algorithm}", self.key.name.without_dot()),
+                )
             }
             error::BADTIME => {
                 let theirs = tsig.other.iter().take(6).fold(0u64, |n, &octet| n << 8 | octet as u64);
