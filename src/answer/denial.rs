@@ -244,6 +244,12 @@ impl Reply<'_, '_> {
     }
 }
 
+/// Whether this is a signed zone: one whose SOA is signed. In others NSEC, NSEC3 and DS are data that mean nothing.
+pub(super) fn is_signed(snapshot: &Snapshot) -> bool {
+    let apex = snapshot.apex_entry();
+    apex.is_signed() && apex.rrset(RecordType::SOA).is_some_and(|soa| soa.signature_octets() > 0)
+}
+
 /// How a zone proves.
 #[derive(Clone, Copy)]
 enum Chain<'s> {
@@ -255,14 +261,13 @@ impl<'s> Chain<'s> {
     /// `None` in a zone that is not signed, whatever NSEC or NSEC3 lie about in it.
     fn of(held: &Held<'s>) -> Option<Chain<'s>> {
         let snapshot: &'s Snapshot = held.snapshot;
-        let apex = snapshot.apex_entry();
-        if !apex.is_signed() || apex.rrset(RecordType::SOA)?.signature_octets() == 0 {
+        if !is_signed(snapshot) {
             return None;
         }
         if let Some(params) = snapshot.nsec3_params() {
             return Some(Chain::Nsec3(params));
         }
-        apex.rrset(RecordType::NSEC).filter(|nsec| nsec.rr_count() > 0).map(|_| Chain::Nsec)
+        snapshot.apex_entry().rrset(RecordType::NSEC).filter(|nsec| nsec.rr_count() > 0).map(|_| Chain::Nsec)
     }
 }
 

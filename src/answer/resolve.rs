@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::additional;
-use super::denial::{Absent, Proofs};
+use super::denial::{Absent, Proofs, is_signed};
 use super::folded::Folded;
 use super::lookup::{Found, locate};
 use super::query::Query;
@@ -319,11 +319,13 @@ impl<'v, 'b> Reply<'v, 'b> {
         }
         self.owe_if_wildcard(held, sought, encloser);
         self.writer.set_authoritative();
+        // everything is everything: without DO RRSIGs are "any other RRset" (RFC 4035 §3)
+        let signatures = self.dnssec_ok || self.transport == Transport::Tcp;
         let mut outcome = Ok(());
         for block in entry.rrsets().filter(exists) {
             outcome = match only_signatures {
                 true => self.put_only_signatures(held, entry, &block, &names),
-                false => self.put(Section::Answer, held, entry, &block, &names).map(|_| ()),
+                false => self.put_rrset(Section::Answer, held, entry, &block, &names, signatures).map(|_| ()),
             };
             match (outcome, self.transport) {
                 (Ok(()), Transport::Udp) | (Err(Full), Transport::Tcp) => break,
@@ -367,17 +369,15 @@ impl<'v, 'b> Reply<'v, 'b> {
         let Some(ns) = entry.rrset(RecordType::NS) else {
             return Ok(None);
         };
-        let unsigned = std::mem::replace(&mut self.dnssec_ok, false);
-        let rrs = self.put(Section::Authority, held, entry, &ns, &names);
-        self.dnssec_ok = unsigned;
-        let rrs = rrs?;
-        if self.dnssec_ok {
+        // the NS of a cut are the child's, so nobody has signed them here
+        let rrs = self.put_rrset(Section::Authority, held, entry, &ns, &names, false)?;
+        if self.dnssec_ok && is_signed(held.snapshot) {
             match entry.rrset(RecordType::DS).filter(|ds| ds.rr_count() > 0) {
                 Some(ds) => _ = self.put(Section::Authority, held, entry, &ds, &names)?,
                 None => self.prove_insecure(held, sought, depth)?,
             }
-            self.settle(held)?;
         }
+        self.settle(held)?;
         // "it MUST include all available glue records for in-domain name servers in the additional section, or MUST
         // set TC=1 if constrained by message size" (RFC 9471 §2.1)
         if let Some(glue) = entry.glue() {
@@ -433,7 +433,7 @@ impl<'v, 'b> Reply<'v, 'b> {
         let owner = Names { owner_at: sought.at, owner: sought.name.lower(), ..names };
         let rdata_at = self.writer.put_cname(&owner, ttl, &labels[..kept], target_at, target.lower())?;
         match self.query.qtype {
-            RecordType::CNAME | RecordType::ANY | RecordType::RRSIG => Ok(None),
+            RecordType::CNAME | RecordType::ANY => Ok(None),
             _ => Ok(Some(rdata_at)),
         }
     }
@@ -448,11 +448,24 @@ impl<'v, 'b> Reply<'v, 'b> {
         block: &RrsetBlock<'_>,
         names: &Names<'_>,
     ) -> Result<Range<usize>, Full> {
+        self.put_rrset(section, held, entry, block, names, self.dnssec_ok)
+    }
+
+    #[inline]
+    fn put_rrset(
+        &mut self,
+        section: Section,
+        held: &Held<'_>,
+        entry: Entry<'_>,
+        block: &RrsetBlock<'_>,
+        names: &Names<'_>,
+        signatures: bool,
+    ) -> Result<Range<usize>, Full> {
         if !block.is_spilled() {
-            return self.writer.put(section, block, self.dnssec_ok, names);
+            return self.writer.put(section, block, signatures, names);
         }
         let apart = self.apart(held, entry, block).ok_or(Full)?;
-        self.writer.put_spilled(section, &apart, self.dnssec_ok, names)
+        self.writer.put_spilled(section, &apart, signatures, names)
     }
 
     fn put_only_signatures(

@@ -6,7 +6,7 @@ use secondaryd::answer::CHAIN_LINKS_MAX;
 use secondaryd::dns::name::NAME_OCTETS_MAX;
 use secondaryd::dns::{Name, Record, RecordType};
 
-use super::proofs::{Absent, proofs};
+use super::proofs::{Absent, is_signed, proofs};
 use super::witness::Rr;
 
 type Zone = BTreeMap<Name, Vec<Record>>;
@@ -85,13 +85,14 @@ fn step(
     let rrset = |owner: &Name, rtype: RecordType| -> Vec<&Record> {
         zone.get(owner).into_iter().flatten().filter(|record| record.rtype == rtype).collect()
     };
-    let signed = |owner: &Name, rtype: RecordType, as_owner: &Name| -> Vec<Rr> {
+    let with = |owner: &Name, rtype: RecordType, as_owner: &Name, signatures: bool| -> Vec<Rr> {
         let signatures =
-            rrset(owner, RecordType::RRSIG).into_iter().filter(|s| dnssec_ok && s.rdata[..2] == rtype.0.to_be_bytes());
+            rrset(owner, RecordType::RRSIG).into_iter().filter(|s| signatures && s.rdata[..2] == rtype.0.to_be_bytes());
         let mut all: Vec<Rr> = rrset(owner, rtype).into_iter().chain(signatures).map(Rr::from).collect();
         all.iter_mut().for_each(|rr| rr.owner = as_owner.as_wire().to_vec());
         all
     };
+    let signed = |owner: &Name, rtype: RecordType, as_owner: &Name| with(owner, rtype, as_owner, dnssec_ok);
     let prove = |absent: Absent<'_>| -> Vec<Rr> {
         if !dnssec_ok {
             return Vec::new();
@@ -105,7 +106,7 @@ fn step(
         let is_cut = ancestor != *apex && !rrset(&ancestor, RecordType::NS).is_empty();
         if is_cut && !(ancestor == *name && qtype == RecordType::DS) {
             expected.authority.extend(rrset(&ancestor, RecordType::NS).into_iter().map(Rr::from));
-            if dnssec_ok {
+            if dnssec_ok && is_signed(apex, zone) {
                 let ds = signed(&ancestor, RecordType::DS, &ancestor);
                 let is_secure = !ds.is_empty();
                 expected.authority.extend(ds);
@@ -139,7 +140,7 @@ fn step(
                 ttl: dname.ttl,
                 rdata: target.as_wire().to_vec(),
             });
-            return (![RecordType::CNAME, RecordType::ANY, RecordType::RRSIG].contains(&qtype)).then_some(target);
+            return (![RecordType::CNAME, RecordType::ANY].contains(&qtype)).then_some(target);
         }
     }
     expected.authoritative = true;
@@ -175,7 +176,8 @@ fn step(
     match qtype {
         RecordType::ANY => {
             for rtype in types.into_iter().filter(|&rtype| rtype != RecordType::RRSIG) {
-                expected.answer.extend(signed(&source, rtype, name));
+                // "any other RRset" (RFC 4035 §3), so RRSIGs are a part of everything
+                expected.answer.extend(with(&source, rtype, name, true));
             }
         }
         _ if types.contains(&qtype) => expected.answer.extend(signed(&source, qtype, name)),

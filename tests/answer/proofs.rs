@@ -24,8 +24,7 @@ pub(crate) fn proofs(
     absent: &Absent<'_>,
 ) -> (RecordType, BTreeSet<Name>) {
     let wildcard = |encloser: &Name| Name::from_relative(b"\x01*", encloser).expect("short");
-    let signs_soa = |r: &&Record| r.rtype == RecordType::RRSIG && r.rdata[..2] == RecordType::SOA.0.to_be_bytes();
-    if zone[apex].iter().find(signs_soa).is_none() {
+    if !is_signed(apex, zone) {
         return (RecordType::NSEC, BTreeSet::new());
     }
     let params = zone[apex].iter().find(|record| record.rtype == RecordType::NSEC3PARAM);
@@ -71,6 +70,12 @@ pub(crate) fn proofs(
         Absent::Closer { name, encloser } => vec![ancestor(name, encloser.label_count() + 1)],
     };
     (RecordType::NSEC3, names.iter().filter_map(owner_of).collect())
+}
+
+/// Whether the SOA is signed.
+pub(crate) fn is_signed(apex: &Name, zone: &BTreeMap<Name, Vec<Record>>) -> bool {
+    let signs_soa = |r: &Record| r.rtype == RecordType::RRSIG && r.rdata[..2] == RecordType::SOA.0.to_be_bytes();
+    zone[apex].iter().any(signs_soa)
 }
 
 fn owners(zone: &BTreeMap<Name, Vec<Record>>, rtype: RecordType) -> BTreeSet<Name> {
