@@ -1,0 +1,31 @@
+//! secondaryd beside NSD, Knot DNS and BIND: the same zones, the same questions, and no answer that is ours alone.
+//!
+//! Every peer is started by the test on a loopback address of its own with a temporary directory; one that is not
+//! installed says so and is left out, and without two of them there is nothing to compare. The validator (`delv`) asks
+//! our listener with the trust anchor of the fixture as the only thing it believes.
+
+#[path = "../interop/address.rs"]
+#[allow(dead_code, reason = "shared with tests/interop")]
+mod address;
+#[path = "../interop/client.rs"]
+#[allow(dead_code, reason = "shared with tests/interop")]
+mod client;
+#[path = "../interop/peer/mod.rs"]
+#[allow(dead_code, reason = "shared with tests/interop")]
+mod peer;
+#[path = "../interop/process.rs"]
+#[allow(dead_code, reason = "shared with tests/interop")]
+mod process;
+#[path = "../interop/wait.rs"]
+#[allow(dead_code, reason = "shared with tests/interop")]
+mod wait;
+#[path = "../answer/witness.rs"]
+#[allow(dead_code, reason = "shared with tests/answer")]
+mod witness;
+#[path = "../interop/zones.rs"]
+#[allow(dead_code, reason = "shared with tests/interop")]
+mod zones;
+
+mod alone;
+mod serve;
+mod validated;
