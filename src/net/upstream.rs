@@ -95,6 +95,8 @@ pub struct Order {
     pub hash_key: HashKey,
     /// Bounds of the contents.
     pub limits: Limits,
+    /// Most octets of differences; beyond, a whole zone costs no more (I9).
+    pub difference_octets_max: u64,
 }
 
 /// How much an exchange moved.
@@ -234,14 +236,15 @@ impl Upstream {
         bounds: &Bounds,
     ) -> Result<Transferred, Reason> {
         let started = Instant::now();
-        let (id, Order { zone, asked, hash_key, limits }) = (random_id(), order);
+        let (id, Order { zone, asked, hash_key, limits, difference_octets_max }) = (random_id(), order);
         let unsigned = match &asked {
             Asked::Axfr => message::query(id, &zone, RecordType::AXFR, None),
             Asked::Ixfr { ours } => message::ixfr_query(id, &zone, ours, None),
         };
         let (query, request_mac) = signed(unsigned, target);
         let mut verifier = target.key.as_ref().zip(request_mac).map(|(key, mac)| StreamVerifier::new(key.clone(), mac));
-        let mut inbound = Inbound::new(zone, asked, id, hash_key, limits);
+        let mut inbound =
+            Inbound::new(zone, asked, id, hash_key, limits).with_difference_octets_max(difference_octets_max);
         let mut stream = self.ask(target, &query, bounds).await?;
         let (mut message, mut pace, mut judged) = (Vec::new(), Pace::new(), false);
         let mut declined = None;
