@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use crate::config::Config;
 use crate::dns::Name;
-use crate::net::Policy;
 use crate::net::upstream::{Bounds, Target, Upstream};
+use crate::net::{self, Policy};
 use crate::reason::{Code, Reason};
 use crate::refresh::{self, Accept, Action, TransferKind, Urgency, unreachable};
 use crate::served::{InboxReader, Notice, Publisher, State, ZoneId};
@@ -196,7 +196,7 @@ impl Keeper {
         }
     }
 
-    fn probed(&mut self, exchange: Exchange, outcome: Result<crate::net::upstream::Probed, Reason>) {
+    fn probed(&mut self, exchange: Exchange, outcome: Result<net::upstream::Probed, Reason>) {
         let now = Timestamp::now();
         self.probes.finished(exchange.address);
         let code = outcome.as_ref().map(|_| ()).map_err(|reason| reason.code);
@@ -314,7 +314,7 @@ impl Keeper {
         }
         let Some(zone) = self.zones.get_mut(&exchange.zone) else { return false };
         zone.refresh.handle_started(exchange.primary);
-        let target = match target(&self.policy, zone, exchange.primary) {
+        let target = match target(&self.config, &self.policy, zone, exchange.primary) {
             Ok(target) => target,
             Err(reason) => {
                 let _ = self.events.send(Event::Probed(exchange, Err(reason)));
@@ -359,7 +359,7 @@ impl Keeper {
         }
         let Some(zone) = self.zones.get_mut(&exchange.zone) else { return false };
         zone.refresh.handle_started(exchange.primary);
-        let target = match target(&self.policy, zone, exchange.primary) {
+        let target = match target(&self.config, &self.policy, zone, exchange.primary) {
             Ok(target) => target,
             Err(reason) => {
                 let _ = self.events.send(Event::Transferred(exchange, accept, Err(reason)));
@@ -414,8 +414,11 @@ fn log_failure<T>(op: &'static str, zone: &Zone, exchange: &Exchange, outcome: &
 }
 
 /// Where the primary of an exchange is and how its messages are signed.
-fn target(policy: &Policy, zone: &Zone, primary: usize) -> Result<Target, Reason> {
+fn target(config: &Config, policy: &Policy, zone: &Zone, primary: usize) -> Result<Target, Reason> {
     let primary = &zone.definition.primaries[primary];
+    if let Some(listening) = net::listens_at(primary.address, &config.dns.listen) {
+        return Err(Reason::new(Code::Loop, format!("[dns] listen has {listening}")));
+    }
     let key = match &primary.tsig_key {
         None => None,
         Some(name) => match policy.keys.load().find(name) {
