@@ -4,21 +4,11 @@
 //! installed says so and is left out, and without two of them there is nothing to compare. The validator (`delv`) asks
 //! our listener with the trust anchor of the fixture as the only thing it believes.
 
-#[path = "../interop/address.rs"]
-#[allow(dead_code, reason = "shared with tests/interop")]
-mod address;
-#[path = "../interop/client.rs"]
-#[allow(dead_code, reason = "shared with tests/interop")]
-mod client;
+#[path = "../harness/mod.rs"]
+mod harness;
 #[path = "../interop/peer/mod.rs"]
 #[allow(dead_code, reason = "shared with tests/interop")]
 mod peer;
-#[path = "../interop/process.rs"]
-#[allow(dead_code, reason = "shared with tests/interop")]
-mod process;
-#[path = "../interop/wait.rs"]
-#[allow(dead_code, reason = "shared with tests/interop")]
-mod wait;
 #[path = "../answer/witness.rs"]
 #[allow(dead_code, reason = "shared with tests/answer")]
 mod witness;
@@ -29,3 +19,5 @@ mod zones;
 mod alone;
 mod serve;
 mod validated;
+
+use harness::{Key, address, client, process, wait};
