@@ -104,7 +104,7 @@ secondaryd takes each change by IXFR and answers it. Try, in another terminal:
   dig @{} -p {} {CLOCK} TXT
   dig @{} -p {} {ZONE_NAME} SOA +norecurse
   curl -s -H 'Authorization: Bearer {token}' http://{api}/secondaryzones/{uuid}/axfr
-  secondaryctl --url http://{api} --token {token} zone {ZONE_NAME}
+  cargo run --release --bin secondaryctl -- --url http://{api} --token {token} zone {ZONE_NAME}
 
 Dashboard: http://{api}/   (token: {token})
 Ctrl-C ends the demonstration and removes its state.

@@ -8,14 +8,15 @@ use crate::dns::RecordType;
 use crate::dns::name::NAME_OCTETS_MAX;
 use crate::zone::{Entry, Snapshot};
 
-/// What stands at, above or instead of a name. Depths count labels from the root.
+/// What stands at, above or instead of a name. Depths count labels from the root; `encloser` is that of the closest
+/// encloser.
 pub(super) enum Found<'s> {
     /// The name itself, be it as an empty non-terminal.
     Name(Entry<'s>),
     /// It does not exist, but the wildcard `*` below its closest encloser does (RFC 4592 §3.3.1).
-    Wildcard(Entry<'s>),
+    Wildcard { entry: Entry<'s>, encloser: usize },
     /// Neither exists.
-    Nothing,
+    Nothing { encloser: usize },
     /// A delegation at or above the name: everything there belongs to others.
     Cut { entry: Entry<'s>, depth: usize },
     /// A DNAME above the name.
@@ -64,7 +65,9 @@ fn probe<'s>(snapshot: &'s Snapshot, name: &Folded, depth: usize, apex_depth: us
     if depth == apex_depth {
         return Some(snapshot.apex_entry());
     }
-    snapshot.lookup(name.hash_at(depth), name.relative(depth, apex_depth))
+    let entry = snapshot.lookup(name.hash_at(depth), name.relative(depth, apex_depth))?;
+    // "the authoritative name server will act as if the owner name of the NSEC3 RR did not exist" (RFC 5155 §7.2.8)
+    (!entry.is_only_nsec3()).then_some(entry)
 }
 
 /// For a name of which the suffix of `exists` labels exists and the one of `absent` labels does not: its closest
@@ -86,7 +89,7 @@ fn not_there<'s>(
     }
     let encloser = encloser.or_else(|| probe(snapshot, name, exists, apex_depth));
     if !encloser.is_some_and(|entry| entry.has_wildcard()) {
-        return Found::Nothing;
+        return Found::Nothing { encloser: exists };
     }
     let parent = name.relative(exists, apex_depth);
     let mut wildcard = [0; NAME_OCTETS_MAX + 1];
@@ -94,8 +97,8 @@ fn not_there<'s>(
     wildcard[2..2 + parent.len()].copy_from_slice(parent);
     let hash = snapshot.key().child(name.hash_at(exists), b"*");
     match snapshot.lookup(hash, &wildcard[..2 + parent.len()]) {
-        Some(entry) => Found::Wildcard(entry),
-        None => Found::Nothing,
+        Some(entry) => Found::Wildcard { entry, encloser: exists },
+        None => Found::Nothing { encloser: exists },
     }
 }
 

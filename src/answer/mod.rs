@@ -16,8 +16,8 @@
 //!
 //! Follows RFC 1034 §4.3.2 (the algorithm), RFC 2181 (sections, TTLs), RFC 2308 (negative answers), RFC 4592
 //! (wildcards), RFC 6672 (DNAME), RFC 6604 (RCODE of chains), RFC 6891 (EDNS), RFC 8482 (ANY), RFC 8906 (never
-//! silent), RFC 8914 (why), RFC 9471 (glue). Signatures of what is answered are given with DO; proofs of what is not
-//! there are not given yet.
+//! silent), RFC 8914 (why), RFC 9471 (glue), and for those who set DO RFC 4035 §3.1 and RFC 5155 §7.2 (signatures, and
+//! proofs of what is not there).
 //!
 //! # Choices
 //! - ANY is answered over UDP with one RRset (RFC 8482 §4.1), over TCP with all of them.
@@ -27,6 +27,7 @@
 //! - A reply that does not fit has TC and as many whole RRsets as do fit.
 
 mod additional;
+mod denial;
 mod folded;
 mod lookup;
 mod query;

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::additional;
+use super::denial::{Absent, Proofs, is_signed};
 use super::folded::Folded;
 use super::lookup::{Found, locate};
 use super::query::Query;
@@ -24,6 +25,8 @@ pub(super) struct Reply<'v, 'b> {
     pub(super) writer: Writer<'b>,
     pub(super) dnssec_ok: bool,
     transport: Transport,
+    /// None as long as no proof was given or owed, so that most replies do not pay for it.
+    pub(super) proofs: Option<Proofs>,
 }
 
 /// A zone from which a part of the reply comes, with its one snapshot, and those visited before it. A chain that
@@ -35,11 +38,18 @@ pub(super) struct Held<'h> {
 }
 
 impl<'h> Held<'h> {
-    fn find(&self, slot: &Slot) -> Option<&'h Snapshot> {
-        if std::ptr::eq(self.slot, slot) {
-            return Some(self.snapshot);
+    /// Tells the zones of one reply apart.
+    pub(super) fn id(&self) -> usize {
+        std::ptr::from_ref(self.slot) as usize
+    }
+
+    /// This zone or the one visited before with this [`Held::id`].
+    pub(super) fn find(&self, id: usize) -> Option<&Held<'h>> {
+        let mut held = Some(self);
+        while let Some(at) = held.filter(|held| held.id() != id) {
+            held = at.before;
         }
-        self.before.and_then(|before| before.find(slot))
+        held
     }
 
     /// Labels of the apex.
@@ -57,7 +67,7 @@ impl<'h> Held<'h> {
 #[derive(Clone, Copy)]
 pub(super) struct Sought<'n> {
     pub(super) name: &'n Folded,
-    at: usize,
+    pub(super) at: usize,
 }
 
 impl Sought<'_> {
@@ -93,7 +103,7 @@ impl<'v, 'b> Reply<'v, 'b> {
     #[inline]
     pub(super) fn new(view: &'v View, client: &Client, query: &'v Query, writer: Writer<'b>) -> Reply<'v, 'b> {
         let dnssec_ok = query.edns.is_some_and(|edns| edns.dnssec_ok);
-        Reply { view, query, writer, dnssec_ok, transport: client.transport }
+        Reply { view, query, writer, dnssec_ok, transport: client.transport, proofs: None }
     }
 
     /// Works the reply out for the question's name, hashed, and returns its octets.
@@ -115,7 +125,7 @@ impl<'v, 'b> Reply<'v, 'b> {
         };
         let held = Held { slot, snapshot, before: None };
         let result = match self.answer_from(&held, Sought { name, at: QNAME_AT }) {
-            Ok(None) => Ok(()),
+            Ok(None) => self.settle(&held),
             Ok(Some(target_at)) => {
                 let mut links = Links { count: 0, hashes: [0; CHAIN_LINKS_MAX + 1] };
                 links.add(name.hash_at(name.labels()));
@@ -172,21 +182,21 @@ impl<'v, 'b> Reply<'v, 'b> {
     ) -> Result<(), Full> {
         loop {
             if !name.read(self.writer.written(), target_at) {
-                return Ok(());
+                return self.settle(held);
             }
             name.hash(self.view.key());
             if !links.add(name.hash_at(name.labels())) {
-                return Ok(());
+                return self.settle(held);
             }
             let Some(slot) = self.zone_of(name) else {
-                return Ok(());
+                return self.settle(held);
             };
             if !std::ptr::eq(&**slot, held.slot) {
                 return self.follow_into(slot, held, name, target_at, links);
             }
             match self.answer_from(held, Sought { name, at: target_at })? {
                 Some(next) => target_at = next,
-                None => return Ok(()),
+                None => return self.settle(held),
             }
         }
     }
@@ -201,15 +211,16 @@ impl<'v, 'b> Reply<'v, 'b> {
         links: &mut Links,
     ) -> Result<(), Full> {
         let guard = slot.load();
-        let snapshot = match (before.find(slot), slot.state(), guard.as_ref()) {
+        let seen = before.find(std::ptr::from_ref(slot) as usize).map(|held| held.snapshot);
+        let snapshot = match (seen, slot.state(), guard.as_ref()) {
             (Some(seen), ..) => seen,
             (None, State::Served, Some(snapshot)) => snapshot,
-            _ => return Ok(()),
+            _ => return self.settle(before),
         };
         let held = Held { slot, snapshot, before: Some(before) };
         match self.answer_from(&held, Sought { name, at: target_at })? {
             Some(next) => self.follow(&held, name, next, links),
-            None => Ok(()),
+            None => self.settle(&held),
         }
     }
 
@@ -217,21 +228,30 @@ impl<'v, 'b> Reply<'v, 'b> {
     #[inline]
     fn answer_from(&mut self, held: &Held<'_>, sought: Sought<'_>) -> Result<Option<usize>, Full> {
         match locate(held.snapshot, sought.name, held.apex_depth(), self.query.qtype) {
-            Found::Name(entry) | Found::Wildcard(entry) => self.answer_at(held, sought, entry),
-            Found::Nothing => {
+            Found::Name(entry) => self.answer_at(held, sought, entry, None),
+            Found::Wildcard { entry, encloser } => self.answer_at(held, sought, entry, Some(encloser)),
+            Found::Nothing { encloser } => {
                 self.writer.set_rcode(Rcode::NXDOMAIN);
-                self.negative(held, sought)
+                self.negative(held, sought, Absent::Name { encloser })
             }
             Found::Cut { entry, depth } => self.refer(held, sought, entry, depth),
             Found::Dname { entry, depth } => self.redirect(held, sought, entry, depth),
         }
     }
 
+    /// Answers from `entry`: the name's own or, if `encloser` says how many labels its closest encloser has, that of the
+    /// wildcard there.
     #[inline]
-    fn answer_at(&mut self, held: &Held<'_>, sought: Sought<'_>, entry: Entry<'_>) -> Result<Option<usize>, Full> {
+    fn answer_at(
+        &mut self,
+        held: &Held<'_>,
+        sought: Sought<'_>,
+        entry: Entry<'_>,
+        encloser: Option<usize>,
+    ) -> Result<Option<usize>, Full> {
         let qtype = self.query.qtype;
         if qtype == RecordType::ANY || qtype == RecordType::RRSIG {
-            return self.answer_many(held, sought, entry);
+            return self.answer_many(held, sought, entry, encloser);
         }
         let names = self.names(held, sought, entry, sought.name.labels());
         if let Some(block) = entry.rrset(qtype).filter(|block| block.rr_count() > 0) {
@@ -240,6 +260,10 @@ impl<'v, 'b> Reply<'v, 'b> {
                 return Ok(None);
             }
             let rrs = self.put(Section::Answer, held, entry, &block, &names)?;
+            self.owe_if_wildcard(held, sought, encloser);
+            if self.proofs.is_some() {
+                self.settle(held)?;
+            }
             if let Some(offset) = additional::target_offset(qtype) {
                 additional::add_addresses(self, held, rrs, offset, None);
             }
@@ -248,9 +272,25 @@ impl<'v, 'b> Reply<'v, 'b> {
         if let Some(block) = entry.rrset(RecordType::CNAME).filter(|block| block.rr_count() > 0) {
             self.writer.set_authoritative();
             let rrs = self.put(Section::Answer, held, entry, &block, &names)?;
+            self.owe_if_wildcard(held, sought, encloser);
             return Ok(Some(rdata_of_first(self.writer.written(), rrs.start)));
         }
-        self.negative(held, sought)
+        self.no_type(held, sought, encloser)
+    }
+
+    #[inline]
+    fn owe_if_wildcard(&mut self, held: &Held<'_>, sought: Sought<'_>, encloser: Option<usize>) {
+        if let Some(encloser) = encloser
+            && self.dnssec_ok
+        {
+            self.owe(held, sought, encloser);
+        }
+    }
+
+    /// The name, or the wildcard that stands for it, has no such type.
+    fn no_type(&mut self, held: &Held<'_>, sought: Sought<'_>, encloser: Option<usize>) -> Result<Option<usize>, Full> {
+        let absent = encloser.map_or(Absent::Type, |encloser| Absent::TypeAtWildcard { encloser });
+        self.negative(held, sought, absent)
     }
 
     /// Whether a chain has brought the DNAME of `name` already, which is now asked for.
@@ -261,7 +301,13 @@ impl<'v, 'b> Reply<'v, 'b> {
 
     /// ANY and RRSIG: over UDP the first RRset that fits (RFC 8482 §4.1), over TCP everything.
     #[cold]
-    fn answer_many(&mut self, held: &Held<'_>, sought: Sought<'_>, entry: Entry<'_>) -> Result<Option<usize>, Full> {
+    fn answer_many(
+        &mut self,
+        held: &Held<'_>,
+        sought: Sought<'_>,
+        entry: Entry<'_>,
+        encloser: Option<usize>,
+    ) -> Result<Option<usize>, Full> {
         let names = self.names(held, sought, entry, sought.name.labels());
         let only_signatures = self.query.qtype == RecordType::RRSIG;
         let exists = |block: &RrsetBlock<'_>| match only_signatures {
@@ -269,14 +315,17 @@ impl<'v, 'b> Reply<'v, 'b> {
             false => block.rr_count() > 0,
         };
         if !entry.rrsets().any(|block| exists(&block)) {
-            return self.negative(held, sought);
+            return self.no_type(held, sought, encloser);
         }
+        self.owe_if_wildcard(held, sought, encloser);
         self.writer.set_authoritative();
+        // everything is everything: without DO RRSIGs are "any other RRset" (RFC 4035 §3)
+        let signatures = self.dnssec_ok || self.transport == Transport::Tcp;
         let mut outcome = Ok(());
         for block in entry.rrsets().filter(exists) {
             outcome = match only_signatures {
                 true => self.put_only_signatures(held, entry, &block, &names),
-                false => self.put(Section::Answer, held, entry, &block, &names).map(|_| ()),
+                false => self.put_rrset(Section::Answer, held, entry, &block, &names, signatures).map(|_| ()),
             };
             match (outcome, self.transport) {
                 (Ok(()), Transport::Udp) | (Err(Full), Transport::Tcp) => break,
@@ -287,9 +336,9 @@ impl<'v, 'b> Reply<'v, 'b> {
     }
 
     /// No such name, or no such type there: the SOA, for as long as both its TTL and its MINIMUM allow
-    /// (RFC 2308 §3, §5).
+    /// (RFC 2308 §3, §5), and with DO the proof.
     #[inline(never)]
-    fn negative(&mut self, held: &Held<'_>, sought: Sought<'_>) -> Result<Option<usize>, Full> {
+    fn negative(&mut self, held: &Held<'_>, sought: Sought<'_>, absent: Absent) -> Result<Option<usize>, Full> {
         self.writer.set_authoritative();
         let entry = held.snapshot.apex_entry();
         let Some(block) = entry.rrset(RecordType::SOA) else {
@@ -300,10 +349,14 @@ impl<'v, 'b> Reply<'v, 'b> {
         self.put(Section::Authority, held, entry, &block, &names)?;
         let end = self.writer.written().len();
         self.writer.cap_ttl(start..end, held.snapshot.soa().minimum);
+        if self.dnssec_ok {
+            self.prove(held, sought, absent)?;
+        }
         Ok(None)
     }
 
-    /// A delegation: NS, DS if there is one, and addresses (RFC 1034 §4.3.2 step 3b, RFC 9471).
+    /// A delegation: NS; with DO the DS or the proof that there is none (RFC 4035 §3.1.4); addresses (RFC 1034 §4.3.2
+    /// step 3b, RFC 9471).
     #[inline(never)]
     fn refer(
         &mut self,
@@ -316,13 +369,15 @@ impl<'v, 'b> Reply<'v, 'b> {
         let Some(ns) = entry.rrset(RecordType::NS) else {
             return Ok(None);
         };
-        let unsigned = std::mem::replace(&mut self.dnssec_ok, false);
-        let rrs = self.put(Section::Authority, held, entry, &ns, &names);
-        self.dnssec_ok = unsigned;
-        let rrs = rrs?;
-        if let Some(ds) = entry.rrset(RecordType::DS).filter(|ds| self.dnssec_ok && ds.rr_count() > 0) {
-            self.put(Section::Authority, held, entry, &ds, &names)?;
+        // the NS of a cut are the child's, so nobody has signed them here
+        let rrs = self.put_rrset(Section::Authority, held, entry, &ns, &names, false)?;
+        if self.dnssec_ok && is_signed(held.snapshot) {
+            match entry.rrset(RecordType::DS).filter(|ds| ds.rr_count() > 0) {
+                Some(ds) => _ = self.put(Section::Authority, held, entry, &ds, &names)?,
+                None => self.prove_insecure(held, sought, depth)?,
+            }
         }
+        self.settle(held)?;
         // "it MUST include all available glue records for in-domain name servers in the additional section, or MUST
         // set TC=1 if constrained by message size" (RFC 9471 §2.1)
         if let Some(glue) = entry.glue() {
@@ -378,7 +433,7 @@ impl<'v, 'b> Reply<'v, 'b> {
         let owner = Names { owner_at: sought.at, owner: sought.name.lower(), ..names };
         let rdata_at = self.writer.put_cname(&owner, ttl, &labels[..kept], target_at, target.lower())?;
         match self.query.qtype {
-            RecordType::CNAME | RecordType::ANY | RecordType::RRSIG => Ok(None),
+            RecordType::CNAME | RecordType::ANY => Ok(None),
             _ => Ok(Some(rdata_at)),
         }
     }
@@ -393,11 +448,24 @@ impl<'v, 'b> Reply<'v, 'b> {
         block: &RrsetBlock<'_>,
         names: &Names<'_>,
     ) -> Result<Range<usize>, Full> {
+        self.put_rrset(section, held, entry, block, names, self.dnssec_ok)
+    }
+
+    #[inline]
+    fn put_rrset(
+        &mut self,
+        section: Section,
+        held: &Held<'_>,
+        entry: Entry<'_>,
+        block: &RrsetBlock<'_>,
+        names: &Names<'_>,
+        signatures: bool,
+    ) -> Result<Range<usize>, Full> {
         if !block.is_spilled() {
-            return self.writer.put(section, block, self.dnssec_ok, names);
+            return self.writer.put(section, block, signatures, names);
         }
         let apart = self.apart(held, entry, block).ok_or(Full)?;
-        self.writer.put_spilled(section, &apart, self.dnssec_ok, names)
+        self.writer.put_spilled(section, &apart, signatures, names)
     }
 
     fn put_only_signatures(

@@ -147,6 +147,23 @@ impl<'b> Writer<'b> {
         Ok(rrs)
     }
 
+    /// Writes `labels` before an RRset whose owner they begin: with the owner pointer of its first RR behind them, set by
+    /// [`Writer::end_owner`], they are that owner. Nothing where pointers do not reach: there every owner is in full.
+    pub(super) fn begin_owner(&mut self, labels: &[u8]) -> Result<(), Full> {
+        if self.at < POINTER_REACH { self.append(labels) } else { Ok(()) }
+    }
+
+    /// Completes the owner begun at `start`, whose other labels stand at `suffix_at`; takes it back if the RRset did not
+    /// fit (`is_put`).
+    pub(super) fn end_owner(&mut self, start: usize, labels: &[u8], suffix_at: usize, is_put: bool) {
+        if !is_put {
+            self.at = start;
+        } else if start < POINTER_REACH {
+            let at = start + labels.len();
+            self.buffer[at..at + 2].copy_from_slice(&(0xc000 | suffix_at as u16).to_be_bytes());
+        }
+    }
+
     /// Puts only the RRSIGs of `block`.
     pub(super) fn put_only_signatures(
         &mut self,

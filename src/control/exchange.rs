@@ -16,6 +16,8 @@ use super::event::{Arrival, Contents, Form, Prepared};
 const LIGHT_OCTETS: usize = 64 * 1024;
 /// Whole zones up to this many records are built on the task itself.
 const LIGHT_RECORDS: u64 = 500;
+/// Differences up to this many octets are read whatever the size of the zone: a whole zone would save nothing worth it.
+const DIFFERENCE_OCTETS_MIN: u64 = 64 * 1024;
 
 /// What a transfer needs to know of its zone.
 pub(super) struct Job {
@@ -40,7 +42,8 @@ pub(super) async fn transfer(upstream: &Upstream, job: Job) -> Result<Arrival, R
         _ => Asked::Axfr,
     };
     let served = base.as_ref().map(|base| base.serial());
-    let order = Order { zone, asked, hash_key, limits };
+    let difference_octets_max = base.as_ref().map_or(0, |base| base.image_octets()).max(DIFFERENCE_OCTETS_MIN);
+    let order = Order { zone, asked, hash_key, limits, difference_octets_max };
     let Transferred { received, volume } =
         upstream.transfer(&target, order, |offered| accept.takes(served, offered)).await?;
     let contents = match received {
@@ -48,7 +51,7 @@ pub(super) async fn transfer(upstream: &Upstream, job: Job) -> Result<Arrival, R
         Received::Diffs(diffs) => {
             let octets: usize = diffs.iter().map(|diff| diff.as_bytes().len()).sum();
             let base = base.expect("differences are only read when a base was named");
-            heavy(octets > LIGHT_OCTETS, move || applied(&base, diffs, &policy)).await?
+            heavy(octets > LIGHT_OCTETS, move || applied(&base, diffs, &policy, limits)).await?
         }
         Received::Full(builder) => {
             heavy(builder.record_count() > LIGHT_RECORDS, move || built(builder, base.as_deref(), &policy)).await?
@@ -57,8 +60,13 @@ pub(super) async fn transfer(upstream: &Upstream, job: Job) -> Result<Arrival, R
     Ok(Arrival { volume, contents })
 }
 
-fn applied(base: &Snapshot, diffs: Vec<Diff>, policy: &ContentPolicy) -> Result<Contents, Reason> {
+fn applied(base: &Snapshot, diffs: Vec<Diff>, policy: &ContentPolicy, limits: Limits) -> Result<Contents, Reason> {
     let (snapshot, findings) = zone::apply(base, &diffs).map_err(Reason::from)?;
+    // A zone may also grow too large step by step.
+    if snapshot.record_count() > limits.records_max {
+        let detail = format!("more than {} records ([transfer] max-records)", limits.records_max);
+        return Err(Reason::new(Code::LimitRecords, detail));
+    }
     let warnings = zone::check(&snapshot, policy)?;
     Ok(Contents::New(Box::new(Prepared {
         snapshot,

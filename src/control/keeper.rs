@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use crate::config::Config;
 use crate::dns::Name;
-use crate::net::Policy;
 use crate::net::upstream::{Bounds, Target, Upstream};
+use crate::net::{self, Policy};
 use crate::reason::{Code, Reason};
 use crate::refresh::{self, Accept, Action, TransferKind, Urgency, unreachable};
 use crate::served::{InboxReader, Notice, Publisher, State, ZoneId};
@@ -35,6 +35,9 @@ const EVENTS_PER_TURN: usize = 256;
 /// SOA probes in flight, in all and at one primary: a probe costs one socket and one datagram.
 const PROBES: usize = 512;
 const PROBES_PER_PRIMARY: usize = 128;
+/// After a line about a NOTIFY, further ones of the zone are for debugging only: anybody who can forge the address of a
+/// primary could fill the log. What they lead to is logged as ever.
+const NOTIFY_LINE_GAP: Duration = Duration::from_secs(10);
 /// How often kept but unused connections are closed.
 const TIDY: Duration = Duration::from_secs(5);
 
@@ -170,7 +173,13 @@ impl Keeper {
             if let Some(primary) = sender {
                 self.unreachable.heard_from(state.exchange(primary).address, now);
             }
-            tracing::info!(zone = %state.definition.name, peer = %from, serial = hint.map(|s| s.0), op = "notify", "NOTIFY");
+            let (name, serial) = (&state.definition.name, hint.map(|s| s.0));
+            if state.notify_shown.is_none_or(|shown| now.since(shown) >= NOTIFY_LINE_GAP) {
+                state.notify_shown = Some(now);
+                tracing::info!(zone = %name, peer = %from, serial, op = "notify", "NOTIFY");
+            } else {
+                tracing::debug!(zone = %name, peer = %from, serial, op = "notify", "NOTIFY");
+            }
             state.refresh.handle_notify(now, sender, hint);
             self.follow_up(zone);
         }
@@ -196,7 +205,7 @@ impl Keeper {
         }
     }
 
-    fn probed(&mut self, exchange: Exchange, outcome: Result<crate::net::upstream::Probed, Reason>) {
+    fn probed(&mut self, exchange: Exchange, outcome: Result<net::upstream::Probed, Reason>) {
         let now = Timestamp::now();
         self.probes.finished(exchange.address);
         let code = outcome.as_ref().map(|_| ()).map_err(|reason| reason.code);
@@ -314,7 +323,7 @@ impl Keeper {
         }
         let Some(zone) = self.zones.get_mut(&exchange.zone) else { return false };
         zone.refresh.handle_started(exchange.primary);
-        let target = match target(&self.policy, zone, exchange.primary) {
+        let target = match target(&self.config, &self.policy, zone, exchange.primary) {
             Ok(target) => target,
             Err(reason) => {
                 let _ = self.events.send(Event::Probed(exchange, Err(reason)));
@@ -359,7 +368,7 @@ impl Keeper {
         }
         let Some(zone) = self.zones.get_mut(&exchange.zone) else { return false };
         zone.refresh.handle_started(exchange.primary);
-        let target = match target(&self.policy, zone, exchange.primary) {
+        let target = match target(&self.config, &self.policy, zone, exchange.primary) {
             Ok(target) => target,
             Err(reason) => {
                 let _ = self.events.send(Event::Transferred(exchange, accept, Err(reason)));
@@ -403,8 +412,12 @@ pub(super) fn report(what: &'static str) -> crate::store::Done {
 fn log_failure<T>(op: &'static str, zone: &Zone, exchange: &Exchange, outcome: &Result<T, Reason>) {
     if let Err(reason) = outcome {
         metrics::counter!(telemetry::EXCHANGE_FAILURES, "op" => op, "code" => reason.code.as_str()).increment(1);
-        // Only a change of the reason is news; repetitions are in the status and the metrics.
-        let known = zone.refresh.primary(exchange.primary).is_some_and(|p| p.code == reason.code);
+        // Only a change of the reason is news; repetitions are in the status and the metrics. That includes the AXFR
+        // that fails as the IXFR before it did: the error is noted, but the attempt has not ended with it.
+        let known = zone.refresh.primary(exchange.primary).is_some_and(|primary| {
+            let noted = primary.last_error.as_deref().filter(|error| primary.last_success < Some(error.time));
+            primary.code == reason.code || noted.is_some_and(|error| error.code == reason.code)
+        });
         if known || reason.code == Code::Cancelled {
             tracing::debug!(zone = %zone.definition.name, peer = %exchange.address, op, code = %reason.code, detail = reason.detail);
         } else {
@@ -414,8 +427,11 @@ fn log_failure<T>(op: &'static str, zone: &Zone, exchange: &Exchange, outcome: &
 }
 
 /// Where the primary of an exchange is and how its messages are signed.
-fn target(policy: &Policy, zone: &Zone, primary: usize) -> Result<Target, Reason> {
+fn target(config: &Config, policy: &Policy, zone: &Zone, primary: usize) -> Result<Target, Reason> {
     let primary = &zone.definition.primaries[primary];
+    if let Some(listening) = net::listens_at(primary.address, &config.dns.listen) {
+        return Err(Reason::new(Code::Loop, format!("[dns] listen has {listening}")));
+    }
     let key = match &primary.tsig_key {
         None => None,
         Some(name) => match policy.keys.load().find(name) {

@@ -26,7 +26,7 @@ pub mod upstream;
 use std::collections::HashMap;
 use std::future::Future;
 use std::io;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -226,6 +226,22 @@ impl Listeners {
     }
 }
 
+/// Which of our `listening` addresses a query to `target` would come back to, if any (B28). For a wildcard the host is
+/// asked whether the address is its own, which costs a few system calls.
+pub fn listens_at(target: SocketAddr, listening: &[SocketAddr]) -> Option<SocketAddr> {
+    let ip = match target.ip().to_canonical() {
+        // Connecting to "any" connects to this host.
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    let is_here = |own: &SocketAddr| match own.ip().to_canonical() {
+        wildcard if wildcard.is_unspecified() => wildcard.is_ipv4() == ip.is_ipv4() && UdpSocket::bind((ip, 0)).is_ok(),
+        own => own == ip,
+    };
+    listening.iter().copied().find(|own| own.port() == target.port() && is_here(own))
+}
+
 /// Listeners at work. Dropping it orders them to stop without waiting.
 pub struct Running {
     addresses: Vec<SocketAddr>,
@@ -319,4 +335,25 @@ fn bind_udp(address: SocketAddr) -> io::Result<UdpSocket> {
         mmsg::report_local_address(socket.as_fd(), address.is_ipv6())?;
     }
     Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_we_listen_at_is_known_also_behind_a_wildcard() {
+        let own = |target: &str, listening: &str| {
+            let [target, listening] = [target, listening].map(|text| text.parse().expect("an address"));
+            listens_at(target, &[listening]).is_some()
+        };
+        assert!(own("127.0.0.1:5300", "127.0.0.1:5300"));
+        assert!(own("[::ffff:127.0.0.1]:5300", "127.0.0.1:5300"));
+        assert!(own("127.0.0.9:5300", "0.0.0.0:5300"));
+        assert!(own("0.0.0.0:5300", "127.0.0.1:5300"));
+        assert!(!own("127.0.0.1:5301", "127.0.0.1:5300"), "another port is another server");
+        assert!(!own("127.0.0.9:5300", "127.0.0.1:5300"));
+        assert!(!own("192.0.2.1:5300", "0.0.0.0:5300"), "not an address of any host");
+        assert!(!own("127.0.0.1:5300", "[::]:5300"), "[::] does not take IPv4");
+    }
 }

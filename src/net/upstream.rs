@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::time::timeout;
 
@@ -95,6 +95,8 @@ pub struct Order {
     pub hash_key: HashKey,
     /// Bounds of the contents.
     pub limits: Limits,
+    /// Most octets of differences; beyond, a whole zone costs no more (I9).
+    pub difference_octets_max: u64,
 }
 
 /// How much an exchange moved.
@@ -192,7 +194,10 @@ impl Upstream {
             let asked = Instant::now();
             let mut stream = self.ask(target, &query, &bounds).await?;
             let mut message = Vec::new();
-            read_message(&mut stream, &mut message, bounds.idle).await?;
+            // A SOA answer is small: slowly is as good as never.
+            let mut pace = Pace::new();
+            let whole = read_message(&mut stream, &mut message, &mut pace, &bounds);
+            timeout(bounds.idle, whole).await.unwrap_or_else(|_| Err(silence(bounds.idle)))?;
             match read_probe(&probe, &message, target, request_mac) {
                 Ok(answer) => {
                     self.keep(target, stream);
@@ -231,21 +236,21 @@ impl Upstream {
         bounds: &Bounds,
     ) -> Result<Transferred, Reason> {
         let started = Instant::now();
-        let (id, Order { zone, asked, hash_key, limits }) = (random_id(), order);
+        let (id, Order { zone, asked, hash_key, limits, difference_octets_max }) = (random_id(), order);
         let unsigned = match &asked {
             Asked::Axfr => message::query(id, &zone, RecordType::AXFR, None),
             Asked::Ixfr { ours } => message::ixfr_query(id, &zone, ours, None),
         };
         let (query, request_mac) = signed(unsigned, target);
         let mut verifier = target.key.as_ref().zip(request_mac).map(|(key, mac)| StreamVerifier::new(key.clone(), mac));
-        let mut inbound = Inbound::new(zone, asked, id, hash_key, limits);
+        let mut inbound =
+            Inbound::new(zone, asked, id, hash_key, limits).with_difference_octets_max(difference_octets_max);
         let mut stream = self.ask(target, &query, bounds).await?;
         let (mut message, mut pace, mut judged) = (Vec::new(), Pace::new(), false);
         let mut declined = None;
         loop {
-            read_message(&mut stream, &mut message, bounds.idle).await?;
+            read_message(&mut stream, &mut message, &mut pace, bounds).await?;
             self.octets_in.fetch_add(message.len() as u64, Ordering::Relaxed);
-            pace.check(inbound.counters().octets + message.len() as u64, bounds)?;
             let unsigned = match &mut verifier {
                 Some(verifier) => verifier.verify(&message, Timestamp::now())?,
                 None => message.len(),
@@ -289,7 +294,10 @@ impl Upstream {
     async fn ask(&self, target: &Target, query: &[u8], bounds: &Bounds) -> Result<BufReader<TcpStream>, Reason> {
         let framed = framed(query);
         while let Some(mut stream) = self.take_kept(target) {
-            if stream.write_all(&framed).await.is_ok() && answer_begins(&mut stream, bounds.idle).await? {
+            if is_quiet(&stream)
+                && stream.write_all(&framed).await.is_ok()
+                && answer_begins(&mut stream, bounds.idle).await?
+            {
                 return Ok(stream);
             }
         }
@@ -433,9 +441,15 @@ fn in_words(error: &io::Error) -> String {
     text.split(" (os error ").next().unwrap_or_default().to_lowercase()
 }
 
+/// Nothing has come over a kept connection since its last answer was complete, not even its end: what has would be read
+/// as the answer to the next query.
+fn is_quiet(stream: &BufReader<TcpStream>) -> bool {
+    let read = stream.get_ref().try_read(&mut [0]);
+    read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+}
+
 /// Waits for the first octet of the answer; false if the connection turns out to be closed.
 async fn answer_begins(stream: &mut BufReader<TcpStream>, idle: Duration) -> Result<bool, Reason> {
-    use tokio::io::AsyncBufReadExt;
     match timeout(idle, stream.fill_buf()).await {
         Ok(Ok(octets)) => Ok(!octets.is_empty()),
         Ok(Err(_)) => Ok(false),
@@ -444,25 +458,42 @@ async fn answer_begins(stream: &mut BufReader<TcpStream>, idle: Duration) -> Res
 }
 
 fn silence(idle: Duration) -> Reason {
-    Reason::new(Code::IdleTimeout, format!("nothing came for {} s ([transfer] idle-timeout)", idle.as_secs_f64()))
+    Reason::new(Code::IdleTimeout, format!("no answer for {} s ([transfer] idle-timeout)", idle.as_secs_f64()))
 }
 
-/// Reads one framed message into `message`, replacing what it held (RFC 1035 §4.2.2).
-async fn read_message(stream: &mut BufReader<TcpStream>, message: &mut Vec<u8>, idle: Duration) -> Result<(), Reason> {
-    let read = async {
-        let length = stream.read_u16().await? as usize;
-        message.clear();
-        // Grows as octets come, so a length alone costs nothing.
-        let got = (&mut *stream).take(length as u64).read_to_end(message).await?;
-        if got < length { Err(io::Error::from(io::ErrorKind::UnexpectedEof)) } else { Ok(()) }
-    };
-    match timeout(idle, read).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            Err(Reason::new(Code::TruncatedStream, "the primary closed the connection"))
+/// Reads one framed message into `message`, replacing what it held (RFC 1035 §4.2.2). A message may take any time as
+/// long as octets come: how fast they must come is for `pace` to say.
+async fn read_message(
+    stream: &mut BufReader<TcpStream>,
+    message: &mut Vec<u8>,
+    pace: &mut Pace,
+    bounds: &Bounds,
+) -> Result<(), Reason> {
+    message.clear();
+    let (mut length, mut got) = ([0; 2], 0);
+    loop {
+        let octets = match timeout(bounds.idle, stream.fill_buf()).await {
+            Ok(Ok([])) => return Err(Reason::new(Code::TruncatedStream, "the primary closed the connection")),
+            Ok(Ok(octets)) => octets,
+            Ok(Err(error)) => return Err(broken(&error)),
+            Err(_) => return Err(silence(bounds.idle)),
+        };
+        let taken = if got < length.len() {
+            let taken = octets.len().min(length.len() - got);
+            length[got..got + taken].copy_from_slice(&octets[..taken]);
+            taken
+        } else {
+            // Grows as octets come, so a length alone costs nothing.
+            let taken = octets.len().min(usize::from(u16::from_be_bytes(length)) - message.len());
+            message.extend_from_slice(&octets[..taken]);
+            taken
+        };
+        stream.consume(taken);
+        got += taken;
+        pace.came(taken, bounds)?;
+        if got >= length.len() && message.len() == usize::from(u16::from_be_bytes(length)) {
+            return Ok(());
         }
-        Ok(Err(error)) => Err(broken(&error)),
-        Err(_) => Err(silence(idle)),
     }
 }
 
@@ -475,27 +506,30 @@ fn framed(message: &[u8]) -> Vec<u8> {
 
 /// Watches the octets and the rate of one transfer (A12, B3, B5).
 struct Pace {
+    octets: u64,
     window_began: Instant,
     octets_then: u64,
 }
 
 impl Pace {
     fn new() -> Pace {
-        Pace { window_began: Instant::now(), octets_then: 0 }
+        Pace { octets: 0, window_began: Instant::now(), octets_then: 0 }
     }
 
-    fn check(&mut self, octets: u64, bounds: &Bounds) -> Result<(), Reason> {
-        if octets > bounds.octets_max {
+    fn came(&mut self, octets: usize, bounds: &Bounds) -> Result<(), Reason> {
+        self.octets += octets as u64;
+        if self.octets > bounds.octets_max {
             let detail = format!("more than {} octets ([transfer] max-bytes)", bounds.octets_max);
             return Err(Reason::new(Code::LimitBytes, detail));
         }
-        if self.window_began.elapsed() >= bounds.rate_window {
-            let rate = (octets - self.octets_then) / self.window_began.elapsed().as_secs().max(1);
+        let window = self.window_began.elapsed();
+        if window >= bounds.rate_window {
+            let rate = (self.octets - self.octets_then) / window.as_secs().max(1);
             if rate < bounds.rate_min {
                 let detail = format!("{rate} octets/s, less than {} ([transfer] lowest-rate)", bounds.rate_min);
                 return Err(Reason::new(Code::TooSlow, detail));
             }
-            (self.window_began, self.octets_then) = (Instant::now(), octets);
+            (self.window_began, self.octets_then) = (Instant::now(), self.octets);
         }
         Ok(())
     }

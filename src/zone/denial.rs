@@ -7,13 +7,20 @@
 //! told again from the entries at a restart. So nothing on disk depends on it, and zones without DNSSEC pay nothing.
 //! An owner with NSEC3 does not count as existing when asked for by name (RFC 5155 §7.2.8): that is the answer's business.
 
+use ring::digest;
+
 use super::entry::Entry;
-use super::order::Order;
+use super::order::{KEY_OCTETS_MAX, Order};
 use super::snapshot::Changes;
 use crate::dns::RecordType;
+use crate::dns::name::NAME_OCTETS_MAX;
 
 /// Octets of a SHA-1 hash, the only one NSEC3 knows.
 pub const NSEC3_HASH_OCTETS: usize = 20;
+
+/// Additional rounds we hash for a query: what RFC 5155 §10.3 allows for the longest keys. Zones with more (validators
+/// give up at 150 or fewer, RFC 9276 §3.2) are answered without proofs, because each would cost a worker milliseconds.
+pub const NSEC3_ITERATIONS_MAX: u16 = 2_500;
 
 /// How the names of a zone are hashed for NSEC3 (RFC 5155 §4), with SHA-1.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +38,31 @@ impl Nsec3Params {
         let salt = rest.get(..*salt_octets as usize)?;
         Some(Nsec3Params { iterations: u16::from_be_bytes([*high, *low]), salt: salt.into() })
     }
+
+    /// The hash of a whole name in wire form and lower case (RFC 5155 §5). No allocation; one SHA-1 for each round.
+    pub fn hash(&self, name: &[u8]) -> [u8; NSEC3_HASH_OCTETS] {
+        let mut input = [0; NAME_OCTETS_MAX + u8::MAX as usize];
+        let mut len = name.len();
+        input[..len].copy_from_slice(name);
+        let mut hash = [0; NSEC3_HASH_OCTETS];
+        for _ in 0..=self.iterations {
+            input[len..len + self.salt.len()].copy_from_slice(&self.salt);
+            let round = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &input[..len + self.salt.len()]);
+            hash.copy_from_slice(round.as_ref());
+            len = hash.len();
+            input[..len].copy_from_slice(&hash);
+        }
+        hash
+    }
+}
+
+/// What is known of a hash: the entry with the NSEC3 that says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nsec3Of<'a> {
+    /// It is the hash of a name in the chain.
+    Matched(Entry<'a>),
+    /// It lies behind this one and before the next.
+    Covered(Entry<'a>),
 }
 
 /// The owners of NSEC in canonical order, and those of NSEC3 in the order of their hashes.
@@ -90,13 +122,16 @@ impl Denial {
     }
 
     /// The relative owner of the NSEC at or before `relative` in canonical order.
-    pub(super) fn nsec_at_or_before(&self, relative: &[u8]) -> Option<Vec<u8>> {
-        self.nsec.at_or_before(&canonical_key(relative)).map(name_of_key)
+    pub(super) fn nsec_at_or_before(&self, relative: &[u8]) -> Option<Relative> {
+        let mut key = [0; KEY_OCTETS_MAX];
+        let len = write_canonical_key(relative, &mut key);
+        self.nsec.at_or_before(&key[..len]).map(Relative::of_key)
     }
 
-    /// The relative owner of the NSEC3 at or before `hash`, which is the last one if none is before.
-    pub(super) fn nsec3_at_or_before(&self, hash: &[u8; NSEC3_HASH_OCTETS]) -> Option<[u8; 33]> {
-        self.nsec3.at_or_before(hash).map(hash_label)
+    /// The relative owner of the NSEC3 at or before `hash`, which is the last one if none is before, and whether it is
+    /// at it.
+    pub(super) fn nsec3_at_or_before(&self, hash: &[u8; NSEC3_HASH_OCTETS]) -> Option<([u8; 33], bool)> {
+        self.nsec3.at_or_before(hash).map(|key| (hash_label(key), key == hash))
     }
 
     #[cfg(test)]
@@ -109,7 +144,8 @@ impl Denial {
 fn params_of(apex: Entry<'_>) -> Option<Nsec3Params> {
     let block = apex.rrset(RecordType::NSEC3PARAM)?;
     let mut rdatas = block.rrs().map(|rr| &block.image()[rr.rdata]);
-    rdatas.find_map(|rdata| Nsec3Params::parse(rdata).filter(|_| rdata[1] == 0))
+    let params = rdatas.find_map(|rdata| Nsec3Params::parse(rdata).filter(|_| rdata[1] == 0))?;
+    (params.iterations <= NSEC3_ITERATIONS_MAX).then_some(params)
 }
 
 fn nsec_key(entry: Entry<'_>) -> Option<Vec<u8>> {
@@ -127,37 +163,60 @@ fn nsec3_key(entry: Entry<'_>, params: Option<&Nsec3Params>) -> Option<[u8; NSEC
 /// The name as octets that compare as RFC 4034 §6.1 wants: labels from the right, each ended by 0, with 0 and 1 in
 /// labels escaped by 1.
 fn canonical_key(relative: &[u8]) -> Vec<u8> {
+    let mut key = [0; KEY_OCTETS_MAX];
+    let len = write_canonical_key(relative, &mut key);
+    key[..len].to_vec()
+}
+
+/// Writes the canonical key to the start of `key` and returns its octets. Queries come here: no allocation.
+fn write_canonical_key(relative: &[u8], key: &mut [u8; KEY_OCTETS_MAX]) -> usize {
     let mut starts = [0; 128];
     let count = super::hash::label_starts(relative, &mut starts);
-    let mut key = Vec::with_capacity(relative.len() + 8);
+    let mut len = 0;
     for &start in starts[..count].iter().rev() {
         let start = start as usize;
         for &octet in &relative[start + 1..start + 1 + relative[start] as usize] {
             if octet <= 1 {
-                key.extend_from_slice(&[1, octet + 1]);
+                key[len..len + 2].copy_from_slice(&[1, octet + 1]);
+                len += 2;
             } else {
-                key.push(octet);
+                key[len] = octet;
+                len += 1;
             }
         }
-        key.push(0);
+        key[len] = 0;
+        len += 1;
     }
-    key
+    len
 }
 
-/// The inverse of [`canonical_key`].
-fn name_of_key(key: &[u8]) -> Vec<u8> {
-    let mut labels: Vec<Vec<u8>> = vec![Vec::new()];
-    let mut rest = key.iter();
-    while let Some(&octet) = rest.next() {
-        let label = labels.last_mut().expect("it begins with one");
-        match octet {
-            0 => labels.push(Vec::new()),
-            1 => label.extend(rest.next().map(|octet| octet - 1)),
-            _ => label.push(octet),
+/// An owner relative to its apex, read from its canonical key.
+pub(super) struct Relative {
+    octets: [u8; NAME_OCTETS_MAX],
+    start: usize,
+}
+
+impl Relative {
+    /// The inverse of [`canonical_key`]. Labels come from the right, so the name is written from its end.
+    fn of_key(key: &[u8]) -> Relative {
+        let mut name = Relative { octets: [0; NAME_OCTETS_MAX], start: NAME_OCTETS_MAX };
+        for label in key.split(|&octet| octet == 0).filter(|label| !label.is_empty()) {
+            let mut rest = label.iter();
+            let octets = std::iter::from_fn(move || match rest.next()? {
+                1 => rest.next().map(|escaped| escaped - 1),
+                &plain => Some(plain),
+            });
+            let len = octets.clone().count();
+            name.start -= 1 + len;
+            name.octets[name.start] = len as u8;
+            name.octets[name.start + 1..].iter_mut().zip(octets).for_each(|(to, octet)| *to = octet);
         }
+        name
     }
-    labels.pop();
-    labels.into_iter().rev().flat_map(|label| [vec![label.len() as u8], label].concat()).collect()
+
+    pub(super) fn as_slice(&self) -> &[u8] {
+        &self.octets[self.start..]
+    }
 }
 
 /// Base32 with the extended hex alphabet (RFC 4648 §7) in lower case, as in stored owners.
@@ -245,8 +304,12 @@ mod tests {
         let other = format!("2t7b4g4vsa5smi47k61mv5bv1a22bojr NSEC3 1 1 5 aabbccdd {LOW} A\n");
         let base = zone(&format!("@ NSEC3PARAM 1 0 12 aabbccdd\n{}{}{other}", nsec3(LOW, HIGH), nsec3(HIGH, LOW)));
         let owner = |snapshot: &Snapshot, hash| {
-            snapshot.nsec3_covering(&hash).map(|entry| String::from_utf8_lossy(&entry.name()[1..]).into_owned())
+            snapshot.nsec3_of(&hash).map(|(Nsec3Of::Matched(entry) | Nsec3Of::Covered(entry))| {
+                String::from_utf8_lossy(&entry.name()[1..]).into_owned()
+            })
         };
+        let is_matched = |hash: [u8; 20]| matches!(base.nsec3_of(&hash), Some(Nsec3Of::Matched(_)));
+        assert!(is_matched(hash(LOW)) && !is_matched([0x80; 20]));
         assert_eq!(base.nsec3_params().map(|p| (p.iterations, p.salt.len())), Some((12, 4)));
         assert_eq!(owner(&base, hash(LOW)).as_deref(), Some(LOW));
         assert_eq!(owner(&base, [0x80; 20]).as_deref(), Some(LOW), "an NSEC3 of another parameter set is passed over");
@@ -255,7 +318,30 @@ mod tests {
         let (next, _) = apply(&base, &[diff((1, 2), "@ NSEC3PARAM 1 0 12 aabbccdd", "@ NSEC3PARAM 1 0 5 aabbccdd")])
             .expect("applicable");
         assert_eq!(owner(&next, [0; 20]).as_deref(), Some("2t7b4g4vsa5smi47k61mv5bv1a22bojr"));
-        assert_eq!(zone("").nsec3_covering(&[0; 20]), None);
+        assert_eq!(zone("").nsec3_of(&[0; 20]), None);
+    }
+
+    /// RFC 5155 Appendix A: H(example) and others, with salt aabbccdd and 12 iterations.
+    #[test]
+    fn names_hash_as_in_the_rfc() {
+        let params = Nsec3Params { iterations: 12, salt: [0xaa, 0xbb, 0xcc, 0xdd].into() };
+        for (name, label) in [
+            ("example", LOW),
+            ("a.example", "35mthgpgcu1qg68fab165klnsnk3dpvl"),
+            ("*.w.example", "r53bq7cc2uvmubfu5ocmm6pers9tk9en"),
+            ("x.y.w.example", "2vptu5timamqttgl4luu9kg21e0aor3s"),
+        ] {
+            let name: Name = name.parse().expect("a name");
+            assert_eq!(params.hash(name.as_wire()), hash(label), "{name}");
+        }
+    }
+
+    /// A zone that would cost too much for each query gives no proofs.
+    #[test]
+    fn iterations_are_bounded() {
+        let chain = |rounds| format!("@ NSEC3PARAM 1 0 {rounds} -\n{LOW} NSEC3 1 0 {rounds} - {LOW} A\n");
+        let (cheap, dear) = (zone(&chain(2500)), zone(&chain(2501)));
+        assert!(cheap.nsec3_of(&[7; 20]).is_some() && dear.nsec3_of(&[7; 20]).is_none());
     }
 
     proptest! {
@@ -267,7 +353,8 @@ mod tests {
             let (a, b) = (wire(&names[0]), wire(&names[1]));
             let name = |relative: &[u8]| Name::from_relative(relative, &Name::root()).expect("a name");
             prop_assert_eq!(canonical_key(&a).cmp(&canonical_key(&b)), name(&a).cmp(&name(&b)));
-            prop_assert_eq!(name_of_key(&canonical_key(&a)), a);
+            let back = Relative::of_key(&canonical_key(&a));
+            prop_assert_eq!(back.as_slice(), &a[..]);
         }
 
         #[test]

@@ -160,6 +160,15 @@ impl<'a> Entry<'a> {
         self.name().starts_with(b"\x01*")
     }
 
+    /// Whether there is a NSEC3 and nothing else, nor any name below: then the name does not exist for those who ask
+    /// for it (RFC 5155 §7.2.8).
+    #[inline]
+    pub fn is_only_nsec3(&self) -> bool {
+        self.0[2] == 1
+            && !self.has(HAS_KIDS)
+            && u16_at(self.0, ENTRY_HEADER + self.0[0] as usize) == RecordType::NSEC3.0
+    }
+
     /// The RRset of this type. Also found if only its RRSIGs exist: look at [`RrsetBlock::rr_count`].
     pub fn rrset(&self, rtype: RecordType) -> Option<RrsetBlock<'a>> {
         self.blocks().take_while(|b| b.rtype <= rtype).find(|b| b.rtype == rtype && rtype != GLUE)

@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::denial::{Denial, NSEC3_HASH_OCTETS, Nsec3Params};
+use super::denial::{Denial, NSEC3_HASH_OCTETS, Nsec3Of, Nsec3Params};
 use super::directory::{self, Child, Pages};
 use super::encode::Item;
 use super::entry::{Entry, Origin, Rrs, RrsetBlock};
@@ -285,21 +285,24 @@ impl Snapshot {
         Records::at(self, self.find(owner))
     }
 
-    /// How names are hashed for NSEC3; `None` without a NSEC3PARAM that can be used.
+    /// How names are hashed for NSEC3; `None` without a NSEC3PARAM that can be used, or with more rounds than
+    /// [`super::NSEC3_ITERATIONS_MAX`].
     pub fn nsec3_params(&self) -> Option<&Nsec3Params> {
         self.denial.params()
     }
 
     /// The entry whose NSEC matches or covers the name `relative` (lower case); `None` in a zone without NSEC.
+    /// No allocation.
     pub fn nsec_covering(&self, relative: &[u8]) -> Option<Entry<'_>> {
         let owner = self.denial.nsec_at_or_before(relative)?;
-        self.lookup(self.key.below(self.apex_hash, &owner), &owner)
+        self.lookup(self.key.below(self.apex_hash, owner.as_slice()), owner.as_slice())
     }
 
-    /// The entry whose NSEC3 matches or covers `hash`, of the set of [`Snapshot::nsec3_params`]; `None` in a zone without.
-    pub fn nsec3_covering(&self, hash: &[u8; NSEC3_HASH_OCTETS]) -> Option<Entry<'_>> {
-        let owner = self.denial.nsec3_at_or_before(hash)?;
-        self.lookup(self.key.below(self.apex_hash, &owner), &owner)
+    /// What the NSEC3s of the set of [`Snapshot::nsec3_params`] say of `hash`; `None` in a zone without. No allocation.
+    pub fn nsec3_of(&self, hash: &[u8; NSEC3_HASH_OCTETS]) -> Option<Nsec3Of<'_>> {
+        let (owner, is_match) = self.denial.nsec3_at_or_before(hash)?;
+        let entry = self.lookup(self.key.below(self.apex_hash, &owner), &owner)?;
+        Some(if is_match { Nsec3Of::Matched(entry) } else { Nsec3Of::Covered(entry) })
     }
 
     #[cfg(test)]

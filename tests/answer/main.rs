@@ -5,6 +5,7 @@
 mod large;
 mod laws;
 mod model;
+mod proofs;
 mod script;
 mod stage;
 mod witness;

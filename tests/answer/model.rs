@@ -6,6 +6,7 @@ use secondaryd::answer::CHAIN_LINKS_MAX;
 use secondaryd::dns::name::NAME_OCTETS_MAX;
 use secondaryd::dns::{Name, Record, RecordType};
 
+use super::proofs::{Absent, is_signed, proofs};
 use super::witness::Rr;
 
 type Zone = BTreeMap<Name, Vec<Record>>;
@@ -84,12 +85,20 @@ fn step(
     let rrset = |owner: &Name, rtype: RecordType| -> Vec<&Record> {
         zone.get(owner).into_iter().flatten().filter(|record| record.rtype == rtype).collect()
     };
-    let signed = |owner: &Name, rtype: RecordType, as_owner: &Name| -> Vec<Rr> {
+    let with = |owner: &Name, rtype: RecordType, as_owner: &Name, signatures: bool| -> Vec<Rr> {
         let signatures =
-            rrset(owner, RecordType::RRSIG).into_iter().filter(|s| dnssec_ok && s.rdata[..2] == rtype.0.to_be_bytes());
+            rrset(owner, RecordType::RRSIG).into_iter().filter(|s| signatures && s.rdata[..2] == rtype.0.to_be_bytes());
         let mut all: Vec<Rr> = rrset(owner, rtype).into_iter().chain(signatures).map(Rr::from).collect();
         all.iter_mut().for_each(|rr| rr.owner = as_owner.as_wire().to_vec());
         all
+    };
+    let signed = |owner: &Name, rtype: RecordType, as_owner: &Name| with(owner, rtype, as_owner, dnssec_ok);
+    let prove = |absent: Absent<'_>| -> Vec<Rr> {
+        if !dnssec_ok {
+            return Vec::new();
+        }
+        let (rtype, owners) = proofs(apex, zone, &absent);
+        owners.iter().flat_map(|owner| signed(owner, rtype, owner)).collect()
     };
     // from the apex down: is there a cut or a DNAME above the name?
     for depth in apex.label_count()..=name.label_count() {
@@ -97,8 +106,13 @@ fn step(
         let is_cut = ancestor != *apex && !rrset(&ancestor, RecordType::NS).is_empty();
         if is_cut && !(ancestor == *name && qtype == RecordType::DS) {
             expected.authority.extend(rrset(&ancestor, RecordType::NS).into_iter().map(Rr::from));
-            if dnssec_ok {
-                expected.authority.extend(signed(&ancestor, RecordType::DS, &ancestor));
+            if dnssec_ok && is_signed(apex, zone) {
+                let ds = signed(&ancestor, RecordType::DS, &ancestor);
+                let is_secure = !ds.is_empty();
+                expected.authority.extend(ds);
+                if !is_secure {
+                    expected.authority.extend(prove(Absent::Type { name: &ancestor }));
+                }
             }
             for ns in rrset(&ancestor, RecordType::NS) {
                 let host = Name::from_wire(&ns.rdata).expect("a name");
@@ -126,22 +140,34 @@ fn step(
                 ttl: dname.ttl,
                 rdata: target.as_wire().to_vec(),
             });
-            return (![RecordType::CNAME, RecordType::ANY, RecordType::RRSIG].contains(&qtype)).then_some(target);
+            return (![RecordType::CNAME, RecordType::ANY].contains(&qtype)).then_some(target);
         }
     }
     expected.authoritative = true;
-    let exists = |name: &Name| zone.keys().any(|owner| owner.is_at_or_below(name));
-    let source = if exists(name) {
+    // RFC 5155 §7.2.8: an owner of NSEC3 only does not exist
+    let is_seen = |record: &Record| {
+        let covers_nsec3 = record.rtype == RecordType::RRSIG && record.rdata[..2] == RecordType::NSEC3.0.to_be_bytes();
+        record.rtype != RecordType::NSEC3 && !covers_nsec3
+    };
+    let exists =
+        |name: &Name| zone.iter().any(|(owner, records)| owner.is_at_or_below(name) && records.iter().any(is_seen));
+    let encloser =
+        (0..=name.label_count()).rev().map(|depth| suffix(name, depth)).find(exists).expect("the apex exists");
+    let source = if encloser == *name {
         Some(name.clone())
     } else {
-        let encloser =
-            (0..name.label_count()).rev().map(|depth| suffix(name, depth)).find(exists).expect("the apex exists");
         Name::from_relative(b"\x01*", &encloser).ok().filter(exists)
     };
+    let is_wildcard = encloser != *name;
     let Some(source) = source else {
         expected.rcode = 3;
         negative(apex, &signed, &rrset, expected);
+        expected.authority.extend(prove(Absent::Name { name, encloser: &encloser }));
         return None;
+    };
+    let no_closer = || match is_wildcard {
+        true => prove(Absent::Closer { name, encloser: &encloser }),
+        false => Vec::new(),
     };
     let mut types: Vec<RecordType> = zone.get(&source).into_iter().flatten().map(|record| record.rtype).collect();
     types.sort();
@@ -150,7 +176,8 @@ fn step(
     match qtype {
         RecordType::ANY => {
             for rtype in types.into_iter().filter(|&rtype| rtype != RecordType::RRSIG) {
-                expected.answer.extend(signed(&source, rtype, name));
+                // "any other RRset" (RFC 4035 §3), so RRSIGs are a part of everything
+                expected.answer.extend(with(&source, rtype, name, true));
             }
         }
         _ if types.contains(&qtype) => expected.answer.extend(signed(&source, qtype, name)),
@@ -158,12 +185,19 @@ fn step(
         _ => {
             if let [cname, ..] = rrset(&source, RecordType::CNAME)[..] {
                 expected.answer.extend(signed(&source, RecordType::CNAME, name));
+                expected.authority.extend(no_closer());
                 return Some(Name::from_wire(&cname.rdata).expect("a name"));
             }
         }
     }
     if expected.answer.len() == before {
         negative(apex, &signed, &rrset, expected);
+        expected.authority.extend(match is_wildcard {
+            true => prove(Absent::TypeAtWildcard { name, encloser: &encloser }),
+            false => prove(Absent::Type { name }),
+        });
+    } else {
+        expected.authority.extend(no_closer());
     }
     None
 }

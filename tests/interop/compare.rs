@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::process::Command;
 
-use crate::peer::Key;
+use crate::Key;
 
 /// Every record of the zone at `server`, one line each, by AXFR. Owners in lower case (RFC 4034 6.2 does not care, and
 /// servers differ in what they keep); data in the form of RFC 3597, so that no difference hides behind a spelling.

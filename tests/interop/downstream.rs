@@ -1,8 +1,9 @@
 //! We as the primary of others: what came in goes out again, by AXFR, IXFR and NOTIFY.
 
+use crate::Key;
 use crate::compare::zone_of;
 use crate::daemon::{Entry, Secondaryd};
-use crate::peer::{Key, Program, Setup};
+use crate::peer::{Program, Setup};
 use crate::tsig::KEYS;
 use crate::wait::SOON;
 use crate::zones;

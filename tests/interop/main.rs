@@ -4,19 +4,17 @@
 //! ended by its process id; nothing is a system service and nothing leaves the host. A server that is not installed
 //! makes its tests say so and pass ([`peer::Program::version`]). Waiting is always polling with a deadline ([`wait`]).
 //!
-//! The harness: [`process`], [`peer`] with one file per program, [`daemon`] (ours), [`client`] (hickory as the
-//! independent DNS client), [`compare`] (whole zones, read by `kdig` from both sides), [`zones`] (zone texts).
+//! The harness: [`harness`] with our daemon, child processes and the independent DNS client; [`peer`] with one file per
+//! program, [`compare`] (whole zones, read by `kdig` from both sides), [`zones`] (zone texts).
 //! `alone` tests the harness without us. The rest are the tests, by what they are about.
 
-mod address;
-mod client;
+#[path = "../harness/mod.rs"]
+mod harness;
+
 mod compare;
-mod daemon;
 mod peer;
-mod process;
 mod random;
 mod relay;
-mod wait;
 mod zones;
 
 mod alone;
@@ -29,3 +27,5 @@ mod serials;
 mod statuses;
 mod transfers;
 mod tsig;
+
+use harness::{Key, address, client, daemon, process, wait};

@@ -1,8 +1,9 @@
 //! TSIG on NOTIFY, SOA, AXFR and IXFR, and what the status says when keys do not match.
 
+use crate::Key;
 use crate::compare::assert_same_zone;
 use crate::daemon::{Entry, Secondaryd};
-use crate::peer::{Key, Program, Setup};
+use crate::peer::{Program, Setup};
 use crate::primaries::{answers_ixfr_with, installed, pair};
 use crate::wait::SOON;
 use crate::zones;

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::Key;
 use crate::address;
 use crate::client::Dns;
 use crate::process::Process;
@@ -63,14 +64,6 @@ impl Program {
 pub(crate) fn daemon(name: &str) -> Command {
     let found = ["/usr/sbin", "/usr/local/sbin"].iter().map(|dir| Path::new(dir).join(name)).find(|path| path.exists());
     Command::new(found.unwrap_or_else(|| PathBuf::from(name)))
-}
-
-/// A TSIG key as both sides have it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Key {
-    pub(crate) name: &'static str,
-    pub(crate) algorithm: &'static str,
-    pub(crate) secret: &'static str,
 }
 
 /// What a server is told.

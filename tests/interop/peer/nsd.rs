@@ -20,7 +20,7 @@ pub(super) fn configuration(peer: &Peer) -> String {
     let mut text = format!(
         "server:\n ip-address: {}\n server-count: 1\n username: \"\"\n chroot: \"\"\n zonesdir: \"{dir}\"\n\
          pidfile: \"{dir}/pid\"\n xfrdfile: \"{dir}/xfrd.state\"\n zonelistfile: \"{dir}/zone.list\"\n xfrdir: \"{dir}\"\n database: \"\"\n\
-         verbosity: 3\n xfrd-reload-timeout: 0\n\
+         verbosity: 3\n xfrd-reload-timeout: 0\n rrl-ratelimit: 0\n\
          remote-control:\n control-enable: yes\n control-interface: \"{dir}/control\"\n",
         at(setup.listen)
     );

@@ -10,13 +10,13 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::address;
-use crate::client::Dns;
-use crate::peer::Key;
-use crate::process::Process;
-use crate::wait::{self, SOON};
+use super::Key;
+use super::address;
+use super::client::Dns;
+use super::process::Process;
+use super::wait::{self, SOON};
 
-const TOKEN: &str = "interop-token";
+const TOKEN: &str = "test-token";
 
 /// A secondary zone of the configuration.
 #[derive(Clone, Debug)]
@@ -53,7 +53,8 @@ pub(crate) struct Secondaryd {
     address: SocketAddr,
     also: Vec<SocketAddr>,
     api: SocketAddr,
-    settings: &'static str,
+    /// Keys of `[transfer]`.
+    settings: String,
     durability: &'static str,
     zones: Vec<Entry>,
     agent: ureq::Agent,
@@ -75,12 +76,13 @@ impl Secondaryd {
             address,
             also: Vec::new(),
             api: address::ipv4(),
-            settings: "retry-initial = \"1s\"\nretry-min = \"1s\"\nrefresh-min = \"1s\"\nexpire-min = \"1s\"\n",
+            settings: "retry-initial = \"1s\"\nretry-min = \"1s\"\nrefresh-min = \"1s\"\nexpire-min = \"1s\"\n"
+                .to_owned(),
             durability: "behind",
             zones: Vec::new(),
             agent,
             process: None,
-            dir: tempfile::Builder::new().prefix("secondaryd-interop-").tempdir().expect("temporary directory"),
+            dir: tempfile::Builder::new().prefix("secondaryd-test-").tempdir().expect("temporary directory"),
         }
     }
 
@@ -92,6 +94,12 @@ impl Secondaryd {
     /// Answers at `address` too.
     pub(crate) fn listening_at(mut self, address: SocketAddr) -> Secondaryd {
         self.also.push(address);
+        self
+    }
+
+    /// Has these keys in `[transfer]` too, each on a line of its own.
+    pub(crate) fn with_settings(mut self, settings: &str) -> Secondaryd {
+        self.settings += settings;
         self
     }
 
@@ -233,7 +241,7 @@ impl Secondaryd {
         let listen: Vec<SocketAddr> = [self.address].into_iter().chain(self.also.iter().copied()).collect();
         let mut text = format!(
             "state-dir = {:?}\ndurability = {:?}\n[dns]\nlisten = {}\nworkers = 1\n[api]\nlisten = {}\n\
-             [[api.credential]]\ntenant = \"1000\"\nuser = \"interop\"\nrole = \"admin\"\ntoken = \"{TOKEN}\"\n\
+             [[api.credential]]\ntenant = \"1000\"\nuser = \"test\"\nrole = \"admin\"\ntoken = \"{TOKEN}\"\n\
              [log]\nfilter = \"info,secondaryd=debug\"\nformat = \"text\"\n[transfer]\n{}",
             path_text(&self.state()),
             self.durability,

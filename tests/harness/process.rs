@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use crate::wait;
+use super::wait;
 
 /// Lines of the log that a failing test shows.
 const TAIL: usize = 60;

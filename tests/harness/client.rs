@@ -11,7 +11,7 @@ use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{DNSClass, Name, RData, RecordType};
 use tokio::runtime::Runtime;
 
-use crate::wait;
+use super::wait;
 
 /// Asks one server.
 pub(crate) struct Dns {

@@ -1,0 +1,187 @@
+//! The same question to us and to the peers: where nobody agrees with us we are wrong, unless [`EXCUSES`] says why not.
+//!
+//! Compared are RCODE, AA, TC, and answer and authority as sets. In the additional section records are optional; but
+//! what all peers give, we give. NS of the apex beside a positive answer are optional too and left out.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::io::{Read, Write as _};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::time::Duration;
+
+use secondaryd::dns::edns::Opt;
+use secondaryd::dns::{Name, RecordType, message, zonefile};
+
+use crate::peer::{Peer, Program, Setup};
+use crate::serve::Served;
+use crate::witness::{self, Reply, Rr};
+use crate::zones::{self, Zone};
+
+/// Longer than any answer takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Questions that a failure shows in full.
+const REPORTED_MAX: usize = 40;
+
+/// Where we differ from all of them on purpose: the end of the name, the aspect, and why.
+const EXCUSES: &[(&str, &str, &str)] = &[];
+
+/// How a question speaks EDNS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Edns {
+    None,
+    Plain,
+    DnssecOk,
+}
+
+struct Server {
+    name: String,
+    address: SocketAddr,
+    udp: UdpSocket,
+}
+
+impl Server {
+    fn new(name: String, address: SocketAddr) -> Server {
+        let udp = UdpSocket::bind("127.0.0.1:0").expect("a port");
+        udp.set_read_timeout(Some(PATIENCE)).expect("timeout");
+        udp.connect(address).expect("connected");
+        Server { name, address, udp }
+    }
+
+    fn ask_udp(&self, query: &[u8]) -> Reply {
+        self.udp.send(query).expect("sent");
+        let mut reply = vec![0; 4096];
+        let len = self.udp.recv(&mut reply).unwrap_or_else(|error| panic!("{}: {error}: {query:02x?}", self.name));
+        witness::read(query, &reply[..len])
+    }
+
+    fn ask_tcp(&self, query: &[u8]) -> Reply {
+        let mut stream = TcpStream::connect(self.address).expect("connected");
+        stream.set_read_timeout(Some(PATIENCE)).expect("timeout");
+        stream.write_all(&[&(query.len() as u16).to_be_bytes(), query].concat()).expect("written");
+        let mut length = [0; 2];
+        stream.read_exact(&mut length).expect("a length");
+        let mut reply = vec![0; u16::from_be_bytes(length) as usize];
+        stream.read_exact(&mut reply).expect("a reply");
+        witness::read(query, &reply)
+    }
+}
+
+/// The zones which every peer loads as they are.
+fn fixtures() -> Vec<Zone> {
+    vec![
+        zones::fixture("ordinary.zone", "ordinary.example", 2026112101),
+        zones::fixture("delegations.zone", "delegations.example", 7),
+        zones::fixture("signed-nsec.zone", "signed-nsec.example", 7),
+        zones::fixture("signed-nsec3.zone", "signed-nsec3.example", 7),
+    ]
+}
+
+/// Every owner, its ancestors, and names that do not exist beside and below them.
+fn names(zone: &Zone) -> BTreeSet<Name> {
+    let apex: Name = zone.name.parse().expect("a name");
+    let mut names = BTreeSet::new();
+    for record in zonefile::parse(&zone.text, &apex).expect("records") {
+        let mut name = record.owner;
+        while name.is_at_or_below(&apex) {
+            for new in [&b"\x010"[..], b"\x03zzz", b"\x01*", b"\x01a\x01b"] {
+                names.extend(Name::from_relative(new, &name));
+            }
+            names.insert(name.clone());
+            name = name.parent().expect("an apex is not the root");
+        }
+    }
+    names
+}
+
+/// Records of the authority section that must be there.
+fn authority(reply: &Reply) -> Vec<&Rr> {
+    let is_positive = !reply.answer.is_empty() && reply.authoritative;
+    let is_ns = |rr: &Rr| {
+        rr.rtype == RecordType::NS
+            || rr.rtype == RecordType::RRSIG && rr.rdata.starts_with(&RecordType::NS.0.to_be_bytes())
+    };
+    reply.authority.iter().filter(|rr| !(is_positive && is_ns(rr))).collect()
+}
+
+/// In which aspects nobody agrees with us.
+fn deviations(ours: &Reply, peers: &[Reply]) -> Vec<&'static str> {
+    let mut aspects = Vec::new();
+    let mut compare = |aspect, is_same: &dyn Fn(&Reply) -> bool| {
+        if !peers.iter().any(is_same) {
+            aspects.push(aspect);
+        }
+    };
+    compare("rcode", &|peer| peer.rcode == ours.rcode);
+    compare("aa", &|peer| peer.authoritative == ours.authoritative);
+    compare("tc", &|peer| peer.truncated == ours.truncated);
+    compare("answer", &|peer| peer.answer == ours.answer);
+    compare("authority", &|peer| authority(peer) == authority(ours));
+    let given_by_all = peers[0].additional.iter().filter(|rr| peers.iter().all(|peer| peer.additional.contains(rr)));
+    if given_by_all.into_iter().any(|rr| !ours.additional.contains(rr)) {
+        aspects.push("additional");
+    }
+    aspects
+}
+
+#[test]
+fn no_answer_is_ours_alone() {
+    let zones = fixtures();
+    let peers: Vec<Peer> = [Program::Nsd, Program::Knot, Program::Bind]
+        .into_iter()
+        .filter(|program| program.is_installed())
+        .map(|program| Setup::primary(program).without_differences().start(&zones))
+        .collect();
+    if peers.len() < 2 {
+        eprintln!("skipped: fewer than two peers");
+        return;
+    }
+    let served = Served::start(&zones);
+    let us = Server::new("secondaryd".to_owned(), served.address);
+    let peers: Vec<Server> =
+        peers.iter().map(|peer| Server::new(format!("{:?}", peer.setup.program), peer.address())).collect();
+
+    let (mut asked, mut wrong, mut report) = (0, 0, String::new());
+    for zone in &zones {
+        let apex: Name = zone.name.parse().expect("a name");
+        let records = zonefile::parse(&zone.text, &apex).expect("records");
+        let mut types: BTreeSet<RecordType> = records.iter().map(|record| record.rtype).collect();
+        types.extend([RecordType::DS, RecordType::ANY, RecordType::RRSIG, RecordType::CNAME, RecordType(65280)]);
+        for name in names(zone) {
+            for &qtype in &types {
+                for variant in [Edns::None, Edns::Plain, Edns::DnssecOk] {
+                    let mut opt = Opt::default();
+                    opt.dnssec_ok = variant == Edns::DnssecOk;
+                    let opt = Some(&opt).filter(|_| variant != Edns::None);
+                    let query = message::query(asked as u16, &name, qtype, opt);
+                    let is_many = qtype == RecordType::ANY || qtype == RecordType::RRSIG;
+                    let ask = |server: &Server| if is_many { server.ask_tcp(&query) } else { server.ask_udp(&query) };
+                    let (mut ours, mut theirs) = (ask(&us), peers.iter().map(ask).collect::<Vec<_>>());
+                    let mut aspects = deviations(&ours, &theirs);
+                    if aspects != ["tc"] && (ours.truncated || theirs.iter().any(|reply| reply.truncated)) {
+                        ours = us.ask_tcp(&query);
+                        theirs = peers.iter().map(|peer| peer.ask_tcp(&query)).collect();
+                        aspects = deviations(&ours, &theirs);
+                    }
+                    asked += 1;
+                    aspects.retain(|aspect| {
+                        !EXCUSES.iter().any(|(end, of, _)| of == aspect && name.to_string().ends_with(end))
+                    });
+                    if aspects.is_empty() {
+                        continue;
+                    }
+                    wrong += 1;
+                    if wrong <= REPORTED_MAX {
+                        writeln!(report, "--- {name} {qtype} {variant:?}: alone in {aspects:?}\n{ours:?}")
+                            .expect("text");
+                        for (peer, reply) in peers.iter().zip(&theirs) {
+                            writeln!(report, "{}: {reply:?}", peer.name).expect("text");
+                        }
+                    }
+                }
+            }
+        }
+    }
+    eprintln!("{asked} questions, alone in {wrong}");
+    assert!(wrong == 0, "{report}");
+}
