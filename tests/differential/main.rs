@@ -16,6 +16,9 @@ mod peer;
 #[path = "../interop/process.rs"]
 #[allow(dead_code, reason = "shared with tests/interop")]
 mod process;
+#[path = "../answer/proofs.rs"]
+#[allow(dead_code, reason = "shared with tests/answer")]
+mod proofs;
 #[path = "../interop/wait.rs"]
 #[allow(dead_code, reason = "shared with tests/interop")]
 mod wait;
@@ -27,5 +30,6 @@ mod witness;
 mod zones;
 
 mod alone;
+mod random;
 mod serve;
 mod validated;
