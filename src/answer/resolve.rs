@@ -432,8 +432,11 @@ impl<'v, 'b> Reply<'v, 'b> {
         let ttl = block.ttl().unwrap_or(0);
         let owner = Names { owner_at: sought.at, owner: sought.name.lower(), ..names };
         let rdata_at = self.writer.put_cname(&owner, ttl, &labels[..kept], target_at, target.lower())?;
+        // A DNAME into itself leads to ever longer names and never anywhere else.
+        let is_endless = target.labels() >= depth && target.suffix(depth) == names.owner;
         match self.query.qtype {
             RecordType::CNAME | RecordType::ANY => Ok(None),
+            _ if is_endless => Ok(None),
             _ => Ok(Some(rdata_at)),
         }
     }

@@ -140,7 +140,8 @@ fn step(
                 ttl: dname.ttl,
                 rdata: target.as_wire().to_vec(),
             });
-            return (![RecordType::CNAME, RecordType::ANY].contains(&qtype)).then_some(target);
+            let is_endless = Name::from_wire(&dname.rdata).expect("a name").is_at_or_below(&ancestor);
+            return (!is_endless && ![RecordType::CNAME, RecordType::ANY].contains(&qtype)).then_some(target);
         }
     }
     expected.authoritative = true;

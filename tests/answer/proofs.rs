@@ -91,7 +91,7 @@ fn ancestor(name: &Name, labels: usize) -> Name {
 }
 
 /// RFC 5155 §5: IH(salt, x, 0) = H(x || salt), IH(salt, x, k) = H(IH(salt, x, k-1) || salt).
-fn hash(name: &Name, params: &[u8]) -> Vec<u8> {
+pub(crate) fn hash(name: &Name, params: &[u8]) -> Vec<u8> {
     let (iterations, salt) = (u16::from_be_bytes([params[2], params[3]]), &params[5..]);
     let round =
         |input: &[u8]| digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &[input, salt].concat()).as_ref().to_vec();
@@ -99,7 +99,7 @@ fn hash(name: &Name, params: &[u8]) -> Vec<u8> {
 }
 
 /// RFC 4648 §7 in lower case.
-fn base32(octets: &[u8]) -> Vec<u8> {
+pub(crate) fn base32(octets: &[u8]) -> Vec<u8> {
     let bit = |at: usize| octets[at / 8] >> (7 - at % 8) & 1;
     let digit = |at: usize| (0..5).fold(0, |digit, n| digit << 1 | bit(5 * at + n));
     (0..octets.len() * 8 / 5).map(|at| b"0123456789abcdefghijklmnopqrstuv"[digit(at) as usize]).collect()

@@ -35,8 +35,17 @@ pub(crate) struct Reply {
     pub(crate) edns: Option<Edns>,
 }
 
-/// Decodes `reply` and holds it against `query` in what every reply must keep.
+/// Decodes `reply` and holds it against `query` in what every reply of ours must keep.
 pub(crate) fn read(query: &[u8], reply: &[u8]) -> Reply {
+    let reply = read_theirs(query, reply);
+    for rrs in [&reply.answer, &reply.authority, &reply.additional] {
+        assert!(rrs.windows(2).all(|two| two[0] != two[1]), "a record twice in one section: {rrs:?}");
+    }
+    reply
+}
+
+/// Decodes a reply in which records may stand several times, as others send when a chain comes back.
+pub(crate) fn read_theirs(query: &[u8], reply: &[u8]) -> Reply {
     let message = Message::from_vec(reply).unwrap_or_else(|error| panic!("{error}: {reply:02x?}"));
     let metadata = &message.metadata;
     assert_eq!(reply[..2], query[..2], "the id");
@@ -47,9 +56,6 @@ pub(crate) fn read(query: &[u8], reply: &[u8]) -> Reply {
     let [mut answer, mut authority, mut additional] =
         sections.map(|section| section.iter().map(rr).collect::<Vec<_>>());
     [&mut answer, &mut authority, &mut additional].into_iter().for_each(|section| section.sort());
-    for rrs in [&answer, &authority, &additional] {
-        assert!(rrs.windows(2).all(|two| two[0] != two[1]), "a record twice in one section: {rrs:?}");
-    }
     let edns = message.edns.as_ref().map(|edns| {
         let mut octets = Vec::new();
         edns.options().emit(&mut BinEncoder::new(&mut octets)).expect("options");

@@ -9,6 +9,9 @@ mod harness;
 #[path = "../interop/peer/mod.rs"]
 #[allow(dead_code, reason = "shared with tests/interop")]
 mod peer;
+#[path = "../answer/proofs.rs"]
+#[allow(dead_code, reason = "shared with tests/answer")]
+mod proofs;
 #[path = "../answer/witness.rs"]
 #[allow(dead_code, reason = "shared with tests/answer")]
 mod witness;
@@ -17,6 +20,7 @@ mod witness;
 mod zones;
 
 mod alone;
+mod random;
 mod serve;
 mod validated;
 
