@@ -160,6 +160,10 @@ impl Refresh {
         match outcome {
             Ok(Transferred::Committed(committed)) => self.note_committed(now, ix, running, committed),
             Ok(Transferred::UpToDate { serial, expire_option }) => {
+                if self.primaries[ix].standing == Standing::Answered {
+                    // It has just shown more than it gives: if nobody else has that, it is asked again after RETRY.
+                    self.note_missed(ix);
+                }
                 self.note_answer(now, ix, serial, expire_option);
                 self.note_up_to_date(now, ix, running, serial);
             }
