@@ -179,6 +179,9 @@ struct Item {
     since: Date,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_attempt_why: Option<Why>,
+    /// What is noteworthy beside the code.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -265,6 +268,7 @@ impl Item {
             activity: state.activity,
             since: Date(state.since),
             next_attempt_why: status.next_attempt.map(|next| next.why),
+            notes: if state.udp_blocked { vec!["UDP_BLOCKED"] } else { Vec::new() },
         }
     }
 }
