@@ -35,6 +35,9 @@ const EVENTS_PER_TURN: usize = 256;
 /// SOA probes in flight, in all and at one primary: a probe costs one socket and one datagram.
 const PROBES: usize = 512;
 const PROBES_PER_PRIMARY: usize = 128;
+/// After a line about a NOTIFY, further ones of the zone are for debugging only: anybody who can forge the address of a
+/// primary could fill the log. What they lead to is logged as ever.
+const NOTIFY_LINE_GAP: Duration = Duration::from_secs(10);
 /// How often kept but unused connections are closed.
 const TIDY: Duration = Duration::from_secs(5);
 
@@ -170,7 +173,13 @@ impl Keeper {
             if let Some(primary) = sender {
                 self.unreachable.heard_from(state.exchange(primary).address, now);
             }
-            tracing::info!(zone = %state.definition.name, peer = %from, serial = hint.map(|s| s.0), op = "notify", "NOTIFY");
+            let (name, serial) = (&state.definition.name, hint.map(|s| s.0));
+            if state.notify_shown.is_none_or(|shown| now.since(shown) >= NOTIFY_LINE_GAP) {
+                state.notify_shown = Some(now);
+                tracing::info!(zone = %name, peer = %from, serial, op = "notify", "NOTIFY");
+            } else {
+                tracing::debug!(zone = %name, peer = %from, serial, op = "notify", "NOTIFY");
+            }
             state.refresh.handle_notify(now, sender, hint);
             self.follow_up(zone);
         }
@@ -403,8 +412,12 @@ pub(super) fn report(what: &'static str) -> crate::store::Done {
 fn log_failure<T>(op: &'static str, zone: &Zone, exchange: &Exchange, outcome: &Result<T, Reason>) {
     if let Err(reason) = outcome {
         metrics::counter!(telemetry::EXCHANGE_FAILURES, "op" => op, "code" => reason.code.as_str()).increment(1);
-        // Only a change of the reason is news; repetitions are in the status and the metrics.
-        let known = zone.refresh.primary(exchange.primary).is_some_and(|p| p.code == reason.code);
+        // Only a change of the reason is news; repetitions are in the status and the metrics. That includes the AXFR
+        // that fails as the IXFR before it did: the error is noted, but the attempt has not ended with it.
+        let known = zone.refresh.primary(exchange.primary).is_some_and(|primary| {
+            let noted = primary.last_error.as_deref().filter(|error| primary.last_success < Some(error.time));
+            primary.code == reason.code || noted.is_some_and(|error| error.code == reason.code)
+        });
         if known || reason.code == Code::Cancelled {
             tracing::debug!(zone = %zone.definition.name, peer = %exchange.address, op, code = %reason.code, detail = reason.detail);
         } else {

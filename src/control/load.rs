@@ -123,6 +123,7 @@ impl Keeper {
                 transfer: None,
                 announcement: None,
                 unstored: None,
+                notify_shown: None,
             };
             self.zones.insert(id, zone);
         }

@@ -39,6 +39,8 @@ pub(super) struct Zone {
     pub(super) announcement: Option<oneshot::Sender<()>>,
     /// Why the served contents are not durable, and when they are written again.
     pub(super) unstored: Option<Unstored>,
+    /// When a NOTIFY was last worth a line of the log.
+    pub(super) notify_shown: Option<Timestamp>,
 }
 
 /// A write of contents that failed.
