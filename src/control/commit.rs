@@ -84,7 +84,9 @@ impl Keeper {
         {
             return Err(Reason::new(Code::IxfrInapplicable, "the zone has changed while the differences came"));
         }
-        zone.warnings = notes(&findings, volume).into_iter().chain(warnings).take(WARNINGS_MAX).collect();
+        let notes = notes(&findings, volume, snapshot.mixed_count());
+        let warnings = notes.into_iter().chain(warnings).take(WARNINGS_MAX).collect();
+        let known = std::mem::replace(&mut zone.warnings, warnings);
         let changes = match &form {
             Form::Diffs(diffs) => diffs.iter().map(change_count).sum(),
             Form::Full(Some(diff)) => change_count(diff),
@@ -95,7 +97,8 @@ impl Keeper {
             serial = serial.0, records = transfer.records, octets = transfer.octets, changes,
             duration_ms = transfer.duration_ms, "new version"
         );
-        for warning in &zone.warnings {
+        // What was said of the last version is no news: a zone may get a thousand versions a second.
+        for warning in zone.warnings.iter().filter(|warning| !known.contains(warning)) {
             tracing::warn!(zone = %zone.definition.name, serial = serial.0, "{warning}");
         }
         let kind = kind_word(transfer.kind);
@@ -191,7 +194,7 @@ impl Keeper {
 }
 
 /// What an operator should know of records that were not taken as they came.
-fn notes(findings: &Findings, volume: &Volume) -> Vec<String> {
+fn notes(findings: &Findings, volume: &Volume, mixed: u32) -> Vec<String> {
     let mut notes = Vec::new();
     let out_of_zone = findings.out_of_zone + volume.skipped_out_of_zone;
     if out_of_zone > 0 {
@@ -202,6 +205,11 @@ fn notes(findings: &Findings, volume: &Volume) -> Vec<String> {
         notes.push(format!(
             "{} records came with the top bit of the TTL set; read as 0 (RFC 2181 §8)",
             volume.negative_ttls
+        ));
+    }
+    if mixed > 0 {
+        notes.push(format!(
+            "{mixed} RRsets came with differing TTLs or spellings of one owner; the lowest TTL is used (RFC 2181 §5.2)"
         ));
     }
     notes
