@@ -29,6 +29,9 @@ use crate::served::{Publisher, inbox};
 use crate::store::{self, Store};
 use crate::telemetry::{self, LogControl};
 
+/// How long answering waits for stored zones: whoever has more than half a minute of them wants the rest served.
+const LOAD_PATIENCE: Duration = Duration::from_secs(30);
+
 /// Why the daemon does not start, or why it ended.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
@@ -139,7 +142,8 @@ impl Daemon {
         let policy = Arc::new(Policy::default());
         let parts =
             Parts { config: config.clone(), publisher, policy: policy.clone(), inbox: reader, store: store.clone() };
-        let Control { handle, outbound, task } = control::start(parts, restored, (events.clone(), received)).await;
+        let Control { handle, outbound, task } =
+            control::start(parts, restored, (events.clone(), received), LOAD_PATIENCE).await;
 
         let failed = |error| DaemonError::Listen { key: "[dns] listen", error };
         let listeners = Listeners::bind(&config.dns.listen, net_options(&config)).map_err(failed)?;

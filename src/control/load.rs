@@ -41,6 +41,10 @@ impl Keeper {
         {
             self.next_id = u32::from_be_bytes(next).max(FIRST_ZONE_ID);
         }
+        // Until a zone's contents are there it is ours all the same: SERVFAIL, not REFUSED. The places are taken by the
+        // zones themselves when all are loaded; numbers from the top never meet real ones.
+        let places = config.zones.iter().zip((0..=u32::MAX).rev()).map(|(zone, n)| (ZoneId(n), zone.name.clone()));
+        self.publisher.add_zones(places.collect::<Vec<_>>());
         for stored in restored {
             self.next_id = self.next_id.max(stored.zone + 1);
             let Some(definition) = known(&stored, &mut wanted, now) else {

@@ -36,8 +36,9 @@ pub use keeper::Parts;
 pub use status::{Board, PrimaryStatus, ZoneStatus, ZoneView};
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::config::Config;
 use crate::dns::tsig::{Algorithm, Key, Keyring};
@@ -62,12 +63,14 @@ pub fn events() -> (mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<Event>
     mpsc::unbounded_channel()
 }
 
-/// Loads every zone of the store and the configuration, serves what is there, and starts the keeper. When this
-/// returns, every zone with valid stored contents is in the view.
+/// Starts to load every zone of the store and the configuration, and the keeper once they are there. Returns when every
+/// zone with valid stored contents is in the view, or after `patience`; then loading goes on, and configured zones that
+/// are not loaded yet are answered as such (SERVFAIL, EDE 14).
 pub async fn start(
     parts: Parts,
     restored: Restored,
     (sender, receiver): (mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<Event>),
+    patience: Duration,
 ) -> Control {
     let board = Arc::new(Board::default());
     let upstream = Arc::new(Upstream::new(keeper::bounds(&parts.config)));
@@ -75,12 +78,21 @@ pub async fn start(
     let handle = Handle::new(board.clone(), sender.clone());
     parts.policy.keys.store(Arc::new(keyring(&parts.config)));
     let mut keeper = keeper::Keeper::new(parts, upstream, board, sender);
-    let loaded = tokio::task::spawn_blocking(move || {
-        keeper.load(restored);
-        keeper
+    let (loaded, in_view) = oneshot::channel();
+    let task = tokio::spawn(async move {
+        let loading = tokio::task::spawn_blocking(move || {
+            keeper.load(restored);
+            keeper
+        });
+        let keeper = loading.await.expect("loading zones does not panic: damage is a value");
+        // The daemon may have stopped waiting.
+        let _ = loaded.send(());
+        keeper.run(receiver).await;
     });
-    let keeper = loaded.await.expect("loading zones does not panic: damage is a value");
-    Control { handle, outbound, task: tokio::spawn(keeper.run(receiver)) }
+    if tokio::time::timeout(patience, in_view).await.is_err() {
+        tracing::warn!(waited_s = patience.as_secs(), "zones are still being loaded; answering begins without them");
+    }
+    Control { handle, outbound, task }
 }
 
 /// The keys of the configuration, ready to sign and verify.

@@ -167,7 +167,7 @@ async fn start_control(config: &Config, state_dir: &Path) -> Control {
         inbox: reader,
         store: Arc::new(store),
     };
-    control::start(parts, restored, control::events()).await
+    control::start(parts, restored, control::events(), std::time::Duration::from_secs(30)).await
 }
 
 /// A port that was free for UDP and TCP a moment ago.
