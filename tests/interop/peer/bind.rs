@@ -31,7 +31,7 @@ pub(super) fn configuration(peer: &Peer) -> String {
         "options {{\n directory \"{dir}\"; {listen}\n pid-file \"{dir}/pid\"; session-keyfile \"{dir}/session.key\";\n\
          recursion no; dnssec-validation no; empty-zones-enable no; check-names primary ignore; check-integrity no;\n\
          notify explicit; also-notify {{ {also} }}; notify-source{source} {ip}; notify-delay 0; notify-rate 1000;\n\
-         startup-notify-rate 1000; allow-transfer {{ {allowed}; }}; ixfr-from-differences {}; provide-ixfr yes;\n}};\n\
+         startup-notify-rate 1000; allow-transfer {{ {allowed}; }}; ixfr-from-differences {}; provide-ixfr yes; max-ixfr-ratio unlimited;\n}};\n\
          {CONTROL_KEY}controls {{ inet {} port {} allow {{ any; }} keys {{ control; }}; }};\n\
          logging {{ channel e {{ stderr; severity debug 3; }}; category default {{ e; }}; category xfer-out {{ e; }};\n\
          category xfer-in {{ e; }}; category notify {{ e; }}; category client {{ null; }}; category resolver {{ null; }}; }};\n",
