@@ -28,6 +28,9 @@ use crate::zone::{Builder, DamagedDiff, Diff, DiffBuilder, HashKey, Limits};
 /// Messages without records that are taken in a row, if nothing else is said (A12).
 pub const EMPTY_MESSAGES_MAX: u32 = 100;
 
+/// Octets of a record beside its owner and rdata.
+const RECORD_OCTETS: usize = 10;
+
 /// What the query asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
@@ -355,8 +358,13 @@ impl Inbound {
                 let detail = format!("SOA of {}", ShownOwner(record.owner));
                 return Err(Reason::new(Code::WrongZone, detail));
             }
-            let soa = Soa::new(record);
-            return self.soa(soa);
+            let (soa, octets) = (Soa::new(record), record.owner.len() + RECORD_OCTETS + record.rdata.len());
+            self.soa(soa)?;
+            // A chain may consist of nothing but SOAs, and each of its links costs memory.
+            return match self.state {
+                State::Deleting(..) | State::Adding(..) => self.count_difference(octets),
+                _ => Ok(()),
+            };
         }
         let is_deleting = matches!(self.state, State::Deleting(..));
         match &mut self.state {
@@ -376,14 +384,24 @@ impl Inbound {
                 self.counters.skipped_out_of_zone += 1;
             }
             State::Deleting(_, diff, _) | State::Adding(_, diff, _) => {
-                self.difference_octets += (record.owner.len() + 10 + record.rdata.len()) as u64;
-                if self.difference_octets > self.difference_octets_max {
-                    let detail = format!("differences of more than {} octets", self.difference_octets_max);
-                    return Err(Reason::new(Code::IxfrInapplicable, detail));
+                let octets = record.owner.len() + RECORD_OCTETS + record.rdata.len();
+                if is_deleting {
+                    diff.delete(record)?
+                } else {
+                    diff.add(record)?
                 }
-                if is_deleting { diff.delete(record)? } else { diff.add(record)? }
+                self.count_difference(octets)?;
             }
             State::UpToDate(_) | State::Diffs | State::Full(_) | State::Void => {}
+        }
+        Ok(())
+    }
+
+    fn count_difference(&mut self, octets: usize) -> Result<(), Reason> {
+        self.difference_octets += octets as u64;
+        if self.difference_octets > self.difference_octets_max {
+            let detail = format!("differences of more than {} octets", self.difference_octets_max);
+            return Err(Reason::new(Code::IxfrInapplicable, detail));
         }
         Ok(())
     }
