@@ -318,19 +318,16 @@ impl Keeper {
     /// False if nothing was started: the zone has gone, or the primary is known to be dead.
     fn start_probe(&mut self, job: ProbeJob) -> bool {
         let ProbeJob { exchange, urgency } = job;
-        if !self.may_start(&exchange, urgency, unreachable::Exchange::Probe) {
-            return false;
-        }
-        let Some(zone) = self.zones.get_mut(&exchange.zone) else { return false };
-        zone.refresh.handle_started(exchange.primary);
-        let target = match target(&self.config, &self.policy, zone, exchange.primary) {
-            Ok(target) => target,
-            Err(reason) => {
+        let target = match self.begin(&exchange, urgency, unreachable::Exchange::Probe) {
+            None => return false,
+            Some(Ok(target)) => target,
+            Some(Err(reason)) => {
                 let _ = self.events.send(Event::Probed(exchange, Err(reason)));
                 return true;
             }
         };
-        let (upstream, events, name) = (self.upstream.clone(), self.events.clone(), zone.definition.name.clone());
+        let name = self.zones[&exchange.zone].definition.name.clone();
+        let (upstream, events) = (self.upstream.clone(), self.events.clone());
         tokio::spawn(async move {
             let outcome = upstream.probe(&target, &name).await;
             // Nobody listens any more when the daemon stops.
@@ -338,6 +335,22 @@ impl Keeper {
         });
         self.show(exchange.zone);
         true
+    }
+
+    /// Begins an exchange whose turn has come; the target, or why it cannot be asked as configured. `None`: it must not
+    /// start.
+    fn begin(
+        &mut self,
+        exchange: &Exchange,
+        urgency: Urgency,
+        kind: unreachable::Exchange,
+    ) -> Option<Result<Target, Reason>> {
+        if !self.may_start(exchange, urgency, kind) {
+            return None;
+        }
+        let zone = self.zones.get_mut(&exchange.zone)?;
+        zone.refresh.handle_started(exchange.primary);
+        Some(target(&self.config, &self.policy, zone, exchange.primary))
     }
 
     /// Whether an exchange whose turn has come may start: its zone still has this list of primaries, and the address is
@@ -363,18 +376,15 @@ impl Keeper {
 
     fn start_transfer(&mut self, job: TransferJob) -> bool {
         let TransferJob { exchange, kind, accept, urgency } = job;
-        if !self.may_start(&exchange, urgency, unreachable::Exchange::Transfer) {
-            return false;
-        }
-        let Some(zone) = self.zones.get_mut(&exchange.zone) else { return false };
-        zone.refresh.handle_started(exchange.primary);
-        let target = match target(&self.config, &self.policy, zone, exchange.primary) {
-            Ok(target) => target,
-            Err(reason) => {
+        let target = match self.begin(&exchange, urgency, unreachable::Exchange::Transfer) {
+            None => return false,
+            Some(Ok(target)) => target,
+            Some(Err(reason)) => {
                 let _ = self.events.send(Event::Transferred(exchange, accept, Err(reason)));
                 return true;
             }
         };
+        let zone = self.zones.get_mut(&exchange.zone).expect("its exchange has just begun");
         let job = Job {
             zone: zone.definition.name.clone(),
             target,
