@@ -213,7 +213,7 @@ impl Keeper {
         let Some(state) = self.current(&exchange) else { return };
         log_failure("soa", state, &exchange, &outcome);
         if let Ok(probed) = &outcome {
-            state.refresh.note_udp_blocked(exchange.primary, probed.udp_blocked);
+            state.refresh.note_udp_blocked(now, exchange.primary, probed.udp_blocked);
         }
         let probed = outcome.map(|p| refresh::Probed { serial: p.answer.serial, expire_option: p.answer.expire_secs });
         state.refresh.handle_probe(now, exchange.primary, probed);

@@ -77,7 +77,7 @@ impl Zone {
             primaries: refresh
                 .primaries()
                 .enumerate()
-                .map(|(ix, state)| PrimaryStatus { state: state.clone(), next_attempt: refresh.next_attempt(ix) })
+                .map(|(ix, state)| PrimaryStatus { state: state.to_item(), next_attempt: refresh.next_attempt(ix) })
                 .collect(),
             warnings: storage
                 .into_iter()
