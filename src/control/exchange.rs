@@ -32,11 +32,13 @@ pub(super) struct Job {
     pub(super) hash_key: HashKey,
     pub(super) limits: Limits,
     pub(super) policy: ContentPolicy,
+    /// Differences of this primary may fail to fit (I4).
+    pub(super) lenient: bool,
 }
 
 /// Transfers the zone and prepares it for the door.
 pub(super) async fn transfer(upstream: &Upstream, job: Job) -> Result<Arrival, Reason> {
-    let Job { target, zone, base, incremental, accept, hash_key, limits, policy } = job;
+    let Job { target, zone, base, incremental, accept, hash_key, limits, policy, lenient } = job;
     let asked = match &base {
         Some(base) if incremental => Asked::Ixfr { ours: base.soa_record() },
         _ => Asked::Axfr,
@@ -51,7 +53,7 @@ pub(super) async fn transfer(upstream: &Upstream, job: Job) -> Result<Arrival, R
         Received::Diffs(diffs) => {
             let octets: usize = diffs.iter().map(|diff| diff.as_bytes().len()).sum();
             let base = base.expect("differences are only read when a base was named");
-            heavy(octets > LIGHT_OCTETS, move || applied(&base, diffs, &policy, limits)).await?
+            heavy(octets > LIGHT_OCTETS, move || applied(&base, diffs, &policy, limits, lenient)).await?
         }
         Received::Full(builder) => {
             heavy(builder.record_count() > LIGHT_RECORDS, move || built(builder, base.as_deref(), &policy)).await?
@@ -60,8 +62,17 @@ pub(super) async fn transfer(upstream: &Upstream, job: Job) -> Result<Arrival, R
     Ok(Arrival { volume, contents })
 }
 
-fn applied(base: &Snapshot, diffs: Vec<Diff>, policy: &ContentPolicy, limits: Limits) -> Result<Contents, Reason> {
-    let (snapshot, findings) = zone::apply(base, &diffs).map_err(Reason::from)?;
+fn applied(
+    base: &Snapshot,
+    diffs: Vec<Diff>,
+    policy: &ContentPolicy,
+    limits: Limits,
+    lenient: bool,
+) -> Result<Contents, Reason> {
+    let apply = if lenient { zone::apply_leniently } else { zone::apply };
+    let (snapshot, findings) = apply(base, &diffs).map_err(Reason::from)?;
+    // What is stored and sent on must lead from the old version to the new one exactly.
+    let diffs = if findings.passed_over > 0 { vec![zone::between(base, &snapshot)] } else { diffs };
     // A zone may also grow too large step by step.
     if snapshot.record_count() > limits.records_max {
         let detail = format!("more than {} records ([transfer] max-records)", limits.records_max);

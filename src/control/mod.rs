@@ -25,6 +25,7 @@ mod edits;
 mod exchange;
 mod keeper;
 mod load;
+mod look;
 mod outbound;
 mod queue;
 mod schedule;

@@ -56,6 +56,12 @@ impl Zone {
         Exchange { zone: self.definition.id, epoch: self.epoch, primary, address }
     }
 
+    /// When something is to be done for it next.
+    pub(super) fn wants_to_be_looked_at(&self) -> Option<Timestamp> {
+        let again_at = self.unstored.as_ref().map(|unstored| unstored.again_at);
+        [self.refresh.poll_timeout(), again_at].into_iter().flatten().min()
+    }
+
     /// The zone as the board shows it.
     pub(super) fn status(&self, generation: u64) -> ZoneStatus {
         let refresh = &self.refresh;

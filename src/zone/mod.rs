@@ -49,7 +49,7 @@ mod tally;
 #[cfg(test)]
 mod text;
 
-pub use apply::{ApplyError, apply};
+pub use apply::{ApplyError, apply, apply_leniently};
 pub use between::between;
 pub use builder::{Builder, Findings, Limits};
 pub use check::{ContentPolicy, Verdict, Warning, check};
