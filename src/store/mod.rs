@@ -38,6 +38,8 @@
 //!   sled takes it for a torn write. Zones then show an older serial or none, and heal; a definition may be lost. Every
 //!   start makes sled write its snapshot, behind which this cannot happen.
 //! - **The lock outlives `drop` for a moment**, so opening waits for it a little.
+//! - **The cache holds what was just written or read, whatever its capacity**, until it is closed. In a quiet moment
+//!   after more than the capacity has passed, the writer closes and opens the database.
 //! - `flush_every_ms` stays on: the same thread cleans segments. The cache is small on purpose: the zones are in
 //!   memory already.
 
@@ -317,6 +319,8 @@ pub struct Statistics {
     pub file_octets: u64,
     /// How often a damaged database was rebuilt while running; 0 in good times.
     pub rebuilds: u64,
+    /// How often sled's cache was given back.
+    pub sheds: u64,
     /// Whether all left-overs have been deleted: replaced pages, outlived history.
     pub is_tidy: bool,
 }
@@ -459,6 +463,7 @@ impl Store {
             queued: self.queue.len() as u64,
             file_octets: self.disk.file_octets(),
             rebuilds: self.disk.rebuilds(),
+            sheds: counters.sheds.load(Ordering::Relaxed),
             is_tidy: counters.is_tidy.load(Ordering::Relaxed),
         }
     }

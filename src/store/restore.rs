@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -83,12 +84,15 @@ pub(super) fn start(
     let found = Arc::new(Mutex::new(small.into_iter()));
     let total = found.lock().unwrap_or_else(PoisonError::into_inner).len();
     let (sender, zones) = sync_channel(AHEAD_MAX);
+    disk.counters.is_restoring.store(true, Ordering::Relaxed);
+    let end = Arc::new(End { disk: disk.clone(), queue: queue.clone() });
     for number in 0..threads.clamp(1, total.max(1)) {
         let worker = Worker { disk: disk.clone(), queue: queue.clone(), key, sender: sender.clone() };
-        let found = found.clone();
+        let (found, end) = (found.clone(), end.clone());
         std::thread::Builder::new()
             .name(format!("restore-{number}"))
             .spawn(move || {
+                let _end = end;
                 loop {
                     let next = found.lock().unwrap_or_else(PoisonError::into_inner).next();
                     let Some((zone, found)) = next else { return };
@@ -100,6 +104,19 @@ pub(super) fn start(
             .map_err(|e| StoreError::failed("start a thread", e))?;
     }
     Ok(Restored { zones, total, damage: None })
+}
+
+/// Held by every reading thread: the last one tells the writer.
+struct End {
+    disk: Arc<Disk>,
+    queue: Arc<Queue>,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.disk.counters.is_restoring.store(false, Ordering::Relaxed);
+        self.queue.nudge();
+    }
 }
 
 /// Reads everything but pages and differences.
@@ -261,6 +278,7 @@ impl Worker {
             for item in tree.scan_prefix(&start) {
                 let (key, value) = item?;
                 digest = digest.wrapping_add(digest_of(&value));
+                self.disk.count_cached(value.len());
                 match page(&key, &value) {
                     Ok(page) => pages.push(page),
                     Err(found) => {
