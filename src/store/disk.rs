@@ -15,6 +15,7 @@ use std::time::Duration;
 use super::StoreError;
 use super::layout;
 use super::salvage::{self, Salvaged};
+use crate::system;
 
 /// Subdirectory with sled's files.
 const SLED: &str = "sled";
@@ -296,7 +297,9 @@ impl Disk {
     /// Gives the memory of sled's cache back, which it only does when it is closed. Readers wait for some 30 ms and more.
     pub(super) fn shed_cache(&self) -> Result<(), Unopened> {
         self.counters.sheds.fetch_add(1, Ordering::Relaxed);
-        self.reopen()
+        self.reopen()?;
+        system::give_back_freed_memory();
+        Ok(())
     }
 
     /// Returns when everything applied so far is on the device.
