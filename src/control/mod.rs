@@ -17,7 +17,9 @@
 
 pub mod definition;
 pub mod event;
+pub mod events;
 pub mod handle;
+pub mod history;
 pub mod status;
 
 mod commit;
