@@ -41,9 +41,9 @@ impl Keeper {
         accept: Accept,
         arrival: Arrival,
     ) -> Result<Transferred, Reason> {
-        let Arrival { volume, contents } = arrival;
+        let Arrival { volume, expire_secs: expire_option, contents } = arrival;
         let prepared = match contents {
-            Contents::UpToDate(serial) => return Ok(Transferred::UpToDate { serial, expire_option: None }),
+            Contents::UpToDate(serial) => return Ok(Transferred::UpToDate { serial, expire_option }),
             Contents::New(prepared) => *prepared,
         };
         let committed = Committed {
@@ -52,7 +52,7 @@ impl Keeper {
                 Form::Full(_) => TransferKind::Axfr,
                 Form::Diffs(_) => TransferKind::Ixfr,
             },
-            expire_option: None,
+            expire_option,
             records: volume.records,
             messages: volume.messages,
             octets: volume.octets,
@@ -63,7 +63,7 @@ impl Keeper {
         let accept_now = self.zones.get(&exchange.zone).map(|zone| zone.refresh.accept());
         let takes = |accept: Accept| accept.takes(served, committed.soa.serial);
         if !takes(accept) || !accept_now.is_none_or(takes) {
-            return Ok(Transferred::UpToDate { serial: committed.soa.serial, expire_option: None });
+            return Ok(Transferred::UpToDate { serial: committed.soa.serial, expire_option });
         }
         self.commit(exchange, prepared, &committed, &volume)?;
         Ok(Transferred::Committed(committed))

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::config::Config;
 use crate::dns::Name;
-use crate::net::upstream::{Bounds, Target, Upstream};
+use crate::net::upstream::{Bounds, Inquiry, Phase, Seen, Target, Upstream};
 use crate::net::{self, Policy};
 use crate::reason::{Code, Reason};
 use crate::refresh::{self, Accept, Action, TransferKind, Urgency, unreachable};
@@ -22,7 +22,7 @@ use crate::telemetry;
 use crate::time::Timestamp;
 use crate::zone::{ContentPolicy, Limits};
 
-use super::event::{Arrival, Event, Exchange};
+use super::event::{Arrival, Contents, Course, Ended, Event, Exchange};
 use super::exchange::{self, Job};
 use super::load::confirmation_bytes;
 use super::queue::Queue;
@@ -157,8 +157,10 @@ impl Keeper {
             Event::Command(command) => self.command(command),
             Event::Written(written, outcome) => self.written(written, outcome),
             Event::Inbox => self.read_inbox(),
-            Event::Probed(exchange, outcome) => self.probed(exchange, outcome),
-            Event::Transferred(exchange, accept, outcome) => self.transferred(exchange, accept, outcome),
+            Event::Probed(exchange, course, outcome) => self.probed(exchange, &course, outcome),
+            Event::Transferred(exchange, course, accept, outcome) => {
+                self.transferred(exchange, *course, accept, outcome);
+            }
             Event::Stored { zone, serial, unpublished, outcome } => self.stored(zone, serial, unpublished, outcome),
             Event::Reload(config) => self.reload(*config),
             Event::Shutdown => {}
@@ -205,33 +207,61 @@ impl Keeper {
         }
     }
 
-    fn probed(&mut self, exchange: Exchange, outcome: Result<net::upstream::Probed, Reason>) {
+    fn probed(&mut self, exchange: Exchange, course: &Course, outcome: Result<net::upstream::Probed, Reason>) {
         let now = Timestamp::now();
         self.probes.finished(exchange.address);
         let code = outcome.as_ref().map(|_| ()).map_err(|reason| reason.code);
         self.unreachable.ended(exchange.address, unreachable::Exchange::Probe, code, now);
+        if self.current(&exchange).is_none() {
+            return;
+        }
+        self.note_attempt(&exchange, course, outcome.as_ref().map(|probed| Ended::Shown(probed.answer.serial)));
         let Some(state) = self.current(&exchange) else { return };
-        log_failure("soa", state, &exchange, &outcome);
         if let Ok(probed) = &outcome {
             state.refresh.note_udp_blocked(exchange.primary, probed.udp_blocked);
         }
-        let probed = outcome.map(|p| refresh::Probed { serial: p.answer.serial, expire_option: p.answer.expire_secs });
+        let probed = outcome.map(|p| refresh::Probed { serial: p.answer.serial, expire_option: p.expire_secs });
         state.refresh.handle_probe(now, exchange.primary, probed);
         self.follow_up(exchange.zone);
     }
 
-    fn transferred(&mut self, exchange: Exchange, accept: Accept, outcome: Result<Arrival, Reason>) {
+    fn transferred(
+        &mut self,
+        exchange: Exchange,
+        mut course: Course,
+        accept: Accept,
+        outcome: Result<Arrival, Reason>,
+    ) {
         let now = Timestamp::now();
         self.transfers.finished(exchange.address);
         let code = outcome.as_ref().map(|_| ()).map_err(|reason| reason.code);
         self.unreachable.ended(exchange.address, unreachable::Exchange::Transfer, code, now);
         let Some(state) = self.current(&exchange) else { return };
         state.transfer = None;
-        log_failure("transfer", state, &exchange, &outcome);
-        let outcome = outcome.and_then(|arrival| self.take(&exchange, accept, arrival));
+        let from = state.served;
+        let outcome = outcome.and_then(|arrival| {
+            if matches!(arrival.contents, Contents::New(_)) {
+                course.seen.reached(Phase::Store);
+            }
+            self.take(&exchange, accept, arrival)
+        });
+        let ended = outcome.as_ref().map(|transferred| match transferred {
+            refresh::Transferred::UpToDate { serial, .. } => Ended::UpToDate(*serial),
+            refresh::Transferred::Committed(committed) => Ended::Committed { from, to: committed.soa.serial },
+        });
+        self.note_attempt(&exchange, &course, ended);
         let state = self.zones.get_mut(&exchange.zone).expect("taking contents removes no zone");
         state.refresh.handle_transfer(now, exchange.primary, outcome);
         self.follow_up(exchange.zone);
+    }
+
+    /// Tells of an exchange that has ended, before the zone's machine hears of it.
+    fn note_attempt(&mut self, exchange: &Exchange, course: &Course, ended: Result<Ended, &Reason>) {
+        let Some(zone) = self.zones.get(&exchange.zone) else { return };
+        if let Err(reason) = ended {
+            let op = if course.seen.asked == TransferKind::Soa { "soa" } else { "transfer" };
+            log_failure(op, zone, exchange, reason);
+        }
     }
 
     /// The zone of an exchange, unless it has gone or its primaries were changed meanwhile.
@@ -322,16 +352,18 @@ impl Keeper {
             None => return false,
             Some(Ok(target)) => target,
             Some(Err(reason)) => {
-                let _ = self.events.send(Event::Probed(exchange, Err(reason)));
+                let course = Course { trigger: urgency, started: Timestamp::now(), seen: Seen::new(TransferKind::Soa) };
+                let _ = self.events.send(Event::Probed(exchange, Box::new(course), Err(reason)));
                 return true;
             }
         };
-        let name = self.zones[&exchange.zone].definition.name.clone();
-        let (upstream, events) = (self.upstream.clone(), self.events.clone());
+        let inquiry = Inquiry { zone: self.zones[&exchange.zone].definition.name.clone(), signature: false };
+        let (upstream, events, started) = (self.upstream.clone(), self.events.clone(), Timestamp::now());
         tokio::spawn(async move {
-            let outcome = upstream.probe(&target, &name).await;
+            let (outcome, seen) = upstream.probe(&target, &inquiry).await;
+            let course = Course { trigger: urgency, started, seen };
             // Nobody listens any more when the daemon stops.
-            let _ = events.send(Event::Probed(exchange, outcome));
+            let _ = events.send(Event::Probed(exchange, Box::new(course), outcome));
         });
         self.show(exchange.zone);
         true
@@ -380,7 +412,8 @@ impl Keeper {
             None => return false,
             Some(Ok(target)) => target,
             Some(Err(reason)) => {
-                let _ = self.events.send(Event::Transferred(exchange, accept, Err(reason)));
+                let course = Course { trigger: urgency, started: Timestamp::now(), seen: Seen::new(kind) };
+                let _ = self.events.send(Event::Transferred(exchange, Box::new(course), accept, Err(reason)));
                 return true;
             }
         };
@@ -397,13 +430,16 @@ impl Keeper {
         };
         let (cancel, cancelled) = oneshot::channel();
         zone.transfer = Some(cancel);
-        let (upstream, events) = (self.upstream.clone(), self.events.clone());
+        let (upstream, events, started) = (self.upstream.clone(), self.events.clone(), Timestamp::now());
         tokio::spawn(async move {
-            let outcome = tokio::select! {
-                outcome = exchange::transfer(&upstream, job) => outcome,
-                _ = cancelled => Err(Reason::new(Code::Cancelled, "the zone or its primaries were changed")),
+            let (outcome, seen) = tokio::select! {
+                ended = exchange::transfer(&upstream, job) => ended,
+                _ = cancelled => {
+                    (Err(Reason::new(Code::Cancelled, "the zone or its primaries were changed")), Seen::new(kind))
+                }
             };
-            let _ = events.send(Event::Transferred(exchange, accept, outcome));
+            let course = Course { trigger: urgency, started, seen };
+            let _ = events.send(Event::Transferred(exchange, Box::new(course), accept, outcome));
         });
         self.show(exchange.zone);
         true
@@ -419,20 +455,18 @@ pub(super) fn report(what: &'static str) -> crate::store::Done {
     })
 }
 
-fn log_failure<T>(op: &'static str, zone: &Zone, exchange: &Exchange, outcome: &Result<T, Reason>) {
-    if let Err(reason) = outcome {
-        metrics::counter!(telemetry::EXCHANGE_FAILURES, "op" => op, "code" => reason.code.as_str()).increment(1);
-        // Only a change of the reason is news; repetitions are in the status and the metrics. That includes the AXFR
-        // that fails as the IXFR before it did: the error is noted, but the attempt has not ended with it.
-        let known = zone.refresh.primary(exchange.primary).is_some_and(|primary| {
-            let noted = primary.last_error.as_deref().filter(|error| primary.last_success < Some(error.time));
-            primary.code == reason.code || noted.is_some_and(|error| error.code == reason.code)
-        });
-        if known || reason.code == Code::Cancelled {
-            tracing::debug!(zone = %zone.definition.name, peer = %exchange.address, op, code = %reason.code, detail = reason.detail);
-        } else {
-            tracing::warn!(zone = %zone.definition.name, peer = %exchange.address, op, code = %reason.code, "{}", reason.message());
-        }
+fn log_failure(op: &'static str, zone: &Zone, exchange: &Exchange, reason: &Reason) {
+    metrics::counter!(telemetry::EXCHANGE_FAILURES, "op" => op, "code" => reason.code.as_str()).increment(1);
+    // Only a change of the reason is news; repetitions are in the status and the metrics. That includes the AXFR
+    // that fails as the IXFR before it did: the error is noted, but the attempt has not ended with it.
+    let known = zone.refresh.primary(exchange.primary).is_some_and(|primary| {
+        let noted = primary.last_error.as_deref().filter(|error| primary.last_success < Some(error.time));
+        primary.code == reason.code || noted.is_some_and(|error| error.code == reason.code)
+    });
+    if known || reason.code == Code::Cancelled {
+        tracing::debug!(zone = %zone.definition.name, peer = %exchange.address, op, code = %reason.code, detail = reason.detail);
+    } else {
+        tracing::warn!(zone = %zone.definition.name, peer = %exchange.address, op, code = %reason.code, "{}", reason.message());
     }
 }
 
