@@ -20,8 +20,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::definition::Primary;
+use super::event::{Course, Ended};
 use crate::dns::{Name, Serial};
-use crate::reason::{Code, StatusWord};
+use crate::net::upstream::{self, TlsSession, Verified};
+use crate::reason::{Code, Reason, StatusWord};
 use crate::refresh::{TransferKind, Urgency};
 use crate::served::ZoneId;
 use crate::store::{Ring, Store, StoreError, Write};
@@ -53,6 +56,20 @@ pub enum Phase {
     Verify,
     /// Publishing and storing it.
     Store,
+}
+
+impl From<upstream::Phase> for Phase {
+    fn from(phase: upstream::Phase) -> Phase {
+        match phase {
+            upstream::Phase::Connect => Phase::Connect,
+            upstream::Phase::Tls => Phase::Tls,
+            upstream::Phase::Soa => Phase::Soa,
+            upstream::Phase::Ixfr => Phase::Ixfr,
+            upstream::Phase::Axfr => Phase::Axfr,
+            upstream::Phase::Verify => Phase::Verify,
+            upstream::Phase::Store => Phase::Store,
+        }
+    }
 }
 
 /// Why the primary was asked.
@@ -95,6 +112,16 @@ pub enum Via {
     Tls,
 }
 
+impl From<upstream::Transport> for Via {
+    fn from(transport: upstream::Transport) -> Via {
+        match transport {
+            upstream::Transport::Udp => Via::Udp,
+            upstream::Transport::Tcp => Via::Tcp,
+            upstream::Transport::Tls => Via::Tls,
+        }
+    }
+}
+
 /// What was seen of a TLS session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -112,6 +139,23 @@ pub struct Tls {
     /// When our own certificate ends, if we showed one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own_not_after: Option<Timestamp>,
+}
+
+impl From<&TlsSession> for Tls {
+    fn from(session: &TlsSession) -> Tls {
+        let verified = match &session.verified {
+            Verified::Unverified => "not verified (opportunistic)",
+            Verified::Authority => "signed by a trusted authority",
+            Verified::Pin => "pinned key",
+        };
+        Tls {
+            version: session.version.to_owned(),
+            peer_names: session.peer_names.clone(),
+            peer_not_after: session.peer_not_after,
+            verified: verified.to_owned(),
+            own_not_after: session.own_not_after,
+        }
+    }
 }
 
 /// One ended attempt, or several equal ones in a row. Plain data; also the stored form (as JSON).
@@ -178,6 +222,49 @@ pub struct Attempt {
 }
 
 impl Attempt {
+    /// An exchange that has ended now. `served`: the serial in our answers before it.
+    pub(super) fn new(
+        primary: &Primary,
+        course: &Course,
+        ended: Result<Ended, &Reason>,
+        served: Option<Serial>,
+        now: Timestamp,
+    ) -> Attempt {
+        let seen = &course.seen;
+        let (code, detail, to_serial) = match ended {
+            Err(reason) => (reason.code, reason.detail.clone(), None),
+            Ok(Ended::Committed { to, .. }) => (Code::Ok, String::new(), Some(to)),
+            Ok(Ended::Shown(serial) | Ended::UpToDate(serial)) => (shown(serial, served), String::new(), Some(serial)),
+        };
+        let micros = |duration: Duration| duration.as_micros() as u64;
+        Attempt {
+            primary: primary.address,
+            trigger: course.trigger.into(),
+            asked: seen.asked,
+            got: seen.got,
+            phase: seen.phase.into(),
+            code,
+            detail,
+            started: course.started,
+            ended: now,
+            first: now,
+            count: 1,
+            from_serial: served,
+            to_serial,
+            records: seen.volume.records,
+            messages: seen.volume.messages,
+            octets: seen.volume.octets,
+            connect_us: seen.connected_in.map(micros),
+            round_trip_us: seen.round_trip.map(micros),
+            duration_ms: now.since(course.started).as_millis() as u64,
+            key: primary.tsig_key.clone(),
+            via: seen.transport.into(),
+            local: seen.local,
+            tls: seen.tls.as_ref().map(|session| Box::new(session.into())),
+            ede: seen.ede.clone(),
+        }
+    }
+
     /// Whether it ended well.
     pub fn is_success(&self) -> bool {
         self.code.status() == StatusWord::Ok
@@ -185,7 +272,7 @@ impl Attempt {
 
     /// Sentence and detail for people; empty for a success without detail.
     pub fn message(&self) -> String {
-        crate::reason::Reason { code: self.code, detail: self.detail.clone() }.message()
+        Reason { code: self.code, detail: self.detail.clone() }.message()
     }
 
     /// Whether `next` says nothing that this does not say already, but that it happened again: an equal success. A
@@ -262,8 +349,9 @@ impl History {
         self.keep.store(keep, Ordering::Relaxed);
     }
 
-    /// Notes an attempt that has ended. `newest` is the place of the ring's newest entry.
-    pub(super) fn note(self: &Arc<History>, zone: ZoneId, newest: &mut Option<Newest>, mut attempt: Attempt) {
+    /// Notes an attempt that has ended; false if it says nothing that the one before did not say. `newest` is the place
+    /// of the ring's newest entry.
+    pub(super) fn note(self: &Arc<History>, zone: ZoneId, newest: &mut Option<Newest>, mut attempt: Attempt) -> bool {
         truncate(&mut attempt.detail);
         let ring = ring_of(attempt.primary);
         let now = attempt.ended;
@@ -274,7 +362,7 @@ impl History {
             if now.since(known.written) >= WRITE_GAP {
                 self.write((zone, ring, known.sequence), known, now);
             }
-            return;
+            return false;
         }
         if let Some(known) = newest.as_mut() {
             // What it grew by since it was last written is due before its successor.
@@ -285,6 +373,7 @@ impl History {
         self.lock().unwritten.entry(zone).or_default().insert((ring, sequence), attempt.clone());
         let known = newest.insert(Newest { sequence, attempt, written: now, grown: false });
         self.write((zone, ring, sequence), known, now);
+        true
     }
 
     /// Writes an entry that has grown since it was written last.
@@ -372,6 +461,17 @@ impl History {
 
     fn lock(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a serial that was merely shown means beside ours.
+fn shown(offered: Serial, served: Option<Serial>) -> Code {
+    match served {
+        None => Code::Ok,
+        Some(served) if served == offered => Code::UpToDate,
+        Some(served) if offered.is_newer_than(served) => Code::Ok,
+        Some(served) if offered.is_older_than(served) => Code::SerialBehind,
+        Some(_) => Code::SerialUndefined,
     }
 }
 
