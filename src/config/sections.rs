@@ -322,11 +322,15 @@ pub struct Store {
     pub history_bytes: Option<u64>,
     /// Most old differences kept for a zone. Default 100. Takes effect after a restart.
     pub history_versions: u32,
+    /// Most ended attempts kept for each primary of a zone, 1..=10000, for `.../axfr/history` and `secondaryctl history`.
+    /// Default 100: days of an ordinary zone, since equal successes in a row count as one; some 40 KiB a primary. May be
+    /// changed by a reload.
+    pub history_attempts: u32,
 }
 
 impl Default for Store {
     fn default() -> Store {
-        Store { cache_size: 16 << 20, history_bytes: None, history_versions: 100 }
+        Store { cache_size: 16 << 20, history_bytes: None, history_versions: 100, history_attempts: 100 }
     }
 }
 

@@ -25,6 +25,7 @@ use crate::time::Timestamp;
 use crate::zone::{Diff, Findings, Snapshot};
 
 use super::event::{Arrival, Contents, Event, Exchange, Form, Prepared};
+use super::events::Kind;
 use super::keeper::Keeper;
 use super::zones::Unstored;
 
@@ -122,8 +123,12 @@ impl Keeper {
     /// Makes `snapshot` the served version.
     pub(super) fn publish(&mut self, id: ZoneId, snapshot: Arc<Snapshot>) {
         let Some(zone) = self.zones.get_mut(&id) else { return };
-        zone.served = Some(snapshot.serial());
+        let (from, to, records) = (zone.served, snapshot.serial(), snapshot.record_count());
+        zone.served = Some(to);
         self.publisher.publish(&zone.slot, snapshot);
+        let definition = zone.definition.clone();
+        let details = serde_json::json!({"fromSerial": from, "serial": to, "records": records});
+        self.tell(&definition, Kind::Version, details);
     }
 
     fn write_contents(&self, zone: ZoneId, serial: Serial, write: Write, unpublished: Option<Arc<Snapshot>>) {

@@ -4,6 +4,7 @@
 //! network or disk: whatever takes time runs elsewhere and comes back as an event.
 
 use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,20 +15,23 @@ use crate::config::Config;
 use crate::dns::Name;
 use crate::net::upstream::{Bounds, Inquiry, Phase, Seen, Target, Upstream};
 use crate::net::{self, Policy};
-use crate::reason::{Code, Reason};
+use crate::reason::{Code, Reason, StatusWord};
 use crate::refresh::{self, Accept, Action, TransferKind, Urgency, unreachable};
-use crate::served::{InboxReader, Notice, Publisher, State, ZoneId};
+use crate::served::{InboxReader, Notice, Publisher, RefusedFor, State, ZoneId};
 use crate::store::{Store, Write};
 use crate::telemetry;
 use crate::time::Timestamp;
 use crate::zone::{ContentPolicy, Limits};
 
+use super::definition::ZoneDefinition;
 use super::event::{Arrival, Contents, Course, Ended, Event, Exchange};
+use super::events::{self, About, Bus, Kind};
 use super::exchange::{self, Job};
+use super::history::{Attempt, History};
 use super::load::confirmation_bytes;
 use super::queue::Queue;
 use super::schedule::Schedule;
-use super::status::Board;
+use super::status::{Board, RefusedNotify, ZoneStatus};
 use super::zones::Zone;
 
 /// Events handled before timers and waiting jobs are looked at again.
@@ -38,6 +42,8 @@ const PROBES_PER_PRIMARY: usize = 128;
 /// After a line about a NOTIFY, further ones of the zone are for debugging only: anybody who can forge the address of a
 /// primary could fill the log. What they lead to is logged as ever.
 const NOTIFY_LINE_GAP: Duration = Duration::from_secs(10);
+/// NOTIFYs of one zone are told to listeners at most this often.
+const NOTIFY_EVENT_GAP: Duration = Duration::from_secs(1);
 /// How often kept but unused connections are closed.
 const TIDY: Duration = Duration::from_secs(5);
 
@@ -90,6 +96,8 @@ pub(super) struct Keeper {
     pub(super) unreachable: unreachable::Cache,
     pub(super) next_id: u32,
     pub(super) generation: u64,
+    pub(super) history: Arc<History>,
+    pub(super) bus: Arc<Bus>,
     inbox: InboxReader,
     probes: Queue<ProbeJob>,
     transfers: Queue<TransferJob>,
@@ -116,6 +124,8 @@ impl Keeper {
             next_id: super::definition::FIRST_ZONE_ID,
             // Above every generation of an earlier run, so that an old entity tag never matches by accident.
             generation: Timestamp::now().0,
+            history: History::new(store.clone(), config.store.history_attempts),
+            bus: Arc::new(Bus::new(events::KEPT, Timestamp::now())),
             config,
             board,
             publisher,
@@ -137,12 +147,14 @@ impl Keeper {
                 () = tokio::time::sleep(wait) => None,
                 _ = tidy.tick() => {
                     self.upstream.drop_unused();
+                    self.settle_history();
                     None
                 }
             };
             let more = std::iter::from_fn(|| events.try_recv().ok()).take(EVENTS_PER_TURN);
             for event in event.into_iter().chain(more) {
                 if matches!(event, Event::Shutdown) {
+                    self.settle_history();
                     return;
                 }
                 self.handle(event);
@@ -169,7 +181,14 @@ impl Keeper {
 
     fn read_inbox(&mut self) {
         let now = Timestamp::now();
-        while let Some(Notice::Notify { zone, from, key, hint, .. }) = self.inbox.try_next() {
+        while let Some(notice) = self.inbox.try_next() {
+            let (zone, from, key, hint) = match notice {
+                Notice::Notify { zone, from, key, hint, .. } => (zone, from, key, hint),
+                Notice::Refused { zone, from, why } => {
+                    self.note_refused(zone, from, why);
+                    continue;
+                }
+            };
             let Some(state) = self.zones.get_mut(&zone) else { continue };
             let sender = state.primary_at(from.ip(), key.as_ref());
             if let Some(primary) = sender {
@@ -183,6 +202,11 @@ impl Keeper {
                 tracing::debug!(zone = %name, peer = %from, serial, op = "notify", "NOTIFY");
             }
             state.refresh.handle_notify(now, sender, hint);
+            if now.since(state.notify_told) >= NOTIFY_EVENT_GAP {
+                state.notify_told = now;
+                let definition = state.definition.clone();
+                self.tell(&definition, Kind::Notify, serde_json::json!({"from": from.to_string(), "serial": serial}));
+            }
             self.follow_up(zone);
         }
         if self.inbox.take_sweep() {
@@ -192,6 +216,17 @@ impl Keeper {
                 self.follow_up(zone);
             }
         }
+    }
+
+    /// A NOTIFY was refused: the answer to "why does this zone not follow its primary?" may be here.
+    fn note_refused(&mut self, id: ZoneId, from: SocketAddr, why: RefusedFor) {
+        let Some(zone) = self.zones.get_mut(&id) else { return };
+        let count = zone.refused_notify.as_ref().map_or(0, |refused| refused.count).saturating_add(1);
+        zone.refused_notify = Some(RefusedNotify { from, at: Timestamp::now(), why, count });
+        let definition = zone.definition.clone();
+        let why = format!("{why:?}").to_lowercase();
+        self.tell(&definition, Kind::NotifyRefused, serde_json::json!({"from": from.to_string(), "why": why}));
+        self.show(id);
     }
 
     fn run_timers(&mut self) {
@@ -262,6 +297,39 @@ impl Keeper {
             let op = if course.seen.asked == TransferKind::Soa { "soa" } else { "transfer" };
             log_failure(op, zone, exchange, reason);
         }
+        let Some(zone) = self.zones.get_mut(&exchange.zone) else { return };
+        let (Some(primary), Some(newest)) =
+            (zone.definition.primaries.get(exchange.primary), zone.newest.get_mut(exchange.primary))
+        else {
+            return;
+        };
+        // A commit has moved the served serial on already.
+        let served = match ended {
+            Ok(Ended::Committed { from, .. }) => from,
+            _ => zone.served,
+        };
+        let attempt = Attempt::new(primary, course, ended, served, Timestamp::now());
+        let told = told_of(&attempt);
+        if self.history.note(exchange.zone, newest, attempt) {
+            let definition = zone.definition.clone();
+            self.tell(&definition, Kind::Attempt, told);
+        }
+    }
+
+    /// Publishes an event about a zone.
+    pub(super) fn tell(&self, definition: &ZoneDefinition, kind: Kind, details: serde_json::Value) {
+        let name = definition.name.without_dot();
+        let about = About { zone: definition.uuid, name: &name, tenant: &definition.tenant };
+        self.bus.publish(Timestamp::now(), kind, about, details);
+    }
+
+    /// Writes the entries of the history that have only grown since they were written.
+    fn settle_history(&mut self) {
+        let now = Timestamp::now();
+        for id in self.history.unsettled() {
+            let Some(zone) = self.zones.get_mut(&id) else { continue };
+            zone.newest.iter_mut().flatten().for_each(|newest| self.history.settle(id, newest, now));
+        }
     }
 
     /// The zone of an exchange, unless it has gone or its primaries were changed meanwhile.
@@ -288,6 +356,10 @@ impl Keeper {
                 Action::Expire => {
                     tracing::warn!(zone = %zone.definition.name, serial = zone.served.map(|s| s.0), "zone has expired: no primary has confirmed it in time; it is answered with SERVFAIL");
                     self.publisher.set_state(&zone.slot, State::Expired);
+                    let name = zone.definition.name.without_dot();
+                    let about = About { zone: zone.definition.uuid, name: &name, tenant: &zone.definition.tenant };
+                    let serial = zone.served.map(|serial| serial.0);
+                    self.bus.publish(Timestamp::now(), Kind::Expired, about, serde_json::json!({"serial": serial}));
                 }
                 Action::Confirm { .. } => {
                     // An expired zone that was confirmed is served again from what is there (T5).
@@ -322,7 +394,10 @@ impl Keeper {
         if status != *shown {
             self.generation += 1;
             status.generation = self.generation;
-            zone.view.replace(status);
+            for change in changes(&shown, &status) {
+                self.tell(&status.definition, Kind::State, change);
+            }
+            self.board.show(&zone.view, status);
         }
     }
 
@@ -444,6 +519,57 @@ impl Keeper {
         self.show(exchange.zone);
         true
     }
+}
+
+/// An attempt as the event stream tells it.
+fn told_of(attempt: &Attempt) -> serde_json::Value {
+    let mut told = serde_json::json!({
+        "primary": attempt.primary.to_string(),
+        "code": attempt.code,
+        "asked": attempt.asked,
+        "phase": attempt.phase,
+        "trigger": attempt.trigger,
+        "durationMs": attempt.duration_ms,
+    });
+    let optional = [
+        ("got", serde_json::to_value(attempt.got)),
+        ("fromSerial", serde_json::to_value(attempt.from_serial)),
+        ("toSerial", serde_json::to_value(attempt.to_serial)),
+    ];
+    for (member, value) in optional {
+        if let Ok(value) = value
+            && !value.is_null()
+        {
+            told[member] = value;
+        }
+    }
+    let message = attempt.message();
+    if !message.is_empty() {
+        told["message"] = message.into();
+    }
+    told
+}
+
+/// What of a status is another state than before: of the zone, or the word of a primary.
+fn changes(old: &ZoneStatus, new: &ZoneStatus) -> Vec<serde_json::Value> {
+    let mut changes = Vec::new();
+    if old.state != new.state {
+        changes.push(serde_json::json!({"from": old.state, "to": new.state}));
+    }
+    let settled = |word: StatusWord| !matches!(word, StatusWord::Pending | StatusWord::InProgress);
+    for (ix, primary) in new.primaries.iter().enumerate() {
+        // While an exchange runs the word of the last one is still what is known.
+        let Some(before) = old.primaries.get(ix).filter(|before| before.state.code != primary.state.code) else {
+            continue;
+        };
+        let (from, to) = (before.state.code.status(), primary.state.code.status());
+        if from != to && settled(to) {
+            let address = new.definition.primaries.get(ix).map(|primary| primary.address.to_string());
+            let code = primary.state.code;
+            changes.push(serde_json::json!({"primary": address, "from": from, "to": to, "code": code}));
+        }
+    }
+    changes
 }
 
 /// A write nobody waits for: only its failure is worth a line.

@@ -335,6 +335,7 @@ impl Writer {
             let start = layout::zone_key(table, zone);
             self.disk.delete_all(changes, &start, &start)?;
         }
+        self.disk.delete_unless(changes, &layout::zone_key(table::ATTEMPT, zone), |_| false)?;
         changes.delete(&layout::zone_key(table::ZONE, zone));
         changes.delete(&layout::zone_key(table::CONFIRMATION, zone));
         self.group.garbage.push(Garbage::Diffs { zone, below: state.last_sequence + 1 });

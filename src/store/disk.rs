@@ -3,7 +3,7 @@
 //! In: [`Changes`] from `writer` and `compact`, reads from `restore`. Out: errors by what the caller can do about them.
 //! Everything that is particular to sled 0.34 is in this file; the traps it answers are listed in the docs of `store`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -75,9 +75,17 @@ pub(super) struct Changes {
     /// Parts written in this very batch per value in parts: what of an earlier value has to go is read from the disk,
     /// and the disk does not know these yet.
     parts: HashMap<Vec<u8>, u16>,
+    /// Attempts written in this very batch, for the same reason.
+    attempts: BTreeSet<Vec<u8>>,
 }
 
 impl Changes {
+    /// As [`Changes::put`], of a value that [`Disk::delete_unless`] and [`Disk::trim`] are to find.
+    pub(super) fn put_attempt(&mut self, key: &[u8], body: &[u8]) {
+        self.put(key, body);
+        self.attempts.insert(key.to_vec());
+    }
+
     pub(super) fn put(&mut self, key: &[u8], body: &[u8]) {
         self.put_sealed(key, layout::seal(key, body));
     }
@@ -93,6 +101,11 @@ impl Changes {
         self.octets += key.len();
         self.count += 1;
         self.batch.remove(key);
+    }
+
+    fn delete_attempt(&mut self, key: &[u8]) {
+        self.delete(key);
+        self.attempts.remove(key);
     }
 
     pub(super) fn octets(&self) -> usize {
@@ -257,6 +270,35 @@ impl Disk {
             }
         }
         Ok(())
+    }
+
+    /// Adds the removal of all but the last `keep` attempts whose keys start with `start`.
+    pub(super) fn trim(&self, changes: &mut Changes, start: &[u8], keep: usize) -> Result<(), StoreError> {
+        let keys = self.attempts(changes, start)?;
+        let surplus = keys.len().saturating_sub(keep);
+        keys.into_iter().take(surplus).for_each(|key| changes.delete_attempt(&key));
+        Ok(())
+    }
+
+    /// Adds the removal of every attempt whose key starts with `start`, unless `is_kept`.
+    pub(super) fn delete_unless(
+        &self,
+        changes: &mut Changes,
+        start: &[u8],
+        is_kept: impl Fn(&[u8]) -> bool,
+    ) -> Result<(), StoreError> {
+        let keys = self.attempts(changes, start)?;
+        keys.into_iter().filter(|key| !is_kept(key)).for_each(|key| changes.delete_attempt(&key));
+        Ok(())
+    }
+
+    /// The keys of attempts under `start`, on disk and in `changes`, in order.
+    fn attempts(&self, changes: &Changes, start: &[u8]) -> Result<BTreeSet<Vec<u8>>, StoreError> {
+        let stored = self.read("scan", |tree| {
+            tree.scan_prefix(start).keys().map(|key| key.map(|key| key.to_vec())).collect::<Result<BTreeSet<_>, _>>()
+        })?;
+        let staged = changes.attempts.range(start.to_vec()..).take_while(|key| key.starts_with(start));
+        Ok(stored.into_iter().chain(staged.cloned()).collect())
     }
 
     // -- changes ------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@
 //! | `p` zone generation kind prefix bits | one page of the zone, or a spill chunk |
 //! | `j` zone sequence part | one difference sequence in wire form, in parts, the first behind a [`DiffHead`] |
 //! | `a` zone index part | one primary's status, opaque, in parts |
+//! | `n` zone ring sequence | one ended attempt, opaque; a ring is an address of a primary |
 //! | `m` name 0 part | whatever else the layers above keep, opaque, in parts |
 //!
 //! Every value is `crc32(key, body)` followed by the body, numbers little-endian. A body has at most
@@ -52,6 +53,8 @@ pub mod table {
     pub const DIFF: u8 = b'j';
     /// Statuses of primaries.
     pub const PRIMARY: u8 = b'a';
+    /// Ended attempts.
+    pub const ATTEMPT: u8 = b'n';
     /// Named values of the layers above.
     pub const META: u8 = b'm';
 }
@@ -175,6 +178,30 @@ pub fn primary_key(zone: ZoneNumber, index: u16) -> Vec<u8> {
 /// The index in a primary's key.
 pub fn primary_of(key: &[u8]) -> Option<u16> {
     Some(u16::from_be_bytes(*key.get(5..)?.first_chunk()?))
+}
+
+/// Whose attempts form one ring: the IPv6 form of a primary's address, then its port.
+pub type Ring = [u8; 18];
+
+/// `n` zone ring: the start of all attempts of one ring.
+pub fn ring_key(zone: ZoneNumber, ring: &Ring) -> Vec<u8> {
+    let mut key = zone_key(table::ATTEMPT, zone);
+    key.extend_from_slice(ring);
+    key
+}
+
+/// `n` zone ring sequence: one attempt.
+pub fn attempt_key(zone: ZoneNumber, ring: &Ring, sequence: u64) -> Vec<u8> {
+    let mut key = ring_key(zone, ring);
+    key.extend_from_slice(&sequence.to_be_bytes());
+    key
+}
+
+/// Ring and sequence number in an attempt's key.
+pub fn attempt_position(key: &[u8]) -> Option<(Ring, u64)> {
+    let ring = *key.get(5..)?.first_chunk()?;
+    let sequence = u64::from_be_bytes(key.get(23..)?.try_into().ok()?);
+    Some((ring, sequence))
 }
 
 /// `m` name 0: the start of a named value. The zero keeps `a` apart from `ab`.

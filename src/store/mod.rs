@@ -65,7 +65,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use crate::dns::{Name, Serial};
 use crate::zone::{Diff, HashKey, Snapshot};
 use disk::{Changes, Disk, Unopened};
-pub use layout::{Damage, ZoneNumber};
+pub use layout::{Damage, Ring, ZoneNumber};
 use restore::{Chain, SmallTables};
 pub use restore::{DatabaseDamage, Restored};
 use salvage::Salvaged;
@@ -159,7 +159,7 @@ pub enum Write {
         /// At most 7,000 octets; meant are 16 to 32.
         bytes: Vec<u8>,
     },
-    /// One primary's status and history of attempts, opaque. May wait for company.
+    /// One primary's status, opaque. May wait for company.
     Primary {
         /// Which zone.
         zone: ZoneNumber,
@@ -175,6 +175,27 @@ pub enum Write {
         /// First position to go.
         from: u16,
     },
+    /// An ended attempt at a primary, opaque, into the ring of that primary's address. The same sequence number again
+    /// replaces it. May wait for company.
+    Attempt {
+        /// Which zone.
+        zone: ZoneNumber,
+        /// Which ring.
+        ring: Ring,
+        /// Its place: higher numbers are newer.
+        sequence: u64,
+        /// At most 7,000 octets; meant are a few hundred.
+        bytes: Vec<u8>,
+        /// How many attempts the ring keeps; older ones go.
+        keep: u32,
+    },
+    /// The rings of addresses that are no longer the zone's go.
+    ForgetAttempts {
+        /// Which zone.
+        zone: ZoneNumber,
+        /// Rings that stay.
+        keep: Vec<Ring>,
+    },
     /// A named value beside zones (next zone number, jobs, tokens), opaque.
     Meta {
         /// Without a zero octet; see [`Store::meta`].
@@ -188,7 +209,7 @@ impl Write {
     /// Whether losing it does no more than expire a zone early or forget an attempt, so that it need not start a
     /// sync of its own.
     fn may_wait(&self) -> bool {
-        matches!(self, Write::Confirm { .. } | Write::Primary { .. })
+        matches!(self, Write::Confirm { .. } | Write::Primary { .. } | Write::Attempt { .. })
     }
 }
 
@@ -444,6 +465,25 @@ impl Store {
             }
             _ => Ok(header.base),
         }
+    }
+
+    /// The attempts kept of a zone, ring by ring, the oldest of each first. What is damaged is left out.
+    ///
+    /// Reads from disk: not for the keeper's thread. Writes that still wait are not seen.
+    pub fn attempts(&self, zone: ZoneNumber) -> Result<Vec<(Ring, u64, Vec<u8>)>, StoreError> {
+        let start = layout::zone_key(layout::table::ATTEMPT, zone);
+        let mut attempts = Vec::new();
+        self.disk.read("read attempts", |tree| {
+            for item in tree.scan_prefix(&start) {
+                let (key, value) = item?;
+                if let (Some((ring, sequence)), Ok(body)) = (layout::attempt_position(&key), layout::open(&key, &value))
+                {
+                    attempts.push((ring, sequence, body.to_vec()));
+                }
+            }
+            Ok(())
+        })?;
+        Ok(attempts)
     }
 
     /// The value last written with [`Write::Meta`] under `name`.

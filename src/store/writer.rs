@@ -282,6 +282,19 @@ impl Writer {
                 let keep_before = layout::primary_key(zone, from);
                 self.disk.delete_all(&mut self.group.changes, &start, &keep_before)
             }
+            Write::Attempt { zone, ring, sequence, bytes, keep } => {
+                if bytes.len() > layout::BODY_OCTETS_MAX {
+                    return Err(StoreError::TooLarge { octets: bytes.len(), max: layout::BODY_OCTETS_MAX });
+                }
+                self.make_room(bytes.len());
+                self.group.changes.put_attempt(&layout::attempt_key(zone, &ring, sequence), &bytes);
+                self.disk.trim(&mut self.group.changes, &layout::ring_key(zone, &ring), keep as usize)
+            }
+            Write::ForgetAttempts { zone, keep } => {
+                let is_kept = |key: &[u8]| layout::attempt_position(key).is_some_and(|(ring, _)| keep.contains(&ring));
+                let start = layout::zone_key(table::ATTEMPT, zone);
+                self.disk.delete_unless(&mut self.group.changes, &start, is_kept)
+            }
             Write::Meta { name, bytes: Some(bytes) } => {
                 self.make_room(bytes.len());
                 self.disk.put_opaque(&mut self.group.changes, &layout::meta_key(&name), &bytes)
