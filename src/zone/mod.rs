@@ -25,6 +25,7 @@
 //! | [`builder`] | records in any order -> a version |
 //! | `diff`, `apply`, `between` | difference sequences: the form, forwards, and back from two versions |
 //! | [`mod@check`] | rules on content |
+//! | [`guard`] | what a version must not take away unseen |
 //!
 //! The law that holds the room together: `apply(old, diff)` equals `build(new)` octet for octet (`laws`).
 
@@ -37,6 +38,7 @@ mod diff;
 mod directory;
 mod encode;
 pub mod entry;
+pub mod guard;
 pub mod hash;
 #[cfg(test)]
 mod laws;
