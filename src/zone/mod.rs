@@ -26,6 +26,8 @@
 //! | `diff`, `apply`, `between` | difference sequences: the form, forwards, and back from two versions |
 //! | [`mod@check`] | rules on content |
 //! | [`guard`] | what a version must not take away unseen |
+//! | [`zonemd`] | whether a version is what its publisher digested |
+//! | [`signatures`] | when the signatures of a version lapse |
 //!
 //! The law that holds the room together: `apply(old, diff)` equals `build(new)` octet for octet (`laws`).
 
@@ -45,11 +47,13 @@ mod laws;
 mod order;
 pub mod page;
 mod records;
+pub mod signatures;
 mod snapshot;
 pub mod spill;
 mod tally;
 #[cfg(test)]
 mod text;
+pub mod zonemd;
 
 pub use apply::{ApplyError, apply};
 pub use between::between;
