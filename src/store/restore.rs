@@ -26,6 +26,7 @@ pub(super) struct Found {
     definition: Option<Vec<u8>>,
     confirmation: Option<Vec<u8>>,
     primaries: Vec<(u16, Vec<u8>)>,
+    review: Option<Vec<u8>>,
     header: Option<Result<Header, Damage>>,
     /// What of the above could not be read.
     damaged: Vec<Damage>,
@@ -150,12 +151,19 @@ pub(super) fn read_small_tables(disk: &Disk) -> Result<SmallTables, StoreError> 
             Ok(())
         })?;
     }
+    super::held::read_reviews(disk, |zone, review| {
+        let found = zones.entry(zone).or_default();
+        match review {
+            Ok(review) => found.review = Some(review),
+            Err(damage) => found.damaged.push(damage),
+        }
+    })?;
     Ok(zones)
 }
 
 /// Puts values in parts together again while a scan meets their parts in order.
 #[derive(Default)]
-struct Parts {
+pub(super) struct Parts {
     start: Vec<u8>,
     octets: Vec<u8>,
     next: u16,
@@ -163,7 +171,7 @@ struct Parts {
 
 impl Parts {
     /// The whole value once its last part has come. Parts behind the last one are left-overs; a gap drops the value.
-    fn push(&mut self, key: &[u8], body: &[u8]) -> Option<Vec<u8>> {
+    pub(super) fn push(&mut self, key: &[u8], body: &[u8]) -> Option<Vec<u8>> {
         let (start, part) = key.split_last_chunk::<2>()?;
         let part = u16::from_be_bytes(*part);
         let (parts, chunk) = layout::opaque_part(body)?;
@@ -245,6 +253,7 @@ impl Worker {
             definition: found.definition,
             confirmation: found.confirmation,
             primaries: found.primaries,
+            review: found.review,
             contents,
         }
     }

@@ -303,6 +303,9 @@ impl Writer {
                 let key = layout::meta_key(&name);
                 self.disk.delete_all(&mut self.group.changes, &key, &key)
             }
+            Write::Review { zone, bytes, drop_held } => self.review(zone, bytes.as_deref(), drop_held),
+            Write::Hold { zone, snapshot, review } => self.hold(zone, &snapshot, &review),
+            Write::Note { zone, bytes } => self.note(zone, &bytes),
             Write::Remove { zone } => self.remove(zone),
             Write::Replace { zone, snapshot, diff } => self.replace(zone, &snapshot, diff),
             Write::Append { zone, snapshot, diffs } => self.append(zone, &snapshot, &diffs),
