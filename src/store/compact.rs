@@ -174,7 +174,9 @@ impl Writer {
                 plan
             }
             None => {
-                self.commit();
+                if !self.is_whole {
+                    self.commit();
+                }
                 self.write_generation(zone, state.top_generation + 1, snapshot)?
             }
         };
@@ -331,7 +333,7 @@ impl Writer {
         self.settle(zone);
         let state = self.state(zone)?;
         let changes = &mut self.group.changes;
-        for table in [table::DEFINITION, table::PRIMARY] {
+        for table in [table::DEFINITION, table::PRIMARY, table::ENTRY] {
             let start = layout::zone_key(table, zone);
             self.disk.delete_all(changes, &start, &start)?;
         }

@@ -11,6 +11,7 @@
 //! | `p` zone generation kind prefix bits | one page of the zone, or a spill chunk |
 //! | `j` zone sequence part | one difference sequence in wire form, in parts, the first behind a [`DiffHead`] |
 //! | `a` zone index part | one primary's status, opaque, in parts |
+//! | `e` zone number part | one entry of a local zone, opaque, in parts; under number 0 what belongs to all of them |
 //! | `m` name 0 part | whatever else the layers above keep, opaque, in parts |
 //!
 //! Every value is `crc32(key, body)` followed by the body, numbers little-endian. A body has at most
@@ -52,6 +53,8 @@ pub mod table {
     pub const DIFF: u8 = b'j';
     /// Statuses of primaries.
     pub const PRIMARY: u8 = b'a';
+    /// Entries of local zones.
+    pub const ENTRY: u8 = b'e';
     /// Named values of the layers above.
     pub const META: u8 = b'm';
 }
@@ -175,6 +178,18 @@ pub fn primary_key(zone: ZoneNumber, index: u16) -> Vec<u8> {
 /// The index in a primary's key.
 pub fn primary_of(key: &[u8]) -> Option<u16> {
     Some(u16::from_be_bytes(*key.get(5..)?.first_chunk()?))
+}
+
+/// `e` zone number: the start of an entry.
+pub fn entry_key(zone: ZoneNumber, number: u64) -> Vec<u8> {
+    let mut key = zone_key(table::ENTRY, zone);
+    key.extend_from_slice(&number.to_be_bytes());
+    key
+}
+
+/// The number in an entry's key.
+pub fn entry_of(key: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(*key.get(5..)?.first_chunk()?))
 }
 
 /// `m` name 0: the start of a named value. The zero keeps `a` apart from `ab`.
