@@ -25,6 +25,7 @@ use crate::time::Timestamp;
 use crate::zone::{Diff, Findings, Snapshot};
 
 use super::event::{Arrival, Contents, Event, Exchange, Form, Prepared};
+use super::events::Kind;
 use super::keeper::Keeper;
 use super::look;
 use super::zones::Unstored;
@@ -42,9 +43,9 @@ impl Keeper {
         accept: Accept,
         arrival: Arrival,
     ) -> Result<Transferred, Reason> {
-        let Arrival { volume, contents } = arrival;
+        let Arrival { volume, expire_secs: expire_option, contents } = arrival;
         let prepared = match contents {
-            Contents::UpToDate(serial) => return Ok(Transferred::UpToDate { serial, expire_option: None }),
+            Contents::UpToDate(serial) => return Ok(Transferred::UpToDate { serial, expire_option }),
             Contents::New(prepared) => *prepared,
         };
         let committed = Committed {
@@ -53,7 +54,7 @@ impl Keeper {
                 Form::Full(_) => TransferKind::Axfr,
                 Form::Diffs(_) => TransferKind::Ixfr,
             },
-            expire_option: None,
+            expire_option,
             records: volume.records,
             messages: volume.messages,
             octets: volume.octets,
@@ -65,7 +66,7 @@ impl Keeper {
         let accept_now = self.zones.get(&exchange.zone).map(|zone| zone.refresh.accept());
         let takes = |accept: Accept| accept.takes(served, committed.soa.serial);
         if !takes(accept) || !accept_now.is_none_or(takes) {
-            return Ok(Transferred::UpToDate { serial: committed.soa.serial, expire_option: None });
+            return Ok(Transferred::UpToDate { serial: committed.soa.serial, expire_option });
         }
         self.commit(exchange, prepared, &committed, &volume)?;
         Ok(Transferred::Committed(committed))
@@ -124,9 +125,13 @@ impl Keeper {
     /// Makes `snapshot` the served version.
     pub(super) fn publish(&mut self, id: ZoneId, snapshot: Arc<Snapshot>) {
         let Some(zone) = self.zones.get_mut(&id) else { return };
-        zone.served = Some(snapshot.serial());
+        let (from, to, records) = (zone.served, snapshot.serial(), snapshot.record_count());
+        zone.served = Some(to);
         zone.refresh.note_served(look::of_version(&snapshot));
         self.publisher.publish(&zone.slot, snapshot);
+        let definition = zone.definition.clone();
+        let details = serde_json::json!({"fromSerial": from, "serial": to, "records": records});
+        self.tell(&definition, Kind::Version, details);
     }
 
     fn write_contents(&self, zone: ZoneId, serial: Serial, write: Write, unpublished: Option<Arc<Snapshot>>) {

@@ -10,6 +10,8 @@ use uuid::Uuid;
 
 use super::definition::Primary;
 use super::event::Event;
+use super::events::Bus;
+use super::history::History;
 use super::status::{Board, ZoneView};
 use crate::dns::Name;
 
@@ -111,11 +113,28 @@ pub enum Command {
 pub struct Handle {
     board: Arc<Board>,
     events: mpsc::UnboundedSender<Event>,
+    history: Arc<History>,
+    bus: Arc<Bus>,
 }
 
 impl Handle {
-    pub(super) fn new(board: Arc<Board>, events: mpsc::UnboundedSender<Event>) -> Handle {
-        Handle { board, events }
+    pub(super) fn new(
+        board: Arc<Board>,
+        events: mpsc::UnboundedSender<Event>,
+        history: Arc<History>,
+        bus: Arc<Bus>,
+    ) -> Handle {
+        Handle { board, events, history, bus }
+    }
+
+    /// What became of every attempt.
+    pub fn history(&self) -> &Arc<History> {
+        &self.history
+    }
+
+    /// What happens.
+    pub fn bus(&self) -> &Arc<Bus> {
+        &self.bus
     }
 
     /// The zones as they stand.

@@ -113,6 +113,7 @@ impl Keeper {
                 warnings.push(format!("stored contents were damaged and are fetched again: {why}"));
                 self.publisher.set_state(&slot, State::Damaged);
             }
+            let primaries = definition.primaries.len();
             let view = Arc::new(ZoneView::new(slot.clone(), definition.clone()));
             self.names.insert(definition.name.clone(), id);
             views.push(view.clone());
@@ -129,6 +130,9 @@ impl Keeper {
                 transfer: None,
                 announcement: None,
                 unstored: None,
+                newest: vec![None; primaries],
+                refused_notify: None,
+                notify_told: Timestamp::default(),
                 notify_shown: None,
             };
             self.zones.insert(id, zone);

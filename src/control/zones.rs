@@ -16,7 +16,8 @@ use crate::time::Timestamp;
 
 use super::definition::{Origin, Primary, ZoneDefinition, configured_uuid};
 use super::event::Exchange;
-use super::status::{PrimaryStatus, ZoneStatus, ZoneView};
+use super::history::Newest;
+use super::status::{PrimaryStatus, RefusedNotify, ZoneStatus, ZoneView};
 
 /// Everything the keeper knows of one zone.
 pub(super) struct Zone {
@@ -39,6 +40,12 @@ pub(super) struct Zone {
     pub(super) announcement: Option<oneshot::Sender<()>>,
     /// Why the served contents are not durable, and when they are written again.
     pub(super) unstored: Option<Unstored>,
+    /// The newest attempt at each primary, where one has ended since the start.
+    pub(super) newest: Vec<Option<Newest>>,
+    /// The last NOTIFY that was refused.
+    pub(super) refused_notify: Option<RefusedNotify>,
+    /// When a NOTIFY was last worth an event.
+    pub(super) notify_told: Timestamp,
     /// When a NOTIFY was last worth a line of the log.
     pub(super) notify_shown: Option<Timestamp>,
 }
@@ -63,7 +70,7 @@ impl Zone {
     }
 
     /// The zone as the board shows it.
-    pub(super) fn status(&self, generation: u64) -> ZoneStatus {
+    pub(super) fn status(&self, now: Timestamp, generation: u64) -> ZoneStatus {
         let refresh = &self.refresh;
         let shown = refresh.primaries().filter_map(|primary| primary.serial);
         let offered = shown.chain(refresh.announced_serial()).chain(self.served).reduce(newest);
@@ -83,8 +90,14 @@ impl Zone {
             primaries: refresh
                 .primaries()
                 .enumerate()
-                .map(|(ix, state)| PrimaryStatus { state: state.to_item(), next_attempt: refresh.next_attempt(ix) })
+                .map(|(ix, state)| PrimaryStatus {
+                    state: state.to_item(),
+                    next_attempt: refresh.next_attempt(ix),
+                    attempt: self.newest.get(ix).and_then(Option::as_ref).map(|newest| newest.attempt.clone()),
+                })
                 .collect(),
+            refused_notify: self.refused_notify.clone(),
+            findings: refresh.findings(now),
             warnings: storage
                 .into_iter()
                 .chain(timers.iter().map(ToString::to_string))

@@ -41,6 +41,7 @@ mod learned;
 mod machine;
 mod noticing;
 mod outcome;
+mod pinned;
 mod primary;
 mod round;
 mod status;
