@@ -46,9 +46,11 @@ mod reply;
 mod stage;
 
 mod content;
+mod histories;
 mod network;
+mod peers;
 mod serials;
 mod signed;
 mod stream;
 
-use harness::{Key, address, client, daemon, wait};
+use harness::{Key, address, client, daemon, process, wait};

@@ -14,12 +14,12 @@ use crate::primary::{Primary, Query, Step};
 use crate::reply::{self, Reply, soa};
 use crate::wait::SOON;
 
-const KEY: Key =
+pub(crate) const KEY: Key =
     Key { name: "shared", algorithm: "hmac-sha256", secret: "c2Vjb25kYXJ5ZCB0ZXN0IGtleSBudW1iZXIgb25lISE=" };
 
 /// What is done to the messages of a transfer, by their index.
 #[derive(Clone, Copy, Debug)]
-enum Signing {
+pub(crate) enum Signing {
     Good,
     /// Nothing is signed.
     Never,
@@ -74,7 +74,7 @@ fn signed(query: &Query, messages: &[Reply], signing: Signing) -> Vec<Step> {
     sent.collect()
 }
 
-fn script(
+pub(crate) fn script(
     zone: &str,
     serial: u32,
     probe: Signing,
