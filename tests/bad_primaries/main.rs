@@ -47,6 +47,7 @@ mod stage;
 
 mod content;
 mod histories;
+mod kills;
 mod network;
 mod peers;
 mod serials;

@@ -35,13 +35,23 @@ pub(crate) enum Signing {
     At(i64),
 }
 
+fn secret() -> Vec<u8> {
+    base64::engine::general_purpose::STANDARD.decode(KEY.secret).expect("base64")
+}
+
+fn key(name: &str, secret: &[u8]) -> Arc<tsig::Key> {
+    let algorithm: Algorithm = KEY.algorithm.parse().expect("known");
+    Arc::new(tsig::Key::new(name.parse().expect("a name"), algorithm, secret))
+}
+
+/// [`KEY`] as messages are signed with it.
+pub(crate) fn shared_key() -> Arc<tsig::Key> {
+    key(KEY.name, &secret())
+}
+
 /// A transfer in three messages, signed so.
 fn signed(query: &Query, messages: &[Reply], signing: Signing) -> Vec<Step> {
-    let key = |name: &str, secret: &[u8]| {
-        let algorithm: Algorithm = KEY.algorithm.parse().expect("known");
-        Arc::new(tsig::Key::new(name.parse().expect("a name"), algorithm, secret))
-    };
-    let secret = base64::engine::general_purpose::STANDARD.decode(KEY.secret).expect("base64");
+    let secret = secret();
     let ring: Keyring = [key(KEY.name, &secret)].into_iter().collect();
     let mut request = tsig::verify_request(&query.message, &ring, Timestamp::now()).expect("good").expect("signed");
     match signing {

@@ -21,6 +21,7 @@ use secondaryd::dns::RecordType;
 use crate::client::{Dns, Over};
 use crate::primary::{self, Primary};
 use crate::reply;
+use crate::signed;
 use crate::wait;
 
 use scenarios::{Expect, Scenario};
@@ -110,7 +111,7 @@ fn play(program: Program, scenarios: Vec<Scenario>, watched: Duration) -> Vec<(S
         it.primary.play(move |query| script(query, &zone));
     }
     let began = Instant::now();
-    played.iter().for_each(|it| it.primary.notify(server.address, &it.scenario.zone(), 2));
+    played.iter().for_each(|it| tell(&server, program, it, 2));
     while began.elapsed() < watched {
         watch(&server.dns, &mut played, began);
         thread::sleep(Duration::from_millis(500));
@@ -120,8 +121,14 @@ fn play(program: Program, scenarios: Vec<Scenario>, watched: Duration) -> Vec<(S
         it.seen.soa_queries =
             it.primary.seen(primary::Over::Udp, RecordType::SOA) + it.primary.seen(primary::Over::Tcp, RecordType::SOA);
     }
-    heal(&server, &mut played);
+    heal(&server, program, &mut played);
     played.into_iter().map(|it| (it.scenario, it.seen)).collect()
+}
+
+/// NOTIFY. With a key we want it signed (N4); the others are configured to take it as it is.
+fn tell(server: &Server, program: Program, it: &Played, serial: u32) {
+    let key = it.scenario.key.filter(|_| program == Program::Secondaryd).map(|_| signed::shared_key());
+    it.primary.notify_signed(server.address, &it.scenario.zone(), serial, key.as_deref());
 }
 
 fn watch(dns: &Dns, played: &mut [Played], began: Instant) {
@@ -142,7 +149,7 @@ fn watch(dns: &Dns, played: &mut [Played], began: Instant) {
 }
 
 /// The primaries are well again and say so.
-fn heal(server: &Server, played: &mut [Played]) {
+fn heal(server: &Server, program: Program, played: &mut [Played]) {
     for it in played.iter() {
         let zone = it.scenario.zone();
         match it.scenario.key {
@@ -155,9 +162,7 @@ fn heal(server: &Server, played: &mut [Played]) {
     while began.elapsed() < HEALS && played.iter().any(|it| !it.seen.heals) {
         if told.is_none_or(|told| told.elapsed() > Duration::from_secs(5)) {
             told = Some(Instant::now());
-            played.iter().filter(|it| !it.seen.heals).for_each(|it| {
-                it.primary.notify(server.address, &it.scenario.zone(), 3);
-            });
+            played.iter().filter(|it| !it.seen.heals).for_each(|it| tell(server, program, it, 3));
         }
         for it in played.iter_mut().filter(|it| !it.seen.heals) {
             it.seen.heals = server.dns.serial(&it.scenario.zone()) == Some(3);
@@ -188,8 +193,7 @@ fn table(results: &BTreeMap<Program, Vec<(Scenario, Seen)>>) -> String {
     }
     text += "\n| | a failed IXFR is followed by AXFR at once |";
     for results in results.values() {
-        // Not where a whole zone would fare no better (signatures).
-        let began = |it: &&(Scenario, Seen)| it.0.key.is_none() && it.1.asked.first() == Some(&RecordType::IXFR);
+        let began = |it: &&(Scenario, Seen)| it.0.fails_ixfr && it.1.asked.first() == Some(&RecordType::IXFR);
         let failed: Vec<_> = results.iter().filter(began).collect();
         let followed = failed.iter().filter(|(_, seen)| seen.asked.get(1) == Some(&RecordType::AXFR)).count();
         let _ = write!(text, " {followed} of {} |", failed.len());
