@@ -127,6 +127,7 @@ impl Keeper {
                 transfer: None,
                 announcement: None,
                 unstored: None,
+                tls: HashMap::new(),
                 notify_shown: None,
             };
             self.zones.insert(id, zone);

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::definition::ZoneDefinition;
 use crate::dns::{Name, Serial};
+use crate::net::tls::TlsSession;
 use crate::refresh::{NextAttempt, PrimaryState, ZoneState};
 use crate::served::{Slot, ZoneId};
 use crate::time::Timestamp;
@@ -53,6 +54,8 @@ pub struct PrimaryStatus {
     pub state: PrimaryState,
     /// When it is asked next, and why then; `None` while an exchange is running or waiting.
     pub next_attempt: Option<NextAttempt>,
+    /// The last TLS session with it, or the certificate that was refused.
+    pub tls: Option<Arc<TlsSession>>,
 }
 
 /// One zone's place on the [`Board`]; lives as long as the zone.

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use crate::access::{Kind, PrimaryAccess, ZoneAccess};
 use crate::config::Config;
 use crate::dns::{Name, Serial};
+use crate::net::tls::TlsSession;
 use crate::refresh::Refresh;
 use crate::served::{Slot, ZoneId};
 use crate::time::Timestamp;
@@ -39,6 +40,8 @@ pub(super) struct Zone {
     pub(super) announcement: Option<oneshot::Sender<()>>,
     /// Why the served contents are not durable, and when they are written again.
     pub(super) unstored: Option<Unstored>,
+    /// The last TLS session with each primary that is asked so.
+    pub(super) tls: HashMap<usize, Arc<TlsSession>>,
     /// When a NOTIFY was last worth a line of the log.
     pub(super) notify_shown: Option<Timestamp>,
 }
@@ -54,6 +57,13 @@ impl Zone {
     pub(super) fn exchange(&self, primary: usize) -> Exchange {
         let address = self.definition.primaries[primary].address;
         Exchange { zone: self.definition.id, epoch: self.epoch, primary, address }
+    }
+
+    /// Keeps what a primary has shown of itself.
+    pub(super) fn note_tls(&mut self, primary: usize, session: &TlsSession) {
+        if self.tls.get(&primary).is_none_or(|known| **known != *session) {
+            self.tls.insert(primary, Arc::new(session.clone()));
+        }
     }
 
     /// The zone as the board shows it.
@@ -77,7 +87,11 @@ impl Zone {
             primaries: refresh
                 .primaries()
                 .enumerate()
-                .map(|(ix, state)| PrimaryStatus { state: state.clone(), next_attempt: refresh.next_attempt(ix) })
+                .map(|(ix, state)| PrimaryStatus {
+                    state: state.clone(),
+                    next_attempt: refresh.next_attempt(ix),
+                    tls: self.tls.get(&ix).cloned(),
+                })
                 .collect(),
             warnings: storage
                 .into_iter()

@@ -20,6 +20,7 @@ mod mmsg;
 pub mod notifier;
 mod quiet;
 mod tcp;
+pub mod tls;
 mod udp;
 pub mod upstream;
 
