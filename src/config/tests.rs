@@ -212,7 +212,7 @@ fn a_primary_over_tls_has_port_853_and_a_profile_at_its_address() {
     let directory = certificates();
     let address: SocketAddr = "192.0.2.1:853".parse().expect("an address");
     let profile =
-        |keys| primary_over_tls(directory.path(), keys).unwrap_or_else(|e| panic!("{e}")).tls[&address].clone();
+        |keys: &str| primary_over_tls(directory.path(), keys).unwrap_or_else(|e| panic!("{e}")).tls[&address].clone();
     let plain = profile("");
     assert_eq!(
         *plain,
