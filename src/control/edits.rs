@@ -221,6 +221,7 @@ impl Keeper {
         }
         zone.epoch += 1;
         zone.transfer = None;
+        zone.tls.clear();
         let kept = zone
             .definition
             .primaries
@@ -264,6 +265,7 @@ impl Keeper {
             zone.refresh.set_settings(self.settings.clone());
         }
         self.upstream.set_bounds(keeper::bounds(&new));
+        self.profiles.reload(&old, &new);
         self.set_queue_limits();
         self.policy.keys.store(Arc::new(super::keyring(&new)));
 

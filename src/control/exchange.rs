@@ -1,9 +1,13 @@
 //! One exchange with a primary, run as a task of its own: ask, read, and for a transfer build and check the new
 //! contents beside the served ones. Ends with one event to the keeper, whatever happens.
 
+use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::config::{Config, TlsProfile};
 use crate::dns::Name;
+use crate::net::tls;
 use crate::net::upstream::{Order, Phase, Seen, Target, Transferred, Upstream};
 use crate::reason::{Code, Reason};
 use crate::refresh::Accept;
@@ -32,6 +36,29 @@ pub(super) struct Job {
     pub(super) hash_key: HashKey,
     pub(super) limits: Limits,
     pub(super) policy: ContentPolicy,
+}
+
+/// The TLS profiles in use, by the primary's address: that of a `[primary.NAME]` at this address, else a strict one with
+/// the system's authorities and the address for a name.
+#[derive(Debug, Default)]
+pub(super) struct Profiles {
+    made: HashMap<SocketAddr, Arc<tls::Profile>>,
+}
+
+impl Profiles {
+    /// The profile of the primary at `address`.
+    pub(super) fn at(&mut self, config: &Config, address: SocketAddr) -> Arc<tls::Profile> {
+        let made = self.made.entry(address).or_insert_with(|| match config.tls.get(&address) {
+            Some(profile) => Arc::new(tls::Profile::new(profile)),
+            None => Arc::new(tls::Profile::new(&TlsProfile::of_address(address.ip()))),
+        });
+        made.clone()
+    }
+
+    /// Forgets those that a reload has changed: the next exchange goes over a new connection.
+    pub(super) fn reload(&mut self, old: &Config, new: &Config) {
+        self.made.retain(|address, _| old.tls.get(address) == new.tls.get(address));
+    }
 }
 
 /// Transfers the zone and prepares it for the door.

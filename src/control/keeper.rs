@@ -23,10 +23,10 @@ use crate::telemetry;
 use crate::time::Timestamp;
 use crate::zone::{ContentPolicy, Limits};
 
-use super::definition::ZoneDefinition;
+use super::definition::{Transport, ZoneDefinition};
 use super::event::{Arrival, Contents, Course, Ended, Event, Exchange};
 use super::events::{self, About, Bus, Kind};
-use super::exchange::{self, Job};
+use super::exchange::{self, Job, Profiles};
 use super::history::{Attempt, History};
 use super::load::confirmation_bytes;
 use super::queue::Queue;
@@ -94,6 +94,7 @@ pub(super) struct Keeper {
     pub(super) events: mpsc::UnboundedSender<Event>,
     pub(super) schedule: Schedule,
     pub(super) unreachable: unreachable::Cache,
+    pub(super) profiles: Profiles,
     pub(super) next_id: u32,
     pub(super) generation: u64,
     pub(super) history: Arc<History>,
@@ -121,6 +122,7 @@ impl Keeper {
             creating_ids: HashSet::new(),
             schedule: Schedule::default(),
             unreachable: unreachable::Cache::new(),
+            profiles: Profiles::default(),
             next_id: super::definition::FIRST_ZONE_ID,
             // Above every generation of an earlier run, so that an old entity tag never matches by accident.
             generation: Timestamp::now().0,
@@ -292,7 +294,11 @@ impl Keeper {
 
     /// Tells of an exchange that has ended, before the zone's machine hears of it.
     fn note_attempt(&mut self, exchange: &Exchange, course: &Course, ended: Result<Ended, &Reason>) {
-        let Some(zone) = self.zones.get(&exchange.zone) else { return };
+        let Some(zone) = self.zones.get_mut(&exchange.zone) else { return };
+        zone.refresh.note_clear_text(exchange.primary, course.seen.fell_back.is_some());
+        if let Some(session) = &course.seen.tls {
+            zone.note_tls(exchange.primary, session);
+        }
         if let Err(reason) = ended {
             let op = if course.seen.asked == TransferKind::Soa { "soa" } else { "transfer" };
             log_failure(op, zone, exchange, reason);
@@ -457,7 +463,7 @@ impl Keeper {
         }
         let zone = self.zones.get_mut(&exchange.zone)?;
         zone.refresh.handle_started(exchange.primary);
-        Some(target(&self.config, &self.policy, zone, exchange.primary))
+        Some(target(&self.config, &self.policy, &mut self.profiles, zone, exchange.primary))
     }
 
     /// Whether an exchange whose turn has come may start: its zone still has this list of primaries, and the address is
@@ -597,7 +603,13 @@ fn log_failure(op: &'static str, zone: &Zone, exchange: &Exchange, reason: &Reas
 }
 
 /// Where the primary of an exchange is and how its messages are signed.
-fn target(config: &Config, policy: &Policy, zone: &Zone, primary: usize) -> Result<Target, Reason> {
+fn target(
+    config: &Config,
+    policy: &Policy,
+    profiles: &mut Profiles,
+    zone: &Zone,
+    primary: usize,
+) -> Result<Target, Reason> {
     let primary = &zone.definition.primaries[primary];
     if let Some(listening) = net::listens_at(primary.address, &config.dns.listen) {
         return Err(Reason::new(Code::Loop, format!("[dns] listen has {listening}")));
@@ -609,7 +621,11 @@ fn target(config: &Config, policy: &Policy, zone: &Zone, primary: usize) -> Resu
             None => return Err(Reason::new(Code::TsigBadKey, format!("no [tsig-key.{name}] is configured"))),
         },
     };
-    Ok(Target { address: primary.address, source: primary.source, key })
+    let tls = match primary.transport {
+        Transport::Tcp => None,
+        Transport::Tls => Some(profiles.at(config, primary.address)),
+    };
+    Ok(Target { address: primary.address, source: primary.source, key, tls })
 }
 
 pub(super) fn settings(config: &Config) -> refresh::Settings {

@@ -131,6 +131,7 @@ impl Keeper {
                 newest: vec![None; primaries],
                 refused_notify: None,
                 notify_told: Timestamp::default(),
+                tls: HashMap::new(),
                 notify_shown: None,
             };
             self.zones.insert(id, zone);

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::definition::ZoneDefinition;
 use super::history::Attempt;
 use crate::dns::{Name, Serial};
+use crate::net::tls::TlsSession;
 use crate::reason::{Code, StatusWord};
 use crate::refresh::{NextAttempt, PrimaryState, ZoneState};
 use crate::served::{RefusedFor, Slot, ZoneId};
@@ -75,6 +76,8 @@ pub struct PrimaryStatus {
     pub next_attempt: Option<NextAttempt>,
     /// The newest attempt that has ended; `None` also if none has since the start of the daemon.
     pub attempt: Option<Arc<Attempt>>,
+    /// The last TLS session with it, or the certificate that was refused.
+    pub tls: Option<Arc<TlsSession>>,
 }
 
 /// One zone's place on the [`Board`]; lives as long as the zone.

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use crate::access::{Kind, PrimaryAccess, ZoneAccess};
 use crate::config::Config;
 use crate::dns::{Name, Serial};
+use crate::net::tls::TlsSession;
 use crate::refresh::Refresh;
 use crate::served::{Slot, ZoneId};
 use crate::time::Timestamp;
@@ -46,6 +47,8 @@ pub(super) struct Zone {
     pub(super) refused_notify: Option<RefusedNotify>,
     /// When a NOTIFY was last worth an event.
     pub(super) notify_told: Timestamp,
+    /// The last TLS session with each primary that is asked so.
+    pub(super) tls: HashMap<usize, Arc<TlsSession>>,
     /// When a NOTIFY was last worth a line of the log.
     pub(super) notify_shown: Option<Timestamp>,
 }
@@ -61,6 +64,13 @@ impl Zone {
     pub(super) fn exchange(&self, primary: usize) -> Exchange {
         let address = self.definition.primaries[primary].address;
         Exchange { zone: self.definition.id, epoch: self.epoch, primary, address }
+    }
+
+    /// Keeps what a primary has shown of itself.
+    pub(super) fn note_tls(&mut self, primary: usize, session: &TlsSession) {
+        if self.tls.get(&primary).is_none_or(|known| **known != *session) {
+            self.tls.insert(primary, Arc::new(session.clone()));
+        }
     }
 
     /// The zone as the board shows it.
@@ -88,6 +98,7 @@ impl Zone {
                     state: state.to_item(),
                     next_attempt: refresh.next_attempt(ix),
                     attempt: self.newest.get(ix).and_then(Option::as_ref).map(|newest| newest.attempt.clone()),
+                    tls: self.tls.get(&ix).cloned(),
                 })
                 .collect(),
             refused_notify: self.refused_notify.clone(),

@@ -182,6 +182,24 @@ struct Item {
     /// What is noteworthy beside the code.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<&'static str>,
+    /// The last TLS session, or the certificate that was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<Tls>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Tls {
+    version: &'static str,
+    verified: &'static str,
+    /// In the primary's certificate.
+    names: Vec<String>,
+    /// When the primary's certificate ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<Date>,
+    /// When our own certificate ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    own_expires: Option<Date>,
 }
 
 #[derive(Serialize)]
@@ -268,7 +286,17 @@ impl Item {
             activity: state.activity,
             since: Date(state.since),
             next_attempt_why: status.next_attempt.map(|next| next.why),
-            notes: if state.udp_blocked { vec!["UDP_BLOCKED"] } else { Vec::new() },
+            notes: [(state.udp_blocked, "UDP_BLOCKED"), (state.clear_text, "CLEAR_TEXT")]
+                .into_iter()
+                .filter_map(|(noted, note)| noted.then_some(note))
+                .collect(),
+            tls: status.tls.as_deref().map(|session| Tls {
+                version: session.version,
+                verified: session.verified.as_str(),
+                names: session.peer_names.clone(),
+                expires: session.peer_not_after.map(Date),
+                own_expires: session.own_not_after.map(Date),
+            }),
         }
     }
 }
