@@ -99,6 +99,7 @@ fn check_sections(tables: &mut Tables) {
     for (key, value) in [
         ("transfer.max-bytes", transfer.max_bytes),
         ("transfer.max-records", transfer.max_records),
+        ("transfer.max-ixfr-sequences", u64::from(transfer.max_ixfr_sequences)),
         ("transfer.concurrency", transfer.concurrency as u64),
         ("transfer.concurrency-per-primary", transfer.concurrency_per_primary as u64),
         ("dns.tcp-connections", dns.tcp_connections as u64),

@@ -27,6 +27,7 @@ use crate::zone::{Diff, Findings, Snapshot};
 use super::event::{Arrival, Contents, Event, Exchange, Form, Prepared};
 use super::events::Kind;
 use super::keeper::Keeper;
+use super::look;
 use super::zones::Unstored;
 
 /// Most warnings kept of one version.
@@ -126,6 +127,7 @@ impl Keeper {
         let Some(zone) = self.zones.get_mut(&id) else { return };
         let (from, to, records) = (zone.served, snapshot.serial(), snapshot.record_count());
         zone.served = Some(to);
+        zone.refresh.note_served(look::of_version(&snapshot));
         self.publisher.publish(&zone.slot, snapshot);
         let definition = zone.definition.clone();
         let details = serde_json::json!({"fromSerial": from, "serial": to, "records": records});
@@ -206,6 +208,13 @@ fn notes(findings: &Findings, volume: &Volume, mixed: u32) -> Vec<String> {
     if out_of_zone > 0 {
         let example = findings.out_of_zone_example.as_ref().map(|name| format!(", e.g. {name}")).unwrap_or_default();
         notes.push(format!("{out_of_zone} records outside the zone were skipped{example}"));
+    }
+    if findings.passed_over > 0 {
+        notes.push(format!(
+            "{} changes of the differences did not fit and were passed over ([transfer] lenient-ixfr); PUT .../axfr brings \
+             the whole zone",
+            findings.passed_over
+        ));
     }
     if volume.negative_ttls > 0 {
         notes.push(format!(

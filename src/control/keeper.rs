@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-use crate::config::Config;
+use crate::config::{Config, PrimaryChoice};
 use crate::dns::Name;
 use crate::net::upstream::{Bounds, Inquiry, Phase, Seen, Target, Upstream};
 use crate::net::{self, Policy};
@@ -29,7 +29,8 @@ use super::events::{self, About, Bus, Kind};
 use super::exchange::{self, Job, Profiles};
 use super::history::{Attempt, History};
 use super::load::confirmation_bytes;
-use super::queue::Queue;
+use super::look;
+use super::queue::{self, Queue};
 use super::schedule::Schedule;
 use super::status::{Board, RefusedNotify, ZoneStatus};
 use super::zones::Zone;
@@ -42,6 +43,8 @@ const PROBES_PER_PRIMARY: usize = 128;
 /// After a line about a NOTIFY, further ones of the zone are for debugging only: anybody who can forge the address of a
 /// primary could fill the log. What they lead to is logged as ever.
 const NOTIFY_LINE_GAP: Duration = Duration::from_secs(10);
+/// When NOTIFYs were lost, all zones are asked for over this time, and not more often.
+const SWEEP_SPREAD: Duration = Duration::from_secs(60);
 /// NOTIFYs of one zone are told to listeners at most this often.
 const NOTIFY_EVENT_GAP: Duration = Duration::from_secs(1);
 /// How often kept but unused connections are closed.
@@ -100,6 +103,9 @@ pub(super) struct Keeper {
     pub(super) history: Arc<History>,
     pub(super) bus: Arc<Bus>,
     inbox: InboxReader,
+    /// When all zones were asked for last because NOTIFYs were lost, and when they will be again.
+    swept: Timestamp,
+    sweep_due: Option<Timestamp>,
     probes: Queue<ProbeJob>,
     transfers: Queue<TransferJob>,
 }
@@ -114,8 +120,8 @@ impl Keeper {
         let Parts { config, publisher, policy, inbox, store } = parts;
         Keeper {
             settings: Arc::new(settings(&config)),
-            probes: Queue::new(PROBES, PROBES_PER_PRIMARY),
-            transfers: Queue::new(config.transfer.concurrency, config.transfer.concurrency_per_primary),
+            probes: Queue::new(probe_bounds(&config)),
+            transfers: Queue::new(transfer_bounds(&config)),
             zones: HashMap::new(),
             names: HashMap::new(),
             creating: HashSet::new(),
@@ -136,6 +142,8 @@ impl Keeper {
             upstream,
             events,
             inbox,
+            swept: Timestamp(0),
+            sweep_due: None,
         }
     }
 
@@ -143,12 +151,15 @@ impl Keeper {
     pub(super) async fn run(mut self, mut events: mpsc::UnboundedReceiver<Event>) {
         let mut tidy = tokio::time::interval(TIDY);
         loop {
-            let wait = self.schedule.next().map_or(TIDY, |at| at.since(Timestamp::now()));
+            let due = [self.schedule.next(), self.probes.next_start(), self.transfers.next_start()];
+            let wait = due.into_iter().flatten().min().map_or(TIDY, |at| at.since(Timestamp::now()));
             let event = tokio::select! {
                 event = events.recv() => event,
                 () = tokio::time::sleep(wait) => None,
                 _ = tidy.tick() => {
                     self.upstream.drop_unused();
+                    self.probes.tidy(Timestamp::now());
+                    self.transfers.tidy(Timestamp::now());
                     self.settle_history();
                     None
                 }
@@ -212,11 +223,23 @@ impl Keeper {
             self.follow_up(zone);
         }
         if self.inbox.take_sweep() {
-            tracing::warn!("more NOTIFYs came than could be kept; every zone is checked instead");
-            for zone in self.zones.keys().copied().collect::<Vec<_>>() {
-                self.zones.get_mut(&zone).expect("its key was just listed").refresh.handle_notify(now, None, None);
-                self.follow_up(zone);
-            }
+            // While one sweep is under way it has asked some zones already: those need the next one.
+            self.sweep_due = Some(self.sweep_due.unwrap_or(now).max(self.swept + SWEEP_SPREAD));
+            self.sweep(now);
+        }
+    }
+
+    /// Has every zone asked for, spread over [`SWEEP_SPREAD`] and not more often, if that is due.
+    fn sweep(&mut self, now: Timestamp) {
+        if self.sweep_due.is_none_or(|due| due > now) {
+            return;
+        }
+        (self.sweep_due, self.swept) = (None, now);
+        tracing::warn!("more NOTIFYs came than could be kept; every zone is asked for within a minute instead");
+        for (id, zone) in &mut self.zones {
+            zone.refresh.handle_lost_notifies(now, SWEEP_SPREAD);
+            let wanted = zone.wants_to_be_looked_at();
+            self.schedule.arm(*id, &mut zone.armed, wanted);
         }
     }
 
@@ -233,6 +256,7 @@ impl Keeper {
 
     fn run_timers(&mut self) {
         let now = Timestamp::now();
+        self.sweep(now);
         while let Some(zone) = self.schedule.pop_due(now) {
             let Some(state) = self.zones.get_mut(&zone) else { continue };
             state.armed = None;
@@ -256,6 +280,8 @@ impl Keeper {
         let Some(state) = self.current(&exchange) else { return };
         if let Ok(probed) = &outcome {
             state.refresh.note_udp_blocked(now, exchange.primary, probed.udp_blocked);
+            let look = refresh::Fingerprint { signature: probed.signature, ..look::of_soa(&probed.answer.soa) };
+            state.refresh.note_look(exchange.primary, look);
         }
         let probed = outcome.map(|p| refresh::Probed { serial: p.answer.serial, expire_option: p.expire_secs });
         state.refresh.handle_probe(now, exchange.primary, probed);
@@ -380,8 +406,7 @@ impl Keeper {
                 }
             }
         }
-        let again_at = zone.unstored.as_ref().map(|unstored| unstored.again_at);
-        let wanted = [zone.refresh.poll_timeout(), again_at].into_iter().flatten().min();
+        let wanted = zone.wants_to_be_looked_at();
         self.schedule.arm(id, &mut zone.armed, wanted);
         while let Some(index) = zone.refresh.poll_changed() {
             let Some(state) = zone.refresh.primary(index) else { continue };
@@ -396,10 +421,11 @@ impl Keeper {
     fn show(&mut self, id: ZoneId) {
         let Some(zone) = self.zones.get(&id) else { return };
         let shown = zone.view.status();
-        let mut status = zone.status(shown.generation);
+        let mut status = zone.status(Timestamp::now(), shown.generation);
         if status != *shown {
             self.generation += 1;
             status.generation = self.generation;
+            self.tell_findings(&shown, &status);
             for change in changes(&shown, &status) {
                 self.tell(&status.definition, Kind::State, change);
             }
@@ -408,20 +434,21 @@ impl Keeper {
     }
 
     pub(super) fn set_queue_limits(&mut self) {
-        let t = &self.config.transfer;
-        self.transfers.set_limits(t.concurrency, t.concurrency_per_primary);
+        self.probes.set_bounds(probe_bounds(&self.config));
+        self.transfers.set_bounds(transfer_bounds(&self.config));
     }
 
     /// Starts every job whose turn has come.
     fn start_jobs(&mut self) {
-        while let Some((address, job)) = self.probes.start_next() {
+        let now = Timestamp::now();
+        while let Some((address, job)) = self.probes.start_next(now) {
             if !self.start_probe(job) {
-                self.probes.finished(address);
+                self.probes.not_started(address);
             }
         }
-        while let Some((address, job)) = self.transfers.start_next() {
+        while let Some((address, job)) = self.transfers.start_next(now) {
             if !self.start_transfer(job) {
-                self.transfers.finished(address);
+                self.transfers.not_started(address);
             }
         }
     }
@@ -438,7 +465,10 @@ impl Keeper {
                 return true;
             }
         };
-        let inquiry = Inquiry { zone: self.zones[&exchange.zone].definition.name.clone(), signature: false };
+        let inquiry = Inquiry {
+            zone: self.zones[&exchange.zone].definition.name.clone(),
+            signature: self.config.transfer.detect_resigned,
+        };
         let (upstream, events, started) = (self.upstream.clone(), self.events.clone(), Timestamp::now());
         tokio::spawn(async move {
             let (outcome, seen) = upstream.probe(&target, &inquiry).await;
@@ -508,6 +538,9 @@ impl Keeper {
             accept,
             limits: limits(&self.config),
             policy: ContentPolicy::default(),
+            // Of one and the same history only: what another primary removes may never have been here (P4).
+            sequences_max: self.config.transfer.max_ixfr_sequences,
+            lenient: self.config.transfer.lenient_ixfr && zone.refresh.source() == Some(exchange.primary),
         };
         let (cancel, cancelled) = oneshot::channel();
         zone.transfer = Some(cancel);
@@ -638,6 +671,9 @@ pub(super) fn settings(config: &Config) -> refresh::Settings {
         retry_max: t.retry_max,
         expire_min: t.expire_min,
         expire_max: t.expire_max,
+        ordered: t.primary_choice == PrimaryChoice::Ordered,
+        pin_tolerance: t.pin_tolerance,
+        detect_resigned: t.detect_resigned,
         ..refresh::Settings::default()
     }
 }
@@ -652,6 +688,17 @@ pub(super) fn bounds(config: &Config) -> Bounds {
         rate_window: t.lowest_rate_window,
         octets_max: t.max_bytes,
     }
+}
+
+fn probe_bounds(config: &Config) -> queue::Bounds {
+    let per_second = config.transfer.queries_per_second;
+    queue::Bounds { in_flight_max: PROBES, per_primary_max: PROBES_PER_PRIMARY, per_second }
+}
+
+fn transfer_bounds(config: &Config) -> queue::Bounds {
+    let t = &config.transfer;
+    // Each update of a zone that is announced by NOTIFY is a transfer: no rate but that of the primary bounds them.
+    queue::Bounds { in_flight_max: t.concurrency, per_primary_max: t.concurrency_per_primary, per_second: 0 }
 }
 
 fn limits(config: &Config) -> Limits {

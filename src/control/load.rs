@@ -13,6 +13,7 @@ use crate::zone::Snapshot;
 use super::commit::soa_timers;
 use super::definition::{FIRST_ZONE_ID, ZoneDefinition};
 use super::keeper::{Keeper, report};
+use super::look;
 use super::status::ZoneView;
 use super::zones::{self, StoredDefinition, Zone};
 
@@ -96,9 +97,10 @@ impl Keeper {
                 confirmation: kept.confirmation.as_deref().and_then(confirmation_from),
                 primaries: primary_states(&kept.primaries, definition.primaries.len()),
             };
-            let refresh =
+            let mut refresh =
                 Refresh::new(self.settings.clone(), definition.primaries.len(), u64::from(id.0), Some(restored), now);
             if let Some(snapshot) = kept.snapshot {
+                refresh.note_served(look::of_version(&snapshot));
                 self.publisher.publish(&slot, snapshot);
                 if refresh.is_expired() {
                     self.publisher.set_state(&slot, State::Expired);

@@ -18,7 +18,7 @@ use super::history::Attempt;
 use crate::dns::{Name, Serial};
 use crate::net::tls::TlsSession;
 use crate::reason::{Code, StatusWord};
-use crate::refresh::{NextAttempt, PrimaryState, ZoneState};
+use crate::refresh::{Finding, NextAttempt, PrimaryState, ZoneState};
 use crate::served::{RefusedFor, Slot, ZoneId};
 use crate::time::Timestamp;
 use crate::zone::Snapshot;
@@ -50,6 +50,8 @@ pub struct ZoneStatus {
     pub primaries: Vec<PrimaryStatus>,
     /// What an operator should know of the contents, e.g. skipped records; bounded by the keeper.
     pub warnings: Vec<String>,
+    /// What the engine has found out about the primaries although nothing failed.
+    pub findings: Vec<Finding>,
     /// The last NOTIFY for the zone that was refused.
     pub refused_notify: Option<RefusedNotify>,
 }
@@ -116,6 +118,7 @@ impl ZoneView {
                 active_primary: None,
                 primaries: Vec::new(),
                 warnings: Vec::new(),
+                findings: Vec::new(),
                 refused_notify: None,
             }),
         }

@@ -73,8 +73,14 @@ impl Zone {
         }
     }
 
+    /// When something is to be done for it next.
+    pub(super) fn wants_to_be_looked_at(&self) -> Option<Timestamp> {
+        let again_at = self.unstored.as_ref().map(|unstored| unstored.again_at);
+        [self.refresh.poll_timeout(), again_at].into_iter().flatten().min()
+    }
+
     /// The zone as the board shows it.
-    pub(super) fn status(&self, generation: u64) -> ZoneStatus {
+    pub(super) fn status(&self, now: Timestamp, generation: u64) -> ZoneStatus {
         let refresh = &self.refresh;
         let shown = refresh.primaries().filter_map(|primary| primary.serial);
         let offered = shown.chain(refresh.announced_serial()).chain(self.served).reduce(newest);
@@ -102,6 +108,7 @@ impl Zone {
                 })
                 .collect(),
             refused_notify: self.refused_notify.clone(),
+            findings: refresh.findings(now),
             warnings: storage
                 .into_iter()
                 .chain(timers.iter().map(ToString::to_string))

@@ -22,7 +22,7 @@ use crate::control::handle::TransferMode;
 use crate::control::status::{PrimaryStatus, ZoneStatus};
 use crate::dns::Serial;
 use crate::reason::{Code, StatusWord};
-use crate::refresh::{Activity, TransferKind, Why, ZoneState};
+use crate::refresh::{Activity, FindingCode, TransferKind, Why, ZoneState};
 
 /// Seconds a request may be held by `Prefer: wait=N`; more is read as this.
 const WAIT_SECS_MAX: u64 = 60;
@@ -140,6 +140,19 @@ struct Status {
     stored_serial: Option<Serial>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    findings: Vec<Finding>,
+}
+
+/// What was found out about a primary, or the zone, although nothing failed.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Finding {
+    code: FindingCode,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    primary_ip: Option<String>,
+    since: Date,
+    evidence: String,
 }
 
 /// One primary: the members of the specification first.
@@ -244,6 +257,19 @@ impl Status {
             offered_serial: status.offered_serial,
             stored_serial: status.stored_serial,
             warnings: status.warnings.clone(),
+            findings: status
+                .findings
+                .iter()
+                .map(|found| Finding {
+                    code: found.code,
+                    primary_ip: found
+                        .primary
+                        .and_then(|ix| definition.primaries.get(ix))
+                        .map(|primary| primary.spelled(default_port)),
+                    since: Date(found.since),
+                    evidence: found.evidence.clone(),
+                })
+                .collect(),
         }
     }
 }

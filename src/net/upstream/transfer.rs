@@ -80,7 +80,7 @@ impl Upstream {
         bounds: &Bounds,
         seen: &mut Seen,
     ) -> Result<Transferred, Reason> {
-        let (id, Order { zone, asked, hash_key, limits, difference_octets_max }) = (random_id(), order);
+        let (id, Order { zone, asked, hash_key, limits, difference_octets_max, sequences_max }) = (random_id(), order);
         let opt = edns.then(expire_wanted);
         let unsigned = match &asked {
             Asked::Axfr => message::query(id, &zone, RecordType::AXFR, opt.as_ref()),
@@ -88,8 +88,9 @@ impl Upstream {
         };
         let (query, request_mac) = signed(unsigned, target);
         let mut verifier = target.key.as_ref().zip(request_mac).map(|(key, mac)| StreamVerifier::new(key.clone(), mac));
-        let mut inbound =
-            Inbound::new(zone, asked, id, hash_key, limits).with_difference_octets_max(difference_octets_max);
+        let mut inbound = Inbound::new(zone, asked, id, hash_key, limits)
+            .with_difference_octets_max(difference_octets_max)
+            .with_sequences_max(sequences_max);
         let phase = Phase::asking(seen.asked);
         let mut connection = self.ask(target, &query, bounds, phase, seen).await?;
         let (mut message, mut pace, mut judged) = (Vec::new(), Pace::new(), false);
