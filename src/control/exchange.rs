@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::dns::Name;
+use crate::dns::{Name, Serial};
 use crate::net::upstream::{Order, Target, Transferred, Upstream};
 use crate::reason::{Code, Reason};
 use crate::refresh::Accept;
@@ -11,6 +11,7 @@ use crate::transfer::inbound::{Asked, Received};
 use crate::zone::{self, Builder, ContentPolicy, Diff, HashKey, Limits, Snapshot};
 
 use super::event::{Arrival, Contents, Form, Prepared};
+use super::review::Judged;
 
 /// Differences up to this many octets are applied on the task itself; larger ones on the pool for heavy work.
 const LIGHT_OCTETS: usize = 64 * 1024;
@@ -29,6 +30,8 @@ pub(super) struct Job {
     pub(super) incremental: bool,
     /// Which serials to take.
     pub(super) accept: Accept,
+    /// A serial that was held or refused before and is not fetched again.
+    pub(super) refused: Option<Serial>,
     pub(super) hash_key: HashKey,
     pub(super) limits: Limits,
     pub(super) policy: ContentPolicy,
@@ -36,7 +39,7 @@ pub(super) struct Job {
 
 /// Transfers the zone and prepares it for the door.
 pub(super) async fn transfer(upstream: &Upstream, job: Job) -> Result<Arrival, Reason> {
-    let Job { target, zone, base, incremental, accept, hash_key, limits, policy } = job;
+    let Job { target, zone, base, incremental, accept, refused, hash_key, limits, policy } = job;
     let asked = match &base {
         Some(base) if incremental => Asked::Ixfr { ours: base.soa_record() },
         _ => Asked::Axfr,
@@ -45,7 +48,7 @@ pub(super) async fn transfer(upstream: &Upstream, job: Job) -> Result<Arrival, R
     let difference_octets_max = base.as_ref().map_or(0, |base| base.image_octets()).max(DIFFERENCE_OCTETS_MIN);
     let order = Order { zone, asked, hash_key, limits, difference_octets_max };
     let Transferred { received, volume } =
-        upstream.transfer(&target, order, |offered| accept.takes(served, offered)).await?;
+        upstream.transfer(&target, order, |offered| Some(offered) != refused && accept.takes(served, offered)).await?;
     let contents = match received {
         Received::UpToDate { serial } => Contents::UpToDate(serial),
         Received::Diffs(diffs) => {
@@ -69,11 +72,12 @@ fn applied(base: &Snapshot, diffs: Vec<Diff>, policy: &ContentPolicy, limits: Li
     }
     let warnings = zone::check(&snapshot, policy)?;
     Ok(Contents::New(Box::new(Prepared {
-        snapshot,
+        snapshot: Arc::new(snapshot),
         form: Form::Diffs(diffs),
         findings,
         warnings: warnings.iter().map(ToString::to_string).collect(),
         base: Some(base.serial()),
+        judged: Judged::default(),
     })))
 }
 
@@ -83,11 +87,12 @@ fn built(builder: Builder, base: Option<&Snapshot>, policy: &ContentPolicy) -> R
     // An equal or older serial has no place in a chain of differences (RFC 1995 §4).
     let difference = base.filter(|b| snapshot.serial().is_newer_than(b.serial())).map(|b| zone::between(b, &snapshot));
     Ok(Contents::New(Box::new(Prepared {
-        snapshot,
+        snapshot: Arc::new(snapshot),
         form: Form::Full(difference),
         findings,
         warnings: warnings.iter().map(ToString::to_string).collect(),
         base: base.map(Snapshot::serial),
+        judged: Judged::default(),
     })))
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use crate::config::Config;
-use crate::dns::Name;
+use crate::dns::{Name, Serial};
 use crate::net::upstream::{Bounds, Target, Upstream};
 use crate::net::{self, Policy};
 use crate::reason::{Code, Reason};
@@ -20,12 +20,14 @@ use crate::served::{InboxReader, Notice, Publisher, State, ZoneId};
 use crate::store::{Store, Write};
 use crate::telemetry;
 use crate::time::Timestamp;
-use crate::zone::{ContentPolicy, Limits};
+use crate::zone::{ContentPolicy, Limits, signatures};
 
-use super::event::{Arrival, Event, Exchange};
+use super::event::{Arrival, Brought, Event, Exchange};
 use super::exchange::{self, Job};
+use super::hook::Hooks;
 use super::load::confirmation_bytes;
 use super::queue::Queue;
+use super::review;
 use super::schedule::Schedule;
 use super::status::Board;
 use super::zones::Zone;
@@ -90,6 +92,10 @@ pub(super) struct Keeper {
     pub(super) unreachable: unreachable::Cache,
     pub(super) next_id: u32,
     pub(super) generation: u64,
+    /// Where checks of new versions run.
+    hooks: Arc<Hooks>,
+    /// Transfers whose place in the queue has been given back before their end: the check of what they brought runs.
+    reviewing: HashSet<(ZoneId, u32)>,
     inbox: InboxReader,
     probes: Queue<ProbeJob>,
     transfers: Queue<TransferJob>,
@@ -105,6 +111,8 @@ impl Keeper {
         let Parts { config, publisher, policy, inbox, store } = parts;
         Keeper {
             settings: Arc::new(settings(&config)),
+            hooks: Arc::new(Hooks::new(&config.state_dir)),
+            reviewing: HashSet::new(),
             probes: Queue::new(PROBES, PROBES_PER_PRIMARY),
             transfers: Queue::new(config.transfer.concurrency, config.transfer.concurrency_per_primary),
             zones: HashMap::new(),
@@ -130,6 +138,7 @@ impl Keeper {
     /// Handles events until told to stop.
     pub(super) async fn run(mut self, mut events: mpsc::UnboundedReceiver<Event>) {
         let mut tidy = tokio::time::interval(TIDY);
+        self.survey_loaded();
         loop {
             let wait = self.schedule.next().map_or(TIDY, |at| at.since(Timestamp::now()));
             let event = tokio::select! {
@@ -156,6 +165,19 @@ impl Keeper {
         match event {
             Event::Command(command) => self.command(command),
             Event::Written(written, outcome) => self.written(written, outcome),
+            Event::Reviewing(exchange) => {
+                if self.reviewing.insert((exchange.zone, exchange.epoch)) {
+                    self.transfers.finished(exchange.address);
+                }
+            }
+            Event::HeldStored(zone, held) => self.held_stored(zone, held),
+            Event::Brought(brought) => match *brought {
+                Brought::Approved { zone, held, user, outcome, reply } => self.approved(zone, held, user, outcome, reply),
+                Brought::RolledBack { zone, base, to, user, outcome, reply } => {
+                    self.rolled_back(zone, base, to, user, outcome, reply);
+                }
+            },
+            Event::Surveyed(zone, serial, survey) => self.surveyed(zone, serial, survey),
             Event::Inbox => self.read_inbox(),
             Event::Probed(exchange, outcome) => self.probed(exchange, outcome),
             Event::Transferred(exchange, accept, outcome) => self.transferred(exchange, accept, outcome),
@@ -201,6 +223,7 @@ impl Keeper {
             if state.unstored.as_ref().is_some_and(|unstored| unstored.again_at <= now) {
                 self.rewrite(zone);
             }
+            self.decide_overdue(zone, now);
             self.follow_up(zone);
         }
     }
@@ -222,7 +245,9 @@ impl Keeper {
 
     fn transferred(&mut self, exchange: Exchange, accept: Accept, outcome: Result<Arrival, Reason>) {
         let now = Timestamp::now();
-        self.transfers.finished(exchange.address);
+        if !self.reviewing.remove(&(exchange.zone, exchange.epoch)) {
+            self.transfers.finished(exchange.address);
+        }
         let code = outcome.as_ref().map(|_| ()).map_err(|reason| reason.code);
         self.unreachable.ended(exchange.address, unreachable::Exchange::Transfer, code, now);
         let Some(state) = self.current(&exchange) else { return };
@@ -273,7 +298,10 @@ impl Keeper {
             }
         }
         let again_at = zone.unstored.as_ref().map(|unstored| unstored.again_at);
-        let wanted = [zone.refresh.poll_timeout(), again_at].into_iter().flatten().min();
+        let deadline = zone.review.held.as_ref().map(|held| held.deadline).filter(|_| !zone.is_deciding);
+        let guard = self.config.guard_of(zone.definition.policy.as_deref());
+        let lapse = zone.lapse_due(guard.lapse_warning, Timestamp::now());
+        let wanted = [zone.refresh.poll_timeout(), again_at, deadline, lapse].into_iter().flatten().min();
         self.schedule.arm(id, &mut zone.armed, wanted);
         while let Some(index) = zone.refresh.poll_changed() {
             let Some(state) = zone.refresh.primary(index) else { continue };
@@ -288,7 +316,8 @@ impl Keeper {
     fn show(&mut self, id: ZoneId) {
         let Some(zone) = self.zones.get(&id) else { return };
         let shown = zone.view.status();
-        let mut status = zone.status(shown.generation);
+        let guard = self.config.guard_of(zone.definition.policy.as_deref());
+        let mut status = zone.status(shown.generation, guard.lapse_warning);
         if status != *shown {
             self.generation += 1;
             status.generation = self.generation;
@@ -385,10 +414,25 @@ impl Keeper {
             }
         };
         let zone = self.zones.get_mut(&exchange.zone).expect("its exchange has just begun");
+        // Somebody who asks for the whole zone again wants it judged again, too.
+        let is_forced = urgency == Urgency::Operator && kind == TransferKind::Axfr;
+        let offered = zone.refresh.primary(exchange.primary).and_then(|primary| primary.serial);
+        if let Some(reason) = offered.filter(|_| !is_forced).and_then(|serial| zone.review.objection_to(serial)) {
+            let _ = self.events.send(Event::Transferred(exchange, accept, Err(reason)));
+            return true;
+        }
+        let policy = review::Policy {
+            guard: self.config.guard_of(zone.definition.policy.as_deref()),
+            hook: self.config.hook_of(zone.definition.policy.as_deref()),
+            hooks: self.hooks.clone(),
+            survey: zone.survey.clone(),
+        };
+        let base = zone.slot.snapshot();
         let job = Job {
+            refused: zone.review.known_serial().filter(|_| !is_forced),
             zone: zone.definition.name.clone(),
             target,
-            base: zone.slot.snapshot(),
+            base: base.clone(),
             incremental: kind == TransferKind::Ixfr,
             hash_key: self.store.hash_key(),
             accept,
@@ -399,14 +443,48 @@ impl Keeper {
         zone.transfer = Some(cancel);
         let (upstream, events) = (self.upstream.clone(), self.events.clone());
         tokio::spawn(async move {
+            let waiting = events.clone();
+            let reviewed = async {
+                let Arrival { volume, contents } = exchange::transfer(&upstream, job).await?;
+                // Nobody listens any more when the daemon stops.
+                let waiting = || drop(waiting.send(Event::Reviewing(exchange)));
+                let contents = review::review(contents, base, &policy, waiting).await?;
+                Ok(Arrival { volume, contents })
+            };
             let outcome = tokio::select! {
-                outcome = exchange::transfer(&upstream, job) => outcome,
+                outcome = reviewed => outcome,
                 _ = cancelled => Err(Reason::new(Code::Cancelled, "the zone or its primaries were changed")),
             };
             let _ = events.send(Event::Transferred(exchange, accept, outcome));
         });
         self.show(exchange.zone);
         true
+    }
+}
+
+impl Keeper {
+    /// Looks at the signatures of the zones that came from the disk, away from here.
+    fn survey_loaded(&self) {
+        let loaded = self.zones.values().filter_map(|zone| Some((zone.definition.id, zone.slot.snapshot()?)));
+        let signed: Vec<_> = loaded.filter(|(_, snapshot)| signatures::is_signed(snapshot)).collect();
+        if signed.is_empty() {
+            return;
+        }
+        let events = self.events.clone();
+        tokio::task::spawn_blocking(move || {
+            for (id, snapshot) in signed {
+                let survey = signatures::Survey::of(&snapshot, Timestamp::now());
+                // Nobody listens any more when the daemon stops.
+                let _ = events.send(Event::Surveyed(id, snapshot.serial(), survey));
+            }
+        });
+    }
+
+    fn surveyed(&mut self, id: ZoneId, serial: Serial, survey: Option<signatures::Survey>) {
+        if let Some(zone) = self.zones.get_mut(&id).filter(|zone| zone.served == Some(serial)) {
+            zone.survey = survey;
+            self.follow_up(id);
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use crate::zone::Snapshot;
 
 use super::commit::soa_timers;
 use super::definition::{FIRST_ZONE_ID, ZoneDefinition};
+use super::held::Review;
 use super::keeper::{Keeper, report};
 use super::status::ZoneView;
 use super::zones::{self, StoredDefinition, Zone};
@@ -23,6 +24,7 @@ pub(super) struct Kept {
     primaries: Vec<(u16, Vec<u8>)>,
     snapshot: Option<Arc<Snapshot>>,
     damaged: Option<String>,
+    review: Option<Vec<u8>>,
 }
 
 /// Name under which the store keeps the next free zone number.
@@ -58,7 +60,7 @@ impl Keeper {
             };
             zones.push((
                 definition,
-                Kept { confirmation: stored.confirmation, primaries: stored.primaries, snapshot, damaged },
+                Kept { confirmation: stored.confirmation, primaries: stored.primaries, snapshot, damaged, review: stored.review },
             ));
         }
         if orphans > 0 {
@@ -96,7 +98,7 @@ impl Keeper {
                 confirmation: kept.confirmation.as_deref().and_then(confirmation_from),
                 primaries: primary_states(&kept.primaries, definition.primaries.len()),
             };
-            let refresh =
+            let mut refresh =
                 Refresh::new(self.settings.clone(), definition.primaries.len(), u64::from(id.0), Some(restored), now);
             if let Some(snapshot) = kept.snapshot {
                 self.publisher.publish(&slot, snapshot);
@@ -105,6 +107,8 @@ impl Keeper {
                 }
                 self.publisher.set_expires(&slot, refresh.expires());
             }
+            let review = kept.review.as_deref().map(Review::from_bytes).unwrap_or_default();
+            refresh.set_pinned(review.pinned.is_some());
             let mut warnings = Vec::new();
             if let Some(why) = kept.damaged {
                 tracing::error!(zone = %definition.name, why, "stored contents are damaged; the zone is fetched again");
@@ -127,6 +131,10 @@ impl Keeper {
                 transfer: None,
                 announcement: None,
                 unstored: None,
+                review,
+                held_contents: None,
+                is_deciding: false,
+                survey: None,
                 notify_shown: None,
             };
             self.zones.insert(id, zone);

@@ -11,11 +11,13 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::definition::ZoneDefinition;
+use super::held::Review;
 use crate::dns::{Name, Serial};
 use crate::refresh::{NextAttempt, PrimaryState, ZoneState};
 use crate::served::{Slot, ZoneId};
 use crate::time::Timestamp;
 use crate::zone::Snapshot;
+use crate::zone::signatures::Lapse;
 
 /// One zone as it stands; immutable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +44,10 @@ pub struct ZoneStatus {
     pub active_primary: Option<usize>,
     /// One per configured primary, in their order.
     pub primaries: Vec<PrimaryStatus>,
+    /// What was decided about versions, and what waits.
+    pub review: Review,
+    /// The signature of the served version that lapses first.
+    pub signatures: Option<Lapse>,
     /// What an operator should know of the contents, e.g. skipped records; bounded by the keeper.
     pub warnings: Vec<String>,
 }
@@ -90,6 +96,8 @@ impl ZoneView {
                 expires: None,
                 active_primary: None,
                 primaries: Vec::new(),
+                review: Review::default(),
+                signatures: None,
                 warnings: Vec::new(),
             }),
         }
