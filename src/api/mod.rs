@@ -95,6 +95,7 @@ impl fmt::Debug for Api {
 pub fn router(api: Arc<Api>) -> Router {
     let open = native::routes().merge(page::routes()).method_not_allowed_fallback(wrong_method);
     let guarded = ionos::routes()
+        .merge(native::zone_routes())
         .method_not_allowed_fallback(wrong_method)
         .fallback(unknown_path)
         .layer(from_fn_with_state(api.clone(), auth::require));

@@ -1,5 +1,8 @@
 //! What answers without a credential: whether the process lives, whether it serves, and its metrics.
 
+pub mod held;
+pub mod versions;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -7,13 +10,26 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use super::Api;
 
 /// `/healthz`, `/readyz` and `/metrics`.
 pub fn routes() -> Router<Arc<Api>> {
     Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).route("/metrics", get(metrics))
+}
+
+/// What belongs to a zone and needs a credential.
+pub fn zone_routes() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/secondaryzones/{id}/held", get(held::list))
+        .route("/secondaryzones/{id}/held/{held}/diff", get(held::diff))
+        .route("/secondaryzones/{id}/held/{held}/approve", post(held::approve))
+        .route("/secondaryzones/{id}/held/{held}/reject", post(held::reject))
+        .route("/secondaryzones/{id}/versions", get(versions::list))
+        .route("/secondaryzones/{id}/versions/{serial}", get(versions::read))
+        .route("/secondaryzones/{id}/versions/{serial}/rollback", post(versions::roll_back))
+        .route("/secondaryzones/{id}/release", post(versions::release))
 }
 
 /// 200 as long as the process lives.

@@ -164,12 +164,7 @@ pub struct Hook {
 
 impl Default for Hook {
     fn default() -> Hook {
-        Hook {
-            command: Vec::new(),
-            timeout: Duration::from_secs(30),
-            on_failure: OnFailure::Refuse,
-            zone_file: true,
-        }
+        Hook { command: Vec::new(), timeout: Duration::from_secs(30), on_failure: OnFailure::Refuse, zone_file: true }
     }
 }
 

@@ -205,7 +205,9 @@ impl Keeper {
     /// The deadlines of held versions that have come.
     pub(super) fn decide_overdue(&mut self, id: ZoneId, now: Timestamp) {
         let Some(zone) = self.zones.get(&id) else { return };
-        let Some(held) = zone.review.held.as_ref().filter(|held| held.deadline <= now && !zone.is_deciding) else { return };
+        let Some(held) = zone.review.held.as_ref().filter(|held| held.deadline <= now && !zone.is_deciding) else {
+            return;
+        };
         let held = held.id;
         match self.config.guard_of(zone.definition.policy.as_deref()).on_deadline {
             OnDeadline::Reject => self.reject(id, held, DEADLINE.to_owned(), None),
@@ -230,7 +232,9 @@ impl Keeper {
                 Some(contents) => Ok(contents),
                 None => match store.held(id.0) {
                     Ok(Some(snapshot)) => Ok(Arc::new(snapshot)),
-                    Ok(None) => Err(EditError::HeldLost("the daemon stopped before it was complete on disk".to_owned())),
+                    Ok(None) => {
+                        Err(EditError::HeldLost("the daemon stopped before it was complete on disk".to_owned()))
+                    }
                     Err(error) => Err(EditError::HeldLost(error.to_string())),
                 },
             };

@@ -120,7 +120,10 @@ async fn verdict(mut child: Child, limit: Duration) -> Verdict {
         drop(group);
         // It has been killed; this only takes it off the list of processes.
         let _ = child.wait().await;
-        return Verdict::Failed(Reason::new(Code::HookTimeout, format!("no verdict within {limit:?} ([hook] timeout)")));
+        return Verdict::Failed(Reason::new(
+            Code::HookTimeout,
+            format!("no verdict within {limit:?} ([hook] timeout)"),
+        ));
     };
     group.ended();
     let said = match timeout(WORDS_PATIENCE, words).await {
@@ -290,7 +293,8 @@ mod tests {
     }
 
     fn shell(script: &str, limit: Duration) -> Hook {
-        let command = ["/bin/sh", "-c", script, "check", "{zone}", "{old-serial}", "{serial}", "{zone-file}", "{diff-file}"];
+        let command =
+            ["/bin/sh", "-c", script, "check", "{zone}", "{old-serial}", "{serial}", "{zone-file}", "{diff-file}"];
         let command = command.map(str::to_owned).to_vec();
         Hook { command, timeout: limit, on_failure: OnFailure::Refuse, zone_file: true }
     }
@@ -329,7 +333,9 @@ mod tests {
             assert!(reason.code == Code::HookRefused && reason.detail.contains(expected), "{reason}");
         }
         let missing = Hook { command: vec!["/nonexistent/check".to_owned()], ..shell("", LONG) };
-        assert!(matches!(ask(&missing).await, Verdict::Failed(reason) if reason.detail.contains("could not be started")));
+        assert!(
+            matches!(ask(&missing).await, Verdict::Failed(reason) if reason.detail.contains("could not be started"))
+        );
     }
 
     /// Also what the program has started in the background, which would keep its files and the machine busy.

@@ -172,7 +172,9 @@ impl Keeper {
             }
             Event::HeldStored(zone, held) => self.held_stored(zone, held),
             Event::Brought(brought) => match *brought {
-                Brought::Approved { zone, held, user, outcome, reply } => self.approved(zone, held, user, outcome, reply),
+                Brought::Approved { zone, held, user, outcome, reply } => {
+                    self.approved(zone, held, user, outcome, reply)
+                }
                 Brought::RolledBack { zone, base, to, user, outcome, reply } => {
                     self.rolled_back(zone, base, to, user, outcome, reply);
                 }

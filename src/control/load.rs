@@ -60,7 +60,13 @@ impl Keeper {
             };
             zones.push((
                 definition,
-                Kept { confirmation: stored.confirmation, primaries: stored.primaries, snapshot, damaged, review: stored.review },
+                Kept {
+                    confirmation: stored.confirmation,
+                    primaries: stored.primaries,
+                    snapshot,
+                    damaged,
+                    review: stored.review,
+                },
             ));
         }
         if orphans > 0 {

@@ -104,10 +104,10 @@ fn rules(guard: &Guard) -> guard::Rules {
 fn changes(prepared: &Prepared) -> Changes {
     let of = |diff: &Diff| Changes { deleted: diff.deleted().count() as u64, added: diff.added().count() as u64 };
     match &prepared.form {
-        Form::Diffs(diffs) => diffs.iter().map(of).fold(Changes::default(), |a, b| Changes {
-            deleted: a.deleted + b.deleted,
-            added: a.added + b.added,
-        }),
+        Form::Diffs(diffs) => diffs
+            .iter()
+            .map(of)
+            .fold(Changes::default(), |a, b| Changes { deleted: a.deleted + b.deleted, added: a.added + b.added }),
         Form::Full(Some(diff)) => of(diff),
         Form::Full(None) => Changes { deleted: 0, added: prepared.snapshot.record_count() },
     }
@@ -120,7 +120,9 @@ async fn look(prepared: &mut Prepared, policy: &Policy) -> Result<(), Reason> {
     let too_large = snapshot.record_count() > guard.zonemd_records_max;
     if digests && too_large {
         let (records, limit) = (snapshot.record_count(), guard.zonemd_records_max);
-        prepared.warnings.push(format!("ZONEMD was not checked: {records} records, [guard] zonemd-records-max is {limit}"));
+        prepared
+            .warnings
+            .push(format!("ZONEMD was not checked: {records} records, [guard] zonemd-records-max is {limit}"));
     }
     let carried = carried(prepared, policy, now);
     let surveys = carried.is_none() && signatures::is_signed(&snapshot);

@@ -208,7 +208,14 @@ fn storage(error: crate::store::StoreError) -> EditError {
 
 impl Keeper {
     /// Keeps who gave the version whose contents have just been given to the store.
-    pub(super) fn note_version(&self, id: ZoneId, from: Option<Serial>, snapshot: &Snapshot, judged: &Judged, giver: Giver) {
+    pub(super) fn note_version(
+        &self,
+        id: ZoneId,
+        from: Option<Serial>,
+        snapshot: &Snapshot,
+        judged: &Judged,
+        giver: Giver,
+    ) {
         let note = Note {
             from,
             to: snapshot.serial(),
@@ -364,8 +371,11 @@ mod tests {
 
     #[test]
     fn a_version_without_a_note_is_a_version() {
-        let history =
-            History { steps: vec![step(5, 1, 2), step(6, 2, 3)], notes: vec![note(6, Some(2), 3)], stored: Some(Serial(3)) };
+        let history = History {
+            steps: vec![step(5, 1, 2), step(6, 2, 3)],
+            notes: vec![note(6, Some(2), 3)],
+            stored: Some(Serial(3)),
+        };
         assert_eq!(listed(&history), [(1, None, false, 0), (2, Some(1), false, 10), (3, Some(2), true, 10)]);
     }
 

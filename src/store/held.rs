@@ -46,12 +46,7 @@ pub struct Step {
 
 impl Writer {
     /// What was decided about versions of the zone, and whether a held version goes.
-    pub(super) fn review(
-        &mut self,
-        zone: ZoneNumber,
-        bytes: Option<&[u8]>,
-        drop_held: bool,
-    ) -> Result<(), StoreError> {
+    pub(super) fn review(&mut self, zone: ZoneNumber, bytes: Option<&[u8]>, drop_held: bool) -> Result<(), StoreError> {
         let key = layout::held::review_key(zone);
         self.make_room(bytes.map_or(0, <[u8]>::len));
         match bytes {
@@ -100,8 +95,9 @@ impl Writer {
         // The note of the oldest kept version stands one before the first difference.
         let oldest = state.header.as_ref().map_or(0, |header| header.chain_start.saturating_sub(1));
         let (from, end) = (layout::held::note_key(zone, 0), layout::held::note_key(zone, oldest));
-        let outlived: Vec<sled::IVec> =
-            self.disk.read("scan", |tree| tree.range(from..end).keys().take(NOTES_TRIMMED).collect::<Result<_, _>>())?;
+        let outlived: Vec<sled::IVec> = self
+            .disk
+            .read("scan", |tree| tree.range(from..end).keys().take(NOTES_TRIMMED).collect::<Result<_, _>>())?;
         for key in outlived {
             self.group.changes.delete(&key);
         }
@@ -137,9 +133,8 @@ impl Store {
             for item in tree.scan_prefix(layout::held::pages(zone)) {
                 let (key, value) = item?;
                 digest = digest.wrapping_add(digest_of(&value));
-                let page = layout::open(&key, &value).and_then(|body| {
-                    Page::from_bytes(body).map_err(|_| Damage::Shape(layout::show(&key)))
-                });
+                let page = layout::open(&key, &value)
+                    .and_then(|body| Page::from_bytes(body).map_err(|_| Damage::Shape(layout::show(&key))));
                 match page {
                     Ok(page) => pages.push(page),
                     Err(found) => {
@@ -167,7 +162,8 @@ impl Store {
         let end = layout::behind(&layout::zone_key(layout::table::DIFF, zone));
         let mut sequence = header.chain_start;
         // By seeks, not by a scan: the parts behind the first may be long.
-        while let Some(key) = self.disk.first_key(&layout::diff_key(zone, sequence), &layout::zone_key(layout::table::DIFF, zone))?
+        while let Some(key) =
+            self.disk.first_key(&layout::diff_key(zone, sequence), &layout::zone_key(layout::table::DIFF, zone))?
             && key < end
             && layout::diff_position(&key) == Some((sequence, 0))
         {
@@ -197,12 +193,7 @@ impl Store {
 
     /// The kept differences that lead from `from` to `to`, in order, undone where `to` is the earlier one; `None` if the
     /// history does not hold both. Where a serial stands in it several times (after a roll-back), the newest way is taken.
-    pub fn diffs_between(
-        &self,
-        zone: ZoneNumber,
-        from: Serial,
-        to: Serial,
-    ) -> Result<Option<Vec<Diff>>, StoreError> {
+    pub fn diffs_between(&self, zone: ZoneNumber, from: Serial, to: Serial) -> Result<Option<Vec<Diff>>, StoreError> {
         let steps = self.history(zone)?.steps;
         if from == to {
             return Ok(steps.iter().any(|step| step.from == from || step.to == from).then(Vec::new));
@@ -274,4 +265,3 @@ pub(super) fn read_reviews(
         Ok(())
     })
 }
-

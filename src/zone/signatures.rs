@@ -89,10 +89,11 @@ pub fn lapsed_apex(snapshot: &Snapshot, now: Timestamp) -> Option<RecordType> {
 pub fn unprovable_iterations(snapshot: &Snapshot) -> Option<u16> {
     let apex = snapshot.apex_entry();
     let block = apex.rrset(RecordType::NSEC3PARAM)?;
-    let iterations = snapshot.block_items(apex, block).into_iter().filter(|item| !item.is_signature).filter_map(|item| {
-        let [_, _, high, low, ..] = item.rdata[..] else { return None };
-        Some(u16::from_be_bytes([high, low]))
-    });
+    let iterations =
+        snapshot.block_items(apex, block).into_iter().filter(|item| !item.is_signature).filter_map(|item| {
+            let [_, _, high, low, ..] = item.rdata[..] else { return None };
+            Some(u16::from_be_bytes([high, low]))
+        });
     iterations.min().filter(|iterations| *iterations > NSEC3_ITERATIONS_MAX)
 }
 

@@ -170,7 +170,9 @@ mod tests {
 
     #[test]
     fn one_changed_record_is_a_mismatch() {
-        for (from, to) in [("203.0.113.63", "203.0.113.64"), ("3600   IN  A", "3601   IN  A"), ("2018031900 (", "2018031901 (")] {
+        for (from, to) in
+            [("203.0.113.63", "203.0.113.64"), ("3600   IN  A", "3601   IN  A"), ("2018031900 (", "2018031901 (")]
+        {
             let text = example("zonemd-simple.zone");
             assert!(text.contains(from), "{from}");
             let outcome = verify(&zone(&text.replacen(from, to, 1), "example."));
