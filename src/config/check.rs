@@ -50,6 +50,8 @@ fn check_sections(tables: &mut Tables) {
     demand(!dns.listen.is_empty(), "dns.listen", "at least one address is needed, e.g. [\"192.0.2.53\"]".to_owned());
     demand(dns.listen_tls.is_empty(), "dns.listen-tls", reader::NO_TLS.to_owned());
     demand((512..=4096).contains(&dns.edns_size), "dns.edns-size", "must lie between 512 and 4096".to_owned());
+    let attempts = tables.config.store.history_attempts;
+    demand((1..=10_000).contains(&attempts), "store.history-attempts", "must lie between 1 and 10000".to_owned());
     demand(dns.workers <= 1024, "dns.workers", "at most 1024; 0 takes one per core".to_owned());
     for (i, listen) in dns.listen.iter().enumerate() {
         demand(listen.port() == 0 || !dns.listen[..i].contains(listen), "dns.listen", format!("{listen} stands twice"));

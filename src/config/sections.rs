@@ -312,8 +312,8 @@ impl Default for Transfer {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Store {
-    /// Memory for the cache of the database. Default `"64MiB"`. Queries never touch it; it matters for restarts and
-    /// for transfers to downstreams. Takes effect after a restart.
+    /// Memory for the cache of the database; after more has been read and written, it is emptied in a quiet moment.
+    /// Default `"16MiB"`. Queries never touch it; it matters for many IXFRs to downstreams. Takes effect after a restart.
     #[serde(deserialize_with = "de::octets")]
     pub cache_size: u64,
     /// Most octets of old differences kept for a zone, from which downstreams get IXFR. Default (key absent): half
@@ -322,11 +322,15 @@ pub struct Store {
     pub history_bytes: Option<u64>,
     /// Most old differences kept for a zone. Default 100. Takes effect after a restart.
     pub history_versions: u32,
+    /// Most ended attempts kept for each primary of a zone, 1..=10000, for `.../axfr/history` and `secondaryctl history`.
+    /// Default 100: days of an ordinary zone, since equal successes in a row count as one; some 40 KiB a primary. May be
+    /// changed by a reload.
+    pub history_attempts: u32,
 }
 
 impl Default for Store {
     fn default() -> Store {
-        Store { cache_size: 64 << 20, history_bytes: None, history_versions: 100 }
+        Store { cache_size: 16 << 20, history_bytes: None, history_versions: 100, history_attempts: 100 }
     }
 }
 

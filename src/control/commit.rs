@@ -25,6 +25,7 @@ use crate::time::Timestamp;
 use crate::zone::{Findings, Snapshot};
 
 use super::event::{Arrival, Contents, Event, Exchange, Form, Prepared};
+use super::events::Kind;
 use super::keeper::Keeper;
 use super::review;
 use super::versions::Giver;
@@ -43,9 +44,9 @@ impl Keeper {
         accept: Accept,
         arrival: Arrival,
     ) -> Result<Transferred, Reason> {
-        let Arrival { volume, contents } = arrival;
+        let Arrival { volume, expire_secs: expire_option, contents } = arrival;
         let mut prepared = match contents {
-            Contents::UpToDate(serial) => return self.up_to_date(exchange.zone, serial),
+            Contents::UpToDate(serial) => return self.up_to_date(exchange.zone, serial, expire_option),
             Contents::New(prepared) => *prepared,
         };
         let committed = Committed {
@@ -54,11 +55,12 @@ impl Keeper {
                 Form::Full(_) => TransferKind::Axfr,
                 Form::Diffs(_) => TransferKind::Ixfr,
             },
-            expire_option: None,
+            expire_option,
             records: volume.records,
             messages: volume.messages,
             octets: volume.octets,
             duration_ms: volume.duration.as_millis() as u64,
+            zone_records: Some(prepared.snapshot.record_count()),
         };
         prepared.findings.out_of_zone += volume.skipped_out_of_zone;
         let served = self.zones.get(&exchange.zone).and_then(|zone| zone.served);
@@ -67,7 +69,7 @@ impl Keeper {
         let takes = |accept: Accept| accept.takes(served, committed.soa.serial);
         let is_pinned = self.zones.get(&exchange.zone).is_some_and(|zone| zone.review.pinned.is_some());
         if is_pinned || !takes(accept) || !accept_now.is_none_or(takes) {
-            return Ok(Transferred::UpToDate { serial: committed.soa.serial, expire_option: None });
+            return Ok(Transferred::UpToDate { serial: committed.soa.serial, expire_option });
         }
         if let Some(reason) = self.objection(exchange.zone, &prepared) {
             return Err(self.hold(exchange, prepared, &committed, reason));
@@ -80,11 +82,11 @@ impl Keeper {
     }
 
     /// The primary has nothing to take: what we serve, something older, or a version that was held or refused before.
-    fn up_to_date(&self, id: ZoneId, serial: Serial) -> Result<Transferred, Reason> {
+    fn up_to_date(&self, id: ZoneId, serial: Serial, expire_option: Option<u32>) -> Result<Transferred, Reason> {
         let zone = self.zones.get(&id).filter(|zone| zone.served != Some(serial));
         match zone.and_then(|zone| zone.review.objection_to(serial)) {
             Some(reason) => Err(reason),
-            None => Ok(Transferred::UpToDate { serial, expire_option: None }),
+            None => Ok(Transferred::UpToDate { serial, expire_option }),
         }
     }
 
@@ -149,8 +151,12 @@ impl Keeper {
     /// Makes `snapshot` the served version.
     pub(super) fn publish(&mut self, id: ZoneId, snapshot: Arc<Snapshot>) {
         let Some(zone) = self.zones.get_mut(&id) else { return };
-        zone.served = Some(snapshot.serial());
+        let (from, to, records) = (zone.served, snapshot.serial(), snapshot.record_count());
+        zone.served = Some(to);
         self.publisher.publish(&zone.slot, snapshot);
+        let definition = zone.definition.clone();
+        let details = serde_json::json!({"fromSerial": from, "serial": to, "records": records});
+        self.tell(&definition, Kind::Version, details);
     }
 
     fn write_contents(&self, zone: ZoneId, serial: Serial, write: Write, unpublished: Option<Arc<Snapshot>>) {

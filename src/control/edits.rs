@@ -16,6 +16,7 @@ use crate::time::Timestamp;
 
 use super::definition::{Origin, Primary, ZoneDefinition};
 use super::event::{Event, Written};
+use super::events::Kind;
 use super::handle::{Command, EditError, NewSecondary, SecondaryChange, TransferMode};
 use super::keeper::{self, Keeper, report};
 use super::status::ZoneView;
@@ -166,6 +167,7 @@ impl Keeper {
                 let created = outcome.map(|()| {
                     let id = definition.id;
                     tracing::info!(zone = %definition.name, tenant = definition.tenant, user = definition.created_by, op = "create", "zone created");
+                    self.tell(&definition, Kind::Definition, serde_json::json!({"change": "created"}));
                     self.add_zones(vec![(*definition, Default::default())]);
                     // Somebody waits: the first round asks past the cache of dead primaries.
                     if let Some(zone) = self.zones.get_mut(&id) {
@@ -203,6 +205,8 @@ impl Keeper {
                 self.schedule.arm(id, &mut zone.armed, None);
                 self.names.remove(&zone.definition.name);
                 self.board.remove(&zone.view);
+                self.history.forget_zone(id);
+                self.tell(&zone.definition, Kind::Definition, serde_json::json!({"change": "removed"}));
             }
         }
     }
@@ -212,6 +216,9 @@ impl Keeper {
         let now = Timestamp::now();
         let Some(zone) = self.zones.get_mut(&definition.id) else { return };
         let old = std::mem::replace(&mut zone.definition, Arc::new(definition));
+        let changed = zone.definition.clone();
+        self.tell(&changed, Kind::Definition, serde_json::json!({"change": "changed"}));
+        let zone = self.zones.get_mut(&changed.id).expect("it was there a line above");
         self.policy.set_zone(old.id, Arc::new(zones::access(&zone.definition)));
         if old.primaries == zone.definition.primaries {
             return;
@@ -227,6 +234,8 @@ impl Keeper {
         let same_source =
             old.primaries.iter().any(|old| zone.definition.primaries.iter().any(|new| new.address == old.address));
         zone.refresh.set_primaries(now, &kept, !same_source);
+        zone.newest = kept.iter().map(|old| zone.newest.get_mut((*old)?)?.take()).collect();
+        self.history.forget(old.id, zone.definition.primaries.iter().map(|primary| primary.address));
         let from = zone.definition.primaries.len() as u16;
         self.store.submit(Write::ForgetPrimaries { zone: old.id.0, from }, report("statuses of primaries"));
         // The new primaries' versions are judged anew.
@@ -256,6 +265,7 @@ impl Keeper {
         let now = Timestamp::now();
         self.config = new.clone();
         self.settings = Arc::new(keeper::settings(&new));
+        self.history.set_keep(new.store.history_attempts);
         for zone in self.zones.values_mut() {
             zone.refresh.set_settings(self.settings.clone());
         }

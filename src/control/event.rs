@@ -5,10 +5,11 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use crate::dns::Serial;
-use crate::net::upstream::{Probed, Volume};
+use crate::net::upstream::{Probed, Seen, Volume};
 use crate::reason::Reason;
-use crate::refresh::Accept;
+use crate::refresh::{Accept, Urgency};
 use crate::served::ZoneId;
+use crate::time::Timestamp;
 use crate::zone::signatures::Survey;
 use crate::zone::{Diff, Findings, Snapshot};
 
@@ -26,9 +27,9 @@ pub enum Event {
     /// NOTIFYs wait in the inbox.
     Inbox,
     /// A probe has ended.
-    Probed(Exchange, Result<Probed, Reason>),
+    Probed(Exchange, Box<Course>, Result<Probed, Reason>),
     /// A transfer has ended; its contents are checked and ready to be published.
-    Transferred(Exchange, Accept, Result<Arrival, Reason>),
+    Transferred(Exchange, Box<Course>, Accept, Result<Arrival, Reason>),
     /// The network's part of a transfer has ended, and its check may take long: the place in the queue is free.
     Reviewing(Exchange),
     /// A held version is on disk: its zone and its id.
@@ -69,11 +70,40 @@ pub struct Exchange {
     pub address: std::net::SocketAddr,
 }
 
+/// How an exchange came about, and what it saw until it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Course {
+    /// What it was started for.
+    pub trigger: Urgency,
+    /// When its turn had come.
+    pub started: Timestamp,
+    /// What it saw.
+    pub seen: Seen,
+}
+
+/// What an exchange that ended well means for the zone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The primary has shown this serial.
+    Shown(Serial),
+    /// There was nothing to take from a primary with this serial.
+    UpToDate(Serial),
+    /// A new version was taken.
+    Committed {
+        /// Served before; `None`: nothing.
+        from: Option<Serial>,
+        /// Of the new version.
+        to: Serial,
+    },
+}
+
 /// A finished transfer.
 #[derive(Debug)]
 pub struct Arrival {
     /// What it moved.
     pub volume: Volume,
+    /// Seconds until the primary's own copy expires, if it says so (RFC 7314).
+    pub expire_secs: Option<u32>,
     /// What it means for the zone.
     pub contents: Contents,
 }

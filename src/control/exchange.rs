@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::dns::{Name, Serial};
-use crate::net::upstream::{Order, Target, Transferred, Upstream};
+use crate::net::upstream::{Order, Phase, Seen, Target, Transferred, Upstream};
 use crate::reason::{Code, Reason};
 use crate::refresh::Accept;
 use crate::transfer::inbound::{Asked, Received};
@@ -38,7 +38,7 @@ pub(super) struct Job {
 }
 
 /// Transfers the zone and prepares it for the door.
-pub(super) async fn transfer(upstream: &Upstream, job: Job) -> Result<Arrival, Reason> {
+pub(super) async fn transfer(upstream: &Upstream, job: Job) -> (Result<Arrival, Reason>, Seen) {
     let Job { target, zone, base, incremental, accept, refused, hash_key, limits, policy } = job;
     let asked = match &base {
         Some(base) if incremental => Asked::Ixfr { ours: base.soa_record() },
@@ -47,20 +47,26 @@ pub(super) async fn transfer(upstream: &Upstream, job: Job) -> Result<Arrival, R
     let served = base.as_ref().map(|base| base.serial());
     let difference_octets_max = base.as_ref().map_or(0, |base| base.image_octets()).max(DIFFERENCE_OCTETS_MIN);
     let order = Order { zone, asked, hash_key, limits, difference_octets_max };
-    let Transferred { received, volume } =
-        upstream.transfer(&target, order, |offered| Some(offered) != refused && accept.takes(served, offered)).await?;
+    let takes = |offered| Some(offered) != refused && accept.takes(served, offered);
+    let (outcome, mut seen) = upstream.transfer(&target, order, takes).await;
+    let Transferred { received, expire_secs } = match outcome {
+        Ok(transferred) => transferred,
+        Err(reason) => return (Err(reason), seen),
+    };
     let contents = match received {
-        Received::UpToDate { serial } => Contents::UpToDate(serial),
+        Received::UpToDate { serial } => Ok(Contents::UpToDate(serial)),
         Received::Diffs(diffs) => {
+            seen.reached(Phase::Verify);
             let octets: usize = diffs.iter().map(|diff| diff.as_bytes().len()).sum();
             let base = base.expect("differences are only read when a base was named");
-            heavy(octets > LIGHT_OCTETS, move || applied(&base, diffs, &policy, limits)).await?
+            heavy(octets > LIGHT_OCTETS, move || applied(&base, diffs, &policy, limits)).await
         }
         Received::Full(builder) => {
-            heavy(builder.record_count() > LIGHT_RECORDS, move || built(builder, base.as_deref(), &policy)).await?
+            seen.reached(Phase::Verify);
+            heavy(builder.record_count() > LIGHT_RECORDS, move || built(builder, base.as_deref(), &policy)).await
         }
     };
-    Ok(Arrival { volume, contents })
+    (contents.map(|contents| Arrival { volume: seen.volume, expire_secs, contents }), seen)
 }
 
 fn applied(base: &Snapshot, diffs: Vec<Diff>, policy: &ContentPolicy, limits: Limits) -> Result<Contents, Reason> {

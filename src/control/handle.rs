@@ -10,7 +10,9 @@ use uuid::Uuid;
 
 use super::definition::Primary;
 use super::event::Event;
+use super::events::Bus;
 use super::held::Decision;
+use super::history::History;
 use super::status::{Board, ZoneView};
 use super::versions::{Past, Version};
 use crate::dns::{Name, Serial};
@@ -145,11 +147,29 @@ pub struct Handle {
     board: Arc<Board>,
     past: Past,
     events: mpsc::UnboundedSender<Event>,
+    history: Arc<History>,
+    bus: Arc<Bus>,
 }
 
 impl Handle {
-    pub(super) fn new(board: Arc<Board>, events: mpsc::UnboundedSender<Event>, store: Arc<Store>) -> Handle {
-        Handle { board, past: Past::new(store), events }
+    pub(super) fn new(
+        board: Arc<Board>,
+        events: mpsc::UnboundedSender<Event>,
+        history: Arc<History>,
+        bus: Arc<Bus>,
+        store: Arc<Store>,
+    ) -> Handle {
+        Handle { board, past: Past::new(store), events, history, bus }
+    }
+
+    /// What became of every attempt.
+    pub fn history(&self) -> &Arc<History> {
+        &self.history
+    }
+
+    /// What happens.
+    pub fn bus(&self) -> &Arc<Bus> {
+        &self.bus
     }
 
     /// The zones as they stand.

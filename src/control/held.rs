@@ -29,6 +29,7 @@ use crate::zone::{self, ContentPolicy, Findings, Snapshot};
 
 use super::commit::soa_timers;
 use super::event::{Brought, Event, Exchange, Form, Prepared};
+use super::events::Kind;
 use super::handle::EditError;
 use super::keeper::{Keeper, report};
 use super::review::Judged;
@@ -165,7 +166,11 @@ impl Keeper {
             served = zone.served.map(|s| s.0), code = %held.reason.code, held = %held.id, deadline = %held.deadline,
             "{}; see secondaryctl held", held.reason.message()
         );
-        let held_id = held.id;
+        let (held_id, definition) = (held.id, zone.definition.clone());
+        let told = serde_json::json!({
+            "id": held.id, "serial": held.serial, "code": held.reason.code, "message": held.reason.message(),
+            "primary": held.primary.to_string(), "deadline": held.deadline.to_string(),
+        });
         zone.review.refused = None;
         zone.review.held = Some(held);
         zone.held_contents = Some(snapshot.clone());
@@ -177,7 +182,9 @@ impl Keeper {
             Err(error) => tracing::error!(%error, "a held version could not be stored; a restart would forget it"),
         };
         self.store.submit(Write::Hold { zone: id.0, snapshot, review }, Box::new(done));
-        zone.review.objection_to(transfer.soa.serial).expect("it has just been held")
+        let reason = zone.review.objection_to(transfer.soa.serial).expect("it has just been held");
+        self.tell(&definition, Kind::Held, told);
+        reason
     }
 
     /// A held version is on disk: its memory is given back.
@@ -273,7 +280,8 @@ impl Keeper {
             }
         };
         tracing::warn!(zone = %zone.definition.name, serial = current.serial.0, user, op = "approve", "held version approved");
-        let soa = soa_timers(&prepared.snapshot);
+        let (soa, definition) = (soa_timers(&prepared.snapshot), zone.definition.clone());
+        self.tell(&definition, Kind::Approved, serde_json::json!({"serial": current.serial, "by": user.as_str()}));
         let giver = Giver::Approved { primary: current.primary, user };
         let outcome = self.commit(id, prepared, giver).map_err(|reason| EditError::Storage(reason.to_string()));
         let now = Timestamp::now();
@@ -294,10 +302,12 @@ impl Keeper {
         };
         tracing::warn!(zone = %zone.definition.name, serial = held.serial.0, user, op = "reject", "held version rejected");
         let (serial, reason) = (held.serial, held.reason);
+        let (told, definition) = (serde_json::json!({"serial": serial, "by": user.as_str()}), zone.definition.clone());
         zone.review.refused = Some(Refused { serial, reason, by: user, at: Timestamp::now() });
         if let Some(contents) = zone.held_contents.take() {
             bury(contents);
         }
+        self.tell(&definition, Kind::Rejected, told);
         self.store_review(id, true, reply);
         self.follow_up(id);
     }

@@ -4,6 +4,7 @@
 //! network or disk: whatever takes time runs elsewhere and comes back as an event.
 
 use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,24 +13,27 @@ use uuid::Uuid;
 
 use crate::config::Config;
 use crate::dns::{Name, Serial};
-use crate::net::upstream::{Bounds, Target, Upstream};
+use crate::net::upstream::{Bounds, Inquiry, Phase, Seen, Target, Upstream};
 use crate::net::{self, Policy};
-use crate::reason::{Code, Reason};
+use crate::reason::{Code, Reason, StatusWord};
 use crate::refresh::{self, Accept, Action, TransferKind, Urgency, unreachable};
-use crate::served::{InboxReader, Notice, Publisher, State, ZoneId};
+use crate::served::{InboxReader, Notice, Publisher, RefusedFor, State, ZoneId};
 use crate::store::{Store, Write};
 use crate::telemetry;
 use crate::time::Timestamp;
 use crate::zone::{ContentPolicy, Limits, signatures};
 
-use super::event::{Arrival, Brought, Event, Exchange};
+use super::definition::ZoneDefinition;
+use super::event::{Arrival, Brought, Contents, Course, Ended, Event, Exchange};
+use super::events::{self, About, Bus, Kind};
 use super::exchange::{self, Job};
+use super::history::{Attempt, History};
 use super::hook::Hooks;
 use super::load::confirmation_bytes;
 use super::queue::Queue;
 use super::review;
 use super::schedule::Schedule;
-use super::status::Board;
+use super::status::{Board, RefusedNotify, ZoneStatus};
 use super::zones::Zone;
 
 /// Events handled before timers and waiting jobs are looked at again.
@@ -40,6 +44,8 @@ const PROBES_PER_PRIMARY: usize = 128;
 /// After a line about a NOTIFY, further ones of the zone are for debugging only: anybody who can forge the address of a
 /// primary could fill the log. What they lead to is logged as ever.
 const NOTIFY_LINE_GAP: Duration = Duration::from_secs(10);
+/// NOTIFYs of one zone are told to listeners at most this often.
+const NOTIFY_EVENT_GAP: Duration = Duration::from_secs(1);
 /// How often kept but unused connections are closed.
 const TIDY: Duration = Duration::from_secs(5);
 
@@ -96,6 +102,8 @@ pub(super) struct Keeper {
     hooks: Arc<Hooks>,
     /// Transfers whose place in the queue has been given back before their end: the check of what they brought runs.
     reviewing: HashSet<(ZoneId, u32)>,
+    pub(super) history: Arc<History>,
+    pub(super) bus: Arc<Bus>,
     inbox: InboxReader,
     probes: Queue<ProbeJob>,
     transfers: Queue<TransferJob>,
@@ -124,6 +132,8 @@ impl Keeper {
             next_id: super::definition::FIRST_ZONE_ID,
             // Above every generation of an earlier run, so that an old entity tag never matches by accident.
             generation: Timestamp::now().0,
+            history: History::new(store.clone(), config.store.history_attempts),
+            bus: Arc::new(Bus::new(events::KEPT, Timestamp::now())),
             config,
             board,
             publisher,
@@ -146,12 +156,14 @@ impl Keeper {
                 () = tokio::time::sleep(wait) => None,
                 _ = tidy.tick() => {
                     self.upstream.drop_unused();
+                    self.settle_history();
                     None
                 }
             };
             let more = std::iter::from_fn(|| events.try_recv().ok()).take(EVENTS_PER_TURN);
             for event in event.into_iter().chain(more) {
                 if matches!(event, Event::Shutdown) {
+                    self.settle_history();
                     return;
                 }
                 self.handle(event);
@@ -181,8 +193,10 @@ impl Keeper {
             },
             Event::Surveyed(zone, serial, survey) => self.surveyed(zone, serial, survey),
             Event::Inbox => self.read_inbox(),
-            Event::Probed(exchange, outcome) => self.probed(exchange, outcome),
-            Event::Transferred(exchange, accept, outcome) => self.transferred(exchange, accept, outcome),
+            Event::Probed(exchange, course, outcome) => self.probed(exchange, &course, outcome),
+            Event::Transferred(exchange, course, accept, outcome) => {
+                self.transferred(exchange, *course, accept, outcome);
+            }
             Event::Stored { zone, serial, unpublished, outcome } => self.stored(zone, serial, unpublished, outcome),
             Event::Reload(config) => self.reload(*config),
             Event::Shutdown => {}
@@ -191,7 +205,14 @@ impl Keeper {
 
     fn read_inbox(&mut self) {
         let now = Timestamp::now();
-        while let Some(Notice::Notify { zone, from, key, hint, .. }) = self.inbox.try_next() {
+        while let Some(notice) = self.inbox.try_next() {
+            let (zone, from, key, hint) = match notice {
+                Notice::Notify { zone, from, key, hint, .. } => (zone, from, key, hint),
+                Notice::Refused { zone, from, why } => {
+                    self.note_refused(zone, from, why);
+                    continue;
+                }
+            };
             let Some(state) = self.zones.get_mut(&zone) else { continue };
             let sender = state.primary_at(from.ip(), key.as_ref());
             if let Some(primary) = sender {
@@ -205,6 +226,11 @@ impl Keeper {
                 tracing::debug!(zone = %name, peer = %from, serial, op = "notify", "NOTIFY");
             }
             state.refresh.handle_notify(now, sender, hint);
+            if now.since(state.notify_told) >= NOTIFY_EVENT_GAP {
+                state.notify_told = now;
+                let definition = state.definition.clone();
+                self.tell(&definition, Kind::Notify, serde_json::json!({"from": from.to_string(), "serial": serial}));
+            }
             self.follow_up(zone);
         }
         if self.inbox.take_sweep() {
@@ -214,6 +240,17 @@ impl Keeper {
                 self.follow_up(zone);
             }
         }
+    }
+
+    /// A NOTIFY was refused: the answer to "why does this zone not follow its primary?" may be here.
+    fn note_refused(&mut self, id: ZoneId, from: SocketAddr, why: RefusedFor) {
+        let Some(zone) = self.zones.get_mut(&id) else { return };
+        let count = zone.refused_notify.as_ref().map_or(0, |refused| refused.count).saturating_add(1);
+        zone.refused_notify = Some(RefusedNotify { from, at: Timestamp::now(), why, count });
+        let definition = zone.definition.clone();
+        let why = format!("{why:?}").to_lowercase();
+        self.tell(&definition, Kind::NotifyRefused, serde_json::json!({"from": from.to_string(), "why": why}));
+        self.show(id);
     }
 
     fn run_timers(&mut self) {
@@ -230,22 +267,31 @@ impl Keeper {
         }
     }
 
-    fn probed(&mut self, exchange: Exchange, outcome: Result<net::upstream::Probed, Reason>) {
+    fn probed(&mut self, exchange: Exchange, course: &Course, outcome: Result<net::upstream::Probed, Reason>) {
         let now = Timestamp::now();
         self.probes.finished(exchange.address);
         let code = outcome.as_ref().map(|_| ()).map_err(|reason| reason.code);
         self.unreachable.ended(exchange.address, unreachable::Exchange::Probe, code, now);
-        let Some(state) = self.current(&exchange) else { return };
-        log_failure("soa", state, &exchange, &outcome);
-        if let Ok(probed) = &outcome {
-            state.refresh.note_udp_blocked(exchange.primary, probed.udp_blocked);
+        if self.current(&exchange).is_none() {
+            return;
         }
-        let probed = outcome.map(|p| refresh::Probed { serial: p.answer.serial, expire_option: p.answer.expire_secs });
+        self.note_attempt(&exchange, course, outcome.as_ref().map(|probed| Ended::Shown(probed.answer.serial)));
+        let Some(state) = self.current(&exchange) else { return };
+        if let Ok(probed) = &outcome {
+            state.refresh.note_udp_blocked(now, exchange.primary, probed.udp_blocked);
+        }
+        let probed = outcome.map(|p| refresh::Probed { serial: p.answer.serial, expire_option: p.expire_secs });
         state.refresh.handle_probe(now, exchange.primary, probed);
         self.follow_up(exchange.zone);
     }
 
-    fn transferred(&mut self, exchange: Exchange, accept: Accept, outcome: Result<Arrival, Reason>) {
+    fn transferred(
+        &mut self,
+        exchange: Exchange,
+        mut course: Course,
+        accept: Accept,
+        outcome: Result<Arrival, Reason>,
+    ) {
         let now = Timestamp::now();
         if !self.reviewing.remove(&(exchange.zone, exchange.epoch)) {
             self.transfers.finished(exchange.address);
@@ -254,11 +300,63 @@ impl Keeper {
         self.unreachable.ended(exchange.address, unreachable::Exchange::Transfer, code, now);
         let Some(state) = self.current(&exchange) else { return };
         state.transfer = None;
-        log_failure("transfer", state, &exchange, &outcome);
-        let outcome = outcome.and_then(|arrival| self.take(&exchange, accept, arrival));
+        let from = state.served;
+        let outcome = outcome.and_then(|arrival| {
+            if matches!(arrival.contents, Contents::New(_)) {
+                course.seen.reached(Phase::Store);
+            }
+            self.take(&exchange, accept, arrival)
+        });
+        let ended = outcome.as_ref().map(|transferred| match transferred {
+            refresh::Transferred::UpToDate { serial, .. } => Ended::UpToDate(*serial),
+            refresh::Transferred::Committed(committed) => Ended::Committed { from, to: committed.soa.serial },
+        });
+        self.note_attempt(&exchange, &course, ended);
         let state = self.zones.get_mut(&exchange.zone).expect("taking contents removes no zone");
         state.refresh.handle_transfer(now, exchange.primary, outcome);
         self.follow_up(exchange.zone);
+    }
+
+    /// Tells of an exchange that has ended, before the zone's machine hears of it.
+    fn note_attempt(&mut self, exchange: &Exchange, course: &Course, ended: Result<Ended, &Reason>) {
+        let Some(zone) = self.zones.get(&exchange.zone) else { return };
+        if let Err(reason) = ended {
+            let op = if course.seen.asked == TransferKind::Soa { "soa" } else { "transfer" };
+            log_failure(op, zone, exchange, reason);
+        }
+        let Some(zone) = self.zones.get_mut(&exchange.zone) else { return };
+        let (Some(primary), Some(newest)) =
+            (zone.definition.primaries.get(exchange.primary), zone.newest.get_mut(exchange.primary))
+        else {
+            return;
+        };
+        // A commit has moved the served serial on already.
+        let served = match ended {
+            Ok(Ended::Committed { from, .. }) => from,
+            _ => zone.served,
+        };
+        let attempt = Attempt::new(primary, course, ended, served, Timestamp::now());
+        let told = told_of(&attempt);
+        if self.history.note(exchange.zone, newest, attempt) {
+            let definition = zone.definition.clone();
+            self.tell(&definition, Kind::Attempt, told);
+        }
+    }
+
+    /// Publishes an event about a zone.
+    pub(super) fn tell(&self, definition: &ZoneDefinition, kind: Kind, details: serde_json::Value) {
+        let name = definition.name.without_dot();
+        let about = About { zone: definition.uuid, name: &name, tenant: &definition.tenant };
+        self.bus.publish(Timestamp::now(), kind, about, details);
+    }
+
+    /// Writes the entries of the history that have only grown since they were written.
+    fn settle_history(&mut self) {
+        let now = Timestamp::now();
+        for id in self.history.unsettled() {
+            let Some(zone) = self.zones.get_mut(&id) else { continue };
+            zone.newest.iter_mut().flatten().for_each(|newest| self.history.settle(id, newest, now));
+        }
     }
 
     /// The zone of an exchange, unless it has gone or its primaries were changed meanwhile.
@@ -285,6 +383,10 @@ impl Keeper {
                 Action::Expire => {
                     tracing::warn!(zone = %zone.definition.name, serial = zone.served.map(|s| s.0), "zone has expired: no primary has confirmed it in time; it is answered with SERVFAIL");
                     self.publisher.set_state(&zone.slot, State::Expired);
+                    let name = zone.definition.name.without_dot();
+                    let about = About { zone: zone.definition.uuid, name: &name, tenant: &zone.definition.tenant };
+                    let serial = zone.served.map(|serial| serial.0);
+                    self.bus.publish(Timestamp::now(), Kind::Expired, about, serde_json::json!({"serial": serial}));
                 }
                 Action::Confirm { .. } => {
                     // An expired zone that was confirmed is served again from what is there (T5).
@@ -323,7 +425,10 @@ impl Keeper {
         if status != *shown {
             self.generation += 1;
             status.generation = self.generation;
-            zone.view.replace(status);
+            for change in changes(&shown, &status) {
+                self.tell(&status.definition, Kind::State, change);
+            }
+            self.board.show(&zone.view, status);
         }
     }
 
@@ -353,16 +458,18 @@ impl Keeper {
             None => return false,
             Some(Ok(target)) => target,
             Some(Err(reason)) => {
-                let _ = self.events.send(Event::Probed(exchange, Err(reason)));
+                let course = Course { trigger: urgency, started: Timestamp::now(), seen: Seen::new(TransferKind::Soa) };
+                let _ = self.events.send(Event::Probed(exchange, Box::new(course), Err(reason)));
                 return true;
             }
         };
-        let name = self.zones[&exchange.zone].definition.name.clone();
-        let (upstream, events) = (self.upstream.clone(), self.events.clone());
+        let inquiry = Inquiry { zone: self.zones[&exchange.zone].definition.name.clone(), signature: false };
+        let (upstream, events, started) = (self.upstream.clone(), self.events.clone(), Timestamp::now());
         tokio::spawn(async move {
-            let outcome = upstream.probe(&target, &name).await;
+            let (outcome, seen) = upstream.probe(&target, &inquiry).await;
+            let course = Course { trigger: urgency, started, seen };
             // Nobody listens any more when the daemon stops.
-            let _ = events.send(Event::Probed(exchange, outcome));
+            let _ = events.send(Event::Probed(exchange, Box::new(course), outcome));
         });
         self.show(exchange.zone);
         true
@@ -411,7 +518,8 @@ impl Keeper {
             None => return false,
             Some(Ok(target)) => target,
             Some(Err(reason)) => {
-                let _ = self.events.send(Event::Transferred(exchange, accept, Err(reason)));
+                let course = Course { trigger: urgency, started: Timestamp::now(), seen: Seen::new(kind) };
+                let _ = self.events.send(Event::Transferred(exchange, Box::new(course), accept, Err(reason)));
                 return true;
             }
         };
@@ -420,7 +528,8 @@ impl Keeper {
         let is_forced = urgency == Urgency::Operator && kind == TransferKind::Axfr;
         let offered = zone.refresh.primary(exchange.primary).and_then(|primary| primary.serial);
         if let Some(reason) = offered.filter(|_| !is_forced).and_then(|serial| zone.review.objection_to(serial)) {
-            let _ = self.events.send(Event::Transferred(exchange, accept, Err(reason)));
+            let course = Course { trigger: urgency, started: Timestamp::now(), seen: Seen::new(kind) };
+            let _ = self.events.send(Event::Transferred(exchange, Box::new(course), accept, Err(reason)));
             return true;
         }
         let policy = review::Policy {
@@ -443,21 +552,28 @@ impl Keeper {
         };
         let (cancel, cancelled) = oneshot::channel();
         zone.transfer = Some(cancel);
-        let (upstream, events) = (self.upstream.clone(), self.events.clone());
+        let (upstream, events, started) = (self.upstream.clone(), self.events.clone(), Timestamp::now());
         tokio::spawn(async move {
             let waiting = events.clone();
             let reviewed = async {
-                let Arrival { volume, contents } = exchange::transfer(&upstream, job).await?;
+                let (outcome, seen) = exchange::transfer(&upstream, job).await;
+                let Arrival { volume, expire_secs, contents } = match outcome {
+                    Ok(arrival) => arrival,
+                    Err(reason) => return (Err(reason), seen),
+                };
                 // Nobody listens any more when the daemon stops.
                 let waiting = || drop(waiting.send(Event::Reviewing(exchange)));
-                let contents = review::review(contents, base, &policy, waiting).await?;
-                Ok(Arrival { volume, contents })
+                let contents = review::review(contents, base, &policy, waiting).await;
+                (contents.map(|contents| Arrival { volume, expire_secs, contents }), seen)
             };
-            let outcome = tokio::select! {
-                outcome = reviewed => outcome,
-                _ = cancelled => Err(Reason::new(Code::Cancelled, "the zone or its primaries were changed")),
+            let (outcome, seen) = tokio::select! {
+                ended = reviewed => ended,
+                _ = cancelled => {
+                    (Err(Reason::new(Code::Cancelled, "the zone or its primaries were changed")), Seen::new(kind))
+                }
             };
-            let _ = events.send(Event::Transferred(exchange, accept, outcome));
+            let course = Course { trigger: urgency, started, seen };
+            let _ = events.send(Event::Transferred(exchange, Box::new(course), accept, outcome));
         });
         self.show(exchange.zone);
         true
@@ -490,6 +606,57 @@ impl Keeper {
     }
 }
 
+/// An attempt as the event stream tells it.
+fn told_of(attempt: &Attempt) -> serde_json::Value {
+    let mut told = serde_json::json!({
+        "primary": attempt.primary.to_string(),
+        "code": attempt.code,
+        "asked": attempt.asked,
+        "phase": attempt.phase,
+        "trigger": attempt.trigger,
+        "durationMs": attempt.duration_ms,
+    });
+    let optional = [
+        ("got", serde_json::to_value(attempt.got)),
+        ("fromSerial", serde_json::to_value(attempt.from_serial)),
+        ("toSerial", serde_json::to_value(attempt.to_serial)),
+    ];
+    for (member, value) in optional {
+        if let Ok(value) = value
+            && !value.is_null()
+        {
+            told[member] = value;
+        }
+    }
+    let message = attempt.message();
+    if !message.is_empty() {
+        told["message"] = message.into();
+    }
+    told
+}
+
+/// What of a status is another state than before: of the zone, or the word of a primary.
+fn changes(old: &ZoneStatus, new: &ZoneStatus) -> Vec<serde_json::Value> {
+    let mut changes = Vec::new();
+    if old.state != new.state {
+        changes.push(serde_json::json!({"from": old.state, "to": new.state}));
+    }
+    let settled = |word: StatusWord| !matches!(word, StatusWord::Pending | StatusWord::InProgress);
+    for (ix, primary) in new.primaries.iter().enumerate() {
+        // While an exchange runs the word of the last one is still what is known.
+        let Some(before) = old.primaries.get(ix).filter(|before| before.state.code != primary.state.code) else {
+            continue;
+        };
+        let (from, to) = (before.state.code.status(), primary.state.code.status());
+        if from != to && settled(to) {
+            let address = new.definition.primaries.get(ix).map(|primary| primary.address.to_string());
+            let code = primary.state.code;
+            changes.push(serde_json::json!({"primary": address, "from": from, "to": to, "code": code}));
+        }
+    }
+    changes
+}
+
 /// A write nobody waits for: only its failure is worth a line.
 pub(super) fn report(what: &'static str) -> crate::store::Done {
     Box::new(move |outcome| {
@@ -499,20 +666,18 @@ pub(super) fn report(what: &'static str) -> crate::store::Done {
     })
 }
 
-fn log_failure<T>(op: &'static str, zone: &Zone, exchange: &Exchange, outcome: &Result<T, Reason>) {
-    if let Err(reason) = outcome {
-        metrics::counter!(telemetry::EXCHANGE_FAILURES, "op" => op, "code" => reason.code.as_str()).increment(1);
-        // Only a change of the reason is news; repetitions are in the status and the metrics. That includes the AXFR
-        // that fails as the IXFR before it did: the error is noted, but the attempt has not ended with it.
-        let known = zone.refresh.primary(exchange.primary).is_some_and(|primary| {
-            let noted = primary.last_error.as_deref().filter(|error| primary.last_success < Some(error.time));
-            primary.code == reason.code || noted.is_some_and(|error| error.code == reason.code)
-        });
-        if known || reason.code == Code::Cancelled {
-            tracing::debug!(zone = %zone.definition.name, peer = %exchange.address, op, code = %reason.code, detail = reason.detail);
-        } else {
-            tracing::warn!(zone = %zone.definition.name, peer = %exchange.address, op, code = %reason.code, "{}", reason.message());
-        }
+fn log_failure(op: &'static str, zone: &Zone, exchange: &Exchange, reason: &Reason) {
+    metrics::counter!(telemetry::EXCHANGE_FAILURES, "op" => op, "code" => reason.code.as_str()).increment(1);
+    // Only a change of the reason is news; repetitions are in the status and the metrics. That includes the AXFR
+    // that fails as the IXFR before it did: the error is noted, but the attempt has not ended with it.
+    let known = zone.refresh.primary(exchange.primary).is_some_and(|primary| {
+        let noted = primary.last_error.as_deref().filter(|error| primary.last_success < Some(error.time));
+        primary.code == reason.code || noted.is_some_and(|error| error.code == reason.code)
+    });
+    if known || reason.code == Code::Cancelled {
+        tracing::debug!(zone = %zone.definition.name, peer = %exchange.address, op, code = %reason.code, detail = reason.detail);
+    } else {
+        tracing::warn!(zone = %zone.definition.name, peer = %exchange.address, op, code = %reason.code, "{}", reason.message());
     }
 }
 

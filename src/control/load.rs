@@ -114,13 +114,14 @@ impl Keeper {
                 self.publisher.set_expires(&slot, refresh.expires());
             }
             let review = kept.review.as_deref().map(Review::from_bytes).unwrap_or_default();
-            refresh.set_pinned(review.pinned.is_some());
+            refresh.set_frozen(review.pinned.is_some());
             let mut warnings = Vec::new();
             if let Some(why) = kept.damaged {
                 tracing::error!(zone = %definition.name, why, "stored contents are damaged; the zone is fetched again");
                 warnings.push(format!("stored contents were damaged and are fetched again: {why}"));
                 self.publisher.set_state(&slot, State::Damaged);
             }
+            let primaries = definition.primaries.len();
             let view = Arc::new(ZoneView::new(slot.clone(), definition.clone()));
             self.names.insert(definition.name.clone(), id);
             views.push(view.clone());
@@ -141,6 +142,9 @@ impl Keeper {
                 held_contents: None,
                 is_deciding: false,
                 survey: None,
+                newest: vec![None; primaries],
+                refused_notify: None,
+                notify_told: Timestamp::default(),
                 notify_shown: None,
             };
             self.zones.insert(id, zone);

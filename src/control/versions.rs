@@ -23,6 +23,7 @@ use crate::zone::{self, ContentPolicy, Diff, Snapshot};
 
 use super::commit::soa_timers;
 use super::event::{Brought, Event, Form, Prepared};
+use super::events::Kind;
 use super::handle::EditError;
 use super::held::{Reply, answer};
 use super::keeper::{Keeper, report};
@@ -275,13 +276,16 @@ impl Keeper {
             None => None,
         };
         let (zone, now) = (self.zones.get_mut(&id).expect("a commit removes no zone"), Timestamp::now());
+        let definition = zone.definition.clone();
+        let told = serde_json::json!({"fromSerial": base, "serial": to, "by": user.as_str()});
         let left = zone.review.pinned.as_ref().map_or(base, |pinned| pinned.left);
         zone.review.pinned = Some(Pinned { serial: to, left, by: user, at: now });
-        zone.refresh.set_pinned(true);
+        zone.refresh.set_frozen(true);
         if let Some(soa) = soa {
             let by = zone.refresh.active_primary().unwrap_or(0);
             zone.refresh.handle_exchanged(now, soa, (by, now));
         }
+        self.tell(&definition, Kind::RolledBack, told);
         self.store_review(id, false, Some(reply));
         self.follow_up(id);
     }
@@ -297,7 +301,7 @@ impl Keeper {
             return answer(Some(reply), Err(EditError::NotPinned));
         }
         tracing::warn!(zone = %zone.definition.name, serial = zone.served.map(|s| s.0), user, op = "release", "newer versions are taken again");
-        zone.refresh.set_pinned(false);
+        zone.refresh.set_frozen(false);
         zone.refresh.handle_command(Timestamp::now(), refresh::Command::Refresh);
         self.store_review(id, false, Some(reply));
         self.follow_up(id);

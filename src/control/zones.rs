@@ -20,7 +20,8 @@ use crate::zone::signatures::{Lapse, Survey};
 use super::definition::{Origin, Primary, ZoneDefinition, configured_uuid};
 use super::event::Exchange;
 use super::held::Review;
-use super::status::{PrimaryStatus, ZoneStatus, ZoneView};
+use super::history::Newest;
+use super::status::{PrimaryStatus, RefusedNotify, ZoneStatus, ZoneView};
 use super::versions::Pinned;
 
 /// Everything the keeper knows of one zone.
@@ -52,6 +53,12 @@ pub(super) struct Zone {
     pub(super) is_deciding: bool,
     /// What is known of the signatures of the served version.
     pub(super) survey: Option<Survey>,
+    /// The newest attempt at each primary, where one has ended since the start.
+    pub(super) newest: Vec<Option<Newest>>,
+    /// The last NOTIFY that was refused.
+    pub(super) refused_notify: Option<RefusedNotify>,
+    /// When a NOTIFY was last worth an event.
+    pub(super) notify_told: Timestamp,
     /// When a NOTIFY was last worth a line of the log.
     pub(super) notify_shown: Option<Timestamp>,
 }
@@ -91,10 +98,15 @@ impl Zone {
             primaries: refresh
                 .primaries()
                 .enumerate()
-                .map(|(ix, state)| PrimaryStatus { state: state.clone(), next_attempt: refresh.next_attempt(ix) })
+                .map(|(ix, state)| PrimaryStatus {
+                    state: state.to_item(),
+                    next_attempt: refresh.next_attempt(ix),
+                    attempt: self.newest.get(ix).and_then(Option::as_ref).map(|newest| newest.attempt.clone()),
+                })
                 .collect(),
             review: self.review.clone(),
             signatures: self.survey.as_ref().map(|survey| survey.first.clone()),
+            refused_notify: self.refused_notify.clone(),
             warnings: storage
                 .into_iter()
                 .chain(reviewed)

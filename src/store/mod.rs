@@ -38,6 +38,8 @@
 //!   sled takes it for a torn write. Zones then show an older serial or none, and heal; a definition may be lost. Every
 //!   start makes sled write its snapshot, behind which this cannot happen.
 //! - **The lock outlives `drop` for a moment**, so opening waits for it a little.
+//! - **The cache holds what was just written or read, whatever its capacity**, until it is closed. In a quiet moment
+//!   after more than the capacity has passed, the writer closes and opens the database.
 //! - `flush_every_ms` stays on: the same thread cleans segments. The cache is small on purpose: the zones are in
 //!   memory already.
 
@@ -65,7 +67,7 @@ use crate::dns::{Name, Serial};
 use crate::zone::{Diff, HashKey, Snapshot};
 use disk::{Changes, Disk, Unopened};
 pub use held::{History, Step};
-pub use layout::{Damage, ZoneNumber};
+pub use layout::{Damage, Ring, ZoneNumber};
 use restore::{Chain, SmallTables};
 pub use restore::{DatabaseDamage, Restored};
 use salvage::Salvaged;
@@ -152,6 +154,13 @@ pub enum Write {
         /// In order, without a gap.
         diffs: Vec<Diff>,
     },
+    /// Changes of local zones and named values, all or nothing.
+    Local {
+        /// Each zone once.
+        zones: Vec<LocalWrite>,
+        /// Named values, as with [`Write::Meta`].
+        metas: Vec<(String, Vec<u8>)>,
+    },
     /// When a primary last confirmed the zone, opaque. May wait for company.
     Confirm {
         /// Which zone.
@@ -159,7 +168,7 @@ pub enum Write {
         /// At most 7,000 octets; meant are 16 to 32.
         bytes: Vec<u8>,
     },
-    /// One primary's status and history of attempts, opaque. May wait for company.
+    /// One primary's status, opaque. May wait for company.
     Primary {
         /// Which zone.
         zone: ZoneNumber,
@@ -174,6 +183,27 @@ pub enum Write {
         zone: ZoneNumber,
         /// First position to go.
         from: u16,
+    },
+    /// An ended attempt at a primary, opaque, into the ring of that primary's address. The same sequence number again
+    /// replaces it. May wait for company.
+    Attempt {
+        /// Which zone.
+        zone: ZoneNumber,
+        /// Which ring.
+        ring: Ring,
+        /// Its place: higher numbers are newer.
+        sequence: u64,
+        /// At most 7,000 octets; meant are a few hundred.
+        bytes: Vec<u8>,
+        /// How many attempts the ring keeps; older ones go.
+        keep: u32,
+    },
+    /// The rings of addresses that are no longer the zone's go.
+    ForgetAttempts {
+        /// Which zone.
+        zone: ZoneNumber,
+        /// Rings that stay.
+        keep: Vec<Ring>,
     },
     /// What was decided about versions of the zone, opaque.
     Review {
@@ -209,11 +239,40 @@ pub enum Write {
     },
 }
 
+/// What changes of one local zone, see [`Write::Local`].
+#[derive(Clone, Debug)]
+pub struct LocalWrite {
+    /// Which zone.
+    pub zone: ZoneNumber,
+    /// The new definition; `None` keeps the stored one.
+    pub definition: Option<Vec<u8>>,
+    /// Entries by their number, opaque; `None` deletes. Under number 0 stands what belongs to all of them.
+    pub entries: Vec<(u64, Option<Vec<u8>>)>,
+    /// What becomes of the contents.
+    pub contents: LocalContents,
+}
+
+/// What becomes of a local zone's contents.
+#[derive(Clone, Debug)]
+pub enum LocalContents {
+    /// Nothing.
+    Unchanged,
+    /// They moved on by the differences, or start anew without any.
+    New {
+        /// The contents after the differences.
+        snapshot: Arc<Snapshot>,
+        /// In order, without a gap.
+        diffs: Vec<Diff>,
+    },
+    /// The zone goes, with its definition and all its entries.
+    Removed,
+}
+
 impl Write {
     /// Whether losing it does no more than expire a zone early or forget an attempt, so that it need not start a
     /// sync of its own.
     fn may_wait(&self) -> bool {
-        matches!(self, Write::Confirm { .. } | Write::Primary { .. } | Write::Note { .. })
+        matches!(self, Write::Confirm { .. } | Write::Primary { .. } | Write::Attempt { .. } | Write::Note { .. })
     }
 }
 
@@ -235,6 +294,10 @@ pub struct StoredZone {
     pub primaries: Vec<(u16, Vec<u8>)>,
     /// As last given with [`Write::Review`] or [`Write::Hold`].
     pub review: Option<Vec<u8>>,
+    /// The entries of a local zone, by number.
+    pub entries: Vec<(u64, Vec<u8>)>,
+    /// What of the small values could not be read.
+    pub damaged: Vec<String>,
     /// The zone itself.
     pub contents: Contents,
 }
@@ -346,6 +409,8 @@ pub struct Statistics {
     pub file_octets: u64,
     /// How often a damaged database was rebuilt while running; 0 in good times.
     pub rebuilds: u64,
+    /// How often sled's cache was given back.
+    pub sheds: u64,
     /// Whether all left-overs have been deleted: replaced pages, outlived history.
     pub is_tidy: bool,
 }
@@ -471,6 +536,25 @@ impl Store {
         }
     }
 
+    /// The attempts kept of a zone, ring by ring, the oldest of each first. What is damaged is left out.
+    ///
+    /// Reads from disk: not for the keeper's thread. Writes that still wait are not seen.
+    pub fn attempts(&self, zone: ZoneNumber) -> Result<Vec<(Ring, u64, Vec<u8>)>, StoreError> {
+        let start = layout::zone_key(layout::table::ATTEMPT, zone);
+        let mut attempts = Vec::new();
+        self.disk.read("read attempts", |tree| {
+            for item in tree.scan_prefix(&start) {
+                let (key, value) = item?;
+                if let (Some((ring, sequence)), Ok(body)) = (layout::attempt_position(&key), layout::open(&key, &value))
+                {
+                    attempts.push((ring, sequence, body.to_vec()));
+                }
+            }
+            Ok(())
+        })?;
+        Ok(attempts)
+    }
+
     /// The value last written with [`Write::Meta`] under `name`.
     pub fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         self.disk.get_opaque(&layout::meta_key(name))
@@ -488,6 +572,7 @@ impl Store {
             queued: self.queue.len() as u64,
             file_octets: self.disk.file_octets(),
             rebuilds: self.disk.rebuilds(),
+            sheds: counters.sheds.load(Ordering::Relaxed),
             is_tidy: counters.is_tidy.load(Ordering::Relaxed),
         }
     }

@@ -38,7 +38,9 @@ fn a_notify_from_a_primary_is_acknowledged_and_passed_on() {
         assert_eq!(reply[4..12], [0, 1, 0, 0, 0, 0, 0, 0]);
         assert_eq!(reply[12..], request[12..reply.len()], "the question");
         let notice = server.notices.wait(PATIENCE).expect("workers live").expect("a notice");
-        let Notice::Notify { zone, from, key, hint: passed, transport: by } = notice;
+        let Notice::Notify { zone, from, key, hint: passed, transport: by } = notice else {
+            panic!("refused: {notice:?}")
+        };
         assert_eq!((zone, key, passed, by), (ZoneId(0), None, hint.map(Serial), transport));
         assert!(from.ip().is_loopback());
     }
@@ -104,7 +106,7 @@ fn a_zone_with_a_key_wants_its_notifies_signed_with_it() {
         verifier.finish().expect("the last is signed");
     }
     let notice = server.notices.wait(PATIENCE).expect("workers live").expect("a notice");
-    let Notice::Notify { key, hint, .. } = notice;
+    let Notice::Notify { key, hint, .. } = notice else { panic!("refused: {notice:?}") };
     assert_eq!((key, hint), (Some(name("known.")), Some(Serial(5))));
     assert_eq!(server.notices.try_next(), None, "only the second was accepted");
 }
