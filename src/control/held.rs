@@ -161,7 +161,8 @@ impl Keeper {
             reason,
         };
         metrics::counter!(telemetry::VERSIONS_HELD, "code" => held.reason.code.as_str()).increment(1);
-        tracing::warn!(
+        // The warning comes with the end of the transfer.
+        tracing::info!(
             zone = %zone.definition.name, peer = %exchange.address, op = "hold", serial = held.serial.0,
             served = zone.served.map(|s| s.0), code = %held.reason.code, held = %held.id, deadline = %held.deadline,
             "{}; see secondaryctl held", held.reason.message()
