@@ -28,7 +28,7 @@ use super::event::{Arrival, Contents, Event, Exchange, Form, Prepared};
 use super::events::Kind;
 use super::keeper::Keeper;
 use super::review;
-use super::versions::Giver;
+use super::versions::{self, Giver};
 use super::zones::Unstored;
 
 /// Most warnings kept of one version.
@@ -132,18 +132,19 @@ impl Keeper {
             tracing::warn!(zone = %zone.definition.name, serial = serial.0, "{warning}");
         }
         zone.survey = judged.survey.clone();
-        let write = match form {
+        let note = versions::note(before, &snapshot, &judged, giver);
+        let contents = match form {
             Form::Diffs(diffs) => Write::Append { zone: id.0, snapshot: snapshot.clone(), diffs },
             Form::Full(diff) => Write::Replace { zone: id.0, snapshot: snapshot.clone(), diff },
         };
+        let write = Write::Noted { zone: id.0, contents: Box::new(contents), bytes: note };
         match self.config.durability {
             Durability::Behind => {
-                self.publish(id, snapshot.clone());
+                self.publish(id, snapshot);
                 self.write_contents(id, serial, write, None);
             }
-            Durability::Before => self.write_contents(id, serial, write, Some(snapshot.clone())),
+            Durability::Before => self.write_contents(id, serial, write, Some(snapshot)),
         }
-        self.note_version(id, before, &snapshot, &judged, giver);
         self.forget_held(id);
         Ok(())
     }

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::dns::Serial;
 use crate::refresh::{self, TransferKind};
 use crate::served::ZoneId;
-use crate::store::{History, Step, Store, Write};
+use crate::store::{History, Step, Store};
 use crate::time::Timestamp;
 use crate::zone::{self, ContentPolicy, Diff, Snapshot};
 
@@ -26,7 +26,7 @@ use super::event::{Brought, Event, Form, Prepared};
 use super::events::Kind;
 use super::handle::EditError;
 use super::held::{Reply, answer};
-use super::keeper::{Keeper, report};
+use super::keeper::Keeper;
 use super::review::Judged;
 
 /// Reads of histories running at one time; each may hold megabytes.
@@ -207,30 +207,22 @@ fn storage(error: crate::store::StoreError) -> EditError {
     EditError::Storage(error.to_string())
 }
 
-impl Keeper {
-    /// Keeps who gave the version whose contents have just been given to the store.
-    pub(super) fn note_version(
-        &self,
-        id: ZoneId,
-        from: Option<Serial>,
-        snapshot: &Snapshot,
-        judged: &Judged,
-        giver: Giver,
-    ) {
-        let note = Note {
-            from,
-            to: snapshot.serial(),
-            at: Timestamp::now(),
-            giver,
-            deleted: judged.changes.deleted,
-            added: judged.changes.added,
-            records: snapshot.record_count(),
-            digest: judged.digest.map(str::to_owned),
-        };
-        let bytes = serde_json::to_vec(&note).expect("a note is plain data");
-        self.store.submit(Write::Note { zone: id.0, bytes }, report("who gave a version"));
-    }
+/// What is kept of a publication, for the store.
+pub(super) fn note(from: Option<Serial>, snapshot: &Snapshot, judged: &Judged, giver: Giver) -> Vec<u8> {
+    let note = Note {
+        from,
+        to: snapshot.serial(),
+        at: Timestamp::now(),
+        giver,
+        deleted: judged.changes.deleted,
+        added: judged.changes.added,
+        records: snapshot.record_count(),
+        digest: judged.digest.map(str::to_owned),
+    };
+    serde_json::to_vec(&note).expect("a note is plain data")
+}
 
+impl Keeper {
     /// Goes back (or forwards again) to a kept version and pins it; the served one can be pinned, too.
     pub(super) fn roll_back(&mut self, zone: Uuid, to: Serial, user: String, reply: Reply) {
         let found = self.board.by_uuid(zone).and_then(|view| self.zones.get(&view.id));
