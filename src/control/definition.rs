@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::access::Rule;
-use crate::config::NotifyTarget;
+use crate::config::{NotifyTarget, ZonePolicy};
 use crate::dns::Name;
 use crate::served::ZoneId;
 use crate::time::Timestamp;
@@ -41,6 +41,9 @@ pub struct ZoneDefinition {
     /// Downstreams that are told of a new serial; configured zones only.
     #[serde(skip)]
     pub notify: Vec<NotifyTarget>,
+    /// Guard rails and check of its own; configured zones only.
+    #[serde(skip)]
+    pub policy: Option<Arc<ZonePolicy>>,
     /// Where the definition stands.
     pub origin: Origin,
     /// When the zone was first defined.

@@ -47,6 +47,9 @@ impl Keeper {
                 }
                 Err(error) => answer(reply, Err(error)),
             },
+            Command::Decide(zone, held, decision, user, reply) => self.decide(zone, held, decision, user, reply),
+            Command::RollBack(zone, to, user, reply) => self.roll_back(zone, to, user, reply),
+            Command::Release(zone, user, reply) => self.release(zone, &user, reply),
             Command::Transfer(uuid, mode, reply) => answer(reply, self.transfer_now(uuid, mode)),
         }
     }
@@ -77,6 +80,7 @@ impl Keeper {
             allow_notify: Vec::new(),
             allow_transfer: Vec::new(),
             notify: Vec::new(),
+            policy: None,
             origin: Origin::Rest,
             created: now,
             modified: now,
@@ -235,6 +239,8 @@ impl Keeper {
         self.history.forget(old.id, zone.definition.primaries.iter().map(|primary| primary.address));
         let from = zone.definition.primaries.len() as u16;
         self.store.submit(Write::ForgetPrimaries { zone: old.id.0, from }, report("statuses of primaries"));
+        // The new primaries' versions are judged anew.
+        self.forget_held(old.id);
     }
 
     fn transfer_now(&mut self, uuid: Uuid, mode: TransferMode) -> Result<(), EditError> {

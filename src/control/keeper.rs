@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use crate::config::{Config, PrimaryChoice};
-use crate::dns::Name;
+use crate::dns::{Name, Serial};
 use crate::net::upstream::{Bounds, Inquiry, Phase, Seen, Target, Upstream};
 use crate::net::{self, Policy};
 use crate::reason::{Code, Reason, StatusWord};
@@ -21,16 +21,18 @@ use crate::served::{InboxReader, Notice, Publisher, RefusedFor, State, ZoneId};
 use crate::store::{Store, Write};
 use crate::telemetry;
 use crate::time::Timestamp;
-use crate::zone::{ContentPolicy, Limits};
+use crate::zone::{ContentPolicy, Limits, signatures};
 
 use super::definition::{Transport, ZoneDefinition};
-use super::event::{Arrival, Contents, Course, Ended, Event, Exchange};
+use super::event::{Arrival, Brought, Contents, Course, Ended, Event, Exchange};
 use super::events::{self, About, Bus, Kind};
 use super::exchange::{self, Job, Profiles};
 use super::history::{Attempt, History};
+use super::hook::Hooks;
 use super::load::confirmation_bytes;
 use super::look;
 use super::queue::{self, Queue};
+use super::review;
 use super::schedule::Schedule;
 use super::status::{Board, RefusedNotify, ZoneStatus};
 use super::zones::Zone;
@@ -100,6 +102,10 @@ pub(super) struct Keeper {
     pub(super) profiles: Profiles,
     pub(super) next_id: u32,
     pub(super) generation: u64,
+    /// Where checks of new versions run.
+    hooks: Arc<Hooks>,
+    /// Transfers whose place in the queue has been given back before their end: the check of what they brought runs.
+    reviewing: HashSet<(ZoneId, u32)>,
     pub(super) history: Arc<History>,
     pub(super) bus: Arc<Bus>,
     inbox: InboxReader,
@@ -122,6 +128,8 @@ impl Keeper {
             settings: Arc::new(settings(&config)),
             probes: Queue::new(probe_bounds(&config)),
             transfers: Queue::new(transfer_bounds(&config)),
+            hooks: Arc::new(Hooks::new(&config.state_dir)),
+            reviewing: HashSet::new(),
             zones: HashMap::new(),
             names: HashMap::new(),
             creating: HashSet::new(),
@@ -150,6 +158,7 @@ impl Keeper {
     /// Handles events until told to stop.
     pub(super) async fn run(mut self, mut events: mpsc::UnboundedReceiver<Event>) {
         let mut tidy = tokio::time::interval(TIDY);
+        self.survey_loaded();
         loop {
             let due = [self.schedule.next(), self.probes.next_start(), self.transfers.next_start()];
             let wait = due.into_iter().flatten().min().map_or(TIDY, |at| at.since(Timestamp::now()));
@@ -181,6 +190,21 @@ impl Keeper {
         match event {
             Event::Command(command) => self.command(command),
             Event::Written(written, outcome) => self.written(written, outcome),
+            Event::Reviewing(exchange) => {
+                if self.reviewing.insert((exchange.zone, exchange.epoch)) {
+                    self.transfers.finished(exchange.address);
+                }
+            }
+            Event::HeldStored(zone, held) => self.held_stored(zone, held),
+            Event::Brought(brought) => match *brought {
+                Brought::Approved { zone, held, user, outcome, reply } => {
+                    self.approved(zone, held, user, outcome, reply)
+                }
+                Brought::RolledBack { zone, base, to, user, outcome, reply } => {
+                    self.rolled_back(zone, base, to, user, outcome, reply);
+                }
+            },
+            Event::Surveyed(zone, serial, survey) => self.surveyed(zone, serial, survey),
             Event::Inbox => self.read_inbox(),
             Event::Probed(exchange, course, outcome) => self.probed(exchange, &course, outcome),
             Event::Transferred(exchange, course, accept, outcome) => {
@@ -238,7 +262,8 @@ impl Keeper {
         tracing::warn!("more NOTIFYs came than could be kept; every zone is asked for within a minute instead");
         for (id, zone) in &mut self.zones {
             zone.refresh.handle_lost_notifies(now, SWEEP_SPREAD);
-            let wanted = zone.wants_to_be_looked_at();
+            let guard = self.config.guard_of(zone.definition.policy.as_deref());
+            let wanted = zone.wants_to_be_looked_at(guard.lapse_warning, now);
             self.schedule.arm(*id, &mut zone.armed, wanted);
         }
     }
@@ -264,6 +289,7 @@ impl Keeper {
             if state.unstored.as_ref().is_some_and(|unstored| unstored.again_at <= now) {
                 self.rewrite(zone);
             }
+            self.decide_overdue(zone, now);
             self.follow_up(zone);
         }
     }
@@ -296,7 +322,9 @@ impl Keeper {
         outcome: Result<Arrival, Reason>,
     ) {
         let now = Timestamp::now();
-        self.transfers.finished(exchange.address);
+        if !self.reviewing.remove(&(exchange.zone, exchange.epoch)) {
+            self.transfers.finished(exchange.address);
+        }
         let code = outcome.as_ref().map(|_| ()).map_err(|reason| reason.code);
         self.unreachable.ended(exchange.address, unreachable::Exchange::Transfer, code, now);
         let Some(state) = self.current(&exchange) else { return };
@@ -406,7 +434,8 @@ impl Keeper {
                 }
             }
         }
-        let wanted = zone.wants_to_be_looked_at();
+        let guard = self.config.guard_of(zone.definition.policy.as_deref());
+        let wanted = zone.wants_to_be_looked_at(guard.lapse_warning, Timestamp::now());
         self.schedule.arm(id, &mut zone.armed, wanted);
         while let Some(index) = zone.refresh.poll_changed() {
             let Some(state) = zone.refresh.primary(index) else { continue };
@@ -421,7 +450,8 @@ impl Keeper {
     fn show(&mut self, id: ZoneId) {
         let Some(zone) = self.zones.get(&id) else { return };
         let shown = zone.view.status();
-        let mut status = zone.status(Timestamp::now(), shown.generation);
+        let guard = self.config.guard_of(zone.definition.policy.as_deref());
+        let mut status = zone.status(Timestamp::now(), shown.generation, guard.lapse_warning);
         if status != *shown {
             self.generation += 1;
             status.generation = self.generation;
@@ -529,10 +559,26 @@ impl Keeper {
             }
         };
         let zone = self.zones.get_mut(&exchange.zone).expect("its exchange has just begun");
+        // Somebody who asks for the whole zone again wants it judged again, too.
+        let is_forced = urgency == Urgency::Operator && kind == TransferKind::Axfr;
+        let offered = zone.refresh.primary(exchange.primary).and_then(|primary| primary.serial);
+        if let Some(reason) = offered.filter(|_| !is_forced).and_then(|serial| zone.review.objection_to(serial)) {
+            let course = Course { trigger: urgency, started: Timestamp::now(), seen: Seen::new(kind) };
+            let _ = self.events.send(Event::Transferred(exchange, Box::new(course), accept, Err(reason)));
+            return true;
+        }
+        let policy = review::Policy {
+            guard: self.config.guard_of(zone.definition.policy.as_deref()),
+            hook: self.config.hook_of(zone.definition.policy.as_deref()),
+            hooks: self.hooks.clone(),
+            survey: zone.survey.clone(),
+        };
+        let base = zone.slot.snapshot();
         let job = Job {
+            refused: zone.review.known_serial().filter(|_| !is_forced),
             zone: zone.definition.name.clone(),
             target,
-            base: zone.slot.snapshot(),
+            base: base.clone(),
             incremental: kind == TransferKind::Ixfr,
             hash_key: self.store.hash_key(),
             accept,
@@ -546,8 +592,20 @@ impl Keeper {
         zone.transfer = Some(cancel);
         let (upstream, events, started) = (self.upstream.clone(), self.events.clone(), Timestamp::now());
         tokio::spawn(async move {
+            let waiting = events.clone();
+            let reviewed = async {
+                let (outcome, seen) = exchange::transfer(&upstream, job).await;
+                let Arrival { volume, expire_secs, contents } = match outcome {
+                    Ok(arrival) => arrival,
+                    Err(reason) => return (Err(reason), seen),
+                };
+                // Nobody listens any more when the daemon stops.
+                let waiting = || drop(waiting.send(Event::Reviewing(exchange)));
+                let contents = review::review(contents, base, &policy, waiting).await;
+                (contents.map(|contents| Arrival { volume, expire_secs, contents }), seen)
+            };
             let (outcome, seen) = tokio::select! {
-                ended = exchange::transfer(&upstream, job) => ended,
+                ended = reviewed => ended,
                 _ = cancelled => {
                     (Err(Reason::new(Code::Cancelled, "the zone or its primaries were changed")), Seen::new(kind))
                 }
@@ -557,6 +615,32 @@ impl Keeper {
         });
         self.show(exchange.zone);
         true
+    }
+}
+
+impl Keeper {
+    /// Looks at the signatures of the zones that came from the disk, away from here.
+    fn survey_loaded(&self) {
+        let loaded = self.zones.values().filter_map(|zone| Some((zone.definition.id, zone.slot.snapshot()?)));
+        let signed: Vec<_> = loaded.filter(|(_, snapshot)| signatures::is_signed(snapshot)).collect();
+        if signed.is_empty() {
+            return;
+        }
+        let events = self.events.clone();
+        tokio::task::spawn_blocking(move || {
+            for (id, snapshot) in signed {
+                let survey = signatures::Survey::of(&snapshot, Timestamp::now());
+                // Nobody listens any more when the daemon stops.
+                let _ = events.send(Event::Surveyed(id, snapshot.serial(), survey));
+            }
+        });
+    }
+
+    fn surveyed(&mut self, id: ZoneId, serial: Serial, survey: Option<signatures::Survey>) {
+        if let Some(zone) = self.zones.get_mut(&id).filter(|zone| zone.served == Some(serial)) {
+            zone.survey = survey;
+            self.follow_up(id);
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::definition::ZoneDefinition;
+use super::held::Review;
 use super::history::Attempt;
 use crate::dns::{Name, Serial};
 use crate::net::tls::TlsSession;
@@ -22,6 +23,7 @@ use crate::refresh::{Finding, NextAttempt, PrimaryState, ZoneState};
 use crate::served::{RefusedFor, Slot, ZoneId};
 use crate::time::Timestamp;
 use crate::zone::Snapshot;
+use crate::zone::signatures::Lapse;
 
 /// One zone as it stands; immutable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +50,10 @@ pub struct ZoneStatus {
     pub active_primary: Option<usize>,
     /// One per configured primary, in their order.
     pub primaries: Vec<PrimaryStatus>,
+    /// What was decided about versions, and what waits.
+    pub review: Review,
+    /// The signature of the served version that lapses first.
+    pub signatures: Option<Lapse>,
     /// What an operator should know of the contents, e.g. skipped records; bounded by the keeper.
     pub warnings: Vec<String>,
     /// What the engine has found out about the primaries although nothing failed.
@@ -117,6 +123,8 @@ impl ZoneView {
                 expires: None,
                 active_primary: None,
                 primaries: Vec::new(),
+                review: Review::default(),
+                signatures: None,
                 warnings: Vec::new(),
                 findings: Vec::new(),
                 refused_notify: None,

@@ -40,8 +40,8 @@ pub struct Refresh {
     pub(super) confirm_due: bool,
     /// All primaries were replaced: their numbering has nothing to do with the one served.
     pub(super) any_serial: bool,
-    /// A person has decided what is served: see [`Refresh::set_pinned`].
-    pub(super) pinned: bool,
+    /// A person has decided what is served: see [`Refresh::set_frozen`].
+    pub(super) frozen: bool,
     /// What the served version looks like.
     pub(super) served_look: Option<Fingerprint>,
     /// A NOTIFY has come since a new serial was last seen.
@@ -88,7 +88,7 @@ impl Refresh {
             expire_due: false,
             confirm_due: false,
             any_serial: false,
-            pinned: false,
+            frozen: false,
             served_look: None,
             announced: false,
             hint_was_empty: false,

@@ -138,6 +138,15 @@ struct Status {
     offered_serial: Option<Serial>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stored_serial: Option<Serial>,
+    /// The version that waits for approval; more at `.../held`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held: Option<Held>,
+    /// The zone was rolled back and takes no newer version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pinned: Option<Pinned>,
+    /// End of the first signature of the served version that lapses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signatures_expire: Option<Date>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -153,6 +162,24 @@ struct Finding {
     primary_ip: Option<String>,
     since: Date,
     evidence: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Held {
+    id: Uuid,
+    serial: Serial,
+    error_code: Code,
+    deadline: Date,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Pinned {
+    serial: Serial,
+    left: Serial,
+    by: String,
+    at: Date,
 }
 
 /// One primary: the members of the specification first.
@@ -256,6 +283,19 @@ impl Status {
             generation: status.generation,
             offered_serial: status.offered_serial,
             stored_serial: status.stored_serial,
+            held: status.review.held.as_ref().map(|held| Held {
+                id: held.id,
+                serial: held.serial,
+                error_code: held.reason.code,
+                deadline: Date(held.deadline),
+            }),
+            pinned: status.review.pinned.clone().map(|pinned| Pinned {
+                serial: pinned.serial,
+                left: pinned.left,
+                by: pinned.by,
+                at: Date(pinned.at),
+            }),
+            signatures_expire: status.signatures.as_ref().map(|lapse| Date(lapse.at)),
             warnings: status.warnings.clone(),
             findings: status
                 .findings
