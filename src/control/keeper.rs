@@ -390,7 +390,7 @@ impl Keeper {
     fn show(&mut self, id: ZoneId) {
         let Some(zone) = self.zones.get(&id) else { return };
         let shown = zone.view.status();
-        let mut status = zone.status(shown.generation);
+        let mut status = zone.status(shown.generation, &self.settings);
         if status != *shown {
             self.generation += 1;
             status.generation = self.generation;

@@ -20,6 +20,7 @@ pub mod definition;
 pub mod event;
 pub mod events;
 pub mod handle;
+pub mod health;
 pub mod history;
 pub mod status;
 

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use crate::access::{Kind, PrimaryAccess, ZoneAccess};
 use crate::config::Config;
 use crate::dns::{Name, Serial};
-use crate::refresh::Refresh;
+use crate::refresh::{Refresh, Settings};
 use crate::served::{Slot, ZoneId};
 use crate::time::Timestamp;
 
@@ -64,12 +64,14 @@ impl Zone {
     }
 
     /// The zone as the board shows it.
-    pub(super) fn status(&self, generation: u64) -> ZoneStatus {
+    pub(super) fn status(&self, generation: u64, settings: &Settings) -> ZoneStatus {
         let refresh = &self.refresh;
         let shown = refresh.primaries().filter_map(|primary| primary.serial);
         let offered = shown.chain(refresh.announced_serial()).chain(self.served).reduce(newest);
         let storage = self.unstored.as_ref().map(|unstored| format!("not on disk: {}", unstored.detail));
         let timers = refresh.warnings();
+        let confirmation = refresh.confirmation();
+        let patience = refresh.soa().map(|soa| soa.refresh(settings) + 2 * soa.retry(settings));
         ZoneStatus {
             definition: self.definition.clone(),
             state: refresh.state(),
@@ -80,6 +82,8 @@ impl Zone {
             last_refresh: refresh.last_refresh(),
             next_refresh: refresh.next_refresh(),
             expires: refresh.expires(),
+            stale_at: confirmation.zip(patience).map(|(confirmation, patience)| confirmation.at + patience),
+            expiring_at: confirmation.map(|c| c.expires - c.expires.since(c.at) / 4),
             active_primary: refresh.active_primary(),
             primaries: refresh
                 .primaries()

@@ -15,14 +15,19 @@ use super::{Date, accepted, json};
 use crate::api::Api;
 use crate::api::auth::Caller;
 use crate::api::fault::Fault;
+use crate::api::native::attempt::AttemptItem;
+use crate::api::native::history;
 use crate::api::query::Params;
 use crate::api::request::{Writer, Zone};
 use crate::control::definition::{Primary, Transport};
 use crate::control::handle::TransferMode;
+use crate::control::health::Health;
 use crate::control::status::{PrimaryStatus, ZoneStatus};
 use crate::dns::Serial;
 use crate::reason::{Code, StatusWord};
 use crate::refresh::{Activity, TransferKind, Why, ZoneState};
+use crate::served::RefusedFor;
+use crate::time::Timestamp;
 
 /// Seconds a request may be held by `Prefer: wait=N`; more is read as this.
 const WAIT_SECS_MAX: u64 = 60;
@@ -47,7 +52,8 @@ pub(super) async fn read(
     let mut response = if knows(&headers, zone.status.generation) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        json(StatusCode::ACCEPTED, &Status::of(&zone.status, api.settings().primary_port))
+        let status = remembered(&api, &zone).await;
+        json(StatusCode::ACCEPTED, &Status::of(&status, api.settings().primary_port, Timestamp::now()))
     };
     let tag = HeaderValue::from_str(&tag(zone.status.generation)).expect("digits in quotes");
     response.headers_mut().insert(ETAG, tag);
@@ -76,6 +82,23 @@ pub(super) async fn start(
     };
     api.control().transfer(zone.view.uuid, mode).await?;
     Ok(accepted())
+}
+
+/// The status with the last attempts of an earlier run where there is none of this one.
+async fn remembered(api: &Api, zone: &Zone) -> Arc<ZoneStatus> {
+    let forgotten = |primary: &PrimaryStatus| primary.attempt.is_none() && primary.state.last_attempt.is_some();
+    if !zone.status.primaries.iter().any(forgotten) {
+        return zone.status.clone();
+    }
+    // Without them the status is as good as it can be.
+    let attempts = history::of(api, zone).await.unwrap_or_default();
+    let mut status = ZoneStatus::clone(&zone.status);
+    let definition = status.definition.clone();
+    for (shown, primary) in status.primaries.iter_mut().zip(&definition.primaries).filter(|(shown, _)| forgotten(shown))
+    {
+        shown.attempt = attempts.iter().find(|attempt| attempt.primary == primary.address).cloned();
+    }
+    Arc::new(status)
 }
 
 /// Returns when the zone's generation has moved, `wait` has passed, or the daemon stops.
@@ -140,6 +163,19 @@ struct Status {
     stored_serial: Option<Serial>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
+    /// How the zone is, in one word.
+    health: Health,
+    /// The last NOTIFY that was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused_notify: Option<Refused>,
+}
+
+#[derive(Serialize)]
+struct Refused {
+    from: String,
+    time: Date,
+    why: &'static str,
+    count: u32,
 }
 
 /// One primary: the members of the specification first.
@@ -182,6 +218,12 @@ struct Item {
     /// What is noteworthy beside the code.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<&'static str>,
+    /// When the running row of failures began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_failure: Option<Date>,
+    /// The last attempt in full: phase reached, times, volumes, TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempt: Option<AttemptItem>,
 }
 
 #[derive(Serialize)]
@@ -207,7 +249,7 @@ struct LastTransfer {
 }
 
 impl Status {
-    fn of(status: &ZoneStatus, default_port: u16) -> Status {
+    fn of(status: &ZoneStatus, default_port: u16, now: Timestamp) -> Status {
         let definition = &*status.definition;
         let active = status.active_primary.and_then(|index| definition.primaries.get(index));
         let items = definition.primaries.iter().zip(&status.primaries);
@@ -226,6 +268,17 @@ impl Status {
             offered_serial: status.offered_serial,
             stored_serial: status.stored_serial,
             warnings: status.warnings.clone(),
+            health: Health::of(status, now),
+            refused_notify: status.refused_notify.as_ref().map(|refused| Refused {
+                from: refused.from.to_string(),
+                time: Date(refused.at),
+                why: match refused.why {
+                    RefusedFor::Source => "source",
+                    RefusedFor::Unsigned => "unsigned",
+                    RefusedFor::Key => "key",
+                },
+                count: refused.count,
+            }),
         }
     }
 }
@@ -269,6 +322,8 @@ impl Item {
             since: Date(state.since),
             next_attempt_why: status.next_attempt.map(|next| next.why),
             notes: if state.udp_blocked { vec!["UDP_BLOCKED"] } else { Vec::new() },
+            first_failure: state.first_failure.map(Date),
+            attempt: status.attempt.as_deref().map(|attempt| AttemptItem::new(attempt, primary.spelled(default_port))),
         }
     }
 }

@@ -2,7 +2,12 @@
 //!
 //! One file per capability; each adds its lines to [`guarded`]. `health` alone answers without a credential.
 
+pub(in crate::api) mod attempt;
+pub(in crate::api) mod events;
 mod health;
+pub(in crate::api) mod history;
+mod transfers;
+mod zones_health;
 
 use std::sync::Arc;
 
@@ -11,15 +16,20 @@ use axum::routing::get;
 
 use super::Api;
 
-/// `/healthz`, `/readyz` and `/metrics`: no credential needed.
+/// `/healthz`, `/readyz`, `/metrics` and `/health/zones`: no credential needed.
 pub fn open() -> Router<Arc<Api>> {
     Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
+        .route("/health/zones", get(zones_health::read))
 }
 
 /// Everything that shows zones: inside [`super::auth::require`].
 pub fn guarded() -> Router<Arc<Api>> {
     Router::new()
+        .route("/secondaryzones/{id}/axfr/history", get(history::read))
+        .route("/transfers", get(transfers::list))
+        .route("/transfers/summary", get(transfers::summary))
+        .route("/events", get(events::read))
 }
