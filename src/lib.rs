@@ -32,7 +32,7 @@
 //! | vocabulary | [`zone`]; [`served`] | the words; `zone` |
 //! | rules, without clock, socket, task or disk | [`answer`]; [`transfer`], [`refresh`], [`access`] | vocabulary, not each other |
 //! | configuration | [`config`] | the words, [`access`] rules as values |
-//! | effects | [`store`], [`net`] | all of the above, not each other |
+//! | effects | [`store`], [`net`] | all of the above, not each other; `system` (system calls, the one place of `unsafe`) |
 //! | | [`control`] | effects and below |
 //! | | [`api`] | `control` and below |
 //! | | [`daemon`], [`demo`] | everything; called by `bin` |
@@ -69,6 +69,7 @@ pub mod refresh;
 mod scrape;
 pub mod served;
 pub mod store;
+mod system;
 pub mod telemetry;
 pub mod time;
 pub mod transfer;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use toml::Spanned;
 
+use super::guard::{self, GuardTable, HookTable, ZonePolicy};
 use super::reader::{self, Source, Tables, Written};
 use super::sections::{self, Credential, CredentialTable, TokenHash};
 use super::values::{self, DNS_PORT, NotifyTarget};
@@ -22,7 +23,9 @@ pub(super) fn resolve(mut tables: Tables) -> Result<Config, ConfigErrors> {
     let keys = resolve_keys(&mut tables);
     let primaries = resolve_primaries(&mut tables, &keys);
     resolve_zones(&mut tables, &keys, &primaries);
-    let Tables { mut config, mut errors, .. } = tables;
+    let Tables { mut config, mut errors, guard, hook, .. } = tables;
+    config.guard = config.guard.with(&guard);
+    config.hook = config.hook.with(&hook);
     if !errors.is_empty() {
         errors.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
         return Err(ConfigErrors(errors));
@@ -102,6 +105,9 @@ fn check_sections(tables: &mut Tables) {
         ("api.max-body", api.max_body),
     ] {
         demand(value > 0, key, "must be at least 1".to_owned());
+    }
+    for (key, message) in guard::mistakes(&tables.guard, &tables.hook) {
+        demand(false, key, message);
     }
     demand(store.cache_size >= 1 << 20, "store.cache-size", "must be at least \"1MiB\"".to_owned());
 
@@ -318,7 +324,7 @@ struct Lookup<'a> {
 impl Lookup<'_> {
     /// The zone without its origin and tenant; `None` without a usable name.
     fn zone(&mut self, table: &ZoneTable) -> Option<Zone> {
-        let ZoneTable { name, primaries, tsig_key, allow_notify, allow_transfer, notify, tenant } = table;
+        let ZoneTable { name, primaries, tsig_key, allow_notify, allow_transfer, notify, guard, hook, tenant } = table;
         if let Some(tenant) = tenant
             && !sections::is_tenant(tenant.get_ref())
         {
@@ -331,10 +337,12 @@ impl Lookup<'_> {
         let allow_notify = self.rules("allow-notify", allow_notify);
         let allow_transfer = self.rules("allow-transfer", allow_transfer);
         let notify = self.targets(notify);
+        let policy = self.policy(guard.as_ref(), hook.as_ref());
         match values::domain_name(name.get_ref()) {
             Ok(name) => {
                 let origin = super::Origin { file: Arc::from(std::path::Path::new("")), line: 0 };
-                Some(Zone { name, primaries, allow_notify, allow_transfer, notify, tenant: Arc::from(""), origin })
+                let tenant = Arc::from("");
+                Some(Zone { name, primaries, allow_notify, allow_transfer, notify, policy, tenant, origin })
             }
             Err(message) => {
                 self.fail(name.span().start, "name", message);
@@ -406,6 +414,20 @@ impl Lookup<'_> {
             }
         }
         written.iter().map(|target| target.get_ref().clone()).collect()
+    }
+
+    fn policy(
+        &mut self,
+        guard: Option<&Spanned<GuardTable>>,
+        hook: Option<&Spanned<HookTable>>,
+    ) -> Option<Arc<ZonePolicy>> {
+        let at = guard.map(Spanned::span).or(hook.map(Spanned::span))?.start;
+        let guard = guard.map(|guard| *guard.get_ref()).unwrap_or_default();
+        let hook = hook.map(|hook| hook.get_ref().clone()).unwrap_or_default();
+        for (key, message) in guard::mistakes(&guard, &hook) {
+            self.fail(at, key, message);
+        }
+        ZonePolicy::of(guard, hook)
     }
 
     fn fail(&mut self, at: usize, key: &'static str, message: String) {

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
+use super::guard::{GuardTable, HookTable};
 use super::values::Secret;
 use super::zones::{Origin, PrimaryTable, TsigKeyTable, ZoneTable};
 use super::{Config, ConfigError, CredentialTable};
@@ -66,6 +67,8 @@ pub(super) struct Tables {
     pub(super) credentials: Vec<Written<CredentialTable>>,
     pub(super) keys: Vec<Written<(String, Option<TsigKeyTable>)>>,
     pub(super) primaries: Vec<Written<(String, Option<PrimaryTable>)>>,
+    pub(super) guard: GuardTable,
+    pub(super) hook: HookTable,
     pub(super) zones: Vec<Written<ZoneTable>>,
     pub(super) errors: Vec<ConfigError>,
 }
@@ -92,6 +95,8 @@ pub(super) const MAIN_KEYS: &[&str] = &[
     "dns",
     "api",
     "transfer",
+    "guard",
+    "hook",
     "store",
     "log",
     "tsig-key",
@@ -126,6 +131,8 @@ impl Tables {
                 "include" => set(&mut config.include, scalar(&source, name, value, &mut self.errors)),
                 "dns" => set(&mut config.dns, section(&source, name, value, &mut self.errors)),
                 "transfer" => set(&mut config.transfer, section(&source, name, value, &mut self.errors)),
+                "guard" => set(&mut self.guard, section(&source, name, value, &mut self.errors)),
+                "hook" => set(&mut self.hook, section(&source, name, value, &mut self.errors)),
                 "store" => set(&mut config.store, section(&source, name, value, &mut self.errors)),
                 "log" => set(&mut config.log, section(&source, name, value, &mut self.errors)),
                 "api" => self.read_api(&source, value),

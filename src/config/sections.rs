@@ -312,8 +312,8 @@ impl Default for Transfer {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Store {
-    /// Memory for the cache of the database. Default `"64MiB"`. Queries never touch it; it matters for restarts and
-    /// for transfers to downstreams. Takes effect after a restart.
+    /// Memory for the cache of the database; after more has been read and written, it is emptied in a quiet moment.
+    /// Default `"16MiB"`. Queries never touch it; it matters for many IXFRs to downstreams. Takes effect after a restart.
     #[serde(deserialize_with = "de::octets")]
     pub cache_size: u64,
     /// Most octets of old differences kept for a zone, from which downstreams get IXFR. Default (key absent): half
@@ -330,7 +330,7 @@ pub struct Store {
 
 impl Default for Store {
     fn default() -> Store {
-        Store { cache_size: 64 << 20, history_bytes: None, history_versions: 100, history_attempts: 100 }
+        Store { cache_size: 16 << 20, history_bytes: None, history_versions: 100, history_attempts: 100 }
     }
 }
 

@@ -110,6 +110,8 @@ fn the_template_shows_every_key() {
         ("api", keys_of::<Api>()),
         ("api.credential", keys_of::<CredentialTable>()),
         ("transfer", keys_of::<Transfer>()),
+        ("guard", keys_of::<GuardTable>()),
+        ("hook", keys_of::<HookTable>()),
         ("store", keys_of::<Store>()),
         ("log", keys_of::<Log>()),
         ("tsig-key.transfer", keys_of::<TsigKeyTable>()),

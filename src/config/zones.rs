@@ -11,6 +11,7 @@ use std::sync::Arc;
 use serde::de::{Deserialize, Deserializer, Error as _};
 use toml::Spanned;
 
+use super::guard::{GuardTable, HookTable, ZonePolicy};
 use super::values::{NotifyTarget, Secret, de};
 use crate::access::Rule;
 use crate::dns::Name;
@@ -132,6 +133,8 @@ pub struct Zone {
     pub allow_transfer: Vec<Rule>,
     /// Who is told about new serials.
     pub notify: Vec<NotifyTarget>,
+    /// Guard rails and check of its own.
+    pub policy: Option<Arc<ZonePolicy>>,
     /// Whose zone it is in the API.
     pub tenant: Arc<str>,
     /// Where it stands.
@@ -141,9 +144,8 @@ pub struct Zone {
 impl Zone {
     /// Whether everything but the place in the file is equal.
     pub fn same_settings(&self, other: &Zone) -> bool {
-        let Zone { name, primaries, allow_notify, allow_transfer, notify, tenant, origin: _ } = self;
-        (name, primaries, allow_notify, allow_transfer, notify, tenant)
-            == (&other.name, &other.primaries, &other.allow_notify, &other.allow_transfer, &other.notify, &other.tenant)
+        let Zone { origin, .. } = self;
+        *self == Zone { origin: origin.clone(), ..other.clone() }
     }
 }
 
@@ -168,6 +170,10 @@ pub struct ZoneTable {
     /// Downstreams that are told about a new serial: addresses, or `"ADDRESS key:NAME"`. Default none.
     #[serde(default)]
     pub notify: Vec<Spanned<NotifyTarget>>,
+    /// Keys of `[guard]` that are different for this zone, e.g. `guard = { shrink-percent = 50 }`. Default none.
+    pub guard: Option<Spanned<GuardTable>>,
+    /// Keys of `[hook]` that are different for this zone, e.g. `hook = { command = [] }`. Default none.
+    pub hook: Option<Spanned<HookTable>>,
     /// The tenant who sees the zone in the API. Default: the first credential's, else `"default"`.
     pub tenant: Option<Spanned<String>>,
 }

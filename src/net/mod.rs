@@ -16,7 +16,6 @@
 
 mod cold;
 pub mod counters;
-mod mmsg;
 pub mod notifier;
 mod quiet;
 mod tcp;
@@ -42,6 +41,7 @@ use crate::dns::Serial;
 use crate::dns::edns::UDP_PAYLOAD_OCTETS;
 use crate::dns::tsig::Keyring;
 use crate::served::{Inbox, Slot, ViewHandle, ZoneId};
+use crate::system::mmsg;
 use crate::zone::{Diff, Snapshot};
 use cold::Cold;
 pub use counters::Counters;

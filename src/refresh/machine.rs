@@ -38,6 +38,8 @@ pub struct Refresh {
     pub(super) confirm_due: bool,
     /// All primaries were replaced: their numbering has nothing to do with the one served.
     pub(super) any_serial: bool,
+    /// A person has decided what is served: see [`Refresh::set_pinned`].
+    pub(super) pinned: bool,
 }
 
 // -- inputs ------------------------------------------------------------------------------------------------------
@@ -75,6 +77,7 @@ impl Refresh {
             expire_due: false,
             confirm_due: false,
             any_serial: false,
+            pinned: false,
         };
         if let Some(soa) = zone.soa {
             zone.phase = Phase::Settled;

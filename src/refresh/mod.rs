@@ -38,6 +38,7 @@
 mod asking;
 mod machine;
 mod outcome;
+mod pinned;
 mod primary;
 mod round;
 mod status;

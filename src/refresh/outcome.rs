@@ -55,6 +55,10 @@ impl Refresh {
         if let Some(served) = served {
             match serial.compare(served) {
                 // How the attempt ends shows when the transfer has ended, here or elsewhere: `settle`.
+                Some(Ordering::Greater) if self.pinned => {
+                    primary.state.succeed(now, Code::Ok);
+                    self.confirm(now, ix, expire_option, false);
+                }
                 Some(Ordering::Greater) => {}
                 Some(Ordering::Equal) => {
                     primary.state.succeed(now, Code::UpToDate);
@@ -256,6 +260,7 @@ fn falls_back(code: Code) -> bool {
                 | Code::GuardSigned
                 | Code::HookRefused
                 | Code::HookTimeout
+                | Code::DnssecExpired
                 | Code::StorageFailed
                 | Code::Cancelled
                 | Code::Interrupted

@@ -103,7 +103,7 @@ impl Refresh {
         if !self.hint_is_unmet() || self.any_serial {
             return None;
         }
-        let hint = self.hint.as_mut().filter(|hint| !hint.tried)?;
+        let hint = self.hint.as_mut().filter(|hint| !hint.tried && !self.pinned)?;
         hint.tried = true;
         hint.from.map(usize::from)
     }
@@ -124,6 +124,9 @@ impl Refresh {
     }
 
     pub(super) fn wants(&self, serial: Serial) -> bool {
+        if self.pinned {
+            return false;
+        }
         let Some(served) = self.served_serial() else { return true };
         match serial.compare(served) {
             Some(Ordering::Greater) => true,

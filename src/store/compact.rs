@@ -330,6 +330,7 @@ impl Writer {
     pub(super) fn remove(&mut self, zone: ZoneNumber) -> Result<(), StoreError> {
         self.settle(zone);
         let state = self.state(zone)?;
+        self.remove_reviewed(zone)?;
         let changes = &mut self.group.changes;
         for table in [table::DEFINITION, table::PRIMARY] {
             let start = layout::zone_key(table, zone);

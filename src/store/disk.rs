@@ -15,6 +15,7 @@ use std::time::Duration;
 use super::StoreError;
 use super::layout;
 use super::salvage::{self, Salvaged};
+use crate::system;
 
 /// Subdirectory with sled's files.
 const SLED: &str = "sled";
@@ -56,6 +57,12 @@ pub(super) struct Counters {
     pub(super) syncs: AtomicU64,
     pub(super) sync_nanos: AtomicU64,
     pub(super) rebuilds: AtomicU64,
+    /// Octets of values read or written since the database was opened: sled keeps most of them in memory.
+    pub(super) cached_octets: AtomicU64,
+    /// How often they were shed.
+    pub(super) sheds: AtomicU64,
+    /// Zones are being read at start.
+    pub(super) is_restoring: AtomicBool,
     pub(super) is_tidy: AtomicBool,
 }
 
@@ -299,7 +306,7 @@ impl Disk {
     /// Applies `changes` as one atomic batch; durable after the next [`Disk::sync`].
     pub(super) fn apply(&self, changes: Changes) -> Result<(), StoreError> {
         self.step()?;
-        self.counters.value_octets.fetch_add(changes.octets as u64, Ordering::Relaxed);
+        self.count_written(changes.octets);
         self.counters.batches.fetch_add(1, Ordering::Relaxed);
         self.read("write", |tree| tree.apply_batch(changes.batch))
     }
@@ -307,8 +314,34 @@ impl Disk {
     /// Writes one value outside of a batch: only for what no header points to yet.
     pub(super) fn put_unseen(&self, key: &[u8], value: Vec<u8>) -> Result<(), StoreError> {
         self.step()?;
-        self.counters.value_octets.fetch_add((key.len() + value.len()) as u64, Ordering::Relaxed);
+        self.count_written(key.len() + value.len());
         self.read("write", |tree| tree.insert(key, value).map(drop))
+    }
+
+    fn count_written(&self, octets: usize) {
+        self.counters.value_octets.fetch_add(octets as u64, Ordering::Relaxed);
+        self.count_cached(octets);
+    }
+
+    /// Notes that sled now holds `octets` more in its cache.
+    pub(super) fn count_cached(&self, octets: usize) {
+        self.counters.cached_octets.fetch_add(octets as u64, Ordering::Relaxed);
+    }
+
+    /// Whether more has passed through sled's cache than it should hold. It keeps what was just written beyond its
+    /// capacity, and what was read until something else is.
+    pub(super) fn is_cache_overfull(&self) -> bool {
+        let counters = &self.counters;
+        !counters.is_restoring.load(Ordering::Relaxed)
+            && counters.cached_octets.load(Ordering::Relaxed) > self.cache_octets
+    }
+
+    /// Gives the memory of sled's cache back, which it only does when it is closed. Readers wait for some 30 ms and more.
+    pub(super) fn shed_cache(&self) -> Result<(), Unopened> {
+        self.counters.sheds.fetch_add(1, Ordering::Relaxed);
+        self.reopen()?;
+        system::give_back_freed_memory();
+        Ok(())
     }
 
     /// Returns when everything applied so far is on the device.
@@ -355,6 +388,7 @@ impl Disk {
     pub(super) fn reopen(&self) -> Result<(), Unopened> {
         let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
         drop(opened.take());
+        self.counters.cached_octets.store(0, Ordering::Relaxed);
         *opened = Some(open_sled(&self.directory.join(SLED), self.cache_octets)?);
         Ok(())
     }

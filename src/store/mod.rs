@@ -38,12 +38,15 @@
 //!   sled takes it for a torn write. Zones then show an older serial or none, and heal; a definition may be lost. Every
 //!   start makes sled write its snapshot, behind which this cannot happen.
 //! - **The lock outlives `drop` for a moment**, so opening waits for it a little.
+//! - **The cache holds what was just written or read, whatever its capacity**, until it is closed. In a quiet moment
+//!   after more than the capacity has passed, the writer closes and opens the database.
 //! - `flush_every_ms` stays on: the same thread cleans segments. The cache is small on purpose: the zones are in
 //!   memory already.
 
 mod compact;
 mod disk;
 mod garbage;
+mod held;
 pub mod layout;
 mod restore;
 mod salvage;
@@ -63,6 +66,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use crate::dns::{Name, Serial};
 use crate::zone::{Diff, HashKey, Snapshot};
 use disk::{Changes, Disk, Unopened};
+pub use held::{History, Step};
 pub use layout::{Damage, Ring, ZoneNumber};
 use restore::{Chain, SmallTables};
 pub use restore::{DatabaseDamage, Restored};
@@ -194,6 +198,31 @@ pub enum Write {
         /// Rings that stay.
         keep: Vec<Ring>,
     },
+    /// What was decided about versions of the zone, opaque.
+    Review {
+        /// Which zone.
+        zone: ZoneNumber,
+        /// `None`: nothing. At most 8 MiB; meant are a few hundred octets.
+        bytes: Option<Vec<u8>>,
+        /// Whether the held version goes.
+        drop_held: bool,
+    },
+    /// A version that waits for a verdict, in the place of an earlier one; with the review that speaks of it.
+    Hold {
+        /// Which zone.
+        zone: ZoneNumber,
+        /// The version.
+        snapshot: Arc<Snapshot>,
+        /// As in `Review`.
+        review: Vec<u8>,
+    },
+    /// Who gave the version written last, opaque. May wait for company.
+    Note {
+        /// Which zone.
+        zone: ZoneNumber,
+        /// At most 7,000 octets; meant are about 100.
+        bytes: Vec<u8>,
+    },
     /// A named value beside zones (next zone number, jobs, tokens), opaque.
     Meta {
         /// Without a zero octet; see [`Store::meta`].
@@ -207,7 +236,7 @@ impl Write {
     /// Whether losing it does no more than expire a zone early or forget an attempt, so that it need not start a
     /// sync of its own.
     fn may_wait(&self) -> bool {
-        matches!(self, Write::Confirm { .. } | Write::Primary { .. } | Write::Attempt { .. })
+        matches!(self, Write::Confirm { .. } | Write::Primary { .. } | Write::Attempt { .. } | Write::Note { .. })
     }
 }
 
@@ -227,6 +256,8 @@ pub struct StoredZone {
     pub confirmation: Option<Vec<u8>>,
     /// As last given with [`Write::Primary`], by position.
     pub primaries: Vec<(u16, Vec<u8>)>,
+    /// As last given with [`Write::Review`] or [`Write::Hold`].
+    pub review: Option<Vec<u8>>,
     /// The zone itself.
     pub contents: Contents,
 }
@@ -338,6 +369,8 @@ pub struct Statistics {
     pub file_octets: u64,
     /// How often a damaged database was rebuilt while running; 0 in good times.
     pub rebuilds: u64,
+    /// How often sled's cache was given back.
+    pub sheds: u64,
     /// Whether all left-overs have been deleted: replaced pages, outlived history.
     pub is_tidy: bool,
 }
@@ -499,6 +532,7 @@ impl Store {
             queued: self.queue.len() as u64,
             file_octets: self.disk.file_octets(),
             rebuilds: self.disk.rebuilds(),
+            sheds: counters.sheds.load(Ordering::Relaxed),
             is_tidy: counters.is_tidy.load(Ordering::Relaxed),
         }
     }

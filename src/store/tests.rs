@@ -293,6 +293,32 @@ fn a_bit_flipped_in_the_file_costs_no_more_than_one_leaf() {
     assert!(noticed > 0, "no sample hit a live leaf");
 }
 
+#[test]
+fn what_passed_through_the_cache_is_shed_in_a_quiet_moment_and_nothing_is_lost() {
+    // given a cache of 64 KiB
+    let directory = tempfile::tempdir().expect("a directory");
+    let options = Options { cache_octets: 64 << 10, ..quick() };
+    let (store, restored) = Store::open(directory.path(), options).expect("the store opens");
+    drop(restored);
+
+    // when four times as much is written
+    for zone in 1..=4 {
+        write(&store, Write::Define { zone, bytes: octets(65_536) }).expect("stored");
+    }
+    let quiet = (0..1_000).any(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        store.statistics().sheds > 0
+    });
+
+    // then the database was opened again, goes on taking writes, and has everything
+    assert!(quiet, "shed");
+    write(&store, Write::Define { zone: 5, bytes: octets(10) }).expect("stored");
+    drop(store);
+    let (_, zones) = open(directory.path());
+    assert_eq!(zones.keys().copied().collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+    assert!((1..=4).all(|zone| zones[&zone].definition == Some(octets(65_536))));
+}
+
 fn ring(last: u8) -> Ring {
     let mut ring = Ring::default();
     ring[17] = last;
