@@ -199,7 +199,7 @@ impl Keeper {
 }
 
 /// What an operator should know of records that were not taken as they came.
-fn notes(findings: &Findings, volume: &Volume, mixed: u32) -> Vec<String> {
+pub(super) fn notes(findings: &Findings, volume: &Volume, mixed: u32) -> Vec<String> {
     let mut notes = Vec::new();
     let out_of_zone = findings.out_of_zone + volume.skipped_out_of_zone;
     if out_of_zone > 0 {

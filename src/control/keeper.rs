@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
@@ -23,10 +24,11 @@ use crate::telemetry;
 use crate::time::Timestamp;
 use crate::zone::{ContentPolicy, Limits};
 
-use super::definition::ZoneDefinition;
+use super::definition::{Primary, ZoneDefinition};
 use super::event::{Arrival, Contents, Course, Ended, Event, Exchange};
 use super::events::{self, About, Bus, Kind};
 use super::exchange::{self, Job};
+use super::explain::Surroundings;
 use super::history::{Attempt, History};
 use super::load::confirmation_bytes;
 use super::queue::Queue;
@@ -98,6 +100,8 @@ pub(super) struct Keeper {
     pub(super) generation: u64,
     pub(super) history: Arc<History>,
     pub(super) bus: Arc<Bus>,
+    /// What explanations know of this daemon.
+    pub(super) surroundings: Arc<ArcSwap<Surroundings>>,
     inbox: InboxReader,
     probes: Queue<ProbeJob>,
     transfers: Queue<TransferJob>,
@@ -125,6 +129,7 @@ impl Keeper {
             // Above every generation of an earlier run, so that an old entity tag never matches by accident.
             generation: Timestamp::now().0,
             history: History::new(store.clone(), config.store.history_attempts),
+            surroundings: Arc::new(ArcSwap::from_pointee(surroundings(&config))),
             bus: Arc::new(Bus::new(events::KEPT, Timestamp::now())),
             config,
             board,
@@ -457,7 +462,7 @@ impl Keeper {
         }
         let zone = self.zones.get_mut(&exchange.zone)?;
         zone.refresh.handle_started(exchange.primary);
-        Some(target(&self.config, &self.policy, zone, exchange.primary))
+        Some(target(&self.config, &self.policy, &zone.definition.primaries[exchange.primary]))
     }
 
     /// Whether an exchange whose turn has come may start: its zone still has this list of primaries, and the address is
@@ -597,8 +602,7 @@ fn log_failure(op: &'static str, zone: &Zone, exchange: &Exchange, reason: &Reas
 }
 
 /// Where the primary of an exchange is and how its messages are signed.
-fn target(config: &Config, policy: &Policy, zone: &Zone, primary: usize) -> Result<Target, Reason> {
-    let primary = &zone.definition.primaries[primary];
+pub(super) fn target(config: &Config, policy: &Policy, primary: &Primary) -> Result<Target, Reason> {
     if let Some(listening) = net::listens_at(primary.address, &config.dns.listen) {
         return Err(Reason::new(Code::Loop, format!("[dns] listen has {listening}")));
     }
@@ -610,6 +614,12 @@ fn target(config: &Config, policy: &Policy, zone: &Zone, primary: usize) -> Resu
         },
     };
     Ok(Target { address: primary.address, source: primary.source, key })
+}
+
+/// What explanations need of the configuration.
+pub(super) fn surroundings(config: &Config) -> Surroundings {
+    let keys = config.tsig_keys.values().map(|key| (key.name.clone(), key.algorithm.as_str().to_owned()));
+    Surroundings { keys: keys.collect(), listen: config.dns.listen.clone() }
 }
 
 pub(super) fn settings(config: &Config) -> refresh::Settings {
@@ -638,7 +648,7 @@ pub(super) fn bounds(config: &Config) -> Bounds {
     }
 }
 
-fn limits(config: &Config) -> Limits {
+pub(super) fn limits(config: &Config) -> Limits {
     let t = &config.transfer;
     Limits { octets_max: t.max_bytes, records_max: t.max_records }
 }

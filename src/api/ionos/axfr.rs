@@ -31,6 +31,8 @@ use crate::time::Timestamp;
 
 /// Seconds a request may be held by `Prefer: wait=N`; more is read as this.
 const WAIT_SECS_MAX: u64 = 60;
+/// Seconds a request may wait for the end of its transfer.
+const TRANSFER_WAIT_SECS_MAX: u64 = 600;
 /// RFC 7240; not among the names of the `http` crate.
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 
@@ -80,8 +82,75 @@ pub(super) async fn start(
         Some("refresh") => TransferMode::Refresh,
         Some(_) => return Err(Fault::bad_parameter("mode", "must be axfr or refresh")),
     };
+    let wait = params.single("wait")?.map(span).transpose()?;
     api.control().transfer(zone.view.uuid, mode).await?;
-    Ok(accepted())
+    let Some(wait) = wait else { return Ok(accepted()) };
+    let Some(status) = ended(&api, &zone, wait).await else { return Err(Fault::zone_not_found()) };
+    let mut body = Status::of(&status, api.settings().primary_port, Timestamp::now());
+    body.outcome = Some(Outcome::of(&status, zone.status.served_serial));
+    Ok(json(StatusCode::OK, &body))
+}
+
+/// `30`, `30s` or `2m`, at most [`TRANSFER_WAIT_SECS_MAX`].
+fn span(text: &str) -> Result<Duration, Fault> {
+    let (digits, factor) = match text.strip_suffix('m') {
+        Some(minutes) => (minutes, 60),
+        None => (text.strip_suffix('s').unwrap_or(text), 1),
+    };
+    let secs = digits.parse::<u64>().ok().map(|secs| secs.saturating_mul(factor));
+    secs.filter(|secs| (1..=TRANSFER_WAIT_SECS_MAX).contains(secs)).map(Duration::from_secs).ok_or_else(|| {
+        Fault::bad_parameter("wait", format_args!("must be a time such as 30s, at most {TRANSFER_WAIT_SECS_MAX}s"))
+    })
+}
+
+/// The status once nothing runs any more, or `wait` has passed; `None` if the zone has gone.
+async fn ended(api: &Api, zone: &Zone, wait: Duration) -> Option<Arc<ZoneStatus>> {
+    let mut generations = zone.view.subscribe();
+    let mut stop = api.stop.clone();
+    let running = async {
+        // The status is read again after each change; the first one may be the last.
+        while !is_quiet(&zone.view.status()) && generations.changed().await.is_ok() {}
+    };
+    tokio::select! {
+        _ = timeout(wait, running) => {}
+        _ = stop.wait_for(|&stop| stop) => {}
+    }
+    api.control().board().by_uuid(zone.view.uuid).map(|view| view.status())
+}
+
+/// Whether no round is running.
+fn is_quiet(status: &ZoneStatus) -> bool {
+    status.next_refresh.is_some() && status.primaries.iter().all(|primary| primary.state.activity == Activity::Idle)
+}
+
+/// What came of a transfer that was waited for.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Outcome {
+    /// `OK` if a primary has given or confirmed the zone, `IN_PROGRESS` if it still runs, else how the first one failed.
+    status: StatusWord,
+    error_code: Code,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_message: Option<String>,
+    /// Another serial is served than before.
+    changed: bool,
+}
+
+impl Outcome {
+    fn of(status: &ZoneStatus, before: Option<Serial>) -> Outcome {
+        let changed = status.served_serial != before;
+        let is_ok = |primary: &&PrimaryStatus| primary.state.word() == StatusWord::Ok;
+        let first = match status.primaries.iter().find(is_ok) {
+            Some(primary) => Some(primary),
+            None => status.primaries.first(),
+        };
+        let Some(first) = first.filter(|_| is_quiet(status)) else {
+            let (status, error_code) = (StatusWord::InProgress, Code::InProgress);
+            return Outcome { status, error_code, error_message: None, changed };
+        };
+        let error_message = first.state.message(status.served_serial);
+        Outcome { status: first.state.word(), error_code: first.state.shown(), error_message, changed }
+    }
 }
 
 /// The status with the last attempts of an earlier run where there is none of this one.
@@ -168,6 +237,9 @@ struct Status {
     /// The last NOTIFY that was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     refused_notify: Option<Refused>,
+    /// Of a transfer that was waited for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<Outcome>,
 }
 
 #[derive(Serialize)]
@@ -279,6 +351,7 @@ impl Status {
                 },
                 count: refused.count,
             }),
+            outcome: None,
         }
     }
 }

@@ -3,7 +3,9 @@
 //! One file per capability; each adds its lines to [`guarded`]. `health` alone answers without a credential.
 
 pub(in crate::api) mod attempt;
+mod check;
 pub(in crate::api) mod events;
+mod explain;
 mod health;
 pub(in crate::api) mod history;
 mod transfers;
@@ -12,7 +14,7 @@ mod zones_health;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use super::Api;
 
@@ -29,6 +31,10 @@ pub fn open() -> Router<Arc<Api>> {
 pub fn guarded() -> Router<Arc<Api>> {
     Router::new()
         .route("/secondaryzones/{id}/axfr/history", get(history::read))
+        .route("/secondaryzones/{id}/axfr/check", post(check::zone))
+        .route("/secondaryzones/{id}/explain", get(explain::read))
+        .route("/zones/{id}/explain", get(explain::read_named))
+        .route("/transfers/check", post(check::unknown))
         .route("/transfers", get(transfers::list))
         .route("/transfers/summary", get(transfers::summary))
         .route("/events", get(events::read))
