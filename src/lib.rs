@@ -30,7 +30,7 @@
 //! | --- | --- | --- |
 //! | words | [`dns`], [`reason`], [`time`] | nothing |
 //! | vocabulary | [`zone`]; [`served`] | the words; `zone` |
-//! | rules, without clock, socket, task or disk | [`answer`]; [`transfer`], [`refresh`], [`access`] | vocabulary, not each other |
+//! | rules, without clock, socket, task or disk | [`answer`]; [`transfer`], [`refresh`], [`reverse`], [`access`]; [`local`] | vocabulary, not each other; `local` uses `reverse` |
 //! | configuration | [`config`] | the words, [`access`] rules as values |
 //! | effects | [`store`], [`net`] | all of the above, not each other; `system` (system calls, the one place of `unsafe`) |
 //! | | [`control`] | effects and below |
@@ -62,10 +62,12 @@ pub mod control;
 pub mod daemon;
 pub mod demo;
 pub mod dns;
+pub mod local;
 pub mod manual;
 pub mod net;
 pub mod reason;
 pub mod refresh;
+pub mod reverse;
 mod scrape;
 pub mod served;
 pub mod store;

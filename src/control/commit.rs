@@ -58,6 +58,7 @@ impl Keeper {
             messages: volume.messages,
             octets: volume.octets,
             duration_ms: volume.duration.as_millis() as u64,
+            zone_records: Some(prepared.snapshot.record_count()),
         };
         let served = self.zones.get(&exchange.zone).and_then(|zone| zone.served);
         // What was right when the transfer began may be wrong now: the zone may have been confirmed meanwhile.

@@ -258,7 +258,7 @@ impl Keeper {
         self.note_attempt(&exchange, course, outcome.as_ref().map(|probed| Ended::Shown(probed.answer.serial)));
         let Some(state) = self.current(&exchange) else { return };
         if let Ok(probed) = &outcome {
-            state.refresh.note_udp_blocked(exchange.primary, probed.udp_blocked);
+            state.refresh.note_udp_blocked(now, exchange.primary, probed.udp_blocked);
         }
         let probed = outcome.map(|p| refresh::Probed { serial: p.answer.serial, expire_option: p.expire_secs });
         state.refresh.handle_probe(now, exchange.primary, probed);

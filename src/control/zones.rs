@@ -89,7 +89,7 @@ impl Zone {
                 .primaries()
                 .enumerate()
                 .map(|(ix, state)| PrimaryStatus {
-                    state: state.clone(),
+                    state: state.to_item(),
                     next_attempt: refresh.next_attempt(ix),
                     attempt: self.newest.get(ix).and_then(Option::as_ref).map(|newest| newest.attempt.clone()),
                 })

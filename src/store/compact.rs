@@ -174,7 +174,9 @@ impl Writer {
                 plan
             }
             None => {
-                self.commit();
+                if !self.is_whole {
+                    self.commit();
+                }
                 self.write_generation(zone, state.top_generation + 1, snapshot)?
             }
         };
@@ -332,7 +334,7 @@ impl Writer {
         let state = self.state(zone)?;
         self.remove_reviewed(zone)?;
         let changes = &mut self.group.changes;
-        for table in [table::DEFINITION, table::PRIMARY] {
+        for table in [table::DEFINITION, table::PRIMARY, table::ENTRY] {
             let start = layout::zone_key(table, zone);
             self.disk.delete_all(changes, &start, &start)?;
         }

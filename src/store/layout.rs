@@ -13,6 +13,7 @@
 //! | `a` zone index part | one primary's status, opaque, in parts |
 //! | `n` zone ring sequence | one ended attempt, opaque; a ring is an address of a primary |
 //! | `h` kind zone … | what was decided about versions, a held version, who gave which version: see [`held`] |
+//! | `e` zone number part | one entry of a local zone, opaque, in parts; under number 0 what belongs to all of them |
 //! | `m` name 0 part | whatever else the layers above keep, opaque, in parts |
 //!
 //! Every value is `crc32(key, body)` followed by the body, numbers little-endian. A body has at most
@@ -58,6 +59,8 @@ pub mod table {
     pub const ATTEMPT: u8 = b'n';
     /// Reviews of versions, held versions, notes on versions.
     pub const HELD: u8 = b'h';
+    /// Entries of local zones.
+    pub const ENTRY: u8 = b'e';
     /// Named values of the layers above.
     pub const META: u8 = b'm';
 }
@@ -271,6 +274,18 @@ pub mod held {
     pub fn sequence_of(key: &[u8]) -> Option<u64> {
         Some(u64::from_be_bytes(*key.get(6..)?.first_chunk()?))
     }
+}
+
+/// `e` zone number: the start of an entry.
+pub fn entry_key(zone: ZoneNumber, number: u64) -> Vec<u8> {
+    let mut key = zone_key(table::ENTRY, zone);
+    key.extend_from_slice(&number.to_be_bytes());
+    key
+}
+
+/// The number in an entry's key.
+pub fn entry_of(key: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(*key.get(5..)?.first_chunk()?))
 }
 
 /// `m` name 0: the start of a named value. The zero keeps `a` apart from `ab`.

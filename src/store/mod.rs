@@ -154,6 +154,13 @@ pub enum Write {
         /// In order, without a gap.
         diffs: Vec<Diff>,
     },
+    /// Changes of local zones and named values, all or nothing.
+    Local {
+        /// Each zone once.
+        zones: Vec<LocalWrite>,
+        /// Named values, as with [`Write::Meta`].
+        metas: Vec<(String, Vec<u8>)>,
+    },
     /// When a primary last confirmed the zone, opaque. May wait for company.
     Confirm {
         /// Which zone.
@@ -232,6 +239,35 @@ pub enum Write {
     },
 }
 
+/// What changes of one local zone, see [`Write::Local`].
+#[derive(Clone, Debug)]
+pub struct LocalWrite {
+    /// Which zone.
+    pub zone: ZoneNumber,
+    /// The new definition; `None` keeps the stored one.
+    pub definition: Option<Vec<u8>>,
+    /// Entries by their number, opaque; `None` deletes. Under number 0 stands what belongs to all of them.
+    pub entries: Vec<(u64, Option<Vec<u8>>)>,
+    /// What becomes of the contents.
+    pub contents: LocalContents,
+}
+
+/// What becomes of a local zone's contents.
+#[derive(Clone, Debug)]
+pub enum LocalContents {
+    /// Nothing.
+    Unchanged,
+    /// They moved on by the differences, or start anew without any.
+    New {
+        /// The contents after the differences.
+        snapshot: Arc<Snapshot>,
+        /// In order, without a gap.
+        diffs: Vec<Diff>,
+    },
+    /// The zone goes, with its definition and all its entries.
+    Removed,
+}
+
 impl Write {
     /// Whether losing it does no more than expire a zone early or forget an attempt, so that it need not start a
     /// sync of its own.
@@ -258,6 +294,10 @@ pub struct StoredZone {
     pub primaries: Vec<(u16, Vec<u8>)>,
     /// As last given with [`Write::Review`] or [`Write::Hold`].
     pub review: Option<Vec<u8>>,
+    /// The entries of a local zone, by number.
+    pub entries: Vec<(u64, Vec<u8>)>,
+    /// What of the small values could not be read.
+    pub damaged: Vec<String>,
     /// The zone itself.
     pub contents: Contents,
 }

@@ -27,6 +27,7 @@ pub(super) struct Found {
     confirmation: Option<Vec<u8>>,
     primaries: Vec<(u16, Vec<u8>)>,
     review: Option<Vec<u8>>,
+    entries: Vec<(u64, Vec<u8>)>,
     header: Option<Result<Header, Damage>>,
     /// What of the above could not be read.
     damaged: Vec<Damage>,
@@ -123,7 +124,7 @@ impl Drop for End {
 /// Reads everything but pages and differences.
 pub(super) fn read_small_tables(disk: &Disk) -> Result<SmallTables, StoreError> {
     let mut zones = SmallTables::new();
-    for table in [table::DEFINITION, table::ZONE, table::CONFIRMATION, table::PRIMARY] {
+    for table in [table::DEFINITION, table::ZONE, table::CONFIRMATION, table::PRIMARY, table::ENTRY] {
         let mut parts = Parts::default();
         disk.read("restore", |tree| {
             for item in tree.scan_prefix([table]) {
@@ -140,9 +141,14 @@ pub(super) fn read_small_tables(disk: &Disk) -> Result<SmallTables, StoreError> 
                     (Ok(body), table::CONFIRMATION) => found.confirmation = Some(body.to_vec()),
                     (Ok(body), _) => {
                         if let Some(whole) = parts.push(&key, body) {
-                            match layout::primary_of(&key).filter(|_| table == table::PRIMARY) {
-                                Some(index) => found.primaries.push((index, whole)),
-                                None => found.definition = Some(whole),
+                            match table {
+                                table::PRIMARY => {
+                                    found.primaries.extend(layout::primary_of(&key).map(|index| (index, whole)));
+                                }
+                                table::ENTRY => {
+                                    found.entries.extend(layout::entry_of(&key).map(|number| (number, whole)));
+                                }
+                                _ => found.definition = Some(whole),
                             }
                         }
                     }
@@ -254,6 +260,8 @@ impl Worker {
             confirmation: found.confirmation,
             primaries: found.primaries,
             review: found.review,
+            entries: found.entries,
+            damaged: found.damaged.iter().map(ToString::to_string).collect(),
             contents,
         }
     }

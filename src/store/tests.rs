@@ -368,3 +368,31 @@ fn attempts_go_with_their_zone_or_their_primary() {
     assert_eq!(store.attempts(1).expect("read"), []);
     assert_eq!(store.attempts(2).expect("read").len(), 1);
 }
+
+#[test]
+fn entries_of_local_zones_come_and_go_in_one_batch() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (store, _) = open(directory.path());
+    let change = |zone, definition: Option<usize>, entries: &[(u64, Option<usize>)]| LocalWrite {
+        zone,
+        definition: definition.map(octets),
+        entries: entries.iter().map(|(number, length)| (*number, length.map(octets))).collect(),
+        contents: LocalContents::Unchanged,
+    };
+    let all = |zones: Vec<LocalWrite>| Write::Local { zones, metas: vec![("next-record".to_owned(), octets(8))] };
+    let first = change(1, Some(30), &[(0, Some(12)), (7, Some(100)), (8, Some(20_000)), (9, Some(5))]);
+    write(&store, all(vec![first, change(2, Some(40), &[(10, Some(1))])])).expect("stored");
+    write(&store, all(vec![change(1, None, &[(7, None), (8, Some(10))])])).expect("stored");
+    let gone = LocalWrite { contents: LocalContents::Removed, ..change(2, None, &[]) };
+    write(&store, all(vec![gone])).expect("stored");
+    // One value too large: nothing of it is stored, and the store goes on.
+    let bad = all(vec![change(1, None, &[(9, None)]), change(3, Some(layout::OPAQUE_OCTETS_MAX + 1), &[])]);
+    assert!(matches!(write(&store, bad), Err(StoreError::TooLarge { .. })));
+    drop(store);
+
+    let (store, zones) = open(directory.path());
+    assert_eq!(zones.keys().copied().collect::<Vec<_>>(), [1]);
+    assert_eq!(zones[&1].definition, Some(octets(30)));
+    assert_eq!(zones[&1].entries, [(0, octets(12)), (8, octets(10)), (9, octets(5))]);
+    assert_eq!(store.meta("next-record"), Ok(Some(octets(8))));
+}

@@ -15,7 +15,7 @@ use super::disk::{Changes, Disk};
 use super::garbage::{Garbage, Sweep};
 use super::layout::{self, ZoneNumber, table};
 use super::salvage::Salvaged;
-use super::{Bounds, Done, StoreError, Write};
+use super::{Bounds, Done, LocalContents, LocalWrite, StoreError, Write};
 
 /// Most jobs of one group; with statuses of a few hundred octets far from a full batch.
 const GROUP_JOBS_MAX: usize = 4_096;
@@ -165,6 +165,8 @@ pub(super) struct Writer {
     pub(super) garbage: VecDeque<Garbage>,
     pub(super) sweep: Option<Sweep>,
     pub(super) group: Group,
+    /// Whether what is being staged must stay in one batch, however large.
+    pub(super) is_whole: bool,
     /// Whether all that sled shows is known to be on the device. Nothing is deleted while it is not: the header that
     /// makes it garbage might not survive.
     is_synced: bool,
@@ -179,6 +181,7 @@ impl Writer {
             garbage: VecDeque::new(),
             sweep: Some(Sweep::default()),
             group: Group::default(),
+            is_whole: false,
             is_synced: false,
         }
     }
@@ -306,17 +309,59 @@ impl Writer {
             Write::Review { zone, bytes, drop_held } => self.review(zone, bytes.as_deref(), drop_held),
             Write::Hold { zone, snapshot, review } => self.hold(zone, &snapshot, &review),
             Write::Note { zone, bytes } => self.note(zone, &bytes),
+            Write::Local { zones, metas } => self.stage_local(zones, metas),
             Write::Remove { zone } => self.remove(zone),
             Write::Replace { zone, snapshot, diff } => self.replace(zone, &snapshot, diff),
             Write::Append { zone, snapshot, diffs } => self.append(zone, &snapshot, &diffs),
         }
     }
 
+    /// Adds changes of local zones to a group of their own, so that they are one batch, and nothing of them stays if
+    /// one fails.
+    fn stage_local(&mut self, zones: Vec<LocalWrite>, metas: Vec<(String, Vec<u8>)>) -> Result<(), StoreError> {
+        self.commit();
+        self.is_whole = true;
+        let staged = self.put_local(zones, metas);
+        self.is_whole = false;
+        if staged.is_err() {
+            for zone in std::mem::take(&mut self.group).touched {
+                self.zones.remove(&zone);
+            }
+        }
+        staged
+    }
+
+    fn put_local(&mut self, zones: Vec<LocalWrite>, metas: Vec<(String, Vec<u8>)>) -> Result<(), StoreError> {
+        for LocalWrite { zone, definition, entries, contents } in zones {
+            match contents {
+                LocalContents::Unchanged => {}
+                LocalContents::New { snapshot, diffs } if diffs.is_empty() => self.replace(zone, &snapshot, None)?,
+                LocalContents::New { snapshot, diffs } => self.append(zone, &snapshot, &diffs)?,
+                LocalContents::Removed => self.remove(zone)?,
+            }
+            if let Some(bytes) = definition {
+                let key = layout::zone_key(table::DEFINITION, zone);
+                self.disk.put_opaque(&mut self.group.changes, &key, &bytes)?;
+            }
+            for (number, bytes) in entries {
+                let key = layout::entry_key(zone, number);
+                match bytes {
+                    Some(bytes) => self.disk.put_opaque(&mut self.group.changes, &key, &bytes)?,
+                    None => self.disk.delete_all(&mut self.group.changes, &key, &key)?,
+                }
+            }
+        }
+        for (name, bytes) in metas {
+            self.disk.put_opaque(&mut self.group.changes, &layout::meta_key(&name), &bytes)?;
+        }
+        Ok(())
+    }
+
     /// Commits the group first if `octets` more would make its batch too large. A single larger value gets a batch of
     /// its own.
     pub(super) fn make_room(&mut self, octets: usize) {
         // Keys and checksums come on top: an eighth is plenty for parts of 6,400 octets.
-        if self.group.changes.octets() + octets + octets / 8 > self.bounds.batch_octets {
+        if !self.is_whole && self.group.changes.octets() + octets + octets / 8 > self.bounds.batch_octets {
             self.commit();
         }
     }
