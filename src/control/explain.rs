@@ -29,6 +29,7 @@ use super::history::Attempt;
 use super::status::{PrimaryStatus, ZoneStatus};
 use crate::dns::{Name, Serial};
 use crate::reason::{Code, StatusWord};
+use crate::refresh::Finding;
 use crate::served::RefusedFor;
 use crate::time::Timestamp;
 
@@ -203,7 +204,7 @@ pub fn explain(facts: &Facts) -> Explanation {
         Some(witness) => Cause::of(witness.code()),
         None if zone.refused_notify.is_some() => Cause::NotifyRefused,
         None if health == Health::Loading || pending(&witnesses) => Cause::UnderWay,
-        None if !zone.warnings.is_empty() => Cause::Finding,
+        None if !zone.findings.is_empty() || !zone.warnings.is_empty() => Cause::Finding,
         None => Cause::Healthy,
     };
     Explanation {
@@ -284,7 +285,10 @@ fn verdict(
                 RefusedFor::Key => format!("NOTIFY from {from} is refused, because it is signed with another key; changes are found by polling only"),
             }
         }),
-        (Cause::Finding, _) => zone.warnings.first().cloned(),
+        (Cause::Finding, _) => match zone.findings.first() {
+            Some(found) => Some(found_in_words(zone, found)),
+            None => zone.warnings.first().cloned(),
+        },
         (Cause::UnderWay, None) => Some("a primary is being asked right now".to_owned()),
         (_, Some(worst)) => {
             let others = witnesses.iter().filter(|other| other.fails()).count() - 1;
@@ -300,7 +304,9 @@ fn verdict(
         _ => None,
     };
     match because {
-        Some(because) if health == Health::Ok && cause == Cause::NotifyRefused => format!("{symptom}. But {because}."),
+        Some(because) if health == Health::Ok && matches!(cause, Cause::NotifyRefused | Cause::Finding) => {
+            format!("{symptom}. But {because}.")
+        }
         Some(because) => format!("{symptom}: {because}."),
         None => format!("{symptom}. Nothing has to be done."),
     }
@@ -337,8 +343,20 @@ fn evidence(facts: &Facts, witnesses: &[Witness<'_>]) -> Vec<String> {
         };
         lines.push(format!("NOTIFY from {} refused {} ago: {why}", refused.from, span(now.since(refused.at))));
     }
+    lines.extend(
+        zone.findings
+            .iter()
+            .map(|found| format!("{}: {} (since {})", found.code, found_in_words(zone, found), found.since)),
+    );
     lines.extend(zone.warnings.iter().map(|warning| format!("note: {warning}")));
     lines
+}
+
+fn found_in_words(zone: &ZoneStatus, found: &Finding) -> String {
+    match found.primary.and_then(|ix| zone.definition.primaries.get(ix)) {
+        Some(primary) => format!("primary {}: {}", at(primary.address), found.evidence),
+        None => found.evidence.clone(),
+    }
 }
 
 /// What one primary has done, as a line.
@@ -401,6 +419,7 @@ fn fixes(
             }
         }
     }
+    fixes.extend(zone.findings.iter().map(|found| advice::finding(zone, found)));
     if let Some(refused) = &zone.refused_notify {
         fixes.extend(advice::notify(&zone.definition, refused));
     }

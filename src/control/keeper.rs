@@ -17,7 +17,7 @@ use crate::dns::Name;
 use crate::net::upstream::{Bounds, Inquiry, Phase, Seen, Target, Upstream};
 use crate::net::{self, Policy};
 use crate::reason::{Code, Reason, StatusWord};
-use crate::refresh::{self, Accept, Action, TransferKind, Urgency, unreachable};
+use crate::refresh::{self, Accept, Action, Finding, TransferKind, Urgency, unreachable};
 use crate::served::{InboxReader, Notice, Publisher, RefusedFor, State, ZoneId};
 use crate::store::{Store, Write};
 use crate::telemetry;
@@ -395,12 +395,18 @@ impl Keeper {
     fn show(&mut self, id: ZoneId) {
         let Some(zone) = self.zones.get(&id) else { return };
         let shown = zone.view.status();
-        let mut status = zone.status(shown.generation, &self.settings);
+        let mut status = zone.status(shown.generation, &self.settings, Timestamp::now());
         if status != *shown {
             self.generation += 1;
             status.generation = self.generation;
             for change in changes(&shown, &status) {
                 self.tell(&status.definition, Kind::State, change);
+            }
+            for found in status.findings.iter().filter(|found| !shown.findings.iter().any(|old| is_same(old, found))) {
+                let primary = found.primary.and_then(|ix| status.definition.primaries.get(ix));
+                let primary = primary.map(|primary| primary.address.to_string());
+                let told = serde_json::json!({"code": found.code, "primary": primary, "message": found.evidence});
+                self.tell(&status.definition, Kind::Finding, told);
             }
             self.board.show(&zone.view, status);
         }
@@ -575,6 +581,10 @@ fn changes(old: &ZoneStatus, new: &ZoneStatus) -> Vec<serde_json::Value> {
         }
     }
     changes
+}
+
+fn is_same(a: &Finding, b: &Finding) -> bool {
+    (a.code, a.primary) == (b.code, b.primary)
 }
 
 /// A write nobody waits for: only its failure is worth a line.

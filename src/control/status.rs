@@ -17,7 +17,7 @@ use super::definition::ZoneDefinition;
 use super::history::Attempt;
 use crate::dns::{Name, Serial};
 use crate::reason::{Code, StatusWord};
-use crate::refresh::{NextAttempt, PrimaryState, ZoneState};
+use crate::refresh::{Finding, NextAttempt, PrimaryState, ZoneState};
 use crate::served::{RefusedFor, Slot, ZoneId};
 use crate::time::Timestamp;
 use crate::zone::Snapshot;
@@ -53,6 +53,8 @@ pub struct ZoneStatus {
     pub primaries: Vec<PrimaryStatus>,
     /// What an operator should know of the contents, e.g. skipped records; bounded by the keeper.
     pub warnings: Vec<String>,
+    /// What the engine noticed although no exchange failed.
+    pub findings: Vec<Finding>,
     /// The last NOTIFY for the zone that was refused.
     pub refused_notify: Option<RefusedNotify>,
 }
@@ -79,6 +81,8 @@ pub struct PrimaryStatus {
     pub next_attempt: Option<NextAttempt>,
     /// The newest attempt that has ended; `None` also if none has since the start of the daemon.
     pub attempt: Option<Arc<Attempt>>,
+    /// Since when it is behind the newest serial known; `None` if it is not.
+    pub behind_since: Option<Timestamp>,
 }
 
 /// One zone's place on the [`Board`]; lives as long as the zone.
@@ -119,6 +123,7 @@ impl ZoneView {
                 active_primary: None,
                 primaries: Vec::new(),
                 warnings: Vec::new(),
+                findings: Vec::new(),
                 refused_notify: None,
             }),
         }

@@ -64,7 +64,7 @@ impl Zone {
     }
 
     /// The zone as the board shows it.
-    pub(super) fn status(&self, generation: u64, settings: &Settings) -> ZoneStatus {
+    pub(super) fn status(&self, generation: u64, settings: &Settings, now: Timestamp) -> ZoneStatus {
         let refresh = &self.refresh;
         let shown = refresh.primaries().filter_map(|primary| primary.serial);
         let offered = shown.chain(refresh.announced_serial()).chain(self.served).reduce(newest);
@@ -91,9 +91,11 @@ impl Zone {
                 .map(|(ix, state)| PrimaryStatus {
                     state: state.to_item(),
                     next_attempt: refresh.next_attempt(ix),
+                    behind_since: refresh.lag(ix, now).map(|lag| now - lag),
                     attempt: self.newest.get(ix).and_then(Option::as_ref).map(|newest| newest.attempt.clone()),
                 })
                 .collect(),
+            findings: refresh.findings(now),
             refused_notify: self.refused_notify.clone(),
             warnings: storage
                 .into_iter()

@@ -160,6 +160,7 @@ impl PrimaryState {
             last_attempt: self.last_attempt,
             last_success: self.last_success,
             consecutive_failures: self.consecutive_failures,
+            first_failure: self.first_failure,
             last_error: self.last_error.clone(),
             last_transfer: self.last_transfer.clone(),
             last_notify: self.last_notify,

@@ -8,6 +8,7 @@ mod axfr;
 mod client;
 mod daemon;
 mod events;
+mod explain;
 mod golden;
 mod history;
 mod limits;

@@ -25,7 +25,7 @@ use crate::control::health::Health;
 use crate::control::status::{PrimaryStatus, ZoneStatus};
 use crate::dns::Serial;
 use crate::reason::{Code, StatusWord};
-use crate::refresh::{Activity, TransferKind, Why, ZoneState};
+use crate::refresh::{Activity, Finding, FindingCode, TransferKind, Why, ZoneState};
 use crate::served::RefusedFor;
 use crate::time::Timestamp;
 
@@ -232,6 +232,9 @@ struct Status {
     stored_serial: Option<Serial>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
+    /// What was noticed although no exchange failed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    findings: Vec<FindingItem>,
     /// How the zone is, in one word.
     health: Health,
     /// The last NOTIFY that was refused.
@@ -240,6 +243,16 @@ struct Status {
     /// Of a transfer that was waited for.
     #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<Outcome>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FindingItem {
+    code: FindingCode,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    primary_ip: Option<String>,
+    since: Date,
+    message: String,
 }
 
 #[derive(Serialize)]
@@ -290,6 +303,9 @@ struct Item {
     /// What is noteworthy beside the code.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<&'static str>,
+    /// Since when it is behind the newest serial anybody has shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    behind_since: Option<Date>,
     /// When the running row of failures began.
     #[serde(skip_serializing_if = "Option::is_none")]
     first_failure: Option<Date>,
@@ -324,10 +340,21 @@ impl Status {
     fn of(status: &ZoneStatus, default_port: u16, now: Timestamp) -> Status {
         let definition = &*status.definition;
         let active = status.active_primary.and_then(|index| definition.primaries.get(index));
-        let items = definition.primaries.iter().zip(&status.primaries);
+        let items = definition.primaries.iter().zip(&status.primaries).enumerate();
+        let findings = status.findings.iter().map(|found| FindingItem {
+            code: found.code,
+            primary_ip: found.primary.and_then(|ix| Some(definition.primaries.get(ix)?.spelled(default_port))),
+            since: Date(found.since),
+            message: found.evidence.clone(),
+        });
         Status {
             r#type: "collection",
-            items: items.map(|(primary, shown)| Item::of(primary, shown, status.served_serial, default_port)).collect(),
+            items: items
+                .map(|(ix, (primary, shown))| {
+                    let notes = status.findings.iter().filter(|found| found.primary == Some(ix));
+                    Item::of(primary, shown, status.served_serial, default_port, notes)
+                })
+                .collect(),
             zone_id: definition.uuid,
             zone_name: definition.name.without_dot(),
             state: status.state,
@@ -340,6 +367,7 @@ impl Status {
             offered_serial: status.offered_serial,
             stored_serial: status.stored_serial,
             warnings: status.warnings.clone(),
+            findings: findings.collect(),
             health: Health::of(status, now),
             refused_notify: status.refused_notify.as_ref().map(|refused| Refused {
                 from: refused.from.to_string(),
@@ -357,7 +385,13 @@ impl Status {
 }
 
 impl Item {
-    fn of(primary: &Primary, status: &PrimaryStatus, served: Option<Serial>, default_port: u16) -> Item {
+    fn of<'a>(
+        primary: &Primary,
+        status: &PrimaryStatus,
+        served: Option<Serial>,
+        default_port: u16,
+        notes: impl Iterator<Item = &'a Finding>,
+    ) -> Item {
         let state = &status.state;
         let error_message = state.message(served);
         Item {
@@ -394,7 +428,8 @@ impl Item {
             activity: state.activity,
             since: Date(state.since),
             next_attempt_why: status.next_attempt.map(|next| next.why),
-            notes: if state.udp_blocked { vec!["UDP_BLOCKED"] } else { Vec::new() },
+            notes: notes.map(|found| found.code.as_str()).collect(),
+            behind_since: status.behind_since.map(Date),
             first_failure: state.first_failure.map(Date),
             attempt: status.attempt.as_deref().map(|attempt| AttemptItem::new(attempt, primary.spelled(default_port))),
         }

@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use super::{Facts, Witness, at, is_configured};
 use crate::control::definition::ZoneDefinition;
-use crate::control::status::RefusedNotify;
+use crate::control::status::{RefusedNotify, ZoneStatus};
 use crate::reason::Code;
+use crate::refresh::{Finding, FindingCode};
 use crate::served::RefusedFor;
 
 /// Where something has to be done.
@@ -194,6 +195,47 @@ pub(super) fn advice(facts: &Facts, witness: &Witness<'_>) -> Vec<Fix> {
             Fix::new(Where::Primary, format!("Look into the log of {shown}, and at what the code means."))
                 .with_command(format!("secondaryctl help {code}")),
         ],
+    }
+}
+
+/// What to do about something noticed although no exchange failed.
+pub(super) fn finding(zone: &ZoneStatus, found: &Finding) -> Fix {
+    let name = zone.definition.name.without_dot();
+    let primary = found.primary.and_then(|ix| zone.definition.primaries.get(ix));
+    let (shown, ip, port) = match primary {
+        Some(primary) => {
+            (format!("the primary {}", at(primary.address)), primary.address.ip().to_string(), primary.address.port())
+        }
+        None => ("a primary".to_owned(), "PRIMARY".to_owned(), 53),
+    };
+    let soa = format!("dig @{ip} -p {port} {name} SOA +norecurse");
+    match found.code {
+        FindingCode::UdpBlocked => {
+            Fix::new(Where::Network, format!("Let UDP port {port} pass between this host and {ip}; until then every poll costs a TCP connection."))
+                .with_command(format!("{soa} +notcp"))
+        }
+        FindingCode::NotifyLost | FindingCode::NotifySilent => Fix::new(
+            Where::Primary,
+            format!("Let {shown} send NOTIFY for {name} to the notify addresses of the card below (also-notify), and let UDP port 53 pass from it to us."),
+        ),
+        FindingCode::ResignedSameSerial => {
+            Fix::new(Where::Primary, format!("Let {shown} raise the serial of {name} when it signs again: without that no secondary can tell."))
+                .with_command(format!("{soa} +dnssec"))
+        }
+        FindingCode::SerialFlapping => Fix::new(
+            Where::Primary,
+            format!("Several servers with different versions seem to answer for {shown}; name each by its own address, or let them change together."),
+        )
+        .with_command(soa),
+        FindingCode::PrimariesDisagree => {
+            Fix::new(Where::Primary, format!("Bring the primaries of {name} to one version; this compares them."))
+                .with_command(format!("secondaryctl check {name}"))
+        }
+        FindingCode::ExpireFalling => Fix::new(
+            Where::Primary,
+            format!("The copies of the primaries of {name} run out themselves: repair where they get the zone from."),
+        )
+        .with_command(format!("dig +expire @{ip} -p {port} {name} SOA")),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::control::definition::{Origin, Primary};
 use crate::control::history::{Phase, Tls, Trigger, Via};
 use crate::control::status::RefusedNotify;
 use crate::reason::Reason;
-use crate::refresh::{LastError, NextAttempt, PrimaryState, TransferKind, Why, ZoneState};
+use crate::refresh::{Finding, FindingCode, LastError, NextAttempt, PrimaryState, TransferKind, Why, ZoneState};
 use crate::served::ZoneId;
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -30,7 +30,7 @@ impl Case {
             state.serial = Some(Serial(7));
             (state.last_attempt, state.last_success) = (Some(NOW - DAY / 24), Some(NOW - DAY / 24));
             let next_attempt = Some(NextAttempt { at: NOW + DAY / 24, why: Why::Refresh });
-            PrimaryStatus { state, next_attempt, attempt: None }
+            PrimaryStatus { state, next_attempt, attempt: None, behind_since: None }
         };
         let definition = ZoneDefinition {
             id: ZoneId(1_000_001),
@@ -62,6 +62,7 @@ impl Case {
             active_primary: Some(0),
             primaries: definition.primaries.iter().map(state).collect(),
             warnings: Vec::new(),
+            findings: Vec::new(),
             refused_notify: None,
             definition: Arc::new(definition),
         };
@@ -314,6 +315,18 @@ fn notify_from_an_unlisted_address() {
         ],
     );
     assert_eq!(explanation.health, Health::Ok);
+}
+
+#[test]
+fn every_finding_is_told_with_what_to_do() {
+    for code in FindingCode::ALL {
+        let mut case = Case::new();
+        let evidence = "it was seen".to_owned();
+        case.zone.findings = vec![Finding { code, primary: Some(1), since: NOW - DAY, evidence }];
+        let explanation = case.explained();
+        says(&explanation, Cause::Finding, &[code.as_str(), "But primary 192.0.2.2#5353: it was seen"]);
+        assert_eq!(explanation.fixes.len(), 1);
+    }
 }
 
 /// What somebody must repair by hand is told before what may pass by itself.
