@@ -46,6 +46,10 @@ pub struct ZoneStatus {
     pub next_refresh: Option<Timestamp>,
     /// When the zone expires unless a primary confirms it.
     pub expires: Option<Timestamp>,
+    /// From when on a confirmation is missed: REFRESH and two RETRYs after the last one.
+    pub stale_at: Option<Timestamp>,
+    /// From when on the zone is about to expire: a quarter of its last lease is left.
+    pub expiring_at: Option<Timestamp>,
     /// Index of the primary that last gave or confirmed the zone.
     pub active_primary: Option<usize>,
     /// One per configured primary, in their order.
@@ -86,6 +90,8 @@ pub struct PrimaryStatus {
     pub attempt: Option<Arc<Attempt>>,
     /// The last TLS session with it, or the certificate that was refused.
     pub tls: Option<Arc<TlsSession>>,
+    /// Since when it is behind the newest serial known; `None` if it is not.
+    pub behind_since: Option<Timestamp>,
 }
 
 /// One zone's place on the [`Board`]; lives as long as the zone.
@@ -121,6 +127,8 @@ impl ZoneView {
                 last_refresh: None,
                 next_refresh: None,
                 expires: None,
+                stale_at: None,
+                expiring_at: None,
                 active_primary: None,
                 primaries: Vec::new(),
                 review: Review::default(),
