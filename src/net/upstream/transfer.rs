@@ -92,11 +92,11 @@ impl Upstream {
             .with_difference_octets_max(difference_octets_max)
             .with_sequences_max(sequences_max);
         let phase = Phase::asking(seen.asked);
-        let mut stream = self.ask(target, &query, bounds, phase, seen).await?;
+        let mut connection = self.ask(target, &query, bounds, phase, seen).await?;
         let (mut message, mut pace, mut judged) = (Vec::new(), Pace::new(), false);
         let mut declined = None;
         loop {
-            read_message(&mut stream, &mut message, &mut pace, bounds).await?;
+            read_message(&mut connection, &mut message, &mut pace, bounds).await?;
             self.octets_in.fetch_add(message.len() as u64, Ordering::Relaxed);
             let unsigned = match &mut verifier {
                 Some(verifier) => verifier.verify(&message, Timestamp::now())?,
@@ -124,8 +124,8 @@ impl Upstream {
             verifier.finish()?;
         }
         // What follows the last message would be an answer to nothing: such a connection is not used again.
-        if stream.buffer().is_empty() {
-            self.kept.put(target, stream);
+        if connection.stream.buffer().is_empty() {
+            self.kept.put(target, connection);
         }
         Ok(Transferred { received: inbound.finish()?, expire_secs })
     }

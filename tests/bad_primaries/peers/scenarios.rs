@@ -185,7 +185,7 @@ pub(super) fn all() -> Vec<Scenario> {
         ixfr("B12", "ixfr-closed", "closes on IXFR only", |_, _| vec![Step::Close]),
         any("B13", "noudp", "UDP dead, TCP alive", Taken, |query, zone| match query.over {
             Over::Udp => Vec::new(),
-            Over::Tcp => reply::good(zone, 2)(query),
+            _ => reply::good(zone, 2)(query),
         }),
         any("B14", "lower", "announces 2, has a lower serial", Old, |query, zone| {
             reply::good(zone, 0xffff_fff0)(query)
