@@ -35,7 +35,7 @@ use std::sync::Arc;
 
 pub use difference::{Difference, difference};
 pub use sections::{
-    Api, Credential, CredentialTable, Dns, Durability, Log, LogFormat, Role, Store, TokenHash, Transfer,
+    Api, CookieKey, Credential, CredentialTable, Dns, Durability, Log, LogFormat, Role, Store, TokenHash, Transfer,
 };
 pub use values::{API_PORT, DNS_PORT, DNS_TLS_PORT, NotifyTarget, Secret, peer_address};
 pub use zones::{Origin, Primary, PrimaryTable, TsigKey, TsigKeyTable, Zone, ZoneTable};

@@ -176,7 +176,6 @@ fn unknown_sections_and_missing_keys_are_errors() {
 #[test]
 fn tls_is_refused_in_words_and_never_ignored() {
     for text in [
-        "[dns]\nlisten-tls = [\"127.0.0.1\"]",
         "[primary.a]\ntransport = \"tls\"\naddress = \"192.0.2.1\"",
         "[primary.a]\ntls-name = \"a\"\naddress = \"192.0.2.1\"",
         "[api]\ntls-cert = \"a.pem\"",

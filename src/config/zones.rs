@@ -130,6 +130,8 @@ pub struct Zone {
     pub allow_notify: Vec<Rule>,
     /// Who may ask for AXFR and IXFR.
     pub allow_transfer: Vec<Rule>,
+    /// Who may ask questions; `None`: everybody.
+    pub allow_query: Option<Vec<Rule>>,
     /// Who is told about new serials.
     pub notify: Vec<NotifyTarget>,
     /// Whose zone it is in the API.
@@ -141,9 +143,10 @@ pub struct Zone {
 impl Zone {
     /// Whether everything but the place in the file is equal.
     pub fn same_settings(&self, other: &Zone) -> bool {
-        let Zone { name, primaries, allow_notify, allow_transfer, notify, tenant, origin: _ } = self;
-        (name, primaries, allow_notify, allow_transfer, notify, tenant)
-            == (&other.name, &other.primaries, &other.allow_notify, &other.allow_transfer, &other.notify, &other.tenant)
+        let Zone { name, primaries, allow_notify, allow_transfer, allow_query, notify, tenant, origin: _ } = self;
+        (name, primaries, allow_notify, allow_transfer)
+            == (&other.name, &other.primaries, &other.allow_notify, &other.allow_transfer)
+            && (allow_query, notify, tenant) == (&other.allow_query, &other.notify, &other.tenant)
     }
 }
 
@@ -165,6 +168,10 @@ pub struct ZoneTable {
     /// everybody is refused.
     #[serde(default, deserialize_with = "de::rules")]
     pub allow_transfer: Vec<Spanned<Rule>>,
+    /// Who may ask questions about the zone, over any transport: prefixes, `"key:NAME"`, or both in one string; everybody
+    /// else is answered REFUSED. Default (key absent): everybody; an empty list: nobody.
+    #[serde(default, deserialize_with = "de::rules_option")]
+    pub allow_query: Option<Vec<Spanned<Rule>>>,
     /// Downstreams that are told about a new serial: addresses, or `"ADDRESS key:NAME"`. Default none.
     #[serde(default)]
     pub notify: Vec<Spanned<NotifyTarget>>,

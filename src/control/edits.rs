@@ -75,6 +75,7 @@ impl Keeper {
             primaries: new.primaries,
             allow_notify: Vec::new(),
             allow_transfer: Vec::new(),
+            allow_query: None,
             notify: Vec::new(),
             origin: Origin::Rest,
             created: now,
@@ -209,6 +210,7 @@ impl Keeper {
         let Some(zone) = self.zones.get_mut(&definition.id) else { return };
         let old = std::mem::replace(&mut zone.definition, Arc::new(definition));
         self.policy.set_zone(old.id, Arc::new(zones::access(&zone.definition)));
+        self.publisher.set_restricted(&zone.slot, zone.definition.allow_query.is_some());
         if old.primaries == zone.definition.primaries {
             return;
         }

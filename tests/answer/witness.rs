@@ -21,6 +21,8 @@ pub(crate) struct Edns {
     pub(crate) dnssec_ok: bool,
     /// INFO-CODE of the extended error.
     pub(crate) error: Option<u16>,
+    /// All options as (code, value), in order.
+    pub(crate) options: Vec<(u16, Vec<u8>)>,
 }
 
 #[derive(Debug)]
@@ -59,8 +61,10 @@ pub(crate) fn read_theirs(query: &[u8], reply: &[u8]) -> Reply {
     let edns = message.edns.as_ref().map(|edns| {
         let mut octets = Vec::new();
         edns.options().emit(&mut BinEncoder::new(&mut octets)).expect("options");
-        let error = octets.strip_prefix(&[0, 15, 0, 2]).map(|code| u16::from_be_bytes([code[0], code[1]]));
-        Edns { octets: edns.max_payload(), version: edns.version(), dnssec_ok: edns.flags().dnssec_ok, error }
+        let options = options(&octets);
+        let error = options.iter().find(|option| option.0 == 15);
+        let error = error.map(|(_, value)| u16::from_be_bytes([value[0], value[1]]));
+        Edns { octets: edns.max_payload(), version: edns.version(), dnssec_ok: edns.flags().dnssec_ok, error, options }
     });
     Reply {
         rcode: u16::from(metadata.response_code),
@@ -71,6 +75,17 @@ pub(crate) fn read_theirs(query: &[u8], reply: &[u8]) -> Reply {
         additional,
         edns,
     }
+}
+
+/// Splits options in wire form.
+fn options(mut octets: &[u8]) -> Vec<(u16, Vec<u8>)> {
+    let mut options = Vec::new();
+    while let [c0, c1, l0, l1, rest @ ..] = octets {
+        let (value, behind) = rest.split_at(usize::from(u16::from_be_bytes([*l0, *l1])));
+        options.push((u16::from_be_bytes([*c0, *c1]), value.to_vec()));
+        octets = behind;
+    }
+    options
 }
 
 fn rr(record: &rr::Record) -> Rr {
