@@ -321,8 +321,13 @@ fn identity(config: &Config, cookie_secret: [u8; 16]) -> Identity {
     Identity::default()
         .with_nsid(dns.nsid.as_bytes())
         .with_version(dns.version.as_bytes())
-        .with_host(dns.identity.as_bytes())
+        .with_host(dns.identity.as_deref().unwrap_or(&host_name()).as_bytes())
         .with_cookies(Cookies::new(secrets, dns.require_cookie).filter(|_| dns.cookies))
+}
+
+/// The name of this host; empty if the system does not say.
+fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
 }
 
 fn tls_identity(config: &Config) -> Result<Option<Arc<TlsIdentity>>, DaemonError> {

@@ -110,9 +110,9 @@ fn finish(query: Query) -> Parsed {
         RecordType::AXFR | RecordType::IXFR => Parsed::Hand,
         // OPT is never asked for (RFC 6891 §6.1.1: "OPT RRs MUST NOT be cached, forwarded, or stored").
         RecordType::OPT => refused(Rcode::FORMERR, query.question_end, query.edns),
-        RecordType::ANY => Parsed::Query(query),
-        // The other meta types (MAILA, MAILB, TKEY, TSIG and unassigned ones) ask for a procedure we do not have.
-        RecordType(128..=255) => refused(Rcode::NOTIMP, query.question_end, query.edns),
+        // MAILB and MAILA ask for a procedure nobody has any more (RFC 1035 §3.2.3). The other meta types (TKEY, TSIG and
+        // those unassigned, RFC 6895 §3.1) are no types of data either: no name has any, as NSD and Knot say too.
+        RecordType(253 | 254) => refused(Rcode::NOTIMP, query.question_end, query.edns),
         _ => Parsed::Query(query),
     }
 }
@@ -169,14 +169,15 @@ fn unusual(message: &[u8], name: &Folded, asked: &mut Asked, question_end: usize
     let mut at = question_end;
     for index in 0..before + additional {
         let Some(record) = read_record(message, at) else {
-            return refused(Rcode::FORMERR, question_end, edns);
+            return refused(Rcode::FORMERR, question_end, None);
         };
         let in_additional = index >= before;
         match record.rtype {
             // "If a query message with more than one OPT RR is received, a FORMERR (RCODE=1) MUST be returned."
             // (RFC 6891 §6.1.1) So is one elsewhere, or with an owner other than the root.
+            // Which OPT would speak for the client is not known, so none is sent back.
             RecordType::OPT if edns.is_some() || !in_additional || !record.owner_is_root => {
-                return refused(Rcode::FORMERR, question_end, edns);
+                return refused(Rcode::FORMERR, question_end, None);
             }
             RecordType::OPT => {
                 edns = Some(record.edns());
@@ -349,6 +350,7 @@ mod tests {
             assert_eq!(rcode(&message([opcode << 3, 0], [0, 0, 0, 0], &[])), Rcode::NOTIMP);
         }
         assert_eq!(rcode(&message([0, 0], [1, 0, 0, 0], &[b"\x00\x00\xfe\x00\x01"])), Rcode::NOTIMP);
+        assert!(matches!(parsed(&message([0, 0], [1, 0, 0, 0], &[b"\x00\x00\xf8\x00\x01"])), Parsed::Query(_)));
         assert_eq!(rcode(&message([0, 0], [1, 0, 0, 0], &[b"\x00\x00\x29\x00\x01"])), Rcode::FORMERR);
     }
 

@@ -67,7 +67,7 @@ fn check_sections(tables: &mut Tables) {
     );
     demand(dns.nsid.len() <= 128, "dns.nsid", "at most 128 octets".to_owned());
     demand(dns.version.len() <= 255, "dns.version", "at most 255 octets".to_owned());
-    demand(dns.identity.len() <= 255, "dns.identity", "at most 255 octets".to_owned());
+    demand(dns.identity.as_ref().is_none_or(|text| text.len() <= 255), "dns.identity", "at most 255 octets".to_owned());
     demand((512..=4096).contains(&dns.edns_size), "dns.edns-size", "must lie between 512 and 4096".to_owned());
     demand(dns.workers <= 1024, "dns.workers", "at most 1024; 0 takes one per core".to_owned());
     for (i, listen) in dns.listen.iter().enumerate() {

@@ -97,8 +97,9 @@ pub struct Dns {
     /// Answer to the CHAOS names `version.bind` and `version.server`, up to 255 octets. Default `"secondaryd"`; `""`:
     /// refused.
     pub version: String,
-    /// Answer to the CHAOS names `id.server` and `hostname.bind` (RFC 4892), up to 255 octets. Default `""`: refused.
-    pub identity: String,
+    /// Answer to the CHAOS names `id.server` and `hostname.bind` (RFC 4892), up to 255 octets; `""`: refused. Default
+    /// (key absent): the name of this host.
+    pub identity: Option<String>,
     /// `cookie-secrets` and those of `cookie-secret-file`, decoded.
     #[serde(skip)]
     pub cookie_keys: Vec<CookieKey>,
@@ -138,7 +139,7 @@ impl Default for Dns {
             require_cookie: false,
             nsid: String::new(),
             version: "secondaryd".to_owned(),
-            identity: String::new(),
+            identity: None,
             cookie_keys: Vec::new(),
         }
     }

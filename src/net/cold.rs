@@ -120,9 +120,6 @@ impl Cold {
             Ok(notify) if exchange.header.questions == 1 => notify,
             _ => return malformed(Rcode::FORMERR),
         };
-        if notify.qtype != RecordType::SOA {
-            return malformed(Rcode::NOTIMP);
-        }
         let slot = view.zone(&notify.zone).filter(|slot| notify.class == CLASS_IN && slot.state() != State::Disabled);
         let key = exchange.key();
         let verdict = match slot.and_then(|slot| self.policy.zone(slot.id())) {
@@ -130,6 +127,8 @@ impl Cold {
             None => Verdict::NotAuth,
         };
         match (verdict, slot) {
+            // after the question who asks: strangers learn nothing about what we understand
+            (Verdict::Allow, Some(_)) if notify.qtype != RecordType::SOA => malformed(Rcode::NOTIMP),
             (Verdict::Allow, Some(slot)) => {
                 self.counters.count_notify(NotifyOutcome::Accepted);
                 let notice = Notice::Notify {
@@ -168,15 +167,18 @@ impl Cold {
             return error(rcode, None);
         }
         let what = if question.qtype == RecordType::AXFR { "AXFR" } else { "IXFR" };
+        if question.class != CLASS_IN {
+            return error(Rcode::REFUSED, Some(ExtendedError::NOT_AUTHORITATIVE));
+        }
+        let slot = view.zone(&question.name).filter(|slot| slot.state() != State::Disabled);
+        let Some(slot) = slot else {
+            return error(Rcode::NOTAUTH, Some(ExtendedError::NOT_AUTHORITATIVE));
+        };
         // RFC 5936 §4.2 leaves AXFR over UDP undefined
         let over_udp = client.transport == Transport::Udp;
         let request = match outbound::Request::read(exchange.request) {
             Ok(request) if !over_udp || request.theirs.is_some() => request,
             _ => return error(Rcode::FORMERR, None),
-        };
-        let slot = view.zone(&request.zone).filter(|slot| slot.state() != State::Disabled);
-        let Some(slot) = slot else {
-            return error(Rcode::NOTAUTH, Some(ExtendedError::NOT_AUTHORITATIVE));
         };
         let verdict = match self.policy.zone(slot.id()) {
             Some(access) => access.transfer(client.addr.ip(), exchange.key()),
