@@ -332,7 +332,9 @@ impl<'v, 'b> Reply<'v, 'b> {
                 self.settle(held)?;
             }
             if let Some(offset) = additional::target_offset(qtype) {
-                additional::add_addresses(self, held, rrs, offset, None);
+                // the servers of a zone may live below its own cuts: a resolver that primes wants them (RFC 8109 §3)
+                let with_glue = qtype == RecordType::NS;
+                additional::add_addresses(self, held, rrs, offset, None, with_glue);
             }
             return Ok(None);
         }
@@ -377,22 +379,26 @@ impl<'v, 'b> Reply<'v, 'b> {
     ) -> Result<Option<usize>, Full> {
         let names = self.names(held, sought, entry, sought.name.labels());
         let only_signatures = self.query.qtype == RecordType::RRSIG;
+        // everything is everything: without DO RRSIGs are "any other RRset" (RFC 4035 §3)
+        let signatures = self.dnssec_ok || self.transport.is_stream();
         let exists = |block: &RrsetBlock<'_>| match only_signatures {
             true => block.signature_octets() > 0,
-            false => block.rr_count() > 0,
+            // signatures may be left over where nothing is that they sign
+            false => block.rr_count() > 0 || block.signature_octets() > 0,
         };
         if !entry.rrsets().any(|block| exists(&block)) {
             return self.no_type(held, sought, encloser);
         }
         self.owe_if_wildcard(held, sought, encloser);
         self.writer.set_authoritative();
-        // everything is everything: without DO RRSIGs are "any other RRset" (RFC 4035 §3)
-        let signatures = self.dnssec_ok || self.transport.is_stream();
         let mut outcome = Ok(());
         for block in entry.rrsets().filter(exists) {
             outcome = match only_signatures {
                 true => self.put_only_signatures(held, entry, &block, &names),
-                false => self.put_rrset(Section::Answer, held, entry, &block, &names, signatures).map(|_| ()),
+                false => {
+                    let signatures = signatures || block.rr_count() == 0;
+                    self.put_rrset(Section::Answer, held, entry, &block, &names, signatures).map(|_| ())
+                }
             };
             match (outcome, self.transport) {
                 (Ok(()), Transport::Udp) | (Err(Full), Transport::Tcp | Transport::Tls) => break,
@@ -458,7 +464,7 @@ impl<'v, 'b> Reply<'v, 'b> {
             }
         }
         let cut = additional::Cut { depth, owner: names.owner };
-        additional::add_addresses(self, held, rrs, 0, Some(cut));
+        additional::add_addresses(self, held, rrs, 0, Some(cut), true);
         Ok(None)
     }
 

@@ -117,7 +117,7 @@ impl Cold {
             return malformed(rcode);
         }
         let notify = match Notify::read(exchange.request) {
-            Ok(notify) if exchange.header.questions == 1 => notify,
+            Ok(notify) if exchange.header.questions == 1 && !exchange.has_trailing_octets() => notify,
             _ => return malformed(Rcode::FORMERR),
         };
         let slot = view.zone(&notify.zone).filter(|slot| notify.class == CLASS_IN && slot.state() != State::Disabled);
@@ -264,6 +264,13 @@ impl Exchange<'_> {
                 Some(Rcode::FORMERR)
             }
         }
+    }
+
+    /// Whether something stands behind a lone question that the counts do not promise.
+    fn has_trailing_octets(&self) -> bool {
+        let Header { answers, authorities, additionals, .. } = self.header;
+        let promised = answers != 0 || authorities != 0 || additionals != 0;
+        !promised && Question::read(self.request, HEADER_OCTETS).is_ok_and(|(_, end)| end != self.request.len())
     }
 
     fn has_edns(&self) -> bool {
