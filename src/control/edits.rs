@@ -81,6 +81,7 @@ impl Keeper {
             primaries: new.primaries,
             allow_notify: Vec::new(),
             allow_transfer: Vec::new(),
+            allow_query: None,
             notify: Vec::new(),
             policy: None,
             origin: Origin::Rest,
@@ -222,6 +223,7 @@ impl Keeper {
         self.tell(&changed, Kind::Definition, serde_json::json!({"change": "changed"}));
         let zone = self.zones.get_mut(&changed.id).expect("it was there a line above");
         self.policy.set_zone(old.id, Arc::new(zones::access(&zone.definition)));
+        self.publisher.set_restricted(&zone.slot, zone.definition.allow_query.is_some());
         if old.primaries == zone.definition.primaries {
             return;
         }

@@ -211,6 +211,7 @@ pub(super) fn configured(zone: &crate::config::Zone, id: ZoneId, now: Timestamp)
         primaries: zone.primaries.iter().map(Primary::from).collect(),
         allow_notify: zone.allow_notify.to_vec(),
         allow_transfer: zone.allow_transfer.to_vec(),
+        allow_query: zone.allow_query.clone(),
         notify: zone.notify.to_vec(),
         policy: zone.policy.clone(),
         origin: Origin::Configured { file: zone.origin.to_string().into() },
@@ -232,6 +233,7 @@ pub(super) fn access(definition: &ZoneDefinition) -> ZoneAccess {
             .collect(),
         allow_notify: definition.allow_notify.as_slice().into(),
         allow_transfer: definition.allow_transfer.as_slice().into(),
+        allow_query: definition.allow_query.as_deref().map(Into::into),
     }
 }
 
