@@ -27,6 +27,7 @@ use crate::zone::{Findings, Snapshot};
 use super::event::{Arrival, Contents, Event, Exchange, Form, Prepared};
 use super::events::Kind;
 use super::keeper::Keeper;
+use super::look;
 use super::review;
 use super::versions::{self, Giver};
 use super::zones::Unstored;
@@ -154,6 +155,7 @@ impl Keeper {
         let Some(zone) = self.zones.get_mut(&id) else { return };
         let (from, to, records) = (zone.served, snapshot.serial(), snapshot.record_count());
         zone.served = Some(to);
+        zone.refresh.note_served(look::of_version(&snapshot));
         self.publisher.publish(&zone.slot, snapshot);
         let definition = zone.definition.clone();
         let details = serde_json::json!({"fromSerial": from, "serial": to, "records": records});
@@ -228,11 +230,18 @@ impl Keeper {
 }
 
 /// What an operator should know of records that were not taken as they came.
-fn notes(findings: &Findings, mixed: u32) -> Vec<String> {
+pub(super) fn notes(findings: &Findings, mixed: u32) -> Vec<String> {
     let mut notes = Vec::new();
     if findings.out_of_zone > 0 {
         let example = findings.out_of_zone_example.as_ref().map(|name| format!(", e.g. {name}")).unwrap_or_default();
         notes.push(format!("{} records outside the zone were skipped{example}", findings.out_of_zone));
+    }
+    if findings.passed_over > 0 {
+        notes.push(format!(
+            "{} changes of the differences did not fit and were passed over ([transfer] lenient-ixfr); PUT .../axfr brings \
+             the whole zone",
+            findings.passed_over
+        ));
     }
     if mixed > 0 {
         notes.push(format!(
@@ -243,7 +252,7 @@ fn notes(findings: &Findings, mixed: u32) -> Vec<String> {
 }
 
 /// The same of what the transfer itself has seen.
-fn volume_notes(volume: &Volume) -> Vec<String> {
+pub(super) fn volume_notes(volume: &Volume) -> Vec<String> {
     let mut notes = Vec::new();
     if volume.negative_ttls > 0 {
         notes.push(format!(

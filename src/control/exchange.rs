@@ -1,9 +1,13 @@
 //! One exchange with a primary, run as a task of its own: ask, read, and for a transfer build and check the new
 //! contents beside the served ones. Ends with one event to the keeper, whatever happens.
 
+use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::config::{Config, TlsProfile};
 use crate::dns::{Name, Serial};
+use crate::net::tls;
 use crate::net::upstream::{Order, Phase, Seen, Target, Transferred, Upstream};
 use crate::reason::{Code, Reason};
 use crate::refresh::Accept;
@@ -35,18 +39,46 @@ pub(super) struct Job {
     pub(super) hash_key: HashKey,
     pub(super) limits: Limits,
     pub(super) policy: ContentPolicy,
+    /// Differences of this primary may fail to fit (I4).
+    pub(super) lenient: bool,
+    /// Most difference sequences (I9).
+    pub(super) sequences_max: u32,
+}
+
+/// The TLS profiles in use, by the primary's address: that of a `[primary.NAME]` at this address, else a strict one with
+/// the system's authorities and the address for a name.
+#[derive(Debug, Default)]
+pub(super) struct Profiles {
+    made: HashMap<SocketAddr, Arc<tls::Profile>>,
+}
+
+impl Profiles {
+    /// The profile of the primary at `address`.
+    pub(super) fn at(&mut self, config: &Config, address: SocketAddr) -> Arc<tls::Profile> {
+        let made = self.made.entry(address).or_insert_with(|| match config.tls.get(&address) {
+            Some(profile) => Arc::new(tls::Profile::new(profile)),
+            None => Arc::new(tls::Profile::new(&TlsProfile::of_address(address.ip()))),
+        });
+        made.clone()
+    }
+
+    /// Forgets those that a reload has changed: the next exchange goes over a new connection.
+    pub(super) fn reload(&mut self, old: &Config, new: &Config) {
+        self.made.retain(|address, _| old.tls.get(address) == new.tls.get(address));
+    }
 }
 
 /// Transfers the zone and prepares it for the door.
 pub(super) async fn transfer(upstream: &Upstream, job: Job) -> (Result<Arrival, Reason>, Seen) {
-    let Job { target, zone, base, incremental, accept, refused, hash_key, limits, policy } = job;
+    let Job { target, zone, base, incremental, accept, refused, hash_key, limits, policy, lenient, sequences_max } =
+        job;
     let asked = match &base {
         Some(base) if incremental => Asked::Ixfr { ours: base.soa_record() },
         _ => Asked::Axfr,
     };
     let served = base.as_ref().map(|base| base.serial());
     let difference_octets_max = base.as_ref().map_or(0, |base| base.image_octets()).max(DIFFERENCE_OCTETS_MIN);
-    let order = Order { zone, asked, hash_key, limits, difference_octets_max };
+    let order = Order { zone, asked, hash_key, limits, difference_octets_max, sequences_max };
     let takes = |offered| Some(offered) != refused && accept.takes(served, offered);
     let (outcome, mut seen) = upstream.transfer(&target, order, takes).await;
     let Transferred { received, expire_secs } = match outcome {
@@ -59,7 +91,7 @@ pub(super) async fn transfer(upstream: &Upstream, job: Job) -> (Result<Arrival, 
             seen.reached(Phase::Verify);
             let octets: usize = diffs.iter().map(|diff| diff.as_bytes().len()).sum();
             let base = base.expect("differences are only read when a base was named");
-            heavy(octets > LIGHT_OCTETS, move || applied(&base, diffs, &policy, limits)).await
+            heavy(octets > LIGHT_OCTETS, move || applied(&base, diffs, &policy, limits, lenient)).await
         }
         Received::Full(builder) => {
             seen.reached(Phase::Verify);
@@ -69,8 +101,17 @@ pub(super) async fn transfer(upstream: &Upstream, job: Job) -> (Result<Arrival, 
     (contents.map(|contents| Arrival { volume: seen.volume, expire_secs, contents }), seen)
 }
 
-fn applied(base: &Snapshot, diffs: Vec<Diff>, policy: &ContentPolicy, limits: Limits) -> Result<Contents, Reason> {
-    let (snapshot, findings) = zone::apply(base, &diffs).map_err(Reason::from)?;
+fn applied(
+    base: &Snapshot,
+    diffs: Vec<Diff>,
+    policy: &ContentPolicy,
+    limits: Limits,
+    lenient: bool,
+) -> Result<Contents, Reason> {
+    let apply = if lenient { zone::apply_leniently } else { zone::apply };
+    let (snapshot, findings) = apply(base, &diffs).map_err(Reason::from)?;
+    // What is stored and sent on must lead from the old version to the new one exactly.
+    let diffs = if findings.passed_over > 0 { vec![zone::between(base, &snapshot)] } else { diffs };
     // A zone may also grow too large step by step.
     if snapshot.record_count() > limits.records_max {
         let detail = format!("more than {} records ([transfer] max-records)", limits.records_max);

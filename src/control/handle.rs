@@ -5,14 +5,17 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use arc_swap::ArcSwap;
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use uuid::Uuid;
 
 use super::definition::Primary;
 use super::event::Event;
 use super::events::Bus;
+use super::explain::Surroundings;
 use super::held::Decision;
 use super::history::History;
+use super::preflight::{self, Ask, Checked, Plan};
 use super::status::{Board, ZoneView};
 use super::versions::{Past, Version};
 use crate::dns::{Name, Serial};
@@ -137,6 +140,8 @@ pub enum Command {
     RollBack(Uuid, Serial, String, oneshot::Sender<Result<(), EditError>>),
     /// Takes newer versions again: zone, who.
     Release(Uuid, String, oneshot::Sender<Result<(), EditError>>),
+    /// Wants to check primaries.
+    Preflight(Ask, oneshot::Sender<Result<Plan, EditError>>),
     /// Starts a transfer, or joins the running one.
     Transfer(Uuid, TransferMode, oneshot::Sender<Result<(), EditError>>),
 }
@@ -149,6 +154,9 @@ pub struct Handle {
     events: mpsc::UnboundedSender<Event>,
     history: Arc<History>,
     bus: Arc<Bus>,
+    surroundings: Arc<ArcSwap<Surroundings>>,
+    /// Places for checks of primaries.
+    checks: Arc<Semaphore>,
 }
 
 impl Handle {
@@ -158,8 +166,23 @@ impl Handle {
         history: Arc<History>,
         bus: Arc<Bus>,
         store: Arc<Store>,
+        surroundings: Arc<ArcSwap<Surroundings>>,
     ) -> Handle {
-        Handle { board, past: Past::new(store), events, history, bus }
+        let checks = Arc::new(Semaphore::new(preflight::CHECKS_MAX));
+        Handle { board, past: Past::new(store), events, history, bus, surroundings, checks }
+    }
+
+    /// What explanations need to know of this daemon.
+    pub fn surroundings(&self) -> Arc<Surroundings> {
+        self.surroundings.load_full()
+    }
+
+    /// Asks every primary for its SOA, and with `transfer` for the whole zone, which is built, checked and dropped.
+    /// Nothing changes, neither the zone nor its statuses. Waits while [`preflight::CHECKS_MAX`] others run.
+    pub async fn preflight(&self, ask: Ask, transfer: bool) -> Result<Vec<Checked>, EditError> {
+        let _place = self.checks.acquire().await.map_err(|_| EditError::ShuttingDown)?;
+        let plan = self.ask(|reply| Command::Preflight(ask, reply)).await?;
+        Ok(plan.run(transfer).await)
     }
 
     /// What became of every attempt.

@@ -14,6 +14,7 @@ use super::commit::soa_timers;
 use super::definition::{FIRST_ZONE_ID, ZoneDefinition};
 use super::held::Review;
 use super::keeper::{Keeper, report};
+use super::look;
 use super::status::ZoneView;
 use super::zones::{self, StoredDefinition, Zone};
 
@@ -98,6 +99,7 @@ impl Keeper {
         for ((definition, kept), slot) in zones.into_iter().zip(slots) {
             let (id, definition) = (definition.id, Arc::new(definition));
             self.policy.set_zone(id, Arc::new(zones::access(&definition)));
+            self.publisher.set_restricted(&slot, definition.allow_query.is_some());
             let serial = kept.snapshot.as_deref().map(Snapshot::serial);
             let restored = refresh::Restored {
                 soa: kept.snapshot.as_deref().map(soa_timers),
@@ -107,6 +109,7 @@ impl Keeper {
             let mut refresh =
                 Refresh::new(self.settings.clone(), definition.primaries.len(), u64::from(id.0), Some(restored), now);
             if let Some(snapshot) = kept.snapshot {
+                refresh.note_served(look::of_version(&snapshot));
                 self.publisher.publish(&slot, snapshot);
                 if refresh.is_expired() {
                     self.publisher.set_state(&slot, State::Expired);
@@ -145,6 +148,7 @@ impl Keeper {
                 newest: vec![None; primaries],
                 refused_notify: None,
                 notify_told: Timestamp::default(),
+                tls: HashMap::new(),
                 notify_shown: None,
             };
             self.zones.insert(id, zone);

@@ -21,18 +21,23 @@
 pub mod definition;
 pub mod event;
 pub mod events;
+pub mod explain;
 pub mod handle;
+pub mod health;
 pub mod held;
 pub mod history;
+pub mod preflight;
 pub mod status;
 pub mod versions;
 
 mod commit;
 mod edits;
 mod exchange;
+mod findings;
 mod hook;
 mod keeper;
 mod load;
+mod look;
 mod outbound;
 mod queue;
 mod review;
@@ -86,7 +91,8 @@ pub async fn start(
     let outbound = outbound::source(board.clone(), parts.store.clone());
     parts.policy.keys.store(Arc::new(keyring(&parts.config)));
     let mut keeper = keeper::Keeper::new(parts, upstream, board.clone(), sender.clone());
-    let handle = Handle::new(board, sender, keeper.history.clone(), keeper.bus.clone(), keeper.store.clone());
+    let keeper::Keeper { history, bus, store, surroundings, .. } = &keeper;
+    let handle = Handle::new(board, sender, history.clone(), bus.clone(), store.clone(), surroundings.clone());
     let (loaded, in_view) = oneshot::channel();
     let task = tokio::spawn(async move {
         let loading = tokio::task::spawn_blocking(move || {

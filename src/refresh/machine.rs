@@ -267,6 +267,15 @@ impl Refresh {
         }
     }
 
+    /// The last exchange with a primary of the opportunistic TLS profile went in clear text, or over TLS again.
+    pub fn note_clear_text(&mut self, ix: usize, clear: bool) {
+        if let Some(primary) = self.primaries.get_mut(ix).filter(|primary| primary.state.clear_text != clear) {
+            primary.state.clear_text = clear;
+            primary.changed = true;
+            self.touch();
+        }
+    }
+
     /// A person asks for something. Clears the back-off.
     pub fn handle_command(&mut self, now: Timestamp, command: Command) {
         self.touch();

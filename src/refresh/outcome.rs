@@ -274,6 +274,7 @@ fn falls_back(code: Code) -> bool {
                 | Code::TlsExpired
                 | Code::TlsUntrusted
                 | Code::TlsVersion
+                | Code::TlsHandshake
                 | Code::GuardShrink
                 | Code::GuardApex
                 | Code::GuardSigned
