@@ -18,6 +18,10 @@ pub mod configuration {}
 #[doc = include_str!("status.md")]
 pub mod status {}
 
+/// What holds a version back, versions and roll-back.
+#[doc = include_str!("guards.md")]
+pub mod guards {}
+
 /// Every reason code.
 #[doc = include_str!("reasons.md")]
 pub mod reasons {}
@@ -55,6 +59,11 @@ pub const TOPICS: &[Topic] = &[
         text: concat!(include_str!("configuration.md"), include_str!("../../config/secondaryd.toml")),
     },
     Topic { name: "status", about: "what the REST status and secondaryctl say", text: include_str!("status.md") },
+    Topic {
+        name: "guards",
+        about: "what holds a version back; kept versions, roll-back",
+        text: include_str!("guards.md"),
+    },
     Topic { name: "reasons", about: "every reason code: cause and remedy", text: include_str!("reasons.md") },
     Topic { name: "findings", about: "what is wrong although nothing failed", text: include_str!("findings.md") },
     Topic {
