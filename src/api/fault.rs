@@ -51,6 +51,8 @@ error_codes! {
     ZoneNotFound = "dns-zone-not-found", NOT_FOUND;
     /// The zone has never been transferred.
     ZoneWithoutData = "dns-zone-without-data", NOT_FOUND;
+    /// No such held or kept version.
+    VersionNotFound = "dns-version-not-found", NOT_FOUND;
     /// The path exists, the method does not.
     MethodNotAllowed = "dns-method-not-allowed", METHOD_NOT_ALLOWED;
     /// An identifier in the path is no UUID.
@@ -67,6 +69,8 @@ error_codes! {
     ZoneRename = "dns-zone-rename", BAD_REQUEST;
     /// Another zone has this name, or overlaps with it.
     ZoneExists = "dns-zone-exists", CONFLICT;
+    /// What is served, held or pinned now does not allow it.
+    VersionConflict = "dns-version-conflict", CONFLICT;
     /// The UUID belongs to another object.
     IdTaken = "dns-id-taken", CONFLICT;
     /// The body did not come in time.

@@ -18,9 +18,8 @@ use super::values::Secret;
 use super::zones::{Origin, PrimaryTable, TsigKeyTable, ZoneTable};
 use super::{Config, ConfigError, CredentialTable};
 
-/// What is said wherever a configuration asks for TLS.
-pub(super) const NO_TLS: &str = "this version does not speak TLS, neither for queries, transfers nor the API; \
-     leave the key out (transport = \"tcp\")";
+/// What is said where a configuration asks for TLS that is not there.
+pub(super) const NO_TLS: &str = "this version does not speak TLS for queries and the API; leave the key out";
 
 /// One file, with what is needed to turn offsets into lines.
 pub(super) struct Source {

@@ -49,6 +49,9 @@ impl Keeper {
                 Err(error) => answer(reply, Err(error)),
             },
             Command::Preflight(ask, reply) => answer(reply, self.plan(ask)),
+            Command::Decide(zone, held, decision, user, reply) => self.decide(zone, held, decision, user, reply),
+            Command::RollBack(zone, to, user, reply) => self.roll_back(zone, to, user, reply),
+            Command::Release(zone, user, reply) => self.release(zone, &user, reply),
             Command::Transfer(uuid, mode, reply) => answer(reply, self.transfer_now(uuid, mode)),
         }
     }
@@ -79,6 +82,7 @@ impl Keeper {
             allow_notify: Vec::new(),
             allow_transfer: Vec::new(),
             notify: Vec::new(),
+            policy: None,
             origin: Origin::Rest,
             created: now,
             modified: now,
@@ -223,6 +227,7 @@ impl Keeper {
         }
         zone.epoch += 1;
         zone.transfer = None;
+        zone.tls.clear();
         let kept = zone
             .definition
             .primaries
@@ -236,10 +241,12 @@ impl Keeper {
         self.history.forget(old.id, zone.definition.primaries.iter().map(|primary| primary.address));
         let from = zone.definition.primaries.len() as u16;
         self.store.submit(Write::ForgetPrimaries { zone: old.id.0, from }, report("statuses of primaries"));
+        // The new primaries' versions are judged anew.
+        self.forget_held(old.id);
     }
 
     /// What a check of primaries needs; nothing is changed.
-    fn plan(&self, ask: Ask) -> Result<Plan, EditError> {
+    fn plan(&mut self, ask: Ask) -> Result<Plan, EditError> {
         let (zone, primaries, base) = match ask {
             Ask::Zone(uuid) => {
                 let id = self.board.by_uuid(uuid).ok_or(EditError::NotFound)?.id;
@@ -252,7 +259,7 @@ impl Keeper {
             }
         };
         let target = |primary: Primary| {
-            let target = keeper::target(&self.config, &self.policy, &primary);
+            let target = keeper::target(&self.config, &self.policy, &mut self.profiles, &primary);
             (primary, target)
         };
         Ok(Plan {
@@ -262,6 +269,7 @@ impl Keeper {
             upstream: self.upstream.clone(),
             hash_key: self.store.hash_key(),
             limits: keeper::limits(&self.config),
+            sequences_max: self.config.transfer.max_ixfr_sequences,
         })
     }
 
@@ -294,6 +302,7 @@ impl Keeper {
             zone.refresh.set_settings(self.settings.clone());
         }
         self.upstream.set_bounds(keeper::bounds(&new));
+        self.profiles.reload(&old, &new);
         self.set_queue_limits();
         self.policy.keys.store(Arc::new(super::keyring(&new)));
 

@@ -48,6 +48,7 @@ pub struct Plan {
     pub(super) upstream: Arc<Upstream>,
     pub(super) hash_key: HashKey,
     pub(super) limits: Limits,
+    pub(super) sequences_max: u32,
 }
 
 impl std::fmt::Debug for Plan {
@@ -102,7 +103,7 @@ pub struct DryContents {
 impl Plan {
     /// Checks all primaries, side by side; dry transfers one after the other, so that one zone at a time is in memory.
     pub async fn run(self, transfer: bool) -> Vec<Checked> {
-        let Plan { zone, targets, base, upstream, hash_key, limits } = self;
+        let Plan { zone, targets, base, upstream, hash_key, limits, sequences_max } = self;
         let served = base.as_ref().map(|base| base.serial());
         let mut probes = JoinSet::new();
         for (index, (primary, target)) in targets.iter().cloned().enumerate() {
@@ -122,6 +123,9 @@ impl Plan {
                     incremental: false,
                     hash_key,
                     accept: Accept::Any,
+                    refused: None,
+                    lenient: false,
+                    sequences_max,
                     limits,
                     policy: ContentPolicy::default(),
                 };
@@ -160,7 +164,8 @@ async fn probe(
 
 /// A whole transfer, then the question for differences to what it brought (or to what is served).
 async fn try_transfer(upstream: &Upstream, checked: &mut Checked, job: Job, served: Option<Arc<Snapshot>>) {
-    let (target, zone, hash_key, limits) = (job.target.clone(), job.zone.clone(), job.hash_key, job.limits);
+    let (target, zone, hash_key) = (job.target.clone(), job.zone.clone(), job.hash_key);
+    let (limits, sequences_max) = (job.limits, job.sequences_max);
     let started = Timestamp::now();
     let (outcome, seen) = exchange::transfer(upstream, job).await;
     let serial = served.as_ref().map(|served| served.serial());
@@ -168,9 +173,9 @@ async fn try_transfer(upstream: &Upstream, checked: &mut Checked, job: Job, serv
     let (ended, contents) = match outcome {
         Ok(Arrival { contents: Contents::New(prepared), .. }) => {
             let to = prepared.snapshot.serial();
-            let warnings = super::commit::notes(&prepared.findings, &seen.volume, prepared.snapshot.mixed_count());
+            let warnings = super::commit::notes(&prepared.findings, prepared.snapshot.mixed_count());
             let contents = dry(&prepared.snapshot, warnings.into_iter().chain(prepared.warnings).collect());
-            snapshot = Some(Arc::new(prepared.snapshot));
+            snapshot = Some(prepared.snapshot);
             (Ok(Ended::Committed { from: serial, to }), Some(contents))
         }
         Ok(Arrival { contents: Contents::UpToDate(serial), .. }) => (Ok(Ended::UpToDate(serial)), None),
@@ -190,6 +195,9 @@ async fn try_transfer(upstream: &Upstream, checked: &mut Checked, job: Job, serv
         incremental: true,
         hash_key,
         accept: Accept::Any,
+        refused: None,
+        lenient: false,
+        sequences_max,
         limits,
         policy: ContentPolicy::default(),
     };

@@ -14,13 +14,16 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::definition::ZoneDefinition;
+use super::held::Review;
 use super::history::Attempt;
 use crate::dns::{Name, Serial};
+use crate::net::tls::TlsSession;
 use crate::reason::{Code, StatusWord};
 use crate::refresh::{Finding, NextAttempt, PrimaryState, ZoneState};
 use crate::served::{RefusedFor, Slot, ZoneId};
 use crate::time::Timestamp;
 use crate::zone::Snapshot;
+use crate::zone::signatures::Lapse;
 
 /// One zone as it stands; immutable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,9 +54,13 @@ pub struct ZoneStatus {
     pub active_primary: Option<usize>,
     /// One per configured primary, in their order.
     pub primaries: Vec<PrimaryStatus>,
+    /// What was decided about versions, and what waits.
+    pub review: Review,
+    /// The signature of the served version that lapses first.
+    pub signatures: Option<Lapse>,
     /// What an operator should know of the contents, e.g. skipped records; bounded by the keeper.
     pub warnings: Vec<String>,
-    /// What the engine noticed although no exchange failed.
+    /// What the engine has found out about the primaries although nothing failed.
     pub findings: Vec<Finding>,
     /// The last NOTIFY for the zone that was refused.
     pub refused_notify: Option<RefusedNotify>,
@@ -83,6 +90,8 @@ pub struct PrimaryStatus {
     pub attempt: Option<Arc<Attempt>>,
     /// Since when it is behind the newest serial known; `None` if it is not.
     pub behind_since: Option<Timestamp>,
+    /// The last TLS session with it, or the certificate that was refused.
+    pub tls: Option<Arc<TlsSession>>,
 }
 
 /// One zone's place on the [`Board`]; lives as long as the zone.
@@ -122,6 +131,8 @@ impl ZoneView {
                 expiring_at: None,
                 active_primary: None,
                 primaries: Vec::new(),
+                review: Review::default(),
+                signatures: None,
                 warnings: Vec::new(),
                 findings: Vec::new(),
                 refused_notify: None,

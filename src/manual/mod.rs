@@ -18,6 +18,10 @@ pub mod configuration {}
 #[doc = include_str!("status.md")]
 pub mod status {}
 
+/// Explain, history, check, events, health.
+#[doc = include_str!("why.md")]
+pub mod why {}
+
 /// Every reason code.
 #[doc = include_str!("reasons.md")]
 pub mod reasons {}
@@ -47,6 +51,7 @@ pub const TOPICS: &[Topic] = &[
         text: concat!(include_str!("configuration.md"), include_str!("../../config/secondaryd.toml")),
     },
     Topic { name: "status", about: "what the REST status and secondaryctl say", text: include_str!("status.md") },
+    Topic { name: "why", about: "explain, history, check, events, health", text: include_str!("why.md") },
     Topic { name: "reasons", about: "every reason code: cause and remedy", text: include_str!("reasons.md") },
     Topic { name: "operations", about: "signals, systemd, backup, metrics", text: include_str!("operations.md") },
 ];
@@ -106,6 +111,16 @@ mod tests {
         let table = text.split("Worth an alert").next().expect("a first part");
         let listed = table.lines().filter(|line| line.starts_with("| `secondaryd_")).count();
         assert_eq!(listed, METRICS.len(), "operations.md lists a metric that is not there");
+    }
+
+    #[test]
+    fn why_explains_each_event_and_each_health_word() {
+        let text = topic("why").expect("a topic").text;
+        let events = crate::control::events::Kind::ALL.iter().map(|kind| kind.as_str());
+        let health = crate::control::health::Health::ALL.iter().map(|health| health.as_str());
+        for word in events.chain(health) {
+            assert!(text.contains(&format!("`{word}`")), "{word} is not in why.md");
+        }
     }
 
     #[test]

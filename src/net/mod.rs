@@ -19,6 +19,7 @@ pub mod counters;
 pub mod notifier;
 mod quiet;
 mod tcp;
+pub mod tls;
 mod udp;
 pub mod upstream;
 

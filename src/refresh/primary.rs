@@ -25,6 +25,9 @@ pub struct PrimaryState {
     /// It answers over TCP, but not over UDP.
     #[serde(default)]
     pub udp_blocked: bool,
+    /// It is to be asked over TLS if it can, and could not.
+    #[serde(default)]
+    pub clear_text: bool,
     /// When the last attempt ended. Times at which the primary was not asked because it is known to be unreachable do
     /// not count.
     pub last_attempt: Option<Timestamp>,
@@ -138,6 +141,7 @@ impl PrimaryState {
             activity: Activity::Idle,
             serial: None,
             udp_blocked: false,
+            clear_text: false,
             last_attempt: None,
             last_success: None,
             consecutive_failures: 0,
@@ -157,6 +161,7 @@ impl PrimaryState {
             activity: self.activity,
             serial: self.serial,
             udp_blocked: self.udp_blocked,
+            clear_text: self.clear_text,
             last_attempt: self.last_attempt,
             last_success: self.last_success,
             consecutive_failures: self.consecutive_failures,

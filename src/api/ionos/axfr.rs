@@ -230,9 +230,17 @@ struct Status {
     offered_serial: Option<Serial>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stored_serial: Option<Serial>,
+    /// The version that waits for approval; more at `.../held`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held: Option<Held>,
+    /// The zone was rolled back and takes no newer version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pinned: Option<Pinned>,
+    /// End of the first signature of the served version that lapses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signatures_expire: Option<Date>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
-    /// What was noticed although no exchange failed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     findings: Vec<FindingItem>,
     /// How the zone is, in one word.
@@ -246,21 +254,40 @@ struct Status {
 }
 
 #[derive(Serialize)]
+struct Refused {
+    from: String,
+    time: Date,
+    why: &'static str,
+    count: u32,
+}
+
+/// What was found out about a primary, or the zone, although nothing failed.
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct FindingItem {
     code: FindingCode,
     #[serde(skip_serializing_if = "Option::is_none")]
     primary_ip: Option<String>,
     since: Date,
-    message: String,
+    evidence: String,
 }
 
 #[derive(Serialize)]
-struct Refused {
-    from: String,
-    time: Date,
-    why: &'static str,
-    count: u32,
+#[serde(rename_all = "camelCase")]
+struct Held {
+    id: Uuid,
+    serial: Serial,
+    error_code: Code,
+    deadline: Date,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Pinned {
+    serial: Serial,
+    left: Serial,
+    by: String,
+    at: Date,
 }
 
 /// One primary: the members of the specification first.
@@ -309,9 +336,27 @@ struct Item {
     /// When the running row of failures began.
     #[serde(skip_serializing_if = "Option::is_none")]
     first_failure: Option<Date>,
+    /// The last TLS session, or the certificate that was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<Tls>,
     /// The last attempt in full: phase reached, times, volumes, TLS.
     #[serde(skip_serializing_if = "Option::is_none")]
     attempt: Option<AttemptItem>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Tls {
+    version: &'static str,
+    verified: &'static str,
+    /// In the primary's certificate.
+    names: Vec<String>,
+    /// When the primary's certificate ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<Date>,
+    /// When our own certificate ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    own_expires: Option<Date>,
 }
 
 #[derive(Serialize)]
@@ -345,7 +390,7 @@ impl Status {
             code: found.code,
             primary_ip: found.primary.and_then(|ix| Some(definition.primaries.get(ix)?.spelled(default_port))),
             since: Date(found.since),
-            message: found.evidence.clone(),
+            evidence: found.evidence.clone(),
         });
         Status {
             r#type: "collection",
@@ -366,6 +411,19 @@ impl Status {
             generation: status.generation,
             offered_serial: status.offered_serial,
             stored_serial: status.stored_serial,
+            held: status.review.held.as_ref().map(|held| Held {
+                id: held.id,
+                serial: held.serial,
+                error_code: held.reason.code,
+                deadline: Date(held.deadline),
+            }),
+            pinned: status.review.pinned.clone().map(|pinned| Pinned {
+                serial: pinned.serial,
+                left: pinned.left,
+                by: pinned.by,
+                at: Date(pinned.at),
+            }),
+            signatures_expire: status.signatures.as_ref().map(|lapse| Date(lapse.at)),
             warnings: status.warnings.clone(),
             findings: findings.collect(),
             health: Health::of(status, now),
@@ -394,6 +452,16 @@ impl Item {
     ) -> Item {
         let state = &status.state;
         let error_message = state.message(served);
+        // Every finding is a note, and UDP_BLOCKED already before it is a finding.
+        let mut noted: Vec<&'static str> = [(state.udp_blocked, "UDP_BLOCKED"), (state.clear_text, "CLEAR_TEXT")]
+            .into_iter()
+            .filter_map(|(noted, note)| noted.then_some(note))
+            .collect();
+        for note in notes.map(|found| found.code.as_str()) {
+            if !noted.contains(&note) {
+                noted.push(note);
+            }
+        }
         Item {
             primary_ip: primary.spelled(default_port),
             status: state.word(),
@@ -428,9 +496,16 @@ impl Item {
             activity: state.activity,
             since: Date(state.since),
             next_attempt_why: status.next_attempt.map(|next| next.why),
-            notes: notes.map(|found| found.code.as_str()).collect(),
+            notes: noted,
             behind_since: status.behind_since.map(Date),
             first_failure: state.first_failure.map(Date),
+            tls: status.tls.as_deref().map(|session| Tls {
+                version: session.version,
+                verified: session.verified.as_str(),
+                names: session.peer_names.clone(),
+                expires: session.peer_not_after.map(Date),
+                own_expires: session.own_not_after.map(Date),
+            }),
             attempt: status.attempt.as_deref().map(|attempt| AttemptItem::new(attempt, primary.spelled(default_port))),
         }
     }

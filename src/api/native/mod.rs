@@ -7,8 +7,10 @@ mod check;
 pub(in crate::api) mod events;
 mod explain;
 mod health;
+mod held;
 pub(in crate::api) mod history;
 mod transfers;
+mod versions;
 mod zones_health;
 
 use std::sync::Arc;
@@ -38,4 +40,12 @@ pub fn guarded() -> Router<Arc<Api>> {
         .route("/transfers", get(transfers::list))
         .route("/transfers/summary", get(transfers::summary))
         .route("/events", get(events::read))
+        .route("/secondaryzones/{id}/held", get(held::list))
+        .route("/secondaryzones/{id}/held/{held}/diff", get(held::diff))
+        .route("/secondaryzones/{id}/held/{held}/approve", post(held::approve))
+        .route("/secondaryzones/{id}/held/{held}/reject", post(held::reject))
+        .route("/secondaryzones/{id}/versions", get(versions::list))
+        .route("/secondaryzones/{id}/versions/{serial}", get(versions::read))
+        .route("/secondaryzones/{id}/versions/{serial}/rollback", post(versions::roll_back))
+        .route("/secondaryzones/{id}/release", post(versions::release))
 }

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use super::*;
 use crate::control::definition::{Origin, Primary};
+use crate::control::held::{Held, Review};
 use crate::control::history::{Phase, Tls, Trigger, Via};
 use crate::control::status::RefusedNotify;
 use crate::reason::Reason;
@@ -30,7 +31,7 @@ impl Case {
             state.serial = Some(Serial(7));
             (state.last_attempt, state.last_success) = (Some(NOW - DAY / 24), Some(NOW - DAY / 24));
             let next_attempt = Some(NextAttempt { at: NOW + DAY / 24, why: Why::Refresh });
-            PrimaryStatus { state, next_attempt, attempt: None, behind_since: None }
+            PrimaryStatus { state, next_attempt, attempt: None, behind_since: None, tls: None }
         };
         let definition = ZoneDefinition {
             id: ZoneId(1_000_001),
@@ -46,6 +47,7 @@ impl Case {
             modified: NOW - 30 * DAY,
             created_by: "configuration".to_owned(),
             modified_by: "configuration".to_owned(),
+            policy: None,
             primaries,
         };
         let zone = ZoneStatus {
@@ -64,6 +66,8 @@ impl Case {
             warnings: Vec::new(),
             findings: Vec::new(),
             refused_notify: None,
+            review: Review::default(),
+            signatures: None,
             definition: Arc::new(definition),
         };
         let surroundings = Surroundings {
@@ -255,6 +259,36 @@ fn expired() {
 fn guard_rail() {
     let explanation = Case::new().failing(Code::GuardShrink, "998 of 1000 records would go").explained();
     says(&explanation, Cause::Held, &["policy holds back", "998 of 1000", "secondaryctl held example.com"]);
+}
+
+/// A held version is told with its own numbers, whatever its primary's status says by now.
+#[test]
+fn a_version_that_waits_for_approval() {
+    let mut case = Case::new();
+    case.zone.review.held = Some(Held {
+        id: uuid::Uuid::nil(),
+        serial: Serial(9),
+        base: Some(Serial(7)),
+        primary: case.zone.definition.primaries[0].address,
+        kind: TransferKind::Axfr,
+        received: NOW - DAY / 24,
+        reason: Reason::new(Code::GuardShrink, "998 of 1000 records would go"),
+        records: 2,
+        deleted: 998,
+        added: 0,
+        deadline: NOW + DAY,
+    });
+    let explanation = case.explained();
+    says(
+        &explanation,
+        Cause::Held,
+        &[
+            "version 9 from primary 192.0.2.1",
+            "998 of 1000",
+            "secondaryctl approve example.com",
+            "secondaryctl diff example.com",
+        ],
+    );
 }
 
 #[test]
