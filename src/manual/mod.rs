@@ -21,6 +21,9 @@ pub mod status {}
 /// What holds a version back, versions and roll-back.
 #[doc = include_str!("guards.md")]
 pub mod guards {}
+/// Explain, history, check, events, health.
+#[doc = include_str!("why.md")]
+pub mod why {}
 
 /// Every reason code.
 #[doc = include_str!("reasons.md")]
@@ -64,6 +67,7 @@ pub const TOPICS: &[Topic] = &[
         about: "what holds a version back; kept versions, roll-back",
         text: include_str!("guards.md"),
     },
+    Topic { name: "why", about: "explain, history, check, events, health", text: include_str!("why.md") },
     Topic { name: "reasons", about: "every reason code: cause and remedy", text: include_str!("reasons.md") },
     Topic { name: "findings", about: "what is wrong although nothing failed", text: include_str!("findings.md") },
     Topic {
@@ -139,6 +143,16 @@ mod tests {
         let table = text.split("Worth an alert").next().expect("a first part");
         let listed = table.lines().filter(|line| line.starts_with("| `secondaryd_")).count();
         assert_eq!(listed, METRICS.len(), "operations.md lists a metric that is not there");
+    }
+
+    #[test]
+    fn why_explains_each_event_and_each_health_word() {
+        let text = topic("why").expect("a topic").text;
+        let events = crate::control::events::Kind::ALL.iter().map(|kind| kind.as_str());
+        let health = crate::control::health::Health::ALL.iter().map(|health| health.as_str());
+        for word in events.chain(health) {
+            assert!(text.contains(&format!("`{word}`")), "{word} is not in why.md");
+        }
     }
 
     #[test]
