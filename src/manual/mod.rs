@@ -22,6 +22,10 @@ pub mod status {}
 #[doc = include_str!("reasons.md")]
 pub mod reasons {}
 
+/// What clients get: transports, limits, cookies.
+#[doc = include_str!("answering.md")]
+pub mod answering {}
+
 /// Signals, systemd, backup, metrics.
 #[doc = include_str!("operations.md")]
 pub mod operations {}
@@ -48,6 +52,11 @@ pub const TOPICS: &[Topic] = &[
     },
     Topic { name: "status", about: "what the REST status and secondaryctl say", text: include_str!("status.md") },
     Topic { name: "reasons", about: "every reason code: cause and remedy", text: include_str!("reasons.md") },
+    Topic {
+        name: "answering",
+        about: "transports, limits, cookies, what clients get",
+        text: include_str!("answering.md"),
+    },
     Topic { name: "operations", about: "signals, systemd, backup, metrics", text: include_str!("operations.md") },
 ];
 
