@@ -115,12 +115,13 @@ impl Folded {
         self.hash_from(key, 0);
     }
 
-    /// As [`Folded::hash`]; what `known` knows is taken from there.
+    /// As [`Folded::hash`]; what `known` knows is taken from there. Returns of how many labels that was.
     #[inline(always)]
-    pub(super) fn hash_with(&mut self, key: &HashKey, known: &Known) {
+    pub(super) fn hash_with(&mut self, key: &HashKey, known: &Known) -> usize {
         let depth = known.len_of_suffix(self, key);
         self.hashes[..=depth].copy_from_slice(&known.hashes[..=depth]);
         self.hash_from(key, depth);
+        depth
     }
 
     #[inline(always)]
@@ -209,16 +210,10 @@ impl Known {
         if is_known { self.labels } else { 0 }
     }
 
-    /// Remembers the suffix of `labels` labels of `name`, hashed under `key`, unless it is known already.
-    #[inline(always)]
-    pub(super) fn keep(&mut self, name: &Folded, labels: usize, key: &HashKey) {
-        if labels != self.labels || name.suffix(labels) != &self.octets[..self.len] || self.key.as_ref() != Some(key) {
-            self.replace(name, labels, key);
-        }
-    }
-
+    /// Remembers the suffix of `labels` labels of `name`, hashed under `key`.
     #[cold]
-    fn replace(&mut self, name: &Folded, labels: usize, key: &HashKey) {
+    #[inline(never)]
+    pub(super) fn keep(&mut self, name: &Folded, labels: usize, key: &HashKey) {
         let suffix = name.suffix(labels);
         self.octets[..suffix.len()].copy_from_slice(suffix);
         (self.key, self.len, self.labels) = (Some(*key), suffix.len(), labels);

@@ -194,8 +194,8 @@ pub fn respond(view: &View, client: &Client<'_>, work: &mut Workspace, buffer: &
     }
     match query::parse(&buffer[..len], &mut work.name, &mut work.asked) {
         Parsed::Query(query) => {
-            work.name.hash_with(view.key(), &work.known);
-            answer(view, client, work, buffer, &query)
+            let depth = work.name.hash_with(view.key(), &work.known);
+            answer(view, client, work, buffer, &query, depth)
         }
         Parsed::Refused(refused) => refuse(view, client, work, buffer, &refused),
         Parsed::Hand => Outcome::Hand,
@@ -203,9 +203,16 @@ pub fn respond(view: &View, client: &Client<'_>, work: &mut Workspace, buffer: &
     }
 }
 
-/// The stage behind parsing: finds the zone and answers from it.
+/// The stage behind parsing: finds the zone and answers from it. So many labels of the name were known before.
 #[inline]
-fn answer(view: &View, client: &Client<'_>, work: &mut Workspace, buffer: &mut [u8], query: &Query) -> Outcome {
+fn answer(
+    view: &View,
+    client: &Client<'_>,
+    work: &mut Workspace,
+    buffer: &mut [u8],
+    query: &Query,
+    known_labels: usize,
+) -> Outcome {
     let Workspace { name, known, asked, gathered, account } = work;
     let mut cookie_is_valid = false;
     let mut options = None;
@@ -221,7 +228,7 @@ fn answer(view: &View, client: &Client<'_>, work: &mut Workspace, buffer: &mut [
         options = Some(gathered);
     }
     let writer = Writer::new(client, buffer, query.question_end, query.edns, options);
-    let Some(finished) = Reply::new(view, client, query, writer).resolve(name, known) else {
+    let Some(finished) = Reply::new(view, client, query, writer).resolve(name, known, known_labels) else {
         return Outcome::Hand;
     };
     *account = Account {

@@ -128,7 +128,7 @@ impl<'v, 'b> Reply<'v, 'b> {
     /// Works the reply out for the question's name, hashed. `None`: nothing is written, as only the caller of
     /// [`respond`](super::respond) can say whether this client is answered.
     #[inline]
-    pub(super) fn resolve(mut self, name: &mut Folded, known: &mut Known) -> Option<Finished> {
+    pub(super) fn resolve(mut self, name: &mut Folded, known: &mut Known, known_labels: usize) -> Option<Finished> {
         if self.query.qclass != CLASS_IN && self.query.qclass != CLASS_ANY {
             return Some(self.in_other_class(name));
         }
@@ -144,7 +144,9 @@ impl<'v, 'b> Reply<'v, 'b> {
                 Answering::No(rcode, why) => return Some(self.fail(rcode, &why)),
             },
         };
-        known.keep(name, slot.labels(), self.view.key());
+        if slot.labels() != known_labels {
+            known.keep(name, slot.labels(), self.view.key());
+        }
         if let Some(options) = self.writer.options() {
             options.put_zone_version(slot.labels(), snapshot.serial().0);
             if self.query.qtype == RecordType::SOA && name.labels() == slot.labels() {
@@ -363,7 +365,10 @@ impl<'v, 'b> Reply<'v, 'b> {
             }
             return Ok(None);
         }
-        if let Some(block) = entry.rrset(RecordType::CNAME).filter(|block| block.rr_count() > 0) {
+        // NSEC stands beside a CNAME (RFC 4035 §2.5), so an alias is no answer to it: BIND and Knot think so too
+        if qtype != RecordType::NSEC
+            && let Some(block) = entry.rrset(RecordType::CNAME).filter(|block| block.rr_count() > 0)
+        {
             self.writer.set_authoritative();
             let rrs = self.put(Section::Answer, held, entry, &block, &names)?;
             self.owe_if_wildcard(held, sought, encloser);
