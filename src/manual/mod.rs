@@ -36,6 +36,9 @@ pub mod findings {}
 /// What bad primaries do to us and to other secondaries.
 #[doc = include_str!("bad-primaries.md")]
 pub mod bad_primaries {}
+/// What clients get: transports, limits, cookies.
+#[doc = include_str!("answering.md")]
+pub mod answering {}
 
 /// Signals, systemd, backup, metrics.
 #[doc = include_str!("operations.md")]
@@ -74,6 +77,11 @@ pub const TOPICS: &[Topic] = &[
         name: "bad-primaries",
         about: "what bad primaries do to us and to other secondaries",
         text: include_str!("bad-primaries.md"),
+    },
+    Topic {
+        name: "answering",
+        about: "transports, limits, cookies, what clients get",
+        text: include_str!("answering.md"),
     },
     Topic { name: "operations", about: "signals, systemd, backup, metrics", text: include_str!("operations.md") },
 ];

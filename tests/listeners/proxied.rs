@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use secondaryd::access::{Kind, PrimaryAccess, ZoneAccess};
 use secondaryd::dns::{RecordType, message};
 use secondaryd::net::{Options, Proxies};
-use secondaryd::served::{Notice, Transport, ZoneId};
+use secondaryd::served::{Notice, ZoneId};
 
 use super::setup::{PATIENCE, Server, exchange, framed, name, query, rcode, read_framed};
 
@@ -128,5 +128,4 @@ fn broken_headers_are_not_answered() {
     let good = [header(client("192.0.2.77:1234"), true), query(7, "www.example", RecordType::A)].concat();
     assert_eq!(rcode(&server.udp(&good)), 0);
     assert_eq!(server.running.as_ref().expect("running").counters().udp().dropped, 1);
-    let _ = Transport::Udp;
 }
