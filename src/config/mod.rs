@@ -38,7 +38,7 @@ pub use difference::{Difference, difference};
 pub use sections::{
     Api, Credential, CredentialTable, Dns, Durability, Log, LogFormat, Role, Store, TokenHash, Transfer,
 };
-pub use tls::{TlsIdentity, TlsLevel, TlsProfile};
+pub use tls::{TlsAlpn, TlsIdentity, TlsLevel, TlsProfile};
 pub use values::{API_PORT, DNS_PORT, DNS_TLS_PORT, NotifyTarget, Secret, peer_address};
 pub use zones::{Origin, Primary, PrimaryTable, Transport, TsigKey, TsigKeyTable, Zone, ZoneTable};
 
