@@ -277,6 +277,9 @@ pub struct Transfer {
     /// Transfers running at one time from one primary address. Default 50. Lower it to spare a small primary; BIND
     /// by itself gives 10 transfers at a time (`transfers-out`).
     pub concurrency_per_primary: usize,
+    /// Transfers and SOA queries under way at once on one connection to a primary (RFC 7766 §6.2.1.1). Default 16. 1 asks for
+    /// one thing at a time; a primary that leaves queries unanswered is treated so by itself.
+    pub pipelining: usize,
 }
 
 impl Default for Transfer {
@@ -304,6 +307,7 @@ impl Default for Transfer {
             max_records: 50_000_000,
             concurrency: 200,
             concurrency_per_primary: 50,
+            pipelining: 16,
         }
     }
 }

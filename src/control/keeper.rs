@@ -526,6 +526,7 @@ pub(super) fn bounds(config: &Config) -> Bounds {
         rate_min: t.lowest_rate,
         rate_window: t.lowest_rate_window,
         octets_max: t.max_bytes,
+        pipelining: t.pipelining,
     }
 }
 

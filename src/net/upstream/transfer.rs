@@ -5,10 +5,9 @@ use std::time::Instant;
 
 use tokio::time::timeout;
 
-use super::connection::{Pace, read_message};
 use super::manners::Edns;
 use super::seen::{Phase, Seen, Volume};
-use super::{Bounds, Order, Target, Transferred, Upstream, random_id, signed};
+use super::{Bounds, Order, Target, Transferred, Upstream, outgoing};
 use crate::dns::tsig::StreamVerifier;
 use crate::dns::{RecordType, Serial, message};
 use crate::reason::{Code, Reason};
@@ -80,22 +79,21 @@ impl Upstream {
         bounds: &Bounds,
         seen: &mut Seen,
     ) -> Result<Transferred, Reason> {
-        let (id, Order { zone, asked, hash_key, limits, difference_octets_max }) = (random_id(), order);
-        let opt = edns.then(expire_wanted);
-        let unsigned = match &asked {
-            Asked::Axfr => message::query(id, &zone, RecordType::AXFR, opt.as_ref()),
-            Asked::Ixfr { ours } => message::ixfr_query(id, &zone, ours, opt.as_ref()),
+        let Order { zone, asked, hash_key, limits, difference_octets_max } = order;
+        let compose = |id| {
+            outgoing(target, edns.then(expire_wanted), |opt| match &asked {
+                Asked::Axfr => message::query(id, &zone, RecordType::AXFR, opt),
+                Asked::Ixfr { ours } => message::ixfr_query(id, &zone, ours, opt),
+            })
         };
-        let (query, request_mac) = signed(unsigned, target);
-        let mut verifier = target.key.as_ref().zip(request_mac).map(|(key, mac)| StreamVerifier::new(key.clone(), mac));
-        let mut inbound =
-            Inbound::new(zone, asked, id, hash_key, limits).with_difference_octets_max(difference_octets_max);
         let phase = Phase::asking(seen.asked);
-        let mut connection = self.ask(target, &query, bounds, phase, seen).await?;
-        let (mut message, mut pace, mut judged) = (Vec::new(), Pace::new(), false);
-        let mut declined = None;
+        let (mut exchange, request_mac) = self.ask(target, bounds, phase, seen, compose).await?;
+        let mut verifier = target.key.as_ref().zip(request_mac).map(|(key, mac)| StreamVerifier::new(key.clone(), mac));
+        let mut inbound = Inbound::new(zone, asked, exchange.id(), hash_key, limits)
+            .with_difference_octets_max(difference_octets_max);
+        let (mut judged, mut declined) = (false, None);
         loop {
-            read_message(&mut connection, &mut message, &mut pace, bounds).await?;
+            let message = exchange.next(bounds).await?;
             self.octets_in.fetch_add(message.len() as u64, Ordering::Relaxed);
             let unsigned = match &mut verifier {
                 Some(verifier) => verifier.verify(&message, Timestamp::now())?,
@@ -116,16 +114,13 @@ impl Upstream {
         }
         let expire_secs = inbound.said().expire_secs;
         if let Some(serial) = declined {
-            // The rest of the answer is still coming: this connection ends with it.
+            // The rest of the answer is still coming: the connection is no good for others.
             return Ok(Transferred { received: Received::UpToDate { serial }, expire_secs });
         }
         if let Some(verifier) = verifier {
             verifier.finish()?;
         }
-        // What follows the last message would be an answer to nothing: such a connection is not used again.
-        if connection.stream.buffer().is_empty() {
-            self.kept.put(target, connection);
-        }
+        exchange.finish();
         Ok(Transferred { received: inbound.finish()?, expire_secs })
     }
 }
