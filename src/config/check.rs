@@ -96,6 +96,7 @@ fn check_sections(tables: &mut Tables) {
         ("transfer.max-records", transfer.max_records),
         ("transfer.concurrency", transfer.concurrency as u64),
         ("transfer.concurrency-per-primary", transfer.concurrency_per_primary as u64),
+        ("transfer.pipelining", transfer.pipelining as u64),
         ("dns.tcp-connections", dns.tcp_connections as u64),
         ("dns.tcp-connections-per-client", dns.tcp_connections_per_client as u64),
         ("dns.outbound-transfers", dns.outbound_transfers as u64),

@@ -49,6 +49,7 @@ mod content;
 mod encrypted;
 mod network;
 mod serials;
+mod shared;
 mod signed;
 mod stream;
 

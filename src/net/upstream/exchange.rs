@@ -21,8 +21,9 @@ pub(super) struct Exchange {
 /// Why an answer did not begin.
 #[derive(Debug)]
 pub(super) enum NotBegun {
-    /// The line has ended or is no good: the query may go out once more over another.
-    Again(Reason),
+    /// The line has ended or is no good: the query may go out once more over another. `ignored`: together with others it
+    /// was not answered.
+    Again { reason: Reason, ignored: bool },
     /// It is the primary that does not answer.
     Failed(Reason),
 }
@@ -47,6 +48,8 @@ impl Exchange {
     /// A line that was used before may have died unnoticed, and one that is busy with a large answer may take long: such a
     /// line is left after `patience`. Answers to others are no silence of the primary.
     pub(super) async fn begin(&mut self, patience: Duration, idle: Duration) -> Result<Duration, NotBegun> {
+        // A second try shall not cost as much as the first.
+        let patience = patience.min(idle / 2);
         loop {
             let look = self.seat.look();
             if let Some(round_trip) = look.round_trip {
@@ -55,11 +58,15 @@ impl Exchange {
             let used = self.seat.was_used || look.overlapped;
             if let Some(reason) = look.ended {
                 let may_be_the_line = used && matches!(reason.code, Code::TruncatedStream | Code::BadHeader);
-                return Err(if may_be_the_line { NotBegun::Again(reason) } else { NotBegun::Failed(reason) });
+                return Err(match may_be_the_line {
+                    true => NotBegun::Again { reason, ignored: look.overlapped },
+                    false => NotBegun::Failed(reason),
+                });
             }
             let silent = look.line_silent.map_or(look.silent, |line| line.min(look.silent));
-            if look.silent >= patience && (look.better_elsewhere || used && silent >= patience) {
-                return Err(NotBegun::Again(silence(silent)));
+            let is_dead = used && silent >= patience;
+            if look.silent >= patience && (look.better_elsewhere || is_dead) {
+                return Err(NotBegun::Again { reason: silence(silent), ignored: is_dead && look.overlapped });
             }
             if silent >= idle {
                 return Err(NotBegun::Failed(silence(idle)));

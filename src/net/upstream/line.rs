@@ -49,6 +49,8 @@ pub(super) struct Line {
 struct Shared {
     began: Instant,
     state: Mutex<State>,
+    /// The last exchange has left a line that is closed to others.
+    over: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -60,7 +62,7 @@ struct State {
     large: Option<u16>,
     /// One exchange at a time.
     alone: bool,
-    /// Two exchanges were under way at once.
+    /// Two exchanges were under way at once since the line was idle last.
     overlapped: bool,
     /// Answers that were read to their end.
     answered: u64,
@@ -109,7 +111,7 @@ impl Line {
     /// Begins to connect; the line can be sat on at once. `alone`: for one exchange at a time.
     pub(super) fn begin(target: &Target, bounds: &Bounds, manners: Arc<Manners>, alone: bool) -> Arc<Line> {
         let state = State { alone, ..State::default() };
-        let shared = Arc::new(Shared { began: Instant::now(), state: Mutex::new(state) });
+        let shared = Arc::new(Shared { began: Instant::now(), state: Mutex::new(state), over: Notify::new() });
         let (queries, received) = mpsc::unbounded_channel();
         let (stood, ready) = watch::channel(None);
         let task = Task { shared: shared.clone(), queries: received, patience: bounds.idle };
@@ -305,6 +307,12 @@ impl Seated {
         state.last_used = Some(Instant::now());
         state.answered += u64::from(whole);
         state.closed |= !whole || behind;
+        if state.seats.is_empty() && state.ended.is_none() {
+            state.overlapped = false;
+            if state.closed {
+                self.line.shared.over.notify_one();
+            }
+        }
     }
 }
 
@@ -334,8 +342,9 @@ impl Task {
         let mut partial = Partial::default();
         loop {
             tokio::select! {
+                () = self.shared.over.notified() => return unneeded(),
                 query = self.queries.recv() => {
-                    let Some(query) = query else { return Reason::new(Code::Cancelled, "nobody needs the connection") };
+                    let Some(query) = query else { return unneeded() };
                     match timeout(self.patience, connection.send(&query)).await {
                         Ok(Ok(())) => {}
                         Ok(Err(error)) => return broken(&error),
@@ -365,11 +374,7 @@ impl Task {
         let mut state = self.shared.lock();
         state.last_octet = Some(Instant::now());
         if partial.progress.is_none() {
-            partial.progress = match partial.id() {
-                Some(id) => state.seat(id).map(|(_, seat)| seat.progress.clone()),
-                None if state.seats.len() == 1 => state.seats.values().next().map(|seat| seat.progress.clone()),
-                None => None,
-            };
+            partial.progress = state.seat(partial.id()).map(|(_, seat)| seat.progress.clone());
         }
         drop(state);
         if let Some(progress) = &partial.progress {
@@ -383,8 +388,7 @@ impl Task {
         let id = message.first_chunk().map(|id| u16::from_be_bytes(*id));
         let (messages, progress) = {
             let mut state = self.shared.lock();
-            let seat =
-                id.and_then(|id| state.seat(id)).map(|(id, seat)| (id, seat.messages.clone(), seat.progress.clone()));
+            let seat = state.seat(id).map(|(id, seat)| (id, seat.messages.clone(), seat.progress.clone()));
             let Some((seated, messages, progress)) = seat else {
                 // The rest of an answer that its exchange does not want is to be expected.
                 if state.closed && id.is_some_and(|id| state.former.contains(&id)) {
@@ -408,14 +412,20 @@ impl Task {
     }
 }
 
+fn unneeded() -> Reason {
+    Reason::new(Code::Cancelled, "nobody needs the connection any more")
+}
+
 impl State {
-    /// The seat a message with this id is for. Somebody alone gets what has another id, too, and says what is wrong.
-    fn seat(&self, id: u16) -> Option<(u16, &Seat)> {
-        if let Some(seat) = self.seats.get(&id) {
-            return Some((id, seat));
+    /// The seat a message with this id is for. Somebody alone gets what has another id, or none, and says what is wrong.
+    fn seat(&self, id: Option<u16>) -> Option<(u16, &Seat)> {
+        if let Some((id, seat)) = id.and_then(|id| self.seats.get_key_value(&id)) {
+            return Some((*id, seat));
         }
-        match self.seats.len() {
-            1 if !self.former.contains(&id) => self.seats.iter().next().map(|(id, seat)| (*id, seat)),
+        let is_former = id.is_some_and(|id| self.former.contains(&id));
+        let mut seats = self.seats.iter();
+        match (seats.next(), seats.next()) {
+            (Some((id, seat)), None) if !is_former => Some((*id, seat)),
             _ => None,
         }
     }

@@ -87,8 +87,8 @@ impl Upstream {
         seen: &mut Seen,
         compose: impl Fn(u16) -> (Vec<u8>, T),
     ) -> Result<(Exchange, T), Reason> {
-        let mut after = None;
-        for attempt in 0.. {
+        let (mut after, mut attempt) = (None, 0);
+        loop {
             // The last attempt has a line of its own, and its failure is that of the primary.
             let alone = attempt >= 2 || self.manners.takes_one_at_a_time(target.address);
             let seats = if alone { 1 } else { bounds.pipelining };
@@ -120,15 +120,17 @@ impl Upstream {
                     }
                     return Ok((exchange, more));
                 }
-                Err(NotBegun::Again(_)) if attempt < 2 => {
+                Err(NotBegun::Again { ignored, .. }) if attempt < 2 => {
+                    if ignored {
+                        self.manners.learn_one_at_a_time(target.address);
+                    }
                     // The line has not done well: nobody else shall try it.
                     line.close();
-                    after = Some(Instant::now());
+                    (after, attempt) = (Some(Instant::now()), attempt + 1);
                 }
-                Err(NotBegun::Again(reason) | NotBegun::Failed(reason)) => return Err(reason),
+                Err(NotBegun::Again { reason, .. } | NotBegun::Failed(reason)) => return Err(reason),
             }
         }
-        unreachable!("the loop ends by itself at its third turn")
     }
 }
 
