@@ -280,6 +280,13 @@ pub struct Transfer {
     /// Transfers and SOA queries under way at once on one connection to a primary (RFC 7766 §6.2.1.1). Default 16. 1 asks for
     /// one thing at a time; a primary that leaves queries unanswered is treated so by itself.
     pub pipelining: usize,
+    /// Queries a second to one primary address, SOA queries and transfers together; as many may go out at once. Default
+    /// 2000, twice what a busy primary publishes. 0 takes the bound away. Lower it to spare a small primary; NOTIFYs
+    /// do not go past it.
+    pub queries_per_second: u32,
+    /// Whether IXFR is asked for over UDP first (RFC 1995 §2), where a `tsig-key` signs it; what does not fit, or fails,
+    /// goes over TCP. Default false: a connection is mostly there already.
+    pub ixfr_over_udp: bool,
 }
 
 impl Default for Transfer {
@@ -308,6 +315,8 @@ impl Default for Transfer {
             concurrency: 200,
             concurrency_per_primary: 50,
             pipelining: 16,
+            queries_per_second: 2000,
+            ixfr_over_udp: false,
         }
     }
 }

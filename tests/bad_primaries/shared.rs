@@ -160,3 +160,25 @@ fn a_large_transfer_does_not_starve_small_ones() {
     }
     assert_eq!(ours.item(&large, 0)["status"], "IN_PROGRESS", "{:#}", ours.item(&large, 0));
 }
+
+/// N9, N11: a flood of NOTIFYs, each with news, does not go past the rate towards the primary.
+#[test]
+fn n11_notifies_do_not_go_past_the_rate_of_queries() {
+    let primary = Primary::start(any(1));
+    let (ours, zones) = daemon("queries-per-second = 5\n", &primary, 1);
+    let zone = &zones[0];
+    ours.dns.wait_serial(zone, 1, SOON);
+    let began = std::time::Instant::now();
+    let mut serial = 1;
+    primary.play(any(1));
+    while began.elapsed() < std::time::Duration::from_secs(3) {
+        serial += 1;
+        // Not play(): that forgets the count.
+        primary.notify(ours.address(), zone, serial);
+        std::thread::yield_now();
+    }
+    let queries = primary.seen(Over::Udp, RecordType::SOA) + primary.seen_over_tcp().len();
+    let allowed = 5.0 * (began.elapsed().as_secs_f64() + 1.0) + 1.0;
+    assert!(queries as f64 <= allowed, "{queries} queries after {serial} NOTIFYs");
+    assert!(queries >= 5, "it does ask: {queries}");
+}

@@ -109,6 +109,7 @@ impl Upstream {
             };
             show(&standing, new, seen);
             seen.reached(phase);
+            self.turn(target, bounds).await;
             let (query, more) = compose(exchange.id());
             exchange.send(&query);
             let patience = self.manners.patience(target.address);

@@ -7,14 +7,15 @@
 //!
 //! * `probe`, `transfer`: one exchange each, from the query to the whole answer.
 //! * `exchange`: one query and its answer; `line`: a connection that several share; `lines`: which one a query takes.
-//! * `connection`: how a connection is made, in clear text or over TLS.
-//! * `manners`: what was learnt of each primary, so that it is not asked twice in a way it does not take.
+//! * `connection`: how a connection is made, in clear text or over TLS; `datagram`: a query over UDP.
+//! * `turns`: how many queries a second a primary gets. `manners`: what was learnt of each primary, so that it is not asked twice in a way it does not take.
 //! * [`seen`]: what is told of an exchange, however it ended.
 //!
 //! RFC 1996 §3.6, RFC 5936 §4 (transport of AXFR), RFC 1995 §2, RFC 7766 (connection reuse), RFC 8945
 //! (TSIG), RFC 9103 (TLS).
 
 mod connection;
+mod datagram;
 mod exchange;
 mod line;
 mod lines;
@@ -22,11 +23,12 @@ mod manners;
 mod probe;
 pub mod seen;
 mod transfer;
+mod turns;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use crate::net::tls::{TlsSession, Verified};
 pub use seen::{Phase, Seen, Transport, Volume};
@@ -42,6 +44,7 @@ use crate::zone::{HashKey, Limits};
 
 use lines::Lines;
 use manners::Manners;
+use turns::Turns;
 
 /// Where and how to ask.
 #[derive(Clone, Debug)]
@@ -73,6 +76,10 @@ pub struct Bounds {
     pub octets_max: u64,
     /// Exchanges under way at once on one connection; 1: one after the other.
     pub pipelining: usize,
+    /// Queries a second to one primary; 0: any number.
+    pub queries_per_second: u32,
+    /// Whether differences are asked for over UDP first, where a key signs them (I8).
+    pub ixfr_over_udp: bool,
 }
 
 /// What to probe for.
@@ -127,6 +134,7 @@ pub struct Upstream {
     bounds: Mutex<Bounds>,
     lines: Lines,
     manners: Arc<Manners>,
+    turns: Turns,
     octets_in: AtomicU64,
 }
 
@@ -141,6 +149,7 @@ impl Upstream {
             bounds: Mutex::new(bounds),
             lines: Lines::default(),
             manners: Arc::default(),
+            turns: Turns::default(),
             octets_in: AtomicU64::new(0),
         }
     }
@@ -157,6 +166,14 @@ impl Upstream {
 
     fn bounds(&self) -> Bounds {
         *self.bounds.lock().expect(POISONED)
+    }
+
+    /// Waits for the turn of one query to the target.
+    async fn turn(&self, target: &Target, bounds: &Bounds) {
+        let wait = self.turns.take(target.address, bounds.queries_per_second, Instant::now());
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
     }
 
     /// Closes connections that have not been used for a while; called now and then.
@@ -187,13 +204,6 @@ fn outgoing(
 fn signed(mut query: Vec<u8>, target: &Target) -> (Vec<u8>, Option<Vec<u8>>) {
     let mac = target.key.as_ref().map(|key| tsig::sign(&mut query, key, Timestamp::now(), None));
     (query, mac)
-}
-
-fn unspecified(remote: SocketAddr) -> IpAddr {
-    match remote {
-        SocketAddr::V4(_) => IpAddr::from([0; 4]),
-        SocketAddr::V6(_) => IpAddr::from([0; 16]),
-    }
 }
 
 fn random_id() -> u16 {
