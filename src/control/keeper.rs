@@ -790,6 +790,9 @@ pub(super) fn bounds(config: &Config) -> Bounds {
         rate_min: t.lowest_rate,
         rate_window: t.lowest_rate_window,
         octets_max: t.max_bytes,
+        pipelining: t.pipelining,
+        queries_per_second: t.queries_per_second,
+        ixfr_over_udp: t.ixfr_over_udp,
     }
 }
 

@@ -52,6 +52,7 @@ mod kills;
 mod network;
 mod peers;
 mod serials;
+mod shared;
 mod signed;
 mod stream;
 
