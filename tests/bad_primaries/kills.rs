@@ -233,7 +233,7 @@ fn kills_are_made_among_real_differences() {
     let ours = soa_with(kind.name, 1, TIMERS);
     let query = message::ixfr_query(7, &kind.name.parse().expect("a name"), &ours, None);
     assert_eq!(their_serial(&query), Some(1));
-    let query = Query { over: Over::Tcp, qtype: reply::qtype(&query).expect("a question"), message: query };
+    let query = Query { over: Over::Tcp, qtype: reply::qtype(&query).expect("a question"), message: query, nth: 0 };
     let steps = script(kind, truth)(&query);
     assert_eq!(steps.iter().filter(|step| matches!(step, Step::Send(_))).count(), (2 * kind.records + 4).div_ceil(40));
 }
