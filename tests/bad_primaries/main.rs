@@ -47,9 +47,13 @@ mod stage;
 
 mod content;
 mod encrypted;
+mod histories;
+mod kills;
 mod network;
+mod peers;
 mod serials;
+mod shared;
 mod signed;
 mod stream;
 
-use harness::{Key, address, certificates, client, daemon, wait};
+use harness::{Key, address, certificates, client, daemon, process, wait};

@@ -193,6 +193,28 @@ pub(super) fn advice(facts: &Facts, witness: &Witness<'_>) -> Vec<Fix> {
     }
 }
 
+/// What to do about a version that waits, or a zone that was rolled back.
+pub(super) fn review(zone: &ZoneStatus) -> Vec<Fix> {
+    let name = zone.definition.name.without_dot();
+    let mut fixes = Vec::new();
+    if let Some(held) = &zone.review.held {
+        let change =
+            format!("It removes {} records and adds {}. Look at the difference first.", held.deleted, held.added);
+        fixes.push(Fix::new(Where::Here, change).with_command(format!("secondaryctl diff {name} held")));
+        fixes.push(
+            Fix::new(Where::Here, "Serve it, or refuse it; the old version is served meanwhile.")
+                .with_command(format!("secondaryctl approve {name}   # or: secondaryctl reject {name}")),
+        );
+    }
+    if zone.review.pinned.is_some() {
+        fixes.push(
+            Fix::new(Where::Here, "Take newer versions again once the primary has a good one.")
+                .with_command(format!("secondaryctl release {name}")),
+        );
+    }
+    fixes
+}
+
 /// What to do about something noticed although no exchange failed.
 pub(super) fn finding(zone: &ZoneStatus, found: &Finding) -> Fix {
     let name = zone.definition.name.without_dot();

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use super::*;
 use crate::control::definition::{Origin, Primary};
-use crate::control::held::Review;
+use crate::control::held::{Held, Review};
 use crate::control::history::{Phase, Tls, Trigger, Via};
 use crate::control::status::RefusedNotify;
 use crate::reason::Reason;
@@ -48,8 +48,8 @@ impl Case {
             modified: NOW - 30 * DAY,
             created_by: "configuration".to_owned(),
             modified_by: "configuration".to_owned(),
-            primaries,
             policy: None,
+            primaries,
         };
         let zone = ZoneStatus {
             state: ZoneState::Available,
@@ -260,6 +260,36 @@ fn expired() {
 fn guard_rail() {
     let explanation = Case::new().failing(Code::GuardShrink, "998 of 1000 records would go").explained();
     says(&explanation, Cause::Held, &["policy holds back", "998 of 1000", "secondaryctl held example.com"]);
+}
+
+/// A held version is told with its own numbers, whatever its primary's status says by now.
+#[test]
+fn a_version_that_waits_for_approval() {
+    let mut case = Case::new();
+    case.zone.review.held = Some(Held {
+        id: uuid::Uuid::nil(),
+        serial: Serial(9),
+        base: Some(Serial(7)),
+        primary: case.zone.definition.primaries[0].address,
+        kind: TransferKind::Axfr,
+        received: NOW - DAY / 24,
+        reason: Reason::new(Code::GuardShrink, "998 of 1000 records would go"),
+        records: 2,
+        deleted: 998,
+        added: 0,
+        deadline: NOW + DAY,
+    });
+    let explanation = case.explained();
+    says(
+        &explanation,
+        Cause::Held,
+        &[
+            "version 9 from primary 192.0.2.1",
+            "998 of 1000",
+            "secondaryctl approve example.com",
+            "secondaryctl diff example.com",
+        ],
+    );
 }
 
 #[test]
