@@ -252,7 +252,7 @@ pub(super) fn notes(findings: &Findings, mixed: u32) -> Vec<String> {
 }
 
 /// The same of what the transfer itself has seen.
-fn volume_notes(volume: &Volume) -> Vec<String> {
+pub(super) fn volume_notes(volume: &Volume) -> Vec<String> {
     let mut notes = Vec::new();
     if volume.negative_ttls > 0 {
         notes.push(format!(

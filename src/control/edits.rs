@@ -48,10 +48,10 @@ impl Keeper {
                 }
                 Err(error) => answer(reply, Err(error)),
             },
-            Command::Preflight(ask, reply) => answer(reply, self.plan(ask)),
             Command::Decide(zone, held, decision, user, reply) => self.decide(zone, held, decision, user, reply),
             Command::RollBack(zone, to, user, reply) => self.roll_back(zone, to, user, reply),
             Command::Release(zone, user, reply) => self.release(zone, &user, reply),
+            Command::Preflight(ask, reply) => answer(reply, self.plan(ask)),
             Command::Transfer(uuid, mode, reply) => answer(reply, self.transfer_now(uuid, mode)),
         }
     }
@@ -81,6 +81,7 @@ impl Keeper {
             primaries: new.primaries,
             allow_notify: Vec::new(),
             allow_transfer: Vec::new(),
+            allow_query: None,
             notify: Vec::new(),
             policy: None,
             origin: Origin::Rest,
@@ -222,6 +223,7 @@ impl Keeper {
         self.tell(&changed, Kind::Definition, serde_json::json!({"change": "changed"}));
         let zone = self.zones.get_mut(&changed.id).expect("it was there a line above");
         self.policy.set_zone(old.id, Arc::new(zones::access(&zone.definition)));
+        self.publisher.set_restricted(&zone.slot, zone.definition.allow_query.is_some());
         if old.primaries == zone.definition.primaries {
             return;
         }

@@ -534,7 +534,8 @@ impl Keeper {
         }
         let zone = self.zones.get_mut(&exchange.zone)?;
         zone.refresh.handle_started(exchange.primary);
-        Some(target(&self.config, &self.policy, &mut self.profiles, &zone.definition.primaries[exchange.primary]))
+        let primary = &zone.definition.primaries[exchange.primary];
+        Some(target(&self.config, &self.policy, &mut self.profiles, primary))
     }
 
     /// Whether an exchange whose turn has come may start: its zone still has this list of primaries, and the address is

@@ -48,6 +48,7 @@ pub struct Plan {
     pub(super) upstream: Arc<Upstream>,
     pub(super) hash_key: HashKey,
     pub(super) limits: Limits,
+    /// Most difference sequences.
     pub(super) sequences_max: u32,
 }
 
@@ -124,10 +125,10 @@ impl Plan {
                     hash_key,
                     accept: Accept::Any,
                     refused: None,
-                    lenient: false,
-                    sequences_max,
                     limits,
                     policy: ContentPolicy::default(),
+                    lenient: false,
+                    sequences_max,
                 };
                 try_transfer(&upstream, checked, job, base.clone()).await;
             }
@@ -173,8 +174,10 @@ async fn try_transfer(upstream: &Upstream, checked: &mut Checked, job: Job, serv
     let (ended, contents) = match outcome {
         Ok(Arrival { contents: Contents::New(prepared), .. }) => {
             let to = prepared.snapshot.serial();
-            let warnings = super::commit::notes(&prepared.findings, prepared.snapshot.mixed_count());
-            let contents = dry(&prepared.snapshot, warnings.into_iter().chain(prepared.warnings).collect());
+            let warnings = super::commit::volume_notes(&seen.volume)
+                .into_iter()
+                .chain(super::commit::notes(&prepared.findings, prepared.snapshot.mixed_count()));
+            let contents = dry(&prepared.snapshot, warnings.chain(prepared.warnings).collect());
             snapshot = Some(prepared.snapshot);
             (Ok(Ended::Committed { from: serial, to }), Some(contents))
         }
@@ -196,10 +199,10 @@ async fn try_transfer(upstream: &Upstream, checked: &mut Checked, job: Job, serv
         hash_key,
         accept: Accept::Any,
         refused: None,
-        lenient: false,
-        sequences_max,
         limits,
         policy: ContentPolicy::default(),
+        lenient: false,
+        sequences_max,
     };
     let (outcome, seen) = exchange::transfer(upstream, job).await;
     let ended = outcome.map(|arrival| match arrival.contents {

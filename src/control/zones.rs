@@ -107,9 +107,9 @@ impl Zone {
         let offered = shown.chain(refresh.announced_serial()).chain(self.served).reduce(newest);
         let storage = self.unstored.as_ref().map(|unstored| format!("not on disk: {}", unstored.detail));
         let timers = refresh.warnings();
+        let reviewed = self.review_warnings(now + lapse_warning);
         let confirmation = refresh.confirmation();
         let patience = refresh.soa().map(|soa| soa.refresh(settings) + 2 * soa.retry(settings));
-        let reviewed = self.review_warnings(now + lapse_warning);
         ZoneStatus {
             definition: self.definition.clone(),
             state: refresh.state(),
@@ -211,6 +211,7 @@ pub(super) fn configured(zone: &crate::config::Zone, id: ZoneId, now: Timestamp)
         primaries: zone.primaries.iter().map(Primary::from).collect(),
         allow_notify: zone.allow_notify.to_vec(),
         allow_transfer: zone.allow_transfer.to_vec(),
+        allow_query: zone.allow_query.clone(),
         notify: zone.notify.to_vec(),
         policy: zone.policy.clone(),
         origin: Origin::Configured { file: zone.origin.to_string().into() },
@@ -232,6 +233,7 @@ pub(super) fn access(definition: &ZoneDefinition) -> ZoneAccess {
             .collect(),
         allow_notify: definition.allow_notify.as_slice().into(),
         allow_transfer: definition.allow_transfer.as_slice().into(),
+        allow_query: definition.allow_query.as_deref().map(Into::into),
     }
 }
 

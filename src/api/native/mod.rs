@@ -32,14 +32,6 @@ pub fn open() -> Router<Arc<Api>> {
 /// Everything that shows zones: inside [`super::auth::require`].
 pub fn guarded() -> Router<Arc<Api>> {
     Router::new()
-        .route("/secondaryzones/{id}/axfr/history", get(history::read))
-        .route("/secondaryzones/{id}/axfr/check", post(check::zone))
-        .route("/secondaryzones/{id}/explain", get(explain::read))
-        .route("/zones/{id}/explain", get(explain::read_named))
-        .route("/transfers/check", post(check::unknown))
-        .route("/transfers", get(transfers::list))
-        .route("/transfers/summary", get(transfers::summary))
-        .route("/events", get(events::read))
         .route("/secondaryzones/{id}/held", get(held::list))
         .route("/secondaryzones/{id}/held/{held}/diff", get(held::diff))
         .route("/secondaryzones/{id}/held/{held}/approve", post(held::approve))
@@ -48,4 +40,12 @@ pub fn guarded() -> Router<Arc<Api>> {
         .route("/secondaryzones/{id}/versions/{serial}", get(versions::read))
         .route("/secondaryzones/{id}/versions/{serial}/rollback", post(versions::roll_back))
         .route("/secondaryzones/{id}/release", post(versions::release))
+        .route("/secondaryzones/{id}/axfr/history", get(history::read))
+        .route("/secondaryzones/{id}/axfr/check", post(check::zone))
+        .route("/secondaryzones/{id}/explain", get(explain::read))
+        .route("/zones/{id}/explain", get(explain::read_named))
+        .route("/transfers/check", post(check::unknown))
+        .route("/transfers", get(transfers::list))
+        .route("/transfers/summary", get(transfers::summary))
+        .route("/events", get(events::read))
 }

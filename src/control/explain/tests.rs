@@ -40,6 +40,7 @@ impl Case {
             tenant: "1000".to_owned(),
             description: String::new(),
             allow_notify: Vec::new(),
+            allow_query: None,
             allow_transfer: Vec::new(),
             notify: Vec::new(),
             origin: Origin::Configured { file: "/etc/secondaryd/secondaryd.toml".into() },
@@ -47,8 +48,8 @@ impl Case {
             modified: NOW - 30 * DAY,
             created_by: "configuration".to_owned(),
             modified_by: "configuration".to_owned(),
-            policy: None,
             primaries,
+            policy: None,
         };
         let zone = ZoneStatus {
             state: ZoneState::Available,
