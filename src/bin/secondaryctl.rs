@@ -122,6 +122,9 @@ enum Verb {
         /// Only these kinds, e.g. version,attempt,state.
         #[arg(long = "type")]
         kind: Option<String>,
+        /// Go on behind the event with this id.
+        #[arg(long)]
+        since: Option<String>,
         /// End after so many events.
         #[arg(long)]
         count: Option<u64>,
@@ -291,8 +294,9 @@ fn run(arguments: Arguments) -> Outcome {
             ];
             why::transfers(&client, &given, json)
         }
-        Verb::Events { zone, kind, count } => {
-            why::events(&client, &[("zone", zone.as_deref()), ("type", kind.as_deref())], count, json)
+        Verb::Events { zone, kind, since, count } => {
+            let given = [("zone", zone.as_deref()), ("type", kind.as_deref()), ("last-event-id", since.as_deref())];
+            why::events(&client, &given, count, json)
         }
         Verb::Export { name } => {
             let found = client.find(&name)?;

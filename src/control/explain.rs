@@ -392,8 +392,9 @@ fn testimony(witness: &Witness<'_>, served: Option<Serial>, now: Timestamp) -> S
         line += &format!("; last serial shown {serial}");
     }
     if state.consecutive_failures > 0 {
-        let since = state.first_failure.map_or(String::new(), |at| format!(" since {}", span(now.since(at))));
-        line += &format!("; {} failures in a row{since}", state.consecutive_failures);
+        let since = state.first_failure.map_or(String::new(), |at| format!(" for {}", span(now.since(at))));
+        let failures = if state.consecutive_failures == 1 { "failure" } else { "failures in a row" };
+        line += &format!("; {} {failures}{since}", state.consecutive_failures);
     }
     match state.last_success {
         Some(at) => line += &format!("; last success {} ago", span(now.since(at))),
@@ -435,8 +436,10 @@ fn fixes(
     let failing =
         worst.into_iter().chain(witnesses.iter().filter(|w| w.fails() && worst.is_none_or(|x| x.index != w.index)));
     for witness in failing {
+        // What to do about a version that waits is said already, with its numbers.
+        let is_said = zone.review.held.is_some() && Cause::of(witness.code()) == Cause::Held;
         for fix in advice(facts, witness) {
-            if !fixes.contains(&fix) {
+            if !is_said && !fixes.contains(&fix) {
                 fixes.push(fix);
             }
         }

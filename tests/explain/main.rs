@@ -25,7 +25,7 @@ use secondaryd::dns::{RecordType, message};
 use secondaryd::time::Timestamp;
 use serde_json::Value;
 
-use harness::{Key, address, certificates, client, daemon, wait};
+use harness::{Key, address, certificates, daemon, wait};
 use primary::{Greeting, Primary, Query, Step};
 use reply::Reply;
 use wait::SOON;
@@ -239,4 +239,54 @@ fn history_and_last_attempt_survive_a_restart() {
     assert_eq!(after["items"], before["items"]);
     let item = ours.item("kept.example", 0);
     assert_eq!(item["attempt"]["got"], "AXFR", "a zone that is fresh is not asked at start: {item:#}");
+}
+
+/// Exit codes are what monitoring reads: 0 ok, 1 warning, 2 critical, 3 unknown.
+#[test]
+fn the_verbs_that_tell_why_exit_as_monitoring_expects() {
+    let good = Primary::start(reply::good("good.example", 1));
+    let half = Primary::start(reply::good("half.example", 1));
+    let dead = address::ipv4();
+    let ours = Secondaryd::reserve()
+        .with_zone(Entry::new("good.example", &[good.address()]))
+        .with_zone(Entry::new("half.example", &[half.address(), dead]))
+        .started();
+    ours.dns.wait_serial("good.example", 1, SOON);
+    ours.dns.wait_serial("half.example", 1, SOON);
+    ours.wait_item("half.example", 1, "failed", |item| item["status"] == "ERROR");
+    let run = |arguments: &[&str]| {
+        let output = ours.ctl(arguments);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        (output.status.code().expect("it exits"), text)
+    };
+
+    let (code, text) = run(&["explain", "good.example"]);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("Nothing has to be done"), "{text}");
+    let (code, text) = run(&["explain", "good.example", "--snippet", "knot"]);
+    assert!(code == 0 && text.contains("domain: good.example"), "{text}");
+    assert_eq!(run(&["explain", "good.example", "--snippet", "djbdns"]).0, 3);
+    assert_eq!(run(&["explain", "nothing.example"]).0, 3);
+
+    let (code, text) = run(&["history", "half.example", "--code", "CONNECT_REFUSED"]);
+    assert!(code == 0 && text.contains("CONNECT_REFUSED") && !text.contains("AXFR"), "{text}");
+    let (code, text) = run(&["history", "good.example", "--kind", "transfer"]);
+    assert!(code == 0 && text.contains("AXFR"), "{text}");
+
+    let (code, text) = run(&["check", "good.example", "--transfer"]);
+    assert!(code == 0 && text.contains("serial 1 is served here"), "{text}");
+    assert_eq!(run(&["check", "half.example"]).0, 1);
+    let (code, text) = run(&["check", "new.example", "--primary", &dead.to_string()]);
+    assert!(code == 2 && text.contains("CONNECT_REFUSED"), "{text}");
+
+    let (code, text) = run(&["health"]);
+    assert!(code == 1 && text.contains("1 degraded") && text.contains("half.example"), "{text}");
+    let (code, text) = run(&["transfers", "--status", "ERROR"]);
+    assert!(code == 1 && text.contains("half.example") && !text.contains("good.example"), "{text}");
+    let (code, text) = run(&["export", "good.example"]);
+    assert!(code == 0 && text.contains("SOA"), "{text}");
+
+    // Behind no event of this life of the daemon: the gap is told, and what is kept follows.
+    let (code, text) = run(&["--json", "events", "--count", "1", "--zone", "good.example", "--since", "1"]);
+    assert!(code == 0 && text.contains("\"type\":\"gap\""), "{text}");
 }

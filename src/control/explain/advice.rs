@@ -74,7 +74,7 @@ pub(super) fn advice(facts: &Facts, witness: &Witness<'_>) -> Vec<Fix> {
                 Where::Primary,
                 match &key {
                     Some(key) => format!("Allow transfers of {name} at {shown} from {us} with the key {key}; the snippets below do it."),
-                    None => format!("Allow transfers of {name} at {shown} from {us}; the snippets below do it. If the primary demands a key, configure it here: see tsig-key."),
+                    None => format!("Allow transfers of {name} at {shown} from {us}; the snippets below do it. If it demands a key, configure that here as the zone's tsig-key."),
                 },
             )
             .with_command(dig("AXFR")),
@@ -270,7 +270,7 @@ pub(super) fn notify(zone: &ZoneDefinition, refused: &RefusedNotify) -> Vec<Fix>
                 },
             )
             .with_configuration(format!("[[secondary-zone]]\nname = \"{name}\"\nallow-notify = [\"{ip}/{bits}\"]")),
-            Fix::new(Where::Primary, format!("Or let the primary send NOTIFY from the address it is asked at (e.g. BIND: notify-source, Knot: via, NSD: outgoing-interface).")),
+            Fix::new(Where::Primary, "Or let the primary send NOTIFY from the address it is asked at (e.g. BIND: notify-source, Knot: via, NSD: outgoing-interface)."),
         ],
         RefusedFor::Unsigned | RefusedFor::Key => {
             let keys: Vec<_> = zone.primaries.iter().filter_map(|p| p.tsig_key.as_ref()).map(|k| k.without_dot()).collect();
