@@ -1,5 +1,5 @@
 //! A primary that does as it is told: each query is handed to the test's script, which says what to send, how, and
-//! when to be silent. UDP and TCP at one loopback address of its own; any number of connections, a thread each.
+//! when to be silent. UDP and TCP, or TLS, at one loopback address of its own; any number of connections, a thread each.
 
 use std::io::{Read, Result, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use secondaryd::dns::{RecordType, message};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use secondaryd::dns::{RecordType, message, tsig};
+use secondaryd::time::Timestamp;
 
 use crate::{address, reply};
 
@@ -22,6 +24,7 @@ const SERVED_MAX: Duration = Duration::from_secs(60);
 pub(crate) enum Over {
     Udp,
     Tcp,
+    Tls,
 }
 
 /// A query as it came.
@@ -45,6 +48,8 @@ pub(crate) enum Step {
     Endless(Vec<u8>, Duration),
     /// A datagram from another port.
     Elsewhere(Vec<u8>),
+    /// Nothing for a while.
+    Pause(Duration),
     /// Nothing, until the other side closes.
     Hold,
     /// The end of the connection.
@@ -59,8 +64,20 @@ pub(crate) struct Primary {
     stage: Arc<Stage>,
 }
 
+/// How connections begin.
+#[derive(Clone)]
+pub(crate) enum Greeting {
+    /// In clear text.
+    Clear,
+    /// With a TLS handshake.
+    Tls(Arc<ServerConfig>),
+    /// With silence, whatever the other side says.
+    Silence,
+}
+
 struct Stage {
     script: Mutex<Script>,
+    greeting: Mutex<Greeting>,
     seen: Mutex<Vec<(Over, RecordType)>>,
     ended: AtomicBool,
     open: AtomicUsize,
@@ -77,6 +94,21 @@ impl Primary {
         primary
     }
 
+    /// A primary whose connections begin so.
+    pub(crate) fn greeting(
+        greeting: Greeting,
+        script: impl Fn(&Query) -> Vec<Step> + Send + Sync + 'static,
+    ) -> Primary {
+        let primary = Primary::start(script);
+        primary.greet(greeting);
+        primary
+    }
+
+    /// Connections begin so from now on.
+    pub(crate) fn greet(&self, greeting: Greeting) {
+        *self.stage.greeting.lock().expect("not poisoned") = greeting;
+    }
+
     /// A primary that answers over UDP only.
     pub(crate) fn without_tcp(script: impl Fn(&Query) -> Vec<Step> + Send + Sync + 'static) -> Primary {
         let (address, socket, _) = sockets();
@@ -91,6 +123,7 @@ impl Primary {
         socket.set_read_timeout(Some(TICK)).expect("a timeout");
         let stage = Arc::new(Stage {
             script: Mutex::new(Arc::new(script)),
+            greeting: Mutex::new(Greeting::Clear),
             seen: Mutex::default(),
             ended: AtomicBool::new(false),
             open: AtomicUsize::new(0),
@@ -104,8 +137,16 @@ impl Primary {
 
     /// Sends a NOTIFY from its own address.
     pub(crate) fn notify(&self, server: SocketAddr, zone: &str, serial: u32) {
+        self.notify_signed(server, zone, serial, None);
+    }
+
+    /// The same, signed.
+    pub(crate) fn notify_signed(&self, server: SocketAddr, zone: &str, serial: u32, key: Option<&tsig::Key>) {
         let soa = reply::soa(zone, serial);
-        let message = message::notify(7, &zone.parse().expect("a zone"), Some(&soa), None);
+        let mut message = message::notify(7, &zone.parse().expect("a zone"), Some(&soa), None);
+        if let Some(key) = key {
+            tsig::sign(&mut message, key, Timestamp::now(), None);
+        }
         let socket = UdpSocket::bind((self.address.ip(), 0)).expect("a port");
         socket.send_to(&message, server).expect("loopback takes it");
     }
@@ -125,10 +166,10 @@ impl Primary {
         self.stage.seen.lock().expect("not poisoned").iter().filter(|seen| **seen == (over, qtype)).count()
     }
 
-    /// The types asked for over TCP since the script was given, in order.
+    /// The types asked for over TCP or TLS since the script was given, in order.
     pub(crate) fn seen_over_tcp(&self) -> Vec<RecordType> {
         let seen = self.stage.seen.lock().expect("not poisoned");
-        seen.iter().filter(|(over, _)| *over == Over::Tcp).map(|(_, qtype)| *qtype).collect()
+        seen.iter().filter(|(over, _)| *over != Over::Udp).map(|(_, qtype)| *qtype).collect()
     }
 
     /// Connections that are open now.
@@ -178,7 +219,7 @@ impl Stage {
                     let stage = self.clone();
                     thread::spawn(move || {
                         stage.open.fetch_add(1, Ordering::Relaxed);
-                        let _ = stage.serve_stream(stream);
+                        let _ = stage.serve(stream);
                         stage.open.fetch_sub(1, Ordering::Relaxed);
                     });
                 }
@@ -187,14 +228,38 @@ impl Stage {
         }
     }
 
-    fn serve_stream(&self, mut stream: TcpStream) -> Result<()> {
-        let until = Instant::now() + SERVED_MAX;
+    fn serve(&self, mut stream: TcpStream) -> Result<()> {
         stream.set_nonblocking(false)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(TICK))?;
         stream.set_write_timeout(Some(Duration::from_secs(5)))?;
+        let tcp = stream.try_clone()?;
+        let greeting = self.greeting.lock().expect("not poisoned").clone();
+        match greeting {
+            Greeting::Clear => self.serve_stream(Over::Tcp, &mut stream, &tcp),
+            Greeting::Tls(config) => {
+                let session = ServerConnection::new(config).expect("a good configuration");
+                self.serve_stream(Over::Tls, &mut StreamOwned::new(session, stream), &tcp)
+            }
+            Greeting::Silence => {
+                let until = Instant::now() + SERVED_MAX;
+                // The other side's first words, and then its end.
+                while !self.has_ended() && Instant::now() < until {
+                    match stream.read(&mut [0; 4096]) {
+                        Ok(0) => break,
+                        Err(error) if !is_timeout(&error) => break,
+                        _ => {}
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn serve_stream(&self, over: Over, mut stream: &mut (impl Read + Write), tcp: &TcpStream) -> Result<()> {
+        let until = Instant::now() + SERVED_MAX;
         while let Some(message) = self.read_message(&mut stream, until)? {
-            for step in self.answer(Over::Tcp, &message) {
+            for step in self.answer(over, &message) {
                 match step {
                     Step::Send(message) => stream.write_all(&framed(&message))?,
                     Step::Raw(octets) => stream.write_all(&octets)?,
@@ -211,8 +276,9 @@ impl Stage {
                             self.pause(pause)?;
                         }
                     }
+                    Step::Pause(pause) => self.pause(pause)?,
                     Step::Hold => while self.read_message(&mut stream, until)?.is_some() {},
-                    Step::Close => return stream.shutdown(Shutdown::Both),
+                    Step::Close => return tcp.shutdown(Shutdown::Both),
                     Step::Elsewhere(_) => {}
                 }
             }
@@ -231,7 +297,7 @@ impl Stage {
     }
 
     /// The next message; `None` when the other side has closed.
-    fn read_message(&self, stream: &mut TcpStream, until: Instant) -> Result<Option<Vec<u8>>> {
+    fn read_message(&self, stream: &mut impl Read, until: Instant) -> Result<Option<Vec<u8>>> {
         let mut octets = Vec::new();
         loop {
             let wanted = match octets[..] {
@@ -245,7 +311,7 @@ impl Stage {
             match stream.read(&mut buffer) {
                 Ok(0) => return Ok(None),
                 Ok(length) => octets.extend_from_slice(&buffer[..length]),
-                Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {
+                Err(error) if is_timeout(&error) => {
                     if self.has_ended() || Instant::now() > until {
                         return Ok(None);
                     }
@@ -254,6 +320,10 @@ impl Stage {
             }
         }
     }
+}
+
+fn is_timeout(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut)
 }
 
 /// An address that is free for both; what was free a moment ago may be taken.
