@@ -405,6 +405,8 @@ impl Keeper {
     /// Does what the zone's machine wants done now, arms its timer and shows how it stands.
     pub(super) fn follow_up(&mut self, id: ZoneId) {
         let Some(zone) = self.zones.get_mut(&id) else { return };
+        // for the words of SERVFAIL, should nothing of the zone be served
+        self.publisher.set_held(&zone.slot, zone.review.held.is_some());
         while let Some(action) = zone.refresh.poll_action() {
             match action {
                 Action::Probe { primary, urgency } => {
