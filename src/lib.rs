@@ -30,9 +30,9 @@
 //! | --- | --- | --- |
 //! | words | [`dns`], [`reason`], [`time`] | nothing |
 //! | vocabulary | [`zone`]; [`served`] | the words; `zone` |
-//! | rules, without clock, socket, task or disk | [`answer`]; [`transfer`], [`refresh`], [`access`] | vocabulary, not each other |
+//! | rules, without clock, socket, task or disk | [`answer`]; [`transfer`], [`refresh`], [`reverse`], [`access`]; [`local`] | vocabulary, not each other; `local` uses `reverse` |
 //! | configuration | [`config`] | the words, [`access`] rules as values |
-//! | effects | [`store`], [`net`] | all of the above, not each other |
+//! | effects | [`store`], [`net`] | all of the above, not each other; `system` (system calls, the one place of `unsafe`) |
 //! | | [`control`] | effects and below |
 //! | | [`api`] | `control` and below |
 //! | | [`daemon`], [`demo`] | everything; called by `bin` |
@@ -44,7 +44,7 @@
 //! 1. Only `control::commit` and the loading of stored zones call `Publisher::publish`; `Publisher` is not `Clone`.
 //! 2. A published snapshot has passed `zone::check`.
 //! 3. Within one run the served serial of a transferred zone never moves backwards (RFC 1982), except by a forced
-//!    transfer, after expiry, or when the zone gets a primary list with no address in common with the old one.
+//!    transfer, a roll-back, after expiry, or when the zone gets a primary list with no address in common with the old one.
 //! 4. A query worker never blocks, allocates, or frees a snapshot (the reaper drops the last reference).
 //! 5. The store holds for each zone one generation of pages and the unbroken chain of diffs after it, or nothing; before
 //!    the base a bounded history of diffs.
@@ -62,13 +62,16 @@ pub mod control;
 pub mod daemon;
 pub mod demo;
 pub mod dns;
+pub mod local;
 pub mod manual;
 pub mod net;
 pub mod reason;
 pub mod refresh;
+pub mod reverse;
 mod scrape;
 pub mod served;
 pub mod store;
+mod system;
 pub mod telemetry;
 pub mod time;
 pub mod transfer;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use toml::Spanned;
 
+use super::guard::{self, GuardTable, HookTable, ZonePolicy};
 use super::reader::{self, Source, Tables, Written};
 use super::sections::{self, Credential, CredentialTable, TokenHash};
 use super::tls::{self, TlsAlpn, TlsIdentity, TlsLevel, TlsProfile};
@@ -24,7 +25,9 @@ pub(super) fn resolve(mut tables: Tables) -> Result<Config, ConfigErrors> {
     let keys = resolve_keys(&mut tables);
     let primaries = resolve_primaries(&mut tables, &keys);
     resolve_zones(&mut tables, &keys, &primaries);
-    let Tables { mut config, mut errors, .. } = tables;
+    let Tables { mut config, mut errors, guard, hook, .. } = tables;
+    config.guard = config.guard.with(&guard);
+    config.hook = config.hook.with(&hook);
     if !errors.is_empty() {
         errors.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
         return Err(ConfigErrors(errors));
@@ -47,8 +50,32 @@ fn check_sections(tables: &mut Tables) {
     let no_directory = tables.config.state_dir.as_os_str().is_empty();
     demand(!no_directory, "state-dir", "a directory is needed, e.g. \"/var/lib/secondaryd\"".to_owned());
     demand(!dns.listen.is_empty(), "dns.listen", "at least one address is needed, e.g. [\"192.0.2.53\"]".to_owned());
-    demand(dns.listen_tls.is_empty(), "dns.listen-tls", reader::NO_TLS.to_owned());
+    let both = dns.tls_cert.is_some() && dns.tls_key.is_some();
+    let needs = "needs tls-cert and tls-key, the PEM files of a certificate and its key".to_owned();
+    demand(dns.listen_tls.is_empty() || both, "dns.listen-tls", needs);
+    let alone = |other: &str| format!("is of no use without {other}");
+    demand(dns.tls_cert.is_none() || dns.tls_key.is_some(), "dns.tls-cert", alone("tls-key"));
+    demand(dns.tls_key.is_none() || dns.tls_cert.is_some(), "dns.tls-key", alone("tls-cert"));
+    for (i, listen) in dns.listen_tls.iter().enumerate() {
+        let twice = dns.listen_tls[..i].contains(listen) || dns.listen.contains(listen) || api.listen.contains(listen);
+        demand(listen.port() == 0 || !twice, "dns.listen-tls", format!("{listen} is taken already"));
+    }
+    demand(
+        (1..=32).contains(&dns.rate_limit_ipv4_prefix),
+        "dns.rate-limit-ipv4-prefix",
+        "must lie between 1 and 32".to_owned(),
+    );
+    demand(
+        (1..=128).contains(&dns.rate_limit_ipv6_prefix),
+        "dns.rate-limit-ipv6-prefix",
+        "must lie between 1 and 128".to_owned(),
+    );
+    demand(dns.nsid.len() <= 128, "dns.nsid", "at most 128 octets".to_owned());
+    demand(dns.version.len() <= 255, "dns.version", "at most 255 octets".to_owned());
+    demand(dns.identity.as_ref().is_none_or(|text| text.len() <= 255), "dns.identity", "at most 255 octets".to_owned());
     demand((512..=4096).contains(&dns.edns_size), "dns.edns-size", "must lie between 512 and 4096".to_owned());
+    let attempts = tables.config.store.history_attempts;
+    demand((1..=10_000).contains(&attempts), "store.history-attempts", "must lie between 1 and 10000".to_owned());
     demand(dns.workers <= 1024, "dns.workers", "at most 1024; 0 takes one per core".to_owned());
     for (i, listen) in dns.listen.iter().enumerate() {
         demand(listen.port() == 0 || !dns.listen[..i].contains(listen), "dns.listen", format!("{listen} stands twice"));
@@ -94,6 +121,7 @@ fn check_sections(tables: &mut Tables) {
     for (key, value) in [
         ("transfer.max-bytes", transfer.max_bytes),
         ("transfer.max-records", transfer.max_records),
+        ("transfer.max-ixfr-sequences", u64::from(transfer.max_ixfr_sequences)),
         ("transfer.concurrency", transfer.concurrency as u64),
         ("transfer.concurrency-per-primary", transfer.concurrency_per_primary as u64),
         ("transfer.pipelining", transfer.pipelining as u64),
@@ -104,12 +132,46 @@ fn check_sections(tables: &mut Tables) {
     ] {
         demand(value > 0, key, "must be at least 1".to_owned());
     }
+    for (key, message) in guard::mistakes(&tables.guard, &tables.hook) {
+        demand(false, key, message);
+    }
     demand(store.cache_size >= 1 << 20, "store.cache-size", "must be at least \"1MiB\"".to_owned());
 
     let Some(main) = tables.main.take() else { return };
+    let dns = &mut tables.config.dns;
+    for path in [&mut dns.tls_cert, &mut dns.tls_key, &mut dns.cookie_secret_file].into_iter().flatten() {
+        *path = main.resolve(path);
+    }
+    match cookie_keys(dns) {
+        Ok(keys) => dns.cookie_keys = keys,
+        Err(mistake) => wrong.push(mistake),
+    }
     for (key, message) in wrong {
         tables.fail(main.origin(key), key, message);
     }
+}
+
+/// The secrets of cookies: those of the file, then those of the list.
+fn cookie_keys(dns: &sections::Dns) -> Result<Vec<sections::CookieKey>, (&'static str, String)> {
+    /// As many as [`crate::answer`] looks at: one in use, one before, one to come, and one for those who forget.
+    const KEYS_MAX: usize = 4;
+    let mut keys = Vec::new();
+    if let Some(path) = &dns.cookie_secret_file {
+        let in_file = |message| ("dns.cookie-secret-file", message);
+        let text = reader::read_secret(path).map_err(in_file)?;
+        let lines = text.expose().split(|octet| *octet == b'\n').map(<[u8]>::trim_ascii);
+        for line in lines.filter(|line| !line.is_empty() && !line.starts_with(b"#")) {
+            keys.push(values::cookie_secret(line).map(sections::CookieKey).map_err(in_file)?);
+        }
+    }
+    for secret in &dns.cookie_secrets {
+        let key = values::cookie_secret(secret.expose()).map_err(|message| ("dns.cookie-secrets", message))?;
+        keys.push(sections::CookieKey(key));
+    }
+    if keys.len() > KEYS_MAX {
+        return Err(("dns.cookie-secrets", format!("at most {KEYS_MAX} secrets count at one time")));
+    }
+    Ok(keys)
 }
 
 /// Whether `filter` can be read by the log's filter. The same grammar, without the dependency: directives separated
@@ -411,7 +473,18 @@ struct Lookup<'a> {
 impl Lookup<'_> {
     /// The zone without its origin and tenant; `None` without a usable name.
     fn zone(&mut self, table: &ZoneTable) -> Option<Zone> {
-        let ZoneTable { name, primaries, tsig_key, allow_notify, allow_transfer, notify, tenant } = table;
+        let ZoneTable {
+            name,
+            primaries,
+            tsig_key,
+            allow_notify,
+            allow_transfer,
+            allow_query,
+            notify,
+            guard,
+            hook,
+            tenant,
+        } = table;
         if let Some(tenant) = tenant
             && !sections::is_tenant(tenant.get_ref())
         {
@@ -423,11 +496,23 @@ impl Lookup<'_> {
         let primaries = self.zone_primaries(primaries, tsig_key);
         let allow_notify = self.rules("allow-notify", allow_notify);
         let allow_transfer = self.rules("allow-transfer", allow_transfer);
+        let allow_query = allow_query.as_ref().map(|rules| self.rules("allow-query", rules));
         let notify = self.targets(notify);
+        let policy = self.policy(guard.as_ref(), hook.as_ref());
         match values::domain_name(name.get_ref()) {
             Ok(name) => {
                 let origin = super::Origin { file: Arc::from(std::path::Path::new("")), line: 0 };
-                Some(Zone { name, primaries, allow_notify, allow_transfer, notify, tenant: Arc::from(""), origin })
+                Some(Zone {
+                    name,
+                    primaries,
+                    allow_notify,
+                    allow_transfer,
+                    allow_query,
+                    notify,
+                    policy,
+                    tenant: Arc::from(""),
+                    origin,
+                })
             }
             Err(message) => {
                 self.fail(name.span().start, "name", message);
@@ -504,6 +589,20 @@ impl Lookup<'_> {
             }
         }
         written.iter().map(|target| target.get_ref().clone()).collect()
+    }
+
+    fn policy(
+        &mut self,
+        guard: Option<&Spanned<GuardTable>>,
+        hook: Option<&Spanned<HookTable>>,
+    ) -> Option<Arc<ZonePolicy>> {
+        let at = guard.map(Spanned::span).or(hook.map(Spanned::span))?.start;
+        let guard = guard.map(|guard| *guard.get_ref()).unwrap_or_default();
+        let hook = hook.map(|hook| hook.get_ref().clone()).unwrap_or_default();
+        for (key, message) in guard::mistakes(&guard, &hook) {
+            self.fail(at, key, message);
+        }
+        ZonePolicy::of(guard, hook)
     }
 
     fn fail(&mut self, at: usize, key: &'static str, message: String) {

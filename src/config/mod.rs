@@ -14,6 +14,8 @@
 //! | `[dns]` | [`Dns`] |
 //! | `[api]`, `[[api.credential]]` | [`Api`], [`CredentialTable`] |
 //! | `[transfer]` | [`Transfer`] |
+//! | `[guard]` | [`GuardTable`] |
+//! | `[hook]` | [`HookTable`] |
 //! | `[store]` | [`Store`] |
 //! | `[log]` | [`Log`] |
 //! | `[tsig-key.NAME]` | [`TsigKeyTable`] |
@@ -22,6 +24,7 @@
 
 mod check;
 mod difference;
+mod guard;
 mod reader;
 mod sections;
 mod tls;
@@ -35,8 +38,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use difference::{Difference, difference};
+pub use guard::{Guard, GuardTable, Hook, HookTable, OnDeadline, OnFailure, Strictness, ZonePolicy};
 pub use sections::{
-    Api, Credential, CredentialTable, Dns, Durability, Log, LogFormat, Role, Store, TokenHash, Transfer,
+    Api, CookieKey, Credential, CredentialTable, Dns, Durability, Log, LogFormat, PrimaryChoice, Role, Store,
+    TokenHash, Transfer,
 };
 pub use tls::{TlsAlpn, TlsIdentity, TlsLevel, TlsProfile};
 pub use values::{API_PORT, DNS_PORT, DNS_TLS_PORT, NotifyTarget, Secret, peer_address};
@@ -69,6 +74,10 @@ pub struct Config {
     pub api: Api,
     /// `[transfer]`.
     pub transfer: Transfer,
+    /// `[guard]`: what holds a version back.
+    pub guard: Guard,
+    /// `[hook]`: a check of the operator's own.
+    pub hook: Hook,
     /// `[store]`.
     pub store: Store,
     /// `[log]`.
@@ -92,6 +101,8 @@ impl Default for Config {
             dns: Dns::default(),
             api: Api::default(),
             transfer: Transfer::default(),
+            guard: Guard::default(),
+            hook: Hook::default(),
             store: Store::default(),
             log: Log::default(),
             tsig_keys: BTreeMap::new(),
@@ -122,6 +133,17 @@ impl Config {
             Some(prefixes) => prefixes.iter().any(|prefix| prefix.contains(&ip)),
             None => self.api.listen.iter().all(|listen| listen.ip().is_loopback()) || sections::is_remote(ip),
         }
+    }
+
+    /// The guard rails of a zone with this policy of its own.
+    pub fn guard_of(&self, policy: Option<&ZonePolicy>) -> Guard {
+        policy.map_or(self.guard, |policy| self.guard.with(&policy.guard))
+    }
+
+    /// The external check of a zone with this policy of its own; `None` if there is none.
+    pub fn hook_of(&self, policy: Option<&ZonePolicy>) -> Option<Hook> {
+        let hook = policy.map_or_else(|| self.hook.clone(), |policy| self.hook.with(&policy.hook));
+        Some(hook).filter(|hook| !hook.command.is_empty())
     }
 
     /// The tenant of zones that name none: the first credential's, else [`DEFAULT_TENANT`].

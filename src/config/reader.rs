@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
+use super::guard::{GuardTable, HookTable};
 use super::values::Secret;
 use super::zones::{Origin, PrimaryTable, TsigKeyTable, ZoneTable};
 use super::{Config, ConfigError, CredentialTable};
@@ -65,6 +66,8 @@ pub(super) struct Tables {
     pub(super) credentials: Vec<Written<CredentialTable>>,
     pub(super) keys: Vec<Written<(String, Option<TsigKeyTable>)>>,
     pub(super) primaries: Vec<Written<(String, Option<PrimaryTable>)>>,
+    pub(super) guard: GuardTable,
+    pub(super) hook: HookTable,
     pub(super) zones: Vec<Written<ZoneTable>>,
     pub(super) errors: Vec<ConfigError>,
 }
@@ -76,6 +79,11 @@ pub(super) struct MainFile {
 }
 
 impl MainFile {
+    /// A path as written in this file, seen from its directory.
+    pub(super) fn resolve(&self, path: &Path) -> PathBuf {
+        self.source.resolve(path)
+    }
+
     /// The place of `section.key`, or of the section, or of the file's start.
     pub(super) fn origin(&self, key: &str) -> Origin {
         let section = key.split('.').next().unwrap_or(key);
@@ -91,6 +99,8 @@ pub(super) const MAIN_KEYS: &[&str] = &[
     "dns",
     "api",
     "transfer",
+    "guard",
+    "hook",
     "store",
     "log",
     "tsig-key",
@@ -125,6 +135,8 @@ impl Tables {
                 "include" => set(&mut config.include, scalar(&source, name, value, &mut self.errors)),
                 "dns" => set(&mut config.dns, section(&source, name, value, &mut self.errors)),
                 "transfer" => set(&mut config.transfer, section(&source, name, value, &mut self.errors)),
+                "guard" => set(&mut self.guard, section(&source, name, value, &mut self.errors)),
+                "hook" => set(&mut self.hook, section(&source, name, value, &mut self.errors)),
                 "store" => set(&mut config.store, section(&source, name, value, &mut self.errors)),
                 "log" => set(&mut config.log, section(&source, name, value, &mut self.errors)),
                 "api" => self.read_api(&source, value),

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use toml::Spanned;
 
+use super::guard::{GuardTable, HookTable, ZonePolicy};
 use super::tls::{TlsAlpn, TlsLevel};
 use super::values::{NotifyTarget, Secret, de};
 use crate::access::Rule;
@@ -152,8 +153,12 @@ pub struct Zone {
     pub allow_notify: Vec<Rule>,
     /// Who may ask for AXFR and IXFR.
     pub allow_transfer: Vec<Rule>,
+    /// Who may ask questions; `None`: everybody.
+    pub allow_query: Option<Vec<Rule>>,
     /// Who is told about new serials.
     pub notify: Vec<NotifyTarget>,
+    /// Guard rails and check of its own.
+    pub policy: Option<Arc<ZonePolicy>>,
     /// Whose zone it is in the API.
     pub tenant: Arc<str>,
     /// Where it stands.
@@ -163,9 +168,8 @@ pub struct Zone {
 impl Zone {
     /// Whether everything but the place in the file is equal.
     pub fn same_settings(&self, other: &Zone) -> bool {
-        let Zone { name, primaries, allow_notify, allow_transfer, notify, tenant, origin: _ } = self;
-        (name, primaries, allow_notify, allow_transfer, notify, tenant)
-            == (&other.name, &other.primaries, &other.allow_notify, &other.allow_transfer, &other.notify, &other.tenant)
+        let Zone { origin, .. } = self;
+        *self == Zone { origin: origin.clone(), ..other.clone() }
     }
 }
 
@@ -187,9 +191,17 @@ pub struct ZoneTable {
     /// everybody is refused.
     #[serde(default, deserialize_with = "de::rules")]
     pub allow_transfer: Vec<Spanned<Rule>>,
+    /// Who may ask questions about the zone, over any transport: prefixes, `"key:NAME"`, or both in one string; everybody
+    /// else is answered REFUSED. Default (key absent): everybody; an empty list: nobody.
+    #[serde(default, deserialize_with = "de::rules_option")]
+    pub allow_query: Option<Vec<Spanned<Rule>>>,
     /// Downstreams that are told about a new serial: addresses, or `"ADDRESS key:NAME"`. Default none.
     #[serde(default)]
     pub notify: Vec<Spanned<NotifyTarget>>,
+    /// Keys of `[guard]` that are different for this zone, e.g. `guard = { shrink-percent = 50 }`. Default none.
+    pub guard: Option<Spanned<GuardTable>>,
+    /// Keys of `[hook]` that are different for this zone, e.g. `hook = { command = [] }`. Default none.
+    pub hook: Option<Spanned<HookTable>>,
     /// The tenant who sees the zone in the API. Default: the first credential's, else `"default"`.
     pub tenant: Option<Spanned<String>>,
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::access::Rule;
-use crate::config::NotifyTarget;
+use crate::config::{NotifyTarget, ZonePolicy};
 use crate::dns::Name;
 use crate::served::ZoneId;
 use crate::time::Timestamp;
@@ -38,9 +38,15 @@ pub struct ZoneDefinition {
     pub allow_notify: Vec<Rule>,
     /// Who may transfer the zone from us; empty: nobody.
     pub allow_transfer: Vec<Rule>,
+    /// Who may ask questions; `None`: everybody. Configured zones only.
+    #[serde(skip)]
+    pub allow_query: Option<Vec<Rule>>,
     /// Downstreams that are told of a new serial; configured zones only.
     #[serde(skip)]
     pub notify: Vec<NotifyTarget>,
+    /// Guard rails and check of its own; configured zones only.
+    #[serde(skip)]
+    pub policy: Option<Arc<ZonePolicy>>,
     /// Where the definition stands.
     pub origin: Origin,
     /// When the zone was first defined.

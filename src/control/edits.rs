@@ -16,8 +16,10 @@ use crate::time::Timestamp;
 
 use super::definition::{Origin, Primary, ZoneDefinition};
 use super::event::{Event, Written};
+use super::events::Kind;
 use super::handle::{Command, EditError, NewSecondary, SecondaryChange, TransferMode};
 use super::keeper::{self, Keeper, report};
+use super::preflight::{Ask, Plan};
 use super::status::ZoneView;
 use super::zones::{self, StoredDefinition};
 
@@ -46,6 +48,10 @@ impl Keeper {
                 }
                 Err(error) => answer(reply, Err(error)),
             },
+            Command::Preflight(ask, reply) => answer(reply, self.plan(ask)),
+            Command::Decide(zone, held, decision, user, reply) => self.decide(zone, held, decision, user, reply),
+            Command::RollBack(zone, to, user, reply) => self.roll_back(zone, to, user, reply),
+            Command::Release(zone, user, reply) => self.release(zone, &user, reply),
             Command::Transfer(uuid, mode, reply) => answer(reply, self.transfer_now(uuid, mode)),
         }
     }
@@ -75,7 +81,9 @@ impl Keeper {
             primaries: new.primaries,
             allow_notify: Vec::new(),
             allow_transfer: Vec::new(),
+            allow_query: None,
             notify: Vec::new(),
+            policy: None,
             origin: Origin::Rest,
             created: now,
             modified: now,
@@ -162,6 +170,7 @@ impl Keeper {
                 let created = outcome.map(|()| {
                     let id = definition.id;
                     tracing::info!(zone = %definition.name, tenant = definition.tenant, user = definition.created_by, op = "create", "zone created");
+                    self.tell(&definition, Kind::Definition, serde_json::json!({"change": "created"}));
                     self.add_zones(vec![(*definition, Default::default())]);
                     // Somebody waits: the first round asks past the cache of dead primaries.
                     if let Some(zone) = self.zones.get_mut(&id) {
@@ -199,6 +208,8 @@ impl Keeper {
                 self.schedule.arm(id, &mut zone.armed, None);
                 self.names.remove(&zone.definition.name);
                 self.board.remove(&zone.view);
+                self.history.forget_zone(id);
+                self.tell(&zone.definition, Kind::Definition, serde_json::json!({"change": "removed"}));
             }
         }
     }
@@ -208,7 +219,11 @@ impl Keeper {
         let now = Timestamp::now();
         let Some(zone) = self.zones.get_mut(&definition.id) else { return };
         let old = std::mem::replace(&mut zone.definition, Arc::new(definition));
+        let changed = zone.definition.clone();
+        self.tell(&changed, Kind::Definition, serde_json::json!({"change": "changed"}));
+        let zone = self.zones.get_mut(&changed.id).expect("it was there a line above");
         self.policy.set_zone(old.id, Arc::new(zones::access(&zone.definition)));
+        self.publisher.set_restricted(&zone.slot, zone.definition.allow_query.is_some());
         if old.primaries == zone.definition.primaries {
             return;
         }
@@ -224,8 +239,40 @@ impl Keeper {
         let same_source =
             old.primaries.iter().any(|old| zone.definition.primaries.iter().any(|new| new.address == old.address));
         zone.refresh.set_primaries(now, &kept, !same_source);
+        zone.newest = kept.iter().map(|old| zone.newest.get_mut((*old)?)?.take()).collect();
+        self.history.forget(old.id, zone.definition.primaries.iter().map(|primary| primary.address));
         let from = zone.definition.primaries.len() as u16;
         self.store.submit(Write::ForgetPrimaries { zone: old.id.0, from }, report("statuses of primaries"));
+        // The new primaries' versions are judged anew.
+        self.forget_held(old.id);
+    }
+
+    /// What a check of primaries needs; nothing is changed.
+    fn plan(&mut self, ask: Ask) -> Result<Plan, EditError> {
+        let (zone, primaries, base) = match ask {
+            Ask::Zone(uuid) => {
+                let id = self.board.by_uuid(uuid).ok_or(EditError::NotFound)?.id;
+                let zone = self.zones.get(&id).ok_or(EditError::NotFound)?;
+                (zone.definition.name.clone(), zone.definition.primaries.clone(), zone.slot.snapshot())
+            }
+            Ask::New { zone, primaries } => {
+                self.check_primaries(&primaries)?;
+                (zone, primaries, None)
+            }
+        };
+        let target = |primary: Primary| {
+            let target = keeper::target(&self.config, &self.policy, &mut self.profiles, &primary);
+            (primary, target)
+        };
+        Ok(Plan {
+            zone,
+            targets: primaries.into_iter().map(target).collect(),
+            base,
+            upstream: self.upstream.clone(),
+            hash_key: self.store.hash_key(),
+            limits: keeper::limits(&self.config),
+            sequences_max: self.config.transfer.max_ixfr_sequences,
+        })
     }
 
     fn transfer_now(&mut self, uuid: Uuid, mode: TransferMode) -> Result<(), EditError> {
@@ -251,6 +298,8 @@ impl Keeper {
         let now = Timestamp::now();
         self.config = new.clone();
         self.settings = Arc::new(keeper::settings(&new));
+        self.surroundings.store(Arc::new(keeper::surroundings(&new)));
+        self.history.set_keep(new.store.history_attempts);
         for zone in self.zones.values_mut() {
             zone.refresh.set_settings(self.settings.clone());
         }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::config::{Config, TlsProfile};
-use crate::dns::Name;
+use crate::dns::{Name, Serial};
 use crate::net::tls;
 use crate::net::upstream::{Order, Phase, Seen, Target, Transferred, Upstream};
 use crate::reason::{Code, Reason};
@@ -15,6 +15,7 @@ use crate::transfer::inbound::{Asked, Received};
 use crate::zone::{self, Builder, ContentPolicy, Diff, HashKey, Limits, Snapshot};
 
 use super::event::{Arrival, Contents, Form, Prepared};
+use super::review::Judged;
 
 /// Differences up to this many octets are applied on the task itself; larger ones on the pool for heavy work.
 const LIGHT_OCTETS: usize = 64 * 1024;
@@ -36,9 +37,15 @@ pub(super) struct Job {
     pub(super) incremental: bool,
     /// Which serials to take.
     pub(super) accept: Accept,
+    /// A serial that was held or refused before and is not fetched again.
+    pub(super) refused: Option<Serial>,
     pub(super) hash_key: HashKey,
     pub(super) limits: Limits,
     pub(super) policy: ContentPolicy,
+    /// Differences of this primary may fail to fit (I4).
+    pub(super) lenient: bool,
+    /// Most difference sequences (I9).
+    pub(super) sequences_max: u32,
 }
 
 /// The TLS profiles in use, by the primary's address: that of a `[primary.NAME]` at this address, else a strict one with
@@ -66,15 +73,17 @@ impl Profiles {
 
 /// Transfers the zone and prepares it for the door.
 pub(super) async fn transfer(upstream: &Upstream, job: Job) -> (Result<Arrival, Reason>, Seen) {
-    let Job { target, zone, base, incremental, accept, hash_key, limits, policy } = job;
+    let Job { target, zone, base, incremental, accept, refused, hash_key, limits, policy, lenient, sequences_max } =
+        job;
     let asked = match &base {
         Some(base) if incremental => Asked::Ixfr { ours: base.soa_record() },
         _ => Asked::Axfr,
     };
     let served = base.as_ref().map(|base| base.serial());
     let difference_octets_max = base.as_ref().map_or(0, |base| base.image_octets()).max(DIFFERENCE_OCTETS_MIN);
-    let order = Order { zone, asked, hash_key, limits, difference_octets_max };
-    let (outcome, mut seen) = upstream.transfer(&target, order, |offered| accept.takes(served, offered)).await;
+    let order = Order { zone, asked, hash_key, limits, difference_octets_max, sequences_max };
+    let takes = |offered| Some(offered) != refused && accept.takes(served, offered);
+    let (outcome, mut seen) = upstream.transfer(&target, order, takes).await;
     let Transferred { received, expire_secs } = match outcome {
         Ok(transferred) => transferred,
         Err(reason) => return (Err(reason), seen),
@@ -85,7 +94,7 @@ pub(super) async fn transfer(upstream: &Upstream, job: Job) -> (Result<Arrival, 
             seen.reached(Phase::Verify);
             let octets: usize = diffs.iter().map(|diff| diff.as_bytes().len()).sum();
             let base = base.expect("differences are only read when a base was named");
-            heavy(octets > LIGHT_OCTETS, move || applied(&base, diffs, &policy, limits)).await
+            heavy(octets > LIGHT_OCTETS, move || applied(&base, diffs, &policy, limits, lenient)).await
         }
         Received::Full(builder) => {
             seen.reached(Phase::Verify);
@@ -95,8 +104,17 @@ pub(super) async fn transfer(upstream: &Upstream, job: Job) -> (Result<Arrival, 
     (contents.map(|contents| Arrival { volume: seen.volume, expire_secs, contents }), seen)
 }
 
-fn applied(base: &Snapshot, diffs: Vec<Diff>, policy: &ContentPolicy, limits: Limits) -> Result<Contents, Reason> {
-    let (snapshot, findings) = zone::apply(base, &diffs).map_err(Reason::from)?;
+fn applied(
+    base: &Snapshot,
+    diffs: Vec<Diff>,
+    policy: &ContentPolicy,
+    limits: Limits,
+    lenient: bool,
+) -> Result<Contents, Reason> {
+    let apply = if lenient { zone::apply_leniently } else { zone::apply };
+    let (snapshot, findings) = apply(base, &diffs).map_err(Reason::from)?;
+    // What is stored and sent on must lead from the old version to the new one exactly.
+    let diffs = if findings.passed_over > 0 { vec![zone::between(base, &snapshot)] } else { diffs };
     // A zone may also grow too large step by step.
     if snapshot.record_count() > limits.records_max {
         let detail = format!("more than {} records ([transfer] max-records)", limits.records_max);
@@ -111,11 +129,12 @@ fn applied(base: &Snapshot, diffs: Vec<Diff>, policy: &ContentPolicy, limits: Li
     }
     let warnings = zone::check(&snapshot, policy)?;
     Ok(Contents::New(Box::new(Prepared {
-        snapshot,
+        snapshot: Arc::new(snapshot),
         form: Form::Diffs(diffs),
         findings,
         warnings: warnings.iter().map(ToString::to_string).collect(),
         base: Some(base.serial()),
+        judged: Judged::default(),
     })))
 }
 
@@ -130,11 +149,12 @@ fn built(builder: Builder, base: Option<&Snapshot>, policy: &ContentPolicy) -> R
     // An equal or older serial has no place in a chain of differences (RFC 1995 §4).
     let difference = base.filter(|b| snapshot.serial().is_newer_than(b.serial())).map(|b| zone::between(b, &snapshot));
     Ok(Contents::New(Box::new(Prepared {
-        snapshot,
+        snapshot: Arc::new(snapshot),
         form: Form::Full(difference),
         findings,
         warnings: warnings.iter().map(ToString::to_string).collect(),
         base: base.map(Snapshot::serial),
+        judged: Judged::default(),
     })))
 }
 

@@ -292,3 +292,264 @@ fn a_bit_flipped_in_the_file_costs_no_more_than_one_leaf() {
     }
     assert!(noticed > 0, "no sample hit a live leaf");
 }
+
+#[test]
+fn what_passed_through_the_cache_is_shed_in_a_quiet_moment_and_nothing_is_lost() {
+    // given a cache of 64 KiB
+    let directory = tempfile::tempdir().expect("a directory");
+    let options = Options { cache_octets: 64 << 10, ..quick() };
+    let (store, restored) = Store::open(directory.path(), options).expect("the store opens");
+    drop(restored);
+
+    // when four times as much is written
+    for zone in 1..=4 {
+        write(&store, Write::Define { zone, bytes: octets(65_536) }).expect("stored");
+    }
+    let quiet = (0..1_000).any(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        store.statistics().sheds > 0
+    });
+
+    // then the database was opened again, goes on taking writes, and has everything
+    assert!(quiet, "shed");
+    write(&store, Write::Define { zone: 5, bytes: octets(10) }).expect("stored");
+    drop(store);
+    let (_, zones) = open(directory.path());
+    assert_eq!(zones.keys().copied().collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+    assert!((1..=4).all(|zone| zones[&zone].definition == Some(octets(65_536))));
+}
+
+fn ring(last: u8) -> Ring {
+    let mut ring = Ring::default();
+    ring[17] = last;
+    ring
+}
+
+fn attempt(zone: ZoneNumber, of: u8, sequence: u64, body: &[u8]) -> Write {
+    Write::Attempt { zone, ring: ring(of), sequence, bytes: body.to_vec(), keep: 3 }
+}
+
+#[test]
+fn attempts_survive_a_restart_in_the_order_of_their_rings_and_numbers() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (store, _) = open(directory.path());
+    for (of, sequence) in [(2, 5), (1, 9), (1, 8)] {
+        write(&store, attempt(1, of, sequence, &[of])).expect("stored");
+    }
+    write(&store, attempt(1, 1, 9, b"again")).expect("stored");
+    write(&store, attempt(7, 1, 1, b"another zone's")).expect("stored");
+    drop(store);
+    let (store, _) = open(directory.path());
+    let expected = [(ring(1), 8, vec![1]), (ring(1), 9, b"again".to_vec()), (ring(2), 5, vec![2])];
+    assert_eq!(store.attempts(1).expect("read"), expected);
+}
+
+#[test]
+fn a_ring_of_attempts_keeps_the_newest() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (store, _) = open(directory.path());
+    for sequence in 0..50 {
+        write(&store, attempt(1, 1, sequence, b"x")).expect("stored");
+    }
+    let kept: Vec<u64> = store.attempts(1).expect("read").iter().map(|(_, sequence, _)| *sequence).collect();
+    assert_eq!(kept, [47, 48, 49]);
+}
+
+#[test]
+fn attempts_go_with_their_zone_or_their_primary() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (store, _) = open(directory.path());
+    for (zone, of) in [(1, 1), (1, 2), (2, 1)] {
+        write(&store, attempt(zone, of, 1, b"x")).expect("stored");
+    }
+    write(&store, Write::ForgetAttempts { zone: 1, keep: vec![ring(2)] }).expect("stored");
+    assert_eq!(store.attempts(1).expect("read"), [(ring(2), 1, b"x".to_vec())]);
+    write(&store, Write::Remove { zone: 1 }).expect("stored");
+    assert_eq!(store.attempts(1).expect("read"), []);
+    assert_eq!(store.attempts(2).expect("read").len(), 1);
+}
+
+#[test]
+fn entries_of_local_zones_come_and_go_in_one_batch() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (store, _) = open(directory.path());
+    let change = |zone, definition: Option<usize>, entries: &[(u64, Option<usize>)]| LocalWrite {
+        zone,
+        definition: definition.map(octets),
+        entries: entries.iter().map(|(number, length)| (*number, length.map(octets))).collect(),
+        contents: LocalContents::Unchanged,
+    };
+    let all = |zones: Vec<LocalWrite>| Write::Local { zones, metas: vec![("next-record".to_owned(), octets(8))] };
+    let first = change(1, Some(30), &[(0, Some(12)), (7, Some(100)), (8, Some(20_000)), (9, Some(5))]);
+    write(&store, all(vec![first, change(2, Some(40), &[(10, Some(1))])])).expect("stored");
+    write(&store, all(vec![change(1, None, &[(7, None), (8, Some(10))])])).expect("stored");
+    let gone = LocalWrite { contents: LocalContents::Removed, ..change(2, None, &[]) };
+    write(&store, all(vec![gone])).expect("stored");
+    // One value too large: nothing of it is stored, and the store goes on.
+    let bad = all(vec![change(1, None, &[(9, None)]), change(3, Some(layout::OPAQUE_OCTETS_MAX + 1), &[])]);
+    assert!(matches!(write(&store, bad), Err(StoreError::TooLarge { .. })));
+    drop(store);
+
+    let (store, zones) = open(directory.path());
+    assert_eq!(zones.keys().copied().collect::<Vec<_>>(), [1]);
+    assert_eq!(zones[&1].definition, Some(octets(30)));
+    assert_eq!(zones[&1].entries, [(0, octets(12)), (8, octets(10)), (9, octets(5))]);
+    assert_eq!(store.meta("next-record"), Ok(Some(octets(8))));
+}
+
+// -- reviews, held versions, notes ---------------------------------------------------------------------
+
+mod held {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::dns::{Name, Serial, zonefile};
+    use crate::zone::{self, Builder, Limits, Snapshot};
+
+    /// A zone of `hosts` hosts; the text of one of them is the serial.
+    fn snapshot(key: HashKey, serial: u32, hosts: u32) -> Arc<Snapshot> {
+        let apex: Name = "held.test.".parse().expect("a name");
+        let mut builder = Builder::new(apex.clone(), key, Limits::default());
+        let hosts: String = (0..hosts).map(|n| format!("h{n} 300 TXT {}\n", octets_text(n))).collect();
+        let text = format!("@ 300 SOA ns1 h {serial} 2 3 4 5\nmark 300 TXT {serial}\n{hosts}");
+        for record in zonefile::parse(text, &apex).expect("zone-file text") {
+            builder.add(record.borrow()).expect("taken");
+        }
+        Arc::new(builder.finish(None).expect("a zone").0)
+    }
+
+    fn octets_text(n: u32) -> String {
+        format!("{n:040}")
+    }
+
+    fn lines(snapshot: &Snapshot) -> Vec<String> {
+        let mut lines: Vec<String> = snapshot.records().map(|record| record.to_string()).collect();
+        lines.sort();
+        lines
+    }
+
+    fn hold(zone: ZoneNumber, snapshot: &Arc<Snapshot>, review: &[u8]) -> Write {
+        Write::Hold { zone, snapshot: snapshot.clone(), review: review.to_vec() }
+    }
+
+    #[test]
+    fn a_held_version_survives_a_restart_and_the_newest_replaces_it() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (store, _) = open(directory.path());
+        let key = store.hash_key();
+        let (large, small) = (snapshot(key, 7, 2000), snapshot(key, 8, 3));
+        write(&store, hold(1, &large, b"seven")).expect("stored");
+        write(&store, hold(2, &small, b"eight")).expect("stored");
+        drop(store);
+        let (store, zones) = open(directory.path());
+        assert_eq!(zones[&1].review.as_deref(), Some(&b"seven"[..]));
+        let held = store.held(1).expect("readable").expect("held");
+        assert_eq!(lines(&held), lines(&large));
+        write(&store, hold(1, &small, b"eight")).expect("stored");
+        assert_eq!(lines(&store.held(1).expect("readable").expect("held")), lines(&small));
+        write(&store, Write::Review { zone: 1, bytes: Some(b"refused".to_vec()), drop_held: true }).expect("stored");
+        assert!(store.held(1).expect("readable").is_none());
+        assert!(store.held(2).expect("readable").is_some(), "the other zone's");
+        write(&store, Write::Review { zone: 1, bytes: None, drop_held: false }).expect("stored");
+        write(&store, Write::Remove { zone: 2 }).expect("stored");
+        drop(store);
+        let keys = raw(directory.path()).into_iter().map(|(key, _)| key);
+        let left: Vec<_> = keys.filter(|key| key[0] == layout::table::HELD).collect();
+        assert!(left.is_empty(), "nothing is left behind: {left:?}");
+    }
+
+    /// After a crash there is the version with its review, or no version; never half of one, never another's.
+    #[test]
+    fn a_crash_while_a_version_is_held_leaves_it_whole_or_absent() {
+        let mut outcomes = std::collections::BTreeSet::new();
+        for steps in 0..200 {
+            let directory = tempfile::tempdir().expect("a directory");
+            let (store, _) = open(directory.path());
+            let key = store.hash_key();
+            let (first, second) = (snapshot(key, 7, 60), snapshot(key, 8, 90));
+            write(&store, hold(1, &first, b"first")).expect("stored");
+            drop(store);
+            let options = Options { stop_after_steps: Some(steps), ..quick() };
+            let Ok((store, restored)) = Store::open(directory.path(), options) else { continue };
+            drop(restored);
+            let outcome = write(&store, hold(1, &second, b"second"));
+            drop(store);
+            let (store, zones) = open(directory.path());
+            let review = zones[&1].review.clone().expect("one of them");
+            match store.held(1).expect("readable") {
+                None => assert!(outcome.is_err() && review == b"first", "{steps}"),
+                Some(held) if held.serial() == Serial(7) => {
+                    assert!(outcome.is_err() && review == b"first" && lines(&held) == lines(&first), "{steps}");
+                }
+                Some(held) => assert!(review == b"second" && lines(&held) == lines(&second), "{steps}"),
+            }
+            outcomes.insert(store.held(1).expect("readable").map(|held| held.serial().0));
+            if outcome.is_ok() {
+                assert_eq!(outcomes.into_iter().collect::<Vec<_>>(), [None, Some(7), Some(8)], "every end was met");
+                return;
+            }
+        }
+        panic!("it never ends");
+    }
+
+    #[test]
+    fn the_history_says_who_and_leads_both_ways() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (store, _) = open(directory.path());
+        let key = store.hash_key();
+        let versions: Vec<_> = (1..=4).map(|serial| snapshot(key, serial, 50)).collect();
+        let noted =
+            |contents, note: &[u8]| Write::Noted { zone: 1, contents: Box::new(contents), bytes: note.to_vec() };
+        let first = Write::Replace { zone: 1, snapshot: versions[0].clone(), diff: None };
+        write(&store, noted(first, b"one")).expect("stored");
+        let diff = |from: usize, to: usize| zone::between(&versions[from - 1], &versions[to - 1]);
+        let both = Write::Append { zone: 1, snapshot: versions[2].clone(), diffs: vec![diff(1, 2), diff(2, 3)] };
+        write(&store, noted(both, b"three")).expect("stored");
+        let back = Write::Append { zone: 1, snapshot: versions[0].clone(), diffs: vec![diff(1, 3).invert()] };
+        write(&store, noted(back, b"one again")).expect("stored");
+        let history = store.history(1).expect("readable");
+        let steps: Vec<_> = history.steps.iter().map(|step| (step.sequence, step.from.0, step.to.0)).collect();
+        assert_eq!(steps, [(1, 1, 2), (2, 2, 3), (3, 3, 1)]);
+        let notes: Vec<_> = history.notes.iter().map(|(n, note)| (*n, &note[..])).collect();
+        assert_eq!(notes, [(0, &b"one"[..]), (2, b"three"), (3, b"one again")]);
+        assert_eq!(history.stored, Some(Serial(1)));
+
+        let between = |from: u32, to: u32| store.diffs_between(1, Serial(from), Serial(to)).expect("readable");
+        for (from, to) in [(1, 3), (3, 1), (2, 3), (3, 2), (1, 2), (2, 1)] {
+            let diffs = between(from, to).unwrap_or_else(|| panic!("{from} to {to}"));
+            let (made, _) = zone::apply(&versions[from as usize - 1], &diffs).expect("applies");
+            assert_eq!(lines(&made), lines(&versions[to as usize - 1]), "{from} to {to}");
+        }
+        assert_eq!(between(3, 1).map(|diffs| diffs.len()), Some(1), "the newest way");
+        assert_eq!((between(1, 4), between(9, 1)), (None, None));
+        assert_eq!(between(3, 3), Some(Vec::new()));
+        drop(store);
+        let (store, zones) = open(directory.path());
+        let Contents::Loaded { snapshot } = &zones[&1].contents else { panic!("loaded") };
+        assert_eq!(lines(snapshot), lines(&versions[0]), "the older version is what is stored");
+        assert_eq!(store.history(1).expect("readable"), history);
+    }
+
+    #[test]
+    fn notes_go_with_the_differences_they_speak_of() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let options = Options { history_versions: 2, ..quick() };
+        let (store, restored) = Store::open(directory.path(), options).expect("the store opens");
+        drop(restored);
+        let key = store.hash_key();
+        let mut before = snapshot(key, 1, 5);
+        let first = Write::Replace { zone: 1, snapshot: before.clone(), diff: None };
+        write(&store, Write::Noted { zone: 1, contents: Box::new(first), bytes: vec![1] }).expect("stored");
+        for serial in 2..40 {
+            let after = snapshot(key, serial, 5);
+            // Whole, so that each moves the base and cuts the history.
+            let diff = Some(zone::between(&before, &after));
+            let contents = Box::new(Write::Replace { zone: 1, snapshot: after.clone(), diff });
+            write(&store, Write::Noted { zone: 1, contents, bytes: vec![serial as u8] }).expect("stored");
+            before = after;
+        }
+        let history = store.history(1).expect("readable");
+        let notes: Vec<_> = history.notes.iter().map(|(_, note)| note[0]).collect();
+        assert_eq!((history.steps.len(), notes), (2, vec![37, 38, 39]));
+    }
+}

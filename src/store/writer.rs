@@ -15,7 +15,7 @@ use super::disk::{Changes, Disk};
 use super::garbage::{Garbage, Sweep};
 use super::layout::{self, ZoneNumber, table};
 use super::salvage::Salvaged;
-use super::{Bounds, Done, StoreError, Write};
+use super::{Bounds, Done, LocalContents, LocalWrite, StoreError, Write};
 
 /// Most jobs of one group; with statuses of a few hundred octets far from a full batch.
 const GROUP_JOBS_MAX: usize = 4_096;
@@ -62,6 +62,8 @@ struct Waiting {
     urgent: bool,
     /// When the oldest of jobs that may wait came.
     since: Option<Instant>,
+    /// The writer is to look for other work.
+    nudged: bool,
     closing: bool,
 }
 
@@ -109,7 +111,7 @@ impl Queue {
             if waiting.closing {
                 return None;
             }
-            if has_other_work {
+            if has_other_work || std::mem::take(&mut waiting.nudged) {
                 return Some(Vec::new());
             }
             waiting = match waiting.since {
@@ -120,6 +122,12 @@ impl Queue {
                 None => self.wake.wait(waiting).unwrap_or_else(PoisonError::into_inner),
             };
         }
+    }
+
+    /// Lets the writer look for other work.
+    pub(super) fn nudge(&self) {
+        self.lock().nudged = true;
+        self.wake.notify_one();
     }
 
     /// Lets the writer finish what is queued and end; later jobs are refused.
@@ -157,6 +165,8 @@ pub(super) struct Writer {
     pub(super) garbage: VecDeque<Garbage>,
     pub(super) sweep: Option<Sweep>,
     pub(super) group: Group,
+    /// Whether what is being staged must stay in one batch, however large.
+    pub(super) is_whole: bool,
     /// Whether all that sled shows is known to be on the device. Nothing is deleted while it is not: the header that
     /// makes it garbage might not survive.
     is_synced: bool,
@@ -171,6 +181,7 @@ impl Writer {
             garbage: VecDeque::new(),
             sweep: Some(Sweep::default()),
             group: Group::default(),
+            is_whole: false,
             is_synced: false,
         }
     }
@@ -179,10 +190,14 @@ impl Writer {
     pub(super) fn run(mut self, queue: &Queue) {
         // What a killed predecessor wrote may so far stand in the system's cache only.
         self.is_synced = self.disk.sync().is_ok();
-        while let Some(jobs) = queue.take(self.has_garbage()) {
+        while let Some(jobs) = queue.take(self.has_garbage() || self.is_to_shed()) {
             if jobs.is_empty() {
-                self.collect_garbage();
-                self.report_tidiness();
+                if self.has_garbage() {
+                    self.collect_garbage();
+                    self.report_tidiness();
+                } else if self.is_to_shed() {
+                    self.shed_cache();
+                }
                 continue;
             }
             for job in jobs {
@@ -208,6 +223,17 @@ impl Writer {
 
     fn has_garbage(&self) -> bool {
         self.is_synced && !self.disk.is_stopped() && (self.sweep.is_some() || !self.garbage.is_empty())
+    }
+
+    /// In a quiet moment only: whoever writes or reads waits meanwhile.
+    fn is_to_shed(&self) -> bool {
+        self.is_synced && !self.disk.is_stopped() && self.disk.is_cache_overfull()
+    }
+
+    fn shed_cache(&mut self) {
+        if let Err(error) = self.disk.shed_cache() {
+            tracing::error!(%error, "the store could not be opened again; the next write tries once more");
+        }
     }
 
     fn stage(&mut self, job: Job) {
@@ -259,6 +285,19 @@ impl Writer {
                 let keep_before = layout::primary_key(zone, from);
                 self.disk.delete_all(&mut self.group.changes, &start, &keep_before)
             }
+            Write::Attempt { zone, ring, sequence, bytes, keep } => {
+                if bytes.len() > layout::BODY_OCTETS_MAX {
+                    return Err(StoreError::TooLarge { octets: bytes.len(), max: layout::BODY_OCTETS_MAX });
+                }
+                self.make_room(bytes.len());
+                self.group.changes.put_attempt(&layout::attempt_key(zone, &ring, sequence), &bytes);
+                self.disk.trim(&mut self.group.changes, &layout::ring_key(zone, &ring), keep as usize)
+            }
+            Write::ForgetAttempts { zone, keep } => {
+                let is_kept = |key: &[u8]| layout::attempt_position(key).is_some_and(|(ring, _)| keep.contains(&ring));
+                let start = layout::zone_key(table::ATTEMPT, zone);
+                self.disk.delete_unless(&mut self.group.changes, &start, is_kept)
+            }
             Write::Meta { name, bytes: Some(bytes) } => {
                 self.make_room(bytes.len());
                 self.disk.put_opaque(&mut self.group.changes, &layout::meta_key(&name), &bytes)
@@ -267,17 +306,65 @@ impl Writer {
                 let key = layout::meta_key(&name);
                 self.disk.delete_all(&mut self.group.changes, &key, &key)
             }
+            Write::Review { zone, bytes, drop_held } => self.review(zone, bytes.as_deref(), drop_held),
+            Write::Hold { zone, snapshot, review } => self.hold(zone, &snapshot, &review),
+            Write::Noted { zone, contents, bytes } => {
+                self.stage_write(*contents)?;
+                self.note(zone, &bytes)
+            }
+            Write::Local { zones, metas } => self.stage_local(zones, metas),
             Write::Remove { zone } => self.remove(zone),
             Write::Replace { zone, snapshot, diff } => self.replace(zone, &snapshot, diff),
             Write::Append { zone, snapshot, diffs } => self.append(zone, &snapshot, &diffs),
         }
     }
 
+    /// Adds changes of local zones to a group of their own, so that they are one batch, and nothing of them stays if
+    /// one fails.
+    fn stage_local(&mut self, zones: Vec<LocalWrite>, metas: Vec<(String, Vec<u8>)>) -> Result<(), StoreError> {
+        self.commit();
+        self.is_whole = true;
+        let staged = self.put_local(zones, metas);
+        self.is_whole = false;
+        if staged.is_err() {
+            for zone in std::mem::take(&mut self.group).touched {
+                self.zones.remove(&zone);
+            }
+        }
+        staged
+    }
+
+    fn put_local(&mut self, zones: Vec<LocalWrite>, metas: Vec<(String, Vec<u8>)>) -> Result<(), StoreError> {
+        for LocalWrite { zone, definition, entries, contents } in zones {
+            match contents {
+                LocalContents::Unchanged => {}
+                LocalContents::New { snapshot, diffs } if diffs.is_empty() => self.replace(zone, &snapshot, None)?,
+                LocalContents::New { snapshot, diffs } => self.append(zone, &snapshot, &diffs)?,
+                LocalContents::Removed => self.remove(zone)?,
+            }
+            if let Some(bytes) = definition {
+                let key = layout::zone_key(table::DEFINITION, zone);
+                self.disk.put_opaque(&mut self.group.changes, &key, &bytes)?;
+            }
+            for (number, bytes) in entries {
+                let key = layout::entry_key(zone, number);
+                match bytes {
+                    Some(bytes) => self.disk.put_opaque(&mut self.group.changes, &key, &bytes)?,
+                    None => self.disk.delete_all(&mut self.group.changes, &key, &key)?,
+                }
+            }
+        }
+        for (name, bytes) in metas {
+            self.disk.put_opaque(&mut self.group.changes, &layout::meta_key(&name), &bytes)?;
+        }
+        Ok(())
+    }
+
     /// Commits the group first if `octets` more would make its batch too large. A single larger value gets a batch of
     /// its own.
     pub(super) fn make_room(&mut self, octets: usize) {
         // Keys and checksums come on top: an eighth is plenty for parts of 6,400 octets.
-        if self.group.changes.octets() + octets + octets / 8 > self.bounds.batch_octets {
+        if !self.is_whole && self.group.changes.octets() + octets + octets / 8 > self.bounds.batch_octets {
             self.commit();
         }
     }

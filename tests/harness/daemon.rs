@@ -185,12 +185,31 @@ impl Secondaryd {
         self.send(method, path, "")
     }
 
+    /// As [`Secondaryd::call`], by another credential of the configuration.
+    pub(crate) fn call_as(&self, token: &str, method: &str, path: &str) -> Result<(u16, Value), String> {
+        self.send_as(token, method, path, "")
+    }
+
+    /// `secondaryctl` against this daemon.
+    #[track_caller]
+    pub(crate) fn ctl(&self, arguments: &[&str]) -> std::process::Output {
+        Command::new(env!("CARGO_BIN_EXE_secondaryctl"))
+            .args(["--url", &format!("http://{}", self.api), "--token", TOKEN])
+            .args(arguments)
+            .output()
+            .expect("secondaryctl runs")
+    }
+
     /// Status code and body of a request with a JSON body.
     pub(crate) fn send(&self, method: &str, path: &str, body: &str) -> Result<(u16, Value), String> {
+        self.send_as(TOKEN, method, path, body)
+    }
+
+    fn send_as(&self, token: &str, method: &str, path: &str, body: &str) -> Result<(u16, Value), String> {
         let request = ureq::http::Request::builder()
             .method(method)
             .uri(format!("http://{}{path}", self.api))
-            .header("Authorization", format!("Bearer {TOKEN}"))
+            .header("Authorization", format!("Bearer {token}"))
             .header("Content-Type", "application/json");
         let answer = match body {
             "" => self.agent.run(request.body(()).map_err(|error| error.to_string())?),

@@ -126,6 +126,8 @@ pub struct Order {
     pub limits: Limits,
     /// Most octets of differences; beyond, a whole zone costs no more (I9).
     pub difference_octets_max: u64,
+    /// Most difference sequences (I9).
+    pub sequences_max: u32,
 }
 
 /// The client side towards all primaries; shared by all tasks.

@@ -135,7 +135,7 @@ impl Upstream {
         bounds: &Bounds,
         seen: &mut Seen,
     ) -> Result<Transferred, Reason> {
-        let Order { zone, asked, hash_key, limits, difference_octets_max } = order;
+        let Order { zone, asked, hash_key, limits, difference_octets_max, sequences_max } = order;
         let compose = |id| {
             outgoing(target, edns.then(expire_wanted), |opt| match &asked {
                 Asked::Axfr => message::query(id, &zone, RecordType::AXFR, opt),
@@ -146,7 +146,8 @@ impl Upstream {
         let (mut exchange, request_mac) = self.ask(target, bounds, phase, seen, compose).await?;
         let mut verifier = target.key.as_ref().zip(request_mac).map(|(key, mac)| StreamVerifier::new(key.clone(), mac));
         let mut inbound = Inbound::new(zone, asked, exchange.id(), hash_key, limits)
-            .with_difference_octets_max(difference_octets_max);
+            .with_difference_octets_max(difference_octets_max)
+            .with_sequences_max(sequences_max);
         let (mut judged, mut declined) = (false, None);
         loop {
             let message = exchange.next(bounds).await?;

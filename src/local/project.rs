@@ -1,0 +1,432 @@
+//! A zone and edits -> the zone as it is to be, and the one difference that leads there.
+//!
+//! Edits are tried in order on a copy; a refused one leaves no trace, so the caller may keep the good ones of a list or
+//! drop them all. At the end the RRsets that were touched are compared with what was served: their records under
+//! one TTL (RFC 2181 §5.2), disabled ones left out. The serial moves once if anything of it differs, else not at all.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::content::{self, ContentError};
+use super::edit::{AttributesPatch, Draft, Edit, Patch, Refusal, Refused};
+use super::entry::Entry;
+use super::soa::next_serial;
+use super::zone::LocalZone;
+use crate::dns::{Name, RecordRef, RecordType, Serial, rdata};
+use crate::time::Timestamp;
+use crate::zone::{Diff, DiffBuilder};
+
+/// What an edit depends on beside its zone.
+pub struct Surroundings<'a> {
+    /// The time of the request.
+    pub now: Timestamp,
+    /// The next free number of a record; moves on with every new entry.
+    pub next_num: &'a mut u64,
+    /// Gives new identities.
+    pub fresh_id: &'a mut dyn FnMut() -> Uuid,
+    /// Whether an identity belongs to a record of another zone.
+    pub is_taken: &'a dyn Fn(Uuid) -> bool,
+    /// The PTR of an address in another of the tenant's local zones.
+    pub ptr_elsewhere: &'a dyn Fn(IpAddr) -> Option<Arc<Entry>>,
+}
+
+/// What a list of edits makes of a zone.
+#[derive(Clone, Debug)]
+pub struct Projected {
+    /// The zone as it is to be.
+    pub zone: LocalZone,
+    /// From the served version to the next one; `None`: nothing that DNS shows has changed.
+    pub diff: Option<Diff>,
+    /// The entries to be written (`Some`) and deleted (`None`), by number.
+    pub written: BTreeMap<u64, Option<Arc<Entry>>>,
+    /// For each edit the entry it made, changed, found equal, or removed; `None` for edits of more than one entry, for
+    /// attributes, and for refused edits.
+    pub outcomes: Vec<Option<Arc<Entry>>>,
+    /// The edits that were refused, in order; they have left no trace.
+    pub refused: Vec<Refused>,
+}
+
+/// Makes of `zone` what `edits` ask for. O(edits x log entries), besides the size of touched RRsets and, where the default TTL
+/// changes, of the zone.
+pub fn project(zone: &LocalZone, edits: &[Edit], around: &mut Surroundings<'_>) -> Projected {
+    let mut bench = Bench { zone: zone.clone(), around, touched: BTreeSet::new(), wanted_serial: None };
+    let (mut outcomes, mut refused) = (Vec::with_capacity(edits.len()), Vec::new());
+    for (index, edit) in edits.iter().enumerate() {
+        let outcome = bench.edit(edit);
+        outcomes.push(outcome.unwrap_or_else(|(item, why)| {
+            refused.push(Refused { edit: index, item, why });
+            None
+        }));
+    }
+    let Bench { zone: mut next, touched, wanted_serial, around } = bench;
+    let written = written(zone, &next, &touched);
+    let diff = difference(zone, &mut next, &touched, wanted_serial, around.now);
+    Projected { zone: next, diff, written, outcomes, refused }
+}
+
+/// An owner and type whose entries an edit has changed.
+type Place = (Name, RecordType);
+
+struct Bench<'a, 'b> {
+    zone: LocalZone,
+    around: &'a mut Surroundings<'b>,
+    touched: BTreeSet<Place>,
+    /// From an imported SOA.
+    wanted_serial: Option<Serial>,
+}
+
+/// The index within the edit, and why.
+type Refusing = (usize, Refusal);
+
+impl Bench<'_, '_> {
+    /// Makes one edit, or leaves everything as it was.
+    fn edit(&mut self, edit: &Edit) -> Result<Option<Arc<Entry>>, Refusing> {
+        let alone = |why| (0, why);
+        match edit {
+            Edit::Add(draft) => self.add(draft).map(Some).map_err(alone),
+            Edit::Put(id, draft) => self.put(*id, draft).map(Some).map_err(alone),
+            Edit::Update(id, patch) => self.update(*id, patch).map(Some).map_err(alone),
+            Edit::Delete(id) => self.delete(*id).map(Some).map_err(alone),
+            Edit::DeletePtrs(address) => self.delete_ptrs(*address).map_err(alone),
+            Edit::ReplaceAll(drafts) => self.replace_all(drafts).map(|()| None),
+            Edit::Attributes(patch) => {
+                self.set_attributes(patch);
+                Ok(None)
+            }
+        }
+    }
+
+    fn add(&mut self, draft: &Draft) -> Result<Arc<Entry>, Refusal> {
+        let id = match draft.id {
+            Some(id) if self.zone.by_id(id).is_some() || (self.around.is_taken)(id) => {
+                return Err(Refusal::IdTaken(id));
+            }
+            Some(id) => id,
+            None => (self.around.fresh_id)(),
+        };
+        let rdata = canonical(draft.rtype, &draft.rdata);
+        self.allow(&draft.owner, draft.rtype, &rdata, None)?;
+        Ok(self.place(self.entry(id, draft, rdata)))
+    }
+
+    fn put(&mut self, id: Uuid, draft: &Draft) -> Result<Arc<Entry>, Refusal> {
+        let Some(old) = self.zone.by_id(id).cloned() else {
+            return self.add(&Draft { id: Some(id), ..draft.clone() });
+        };
+        let rdata = canonical(draft.rtype, &draft.rdata);
+        self.allow(&draft.owner, draft.rtype, &rdata, Some(&old))?;
+        let new = Entry {
+            owner: draft.owner.clone(),
+            rtype: draft.rtype,
+            rdata,
+            ttl: draft.ttl,
+            text: draft.text.clone(),
+            enabled: draft.enabled,
+            link: draft.link.clone(),
+            spelled: draft.spelled.clone(),
+            ..Entry::clone(&old)
+        };
+        self.change(&old, new)
+    }
+
+    fn update(&mut self, id: Uuid, patch: &Patch) -> Result<Arc<Entry>, Refusal> {
+        let old = self.zone.by_id(id).cloned().ok_or(Refusal::NotFound(id))?;
+        let mut new = Entry::clone(&old);
+        if let Some(owner) = &patch.owner {
+            new.owner = owner.clone();
+        }
+        if let Some((rdata, spelled)) = &patch.content {
+            rdata::validate(old.rtype, rdata).map_err(|error| ContentError::Text(error.into()))?;
+            (new.rdata, new.spelled) = (canonical(old.rtype, rdata), spelled.clone());
+        }
+        new.ttl = patch.ttl.unwrap_or(new.ttl);
+        new.enabled = patch.enabled.unwrap_or(new.enabled);
+        if let Some(text) = &patch.text {
+            new.text = text.clone();
+        }
+        if let Some(link) = &patch.link {
+            new.link = link.clone();
+        }
+        self.allow(&new.owner, new.rtype, &new.rdata, Some(&old))?;
+        self.change(&old, new)
+    }
+
+    /// `old` becomes `new`, unless they are equal.
+    fn change(&mut self, old: &Arc<Entry>, new: Entry) -> Result<Arc<Entry>, Refusal> {
+        if new == **old {
+            return Ok(old.clone());
+        }
+        let is_apex_ns = new.rtype == RecordType::NS && new.owner == *self.zone.apex() && new.enabled;
+        if !is_apex_ns {
+            self.keep_one_ns(old)?;
+        }
+        self.touched.insert((old.owner.clone(), old.rtype));
+        self.zone.take(old);
+        Ok(self.place(Entry { modified: self.around.now, ..new }))
+    }
+
+    fn delete(&mut self, id: Uuid) -> Result<Arc<Entry>, Refusal> {
+        let old = self.zone.by_id(id).cloned().ok_or(Refusal::NotFound(id))?;
+        self.keep_one_ns(&old)?;
+        self.touched.insert((old.owner.clone(), old.rtype));
+        self.zone.take(&old);
+        Ok(old)
+    }
+
+    fn delete_ptrs(&mut self, address: IpAddr) -> Result<Option<Arc<Entry>>, Refusal> {
+        let owner = crate::reverse::owner_in(self.zone.apex(), address).ok_or(Refusal::NoPtr(address))?;
+        let ptrs: Vec<Arc<Entry>> = self.zone.rrset(&owner, RecordType::PTR).cloned().collect();
+        let first = ptrs.first().cloned().ok_or(Refusal::NoPtr(address))?;
+        self.touched.insert((owner, RecordType::PTR));
+        ptrs.iter().for_each(|ptr| self.zone.take(ptr));
+        Ok(Some(first))
+    }
+
+    /// Refuses if `old` is the last NS of the apex that is answered.
+    fn keep_one_ns(&self, old: &Entry) -> Result<(), Refusal> {
+        let apex = self.zone.apex();
+        if old.rtype != RecordType::NS || old.owner != *apex || !old.enabled {
+            return Ok(());
+        }
+        let others = self.zone.rrset(apex, RecordType::NS).filter(|ns| ns.enabled && ns.id != old.id).count();
+        if others == 0 { Err(Refusal::LastNs) } else { Ok(()) }
+    }
+
+    /// The import of a zone file. Nothing of it happens if any record is refused.
+    fn replace_all(&mut self, drafts: &[Draft]) -> Result<(), Refusing> {
+        let apex = self.zone.apex().clone();
+        let empty = LocalZone::new(apex, self.zone.attributes().clone(), self.zone.serial(), []);
+        let old = std::mem::replace(&mut self.zone, empty);
+        let touched = self.touched.clone();
+        if let Err(refusing) = self.fill(&old, drafts) {
+            (self.zone, self.touched) = (old, touched);
+            return Err(refusing);
+        }
+        self.touched.extend(old.entries_from(0).map(|entry| (entry.owner.clone(), entry.rtype)));
+        Ok(())
+    }
+
+    fn fill(&mut self, old: &LocalZone, drafts: &[Draft]) -> Result<(), Refusing> {
+        let apex = old.apex().clone();
+        let mut entries: BTreeMap<(Name, RecordType, Box<[u8]>), Arc<Entry>> = BTreeMap::new();
+        let has_ns = drafts.iter().any(|draft| draft.rtype == RecordType::NS && draft.owner == apex);
+        if !has_ns {
+            for ns in old.rrset(&apex, RecordType::NS) {
+                entries.insert((ns.owner.clone(), ns.rtype, ns.rdata.clone()), ns.clone());
+            }
+        }
+        // By owner: the first entry and whether it is a CNAME.
+        let mut owners: BTreeMap<Name, Arc<Entry>> = entries.values().map(|e| (e.owner.clone(), e.clone())).collect();
+        for (item, draft) in drafts.iter().enumerate() {
+            let rdata = canonical(draft.rtype, &draft.rdata);
+            self.allow_content(&draft.owner, draft.rtype, &rdata).map_err(|why| (item, why))?;
+            let place = (draft.owner.clone(), draft.rtype, rdata);
+            if let Some(first) = entries.get(&place) {
+                // A zone file may say a thing twice (RFC 2181 §5); the API may not.
+                if first.ttl == draft.ttl || draft.ttl.is_none() {
+                    continue;
+                }
+                return Err((item, Refusal::Duplicate(first.clone())));
+            }
+            if let Some(other) = owners.get(&draft.owner)
+                && (is_alone(draft.rtype) || is_alone(other.rtype))
+            {
+                return Err((item, Refusal::CnameConflict(other.clone())));
+            }
+            let entry = match old.find(&place.0, place.1, &place.2) {
+                None => {
+                    let id = (self.around.fresh_id)();
+                    self.numbered(self.entry(id, draft, place.2.clone()))
+                }
+                Some(kept) if kept.ttl == draft.ttl && kept.enabled => Entry::clone(kept),
+                Some(kept) => Entry { ttl: draft.ttl, enabled: true, modified: self.around.now, ..Entry::clone(kept) },
+            };
+            let entry = Arc::new(entry);
+            owners.entry(draft.owner.clone()).or_insert(entry.clone());
+            entries.insert(place, entry);
+        }
+        self.touched.extend(entries.values().map(|entry| (entry.owner.clone(), entry.rtype)));
+        self.zone = LocalZone::new(apex, old.attributes().clone(), old.serial(), entries.into_values());
+        Ok(())
+    }
+
+    fn set_attributes(&mut self, patch: &AttributesPatch) {
+        let attributes = &mut self.zone.attributes;
+        if let Some(mname) = &patch.mname {
+            attributes.mname = mname.clone();
+        }
+        if let Some(rname) = &patch.rname {
+            attributes.rname = rname.clone();
+        }
+        if let Some([refresh, retry, expire, minimum]) = patch.timers {
+            (attributes.refresh, attributes.retry) = (refresh, retry);
+            (attributes.expire, attributes.minimum) = (expire, minimum);
+        }
+        attributes.enabled = patch.enabled.unwrap_or(attributes.enabled);
+        self.wanted_serial = patch.serial.or(self.wanted_serial);
+        let ttl = patch.default_ttl.unwrap_or(attributes.default_ttl);
+        if std::mem::replace(&mut attributes.default_ttl, ttl) != ttl {
+            let inheriting = self.zone.entries_from(0).filter(|entry| entry.ttl.is_none());
+            self.touched.extend(inheriting.map(|entry| (entry.owner.clone(), entry.rtype)));
+        }
+    }
+
+    /// Whether a record may stand where it wants to; `instead` is the one it takes the place of.
+    fn allow(
+        &self,
+        owner: &Name,
+        rtype: RecordType,
+        rdata: &[u8],
+        instead: Option<&Arc<Entry>>,
+    ) -> Result<(), Refusal> {
+        self.allow_content(owner, rtype, rdata)?;
+        let is_other = |entry: &&Arc<Entry>| instead.is_none_or(|old| old.id != entry.id);
+        if let Some(same) = self.zone.find(owner, rtype, rdata).filter(is_other) {
+            return Err(match rtype {
+                RecordType::PTR => Refusal::PtrExists(same.clone()),
+                _ => Refusal::Duplicate(same.clone()),
+            });
+        }
+        for other in self.zone.at(owner).filter(is_other) {
+            if is_alone(rtype) || is_alone(other.rtype) {
+                return Err(Refusal::CnameConflict(other.clone()));
+            }
+            if rtype == other.rtype {
+                match rtype {
+                    RecordType::DNAME => return Err(Refusal::CnameConflict(other.clone())),
+                    RecordType::PTR => return Err(Refusal::PtrExists(other.clone())),
+                    RecordType::MX if is_null_mx(rdata) || is_null_mx(&other.rdata) => {
+                        return Err(Refusal::NullMxConflict(other.clone()));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        if rtype == RecordType::PTR
+            && let Some(address) = crate::reverse::address_at(owner, self.zone.apex())
+            && let Some(ptr) = (self.around.ptr_elsewhere)(address)
+            && is_other(&&ptr)
+        {
+            return Err(Refusal::PtrExists(ptr));
+        }
+        Ok(())
+    }
+
+    fn allow_content(&self, owner: &Name, rtype: RecordType, rdata: &[u8]) -> Result<(), Refusal> {
+        if !owner.is_at_or_below(self.zone.apex()) {
+            return Err(Refusal::OutsideZone(owner.clone()));
+        }
+        rdata::validate(rtype, rdata).map_err(|error| ContentError::Text(error.into()))?;
+        Ok(content::check(self.zone.apex(), owner, rtype, rdata)?)
+    }
+
+    fn entry(&self, id: Uuid, draft: &Draft, rdata: Box<[u8]>) -> Entry {
+        Entry {
+            id,
+            num: 0,
+            owner: draft.owner.clone(),
+            rtype: draft.rtype,
+            rdata,
+            ttl: draft.ttl,
+            text: draft.text.clone(),
+            enabled: draft.enabled,
+            link: draft.link.clone(),
+            spelled: draft.spelled.clone(),
+            created: self.around.now,
+            modified: self.around.now,
+        }
+    }
+
+    /// Puts an allowed entry into the zone, with a number of its own.
+    fn place(&mut self, entry: Entry) -> Arc<Entry> {
+        let entry = Arc::new(self.numbered(entry));
+        self.touched.insert((entry.owner.clone(), entry.rtype));
+        self.zone.put(entry.clone());
+        entry
+    }
+
+    /// `entry` with its number, or the next free one.
+    fn numbered(&mut self, mut entry: Entry) -> Entry {
+        if entry.num == 0 {
+            entry.num = *self.around.next_num;
+            *self.around.next_num += 1;
+        }
+        entry
+    }
+}
+
+/// Types that stand alone at their owner (RFC 2181 §10.1).
+fn is_alone(rtype: RecordType) -> bool {
+    rtype == RecordType::CNAME
+}
+
+/// RFC 7505 §3: priority 0 and the root.
+fn is_null_mx(rdata: &[u8]) -> bool {
+    rdata == [0, 0, 0]
+}
+
+fn canonical(rtype: RecordType, rdata: &[u8]) -> Box<[u8]> {
+    let mut octets = Vec::with_capacity(rdata.len());
+    rdata::canonical(rtype, rdata, &mut octets);
+    octets.into()
+}
+
+/// Entries that differ between the two versions at the touched places.
+fn written(old: &LocalZone, new: &LocalZone, touched: &BTreeSet<Place>) -> BTreeMap<u64, Option<Arc<Entry>>> {
+    let mut written = BTreeMap::new();
+    for (owner, rtype) in touched {
+        for before in old.rrset(owner, *rtype).filter(|before| new.by_num(before.num).is_none()) {
+            written.insert(before.num, None);
+        }
+        for after in new.rrset(owner, *rtype) {
+            if old.by_num(after.num) != Some(after) {
+                written.insert(after.num, Some(after.clone()));
+            }
+        }
+    }
+    written
+}
+
+/// The sequence from what `old` shows to what `new` shows; gives `new` its serial.
+fn difference(
+    old: &LocalZone,
+    new: &mut LocalZone,
+    touched: &BTreeSet<Place>,
+    wanted: Option<Serial>,
+    now: Timestamp,
+) -> Option<Diff> {
+    let old_soa = old.soa();
+    let mut builder = DiffBuilder::new(old_soa.borrow());
+    let empty = builder.octets();
+    for (owner, rtype) in touched {
+        let (before, after) = (old.shown(owner, *rtype), new.shown(owner, *rtype));
+        let ttls_differ = before.as_ref().map(|b| b.0) != after.as_ref().map(|a| a.0);
+        let records = |shown: &Option<(u32, Vec<Arc<Entry>>)>, other: &Option<(u32, Vec<Arc<Entry>>)>| {
+            let (ttl, entries) = shown.clone().unwrap_or_default();
+            let others: BTreeSet<Box<[u8]>> =
+                other.iter().flat_map(|(_, entries)| entries).map(|entry| entry.rdata.clone()).collect();
+            let differ = entries.into_iter().filter(move |entry| ttls_differ || !others.contains(&entry.rdata));
+            differ.map(move |entry| (ttl, entry)).collect::<Vec<_>>()
+        };
+
+        for (ttl, entry) in &records(&before, &after) {
+            builder.delete(shown(owner, *ttl, entry)).expect("a SOA is no entry");
+        }
+        for (ttl, entry) in &records(&after, &before) {
+            builder.add(shown(owner, *ttl, entry)).expect("a SOA is no entry");
+        }
+    }
+    let wanted = wanted.filter(|wanted| wanted.is_newer_than(old.serial));
+    if builder.octets() == empty && new.soa() == old_soa && wanted.is_none() {
+        return None;
+    }
+    new.serial = wanted.unwrap_or_else(|| next_serial(old.serial, now));
+    Some(builder.finish(new.soa().borrow()).expect("both SOAs are of this zone"))
+}
+
+fn shown<'a>(owner: &'a Name, ttl: u32, entry: &'a Entry) -> RecordRef<'a> {
+    RecordRef { owner: owner.as_wire(), rtype: entry.rtype, ttl, rdata: &entry.rdata }
+}
