@@ -25,7 +25,7 @@ use secondaryd::dns::{RecordType, message};
 use secondaryd::time::Timestamp;
 use serde_json::Value;
 
-use harness::{Key, address, certificates, client, daemon, wait};
+use harness::{Key, address, certificates, daemon, wait};
 use primary::{Greeting, Primary, Query, Step};
 use reply::Reply;
 use wait::SOON;

@@ -13,17 +13,16 @@ use super::Algorithm;
 #[derive(Clone)]
 pub(super) enum Key {
     Ring(strong::Key),
-    // Boxed: these carry the state of the whole hash.
-    Sha224(Box<Hmac<Sha224>>),
-    Md5(Box<Hmac<Md5>>),
+    Sha224(Hmac<Sha224>),
+    Md5(Hmac<Md5>),
 }
 
 /// A MAC in the making.
 #[derive(Clone)]
 pub(super) enum Context {
     Ring(strong::Context),
-    Sha224(Box<Hmac<Sha224>>),
-    Md5(Box<Hmac<Md5>>),
+    Sha224(Hmac<Sha224>),
+    Md5(Hmac<Md5>),
 }
 
 impl std::fmt::Debug for Context {
@@ -39,9 +38,9 @@ impl Key {
     pub(super) fn new(algorithm: Algorithm, secret: &[u8]) -> Key {
         let ring = |algorithm| Key::Ring(strong::Key::new(algorithm, secret));
         match algorithm {
-            Algorithm::HmacMd5 => Key::Md5(Box::new(Hmac::new_from_slice(secret).expect(ANY_LENGTH))),
+            Algorithm::HmacMd5 => Key::Md5(Hmac::new_from_slice(secret).expect(ANY_LENGTH)),
             Algorithm::HmacSha1 => ring(strong::HMAC_SHA1_FOR_LEGACY_USE_ONLY),
-            Algorithm::HmacSha224 => Key::Sha224(Box::new(Hmac::new_from_slice(secret).expect(ANY_LENGTH))),
+            Algorithm::HmacSha224 => Key::Sha224(Hmac::new_from_slice(secret).expect(ANY_LENGTH)),
             Algorithm::HmacSha256 => ring(strong::HMAC_SHA256),
             Algorithm::HmacSha384 => ring(strong::HMAC_SHA384),
             Algorithm::HmacSha512 => ring(strong::HMAC_SHA512),
