@@ -263,6 +263,10 @@ fn tsig_key(
     name: Name,
     table: TsigKeyTable,
 ) -> Result<TsigKey, (usize, &'static str, String)> {
+    if table.algorithm == TsigAlgorithm::HmacMd5 && !table.allow_md5 {
+        let message = "hmac-md5 is broken (RFC 8945 §6); take hmac-sha256, or set allow-md5 = true beside it";
+        return Err((at, "algorithm", message.to_owned()));
+    }
     let (at, key, text) = match (table.secret, table.secret_file) {
         (Some(secret), None) => (secret.span().start, "secret", secret.into_inner()),
         (None, Some(path)) => {
@@ -578,6 +582,11 @@ impl Lookup<'_> {
             {
                 self.fail(target.span().start, "notify", message);
             }
+            let key = target.get_ref().key.as_ref().and_then(|name| self.keys.get(name)?.as_ref());
+            if let Some(TsigKey { algorithm: old @ (TsigAlgorithm::HmacMd5 | TsigAlgorithm::HmacSha224), .. }) = key {
+                let message = format!("NOTIFY cannot be signed with {}; take another key", old.as_str());
+                self.fail(target.span().start, "notify", message);
+            }
         }
         written.iter().map(|target| target.get_ref().clone()).collect()
     }
@@ -618,9 +627,14 @@ fn warn(config: &mut Config) {
         warnings
             .push(format!("[api] listen {listen}: tokens cross the network in clear text; put a TLS proxy before it"));
     }
-    for key in config.tsig_keys.values().filter(|key| key.algorithm == TsigAlgorithm::HmacSha1) {
-        let name = key.name.without_dot();
-        warnings.push(format!("[tsig-key.{name}]: hmac-sha1 is out of date; use hmac-sha256 where the other side can"));
+    for key in config.tsig_keys.values() {
+        let is_old =
+            matches!(key.algorithm, TsigAlgorithm::HmacMd5 | TsigAlgorithm::HmacSha1 | TsigAlgorithm::HmacSha224);
+        if is_old {
+            let (name, word) = (key.name.without_dot(), key.algorithm.as_str());
+            warnings
+                .push(format!("[tsig-key.{name}]: {word} is out of date; use hmac-sha256 where the other side can"));
+        }
     }
     for (address, _) in config.tls.iter().filter(|(_, profile)| profile.level == TlsLevel::Opportunistic) {
         warnings.push(format!(

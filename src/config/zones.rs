@@ -54,9 +54,13 @@ pub struct TsigKey {
 #[derive(Clone, Debug, serde::Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct TsigKeyTable {
-    /// `"hmac-sha256"` (default), `"hmac-sha384"`, `"hmac-sha512"`, or `"hmac-sha1"` for old primaries.
+    /// `"hmac-sha256"` (default), `"hmac-sha384"`, `"hmac-sha512"`; for old primaries `"hmac-sha224"` or `"hmac-sha1"` with
+    /// a warning, `"hmac-md5"` with `allow-md5`. The last and `"hmac-sha224"` cannot sign NOTIFYs to downstreams.
     #[serde(default = "hmac_sha256", deserialize_with = "de::tsig_algorithm")]
     pub algorithm: TsigAlgorithm,
+    /// Whether the algorithm may be `"hmac-md5"`, which nobody should use any more (RFC 8945 §6). Default false.
+    #[serde(default)]
+    pub allow_md5: bool,
     /// The secret in base64, as `keymgr -t`, `tsig-keygen` and `nsd-control` print it. This or `secret-file`.
     pub secret: Option<Spanned<Secret>>,
     /// File that holds the secret in base64; a line feed at its end is dropped; relative to this file. This or

@@ -290,7 +290,8 @@ impl Secondaryd {
         keys.sort_by_key(|key| key.name);
         keys.dedup();
         for Key { name, algorithm, secret } in keys {
-            let _ = write!(text, "[tsig-key.{name:?}]\nalgorithm = \"{algorithm}\"\nsecret = \"{secret}\"\n");
+            let md5 = if algorithm == "hmac-md5" { "allow-md5 = true\n" } else { "" };
+            let _ = write!(text, "[tsig-key.{name:?}]\nalgorithm = \"{algorithm}\"\nsecret = \"{secret}\"\n{md5}");
         }
         for zone in &self.zones {
             let (allowed, suffix) = match zone.downstream_key {
