@@ -444,7 +444,6 @@ fn fixes(
             }
         }
     }
-    fixes.extend(advice::pinned(zone));
     fixes.extend(zone.findings.iter().map(|found| advice::finding(zone, found)));
     if let Some(refused) = &zone.refused_notify {
         fixes.extend(advice::notify(&zone.definition, refused));

@@ -279,7 +279,7 @@ pub(super) fn notify(zone: &ZoneDefinition, refused: &RefusedNotify) -> Vec<Fix>
     }
 }
 
-/// What to do about a version that is held, or was rejected; or with a zone that was rolled back.
+/// What to do about a primary whose version was held or rejected; [`review`] tells of what waits now.
 fn held_back(zone: &ZoneStatus, name: &str) -> Vec<Fix> {
     if let Some(refused) = &zone.review.refused {
         let text = format!(
@@ -288,24 +288,14 @@ fn held_back(zone: &ZoneStatus, name: &str) -> Vec<Fix> {
         );
         return vec![Fix::new(Where::Here, text).with_command(format!("secondaryctl retransfer {name}"))];
     }
+    if zone.review.held.is_some() {
+        return Vec::new();
+    }
     vec![
         Fix::new(
             Where::Here,
-            "A new version is held back; the old one is served meanwhile. Look at what it would change:",
+            "A new version is held back. Look at it, then approve or reject it; the old one is served meanwhile.",
         )
-        .with_command(format!("secondaryctl held {name}; secondaryctl diff {name} held")),
-        Fix::new(Where::Here, "If it is meant so, serve it; if not, give it up and mend the zone at the primary:")
-            .with_command(format!("secondaryctl approve {name}   # or: secondaryctl reject {name}")),
+        .with_command(format!("secondaryctl held {name}")),
     ]
-}
-
-/// What to do about a zone that was rolled back.
-pub(super) fn pinned(zone: &ZoneStatus) -> Option<Fix> {
-    let pinned = zone.review.pinned.as_ref()?;
-    let text = format!(
-        "The zone was rolled back from serial {} to {} by {}; newer versions are not taken. When the primary is mended:",
-        pinned.left, pinned.serial, pinned.by
-    );
-    let command = format!("secondaryctl release {}", zone.definition.name.without_dot());
-    Some(Fix::new(Where::Here, text).with_command(command))
 }

@@ -309,8 +309,11 @@ fn rolled_back() {
     let mut case = Case::new();
     case.zone.review.pinned =
         Some(crate::control::versions::Pinned { serial: Serial(5), left: Serial(7), by: "alice".to_owned(), at: NOW });
-    case.zone.warnings.push("rolled back".to_owned());
-    says(&case.explained(), Cause::Finding, &["from serial 7 to 5 by alice", "secondaryctl release example.com"]);
+    says(
+        &case.explained(),
+        Cause::Pinned,
+        &["alice has rolled it back to serial 5", "secondaryctl release example.com"],
+    );
 }
 
 #[test]
