@@ -11,7 +11,7 @@ use toml::Spanned;
 use super::guard::{self, GuardTable, HookTable, ZonePolicy};
 use super::reader::{self, Source, Tables, Written};
 use super::sections::{self, Credential, CredentialTable, TokenHash};
-use super::tls::{self, TlsIdentity, TlsLevel, TlsProfile};
+use super::tls::{self, TlsAlpn, TlsIdentity, TlsLevel, TlsProfile};
 use super::values::{self, DNS_PORT, DNS_TLS_PORT, NotifyTarget};
 use super::zones::{Primary, PrimaryTable, Transport, TsigKey, TsigKeyTable, Zone, ZoneTable};
 use super::{Config, ConfigErrors, TsigAlgorithm};
@@ -124,6 +124,7 @@ fn check_sections(tables: &mut Tables) {
         ("transfer.max-ixfr-sequences", u64::from(transfer.max_ixfr_sequences)),
         ("transfer.concurrency", transfer.concurrency as u64),
         ("transfer.concurrency-per-primary", transfer.concurrency_per_primary as u64),
+        ("transfer.pipelining", transfer.pipelining as u64),
         ("dns.tcp-connections", dns.tcp_connections as u64),
         ("dns.tcp-connections-per-client", dns.tcp_connections_per_client as u64),
         ("dns.outbound-transfers", dns.outbound_transfers as u64),
@@ -365,6 +366,7 @@ fn no_tls_keys(table: &PrimaryTable, at: usize) -> Result<(), Wrong> {
     let start = |path: &Spanned<std::path::PathBuf>| path.span().start;
     let places = [
         (table.tls_profile.map(|_| at), "tls-profile"),
+        (table.tls_alpn.map(|_| at), "tls-alpn"),
         (table.tls_name.as_ref().map(|name| name.span().start), "tls-name"),
         (table.tls_ca.as_ref().map(start), "tls-ca"),
         (table.tls_pin.first().map(|pin| pin.span().start), "tls-pin"),
@@ -413,7 +415,11 @@ fn tls_profile(table: &PrimaryTable, address: SocketAddr, source: &Source, at: u
     let authorities = authorities.transpose()?;
     let checks_name = pins.is_empty() || table.tls_name.is_some();
     let checks_authority = pins.is_empty() || authorities.is_some();
-    Ok(TlsProfile { level, name, checks_name, checks_authority, authorities, pins, identity })
+    let alpn = table.tls_alpn.unwrap_or(match level {
+        TlsLevel::Strict => TlsAlpn::Required,
+        TlsLevel::Opportunistic => TlsAlpn::Optional,
+    });
+    Ok(TlsProfile { level, name, checks_name, checks_authority, authorities, pins, identity, alpn })
 }
 
 fn named_key(keys: &Keys, written: &Spanned<String>) -> Result<Name, (usize, String)> {

@@ -43,7 +43,7 @@ pub use sections::{
     Api, CookieKey, Credential, CredentialTable, Dns, Durability, Log, LogFormat, PrimaryChoice, Role, Store,
     TokenHash, Transfer,
 };
-pub use tls::{TlsIdentity, TlsLevel, TlsProfile};
+pub use tls::{TlsAlpn, TlsIdentity, TlsLevel, TlsProfile};
 pub use values::{API_PORT, DNS_PORT, DNS_TLS_PORT, NotifyTarget, Secret, peer_address};
 pub use zones::{Origin, Primary, PrimaryTable, Transport, TsigKey, TsigKeyTable, Zone, ZoneTable};
 

@@ -350,9 +350,6 @@ pub struct Transfer {
     /// Transfers running at one time from one primary address. Default 50. Lower it to spare a small primary; BIND
     /// by itself gives 10 transfers at a time (`transfers-out`).
     pub concurrency_per_primary: usize,
-    /// SOA queries a second to one primary address, whatever they are for. Default 500; 0: any number. Lower it to spare
-    /// a primary; with 100,000 zones of one primary that are all due after a restart, 500 take 200 seconds.
-    pub queries_per_second: u32,
     /// Which primary of a zone gives a new version. Default `"highest-serial"`: all are asked and the newest wins.
     pub primary_choice: PrimaryChoice,
     /// How long the primary that gave the served version may be behind another before that one is taken instead, then
@@ -368,6 +365,16 @@ pub struct Transfer {
     pub lenient_ixfr: bool,
     /// Most difference sequences in one answer to IXFR; beyond, the whole zone is transferred. Default 10,000.
     pub max_ixfr_sequences: u32,
+    /// Transfers and SOA queries under way at once on one connection to a primary (RFC 7766 §6.2.1.1). Default 16. 1 asks for
+    /// one thing at a time; a primary that leaves queries unanswered is treated so by itself.
+    pub pipelining: usize,
+    /// Queries a second to one primary address, SOA queries and transfers together; as many may go out at once. Default
+    /// 2000, twice what a busy primary publishes. 0 takes the bound away. Lower it to spare a small primary; NOTIFYs
+    /// do not go past it.
+    pub queries_per_second: u32,
+    /// Whether IXFR is asked for over UDP first (RFC 1995 §2), where a `tsig-key` signs it; what does not fit, or fails,
+    /// goes over TCP. Default false: a connection is mostly there already.
+    pub ixfr_over_udp: bool,
 }
 
 /// How a primary is chosen among several.
@@ -406,12 +413,14 @@ impl Default for Transfer {
             max_records: 50_000_000,
             concurrency: 200,
             concurrency_per_primary: 50,
-            queries_per_second: 500,
             primary_choice: PrimaryChoice::HighestSerial,
             pin_tolerance: Duration::ZERO,
             detect_resigned: false,
             lenient_ixfr: false,
             max_ixfr_sequences: 10_000,
+            pipelining: 16,
+            queries_per_second: 2000,
+            ixfr_over_udp: false,
         }
     }
 }

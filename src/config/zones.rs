@@ -11,7 +11,7 @@ use std::sync::Arc;
 use toml::Spanned;
 
 use super::guard::{GuardTable, HookTable, ZonePolicy};
-use super::tls::TlsLevel;
+use super::tls::{TlsAlpn, TlsLevel};
 use super::values::{NotifyTarget, Secret, de};
 use crate::access::Rule;
 use crate::dns::Name;
@@ -125,6 +125,9 @@ pub struct PrimaryTable {
     /// the end of the certificate; a `tls-ca` or `tls-name` that stands beside them must fit, too. Default none.
     #[serde(default)]
     pub tls_pin: Vec<Spanned<String>>,
+    /// `"required"`: the primary must choose ALPN `dot`, as RFC 9103 §7.1 says. `"optional"`: it may choose none; for
+    /// servers that know no ALPN, such as NSD 4.6. Default `"required"`, with the opportunistic profile `"optional"`.
+    pub tls_alpn: Option<TlsAlpn>,
     /// PEM file with our certificate, and those between it and its authority, for primaries that ask for it (mutual TLS).
     /// Relative to this file; read at the start and at each reload. Default none. Needs `tls-key`.
     pub tls_cert: Option<Spanned<PathBuf>>,

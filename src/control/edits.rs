@@ -48,10 +48,10 @@ impl Keeper {
                 }
                 Err(error) => answer(reply, Err(error)),
             },
+            Command::Preflight(ask, reply) => answer(reply, self.plan(ask)),
             Command::Decide(zone, held, decision, user, reply) => self.decide(zone, held, decision, user, reply),
             Command::RollBack(zone, to, user, reply) => self.roll_back(zone, to, user, reply),
             Command::Release(zone, user, reply) => self.release(zone, &user, reply),
-            Command::Preflight(ask, reply) => answer(reply, self.plan(ask)),
             Command::Transfer(uuid, mode, reply) => answer(reply, self.transfer_now(uuid, mode)),
         }
     }

@@ -136,7 +136,9 @@ impl Cause {
             TsigMissing | TsigBadKey | TsigBadSig | TsigBadTrunc => Cause::WrongKey,
             TlsName | TlsExpired | TlsUntrusted | TlsVersion => Cause::Tls,
             SerialBehind | SerialUndefined | SerialFlapping => Cause::SerialLower,
-            GuardShrink | GuardApex | GuardSigned | HookRefused | HookTimeout => Cause::Held,
+            GuardShrink | GuardApex | GuardSigned | HookRefused | HookTimeout | ZonemdMismatch | DnssecExpired => {
+                Cause::Held
+            }
             StorageFailed | StorageCorrupt => Cause::Storage,
             Loop => Cause::Loop,
             code => match code.as_str().split('_').next() {
@@ -442,6 +444,7 @@ fn fixes(
             }
         }
     }
+    fixes.extend(advice::pinned(zone));
     fixes.extend(zone.findings.iter().map(|found| advice::finding(zone, found)));
     if let Some(refused) = &zone.refused_notify {
         fixes.extend(advice::notify(&zone.definition, refused));

@@ -134,14 +134,14 @@ pub enum Command {
     Change(Uuid, SecondaryChange, oneshot::Sender<Result<Arc<ZoneView>, EditError>>),
     /// Removes a zone and its data.
     Remove(Uuid, oneshot::Sender<Result<(), EditError>>),
+    /// Wants to check primaries.
+    Preflight(Ask, oneshot::Sender<Result<Plan, EditError>>),
     /// Decides about a held version: zone, held version, what, who.
     Decide(Uuid, Uuid, Decision, String, oneshot::Sender<Result<(), EditError>>),
     /// Goes back to a kept version and pins it: zone, serial, who.
     RollBack(Uuid, Serial, String, oneshot::Sender<Result<(), EditError>>),
     /// Takes newer versions again: zone, who.
     Release(Uuid, String, oneshot::Sender<Result<(), EditError>>),
-    /// Wants to check primaries.
-    Preflight(Ask, oneshot::Sender<Result<Plan, EditError>>),
     /// Starts a transfer, or joins the running one.
     Transfer(Uuid, TransferMode, oneshot::Sender<Result<(), EditError>>),
 }
@@ -165,8 +165,8 @@ impl Handle {
         events: mpsc::UnboundedSender<Event>,
         history: Arc<History>,
         bus: Arc<Bus>,
-        store: Arc<Store>,
         surroundings: Arc<ArcSwap<Surroundings>>,
+        store: Arc<Store>,
     ) -> Handle {
         let checks = Arc::new(Semaphore::new(preflight::CHECKS_MAX));
         Handle { board, past: Past::new(store), events, history, bus, surroundings, checks }

@@ -534,8 +534,7 @@ impl Keeper {
         }
         let zone = self.zones.get_mut(&exchange.zone)?;
         zone.refresh.handle_started(exchange.primary);
-        let primary = &zone.definition.primaries[exchange.primary];
-        Some(target(&self.config, &self.policy, &mut self.profiles, primary))
+        Some(target(&self.config, &self.policy, &mut self.profiles, &zone.definition.primaries[exchange.primary]))
     }
 
     /// Whether an exchange whose turn has come may start: its zone still has this list of primaries, and the address is
@@ -791,6 +790,9 @@ pub(super) fn bounds(config: &Config) -> Bounds {
         rate_min: t.lowest_rate,
         rate_window: t.lowest_rate_window,
         octets_max: t.max_bytes,
+        pipelining: t.pipelining,
+        queries_per_second: t.queries_per_second,
+        ixfr_over_udp: t.ixfr_over_udp,
     }
 }
 

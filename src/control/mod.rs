@@ -91,8 +91,14 @@ pub async fn start(
     let outbound = outbound::source(board.clone(), parts.store.clone());
     parts.policy.keys.store(Arc::new(keyring(&parts.config)));
     let mut keeper = keeper::Keeper::new(parts, upstream, board.clone(), sender.clone());
-    let keeper::Keeper { history, bus, store, surroundings, .. } = &keeper;
-    let handle = Handle::new(board, sender, history.clone(), bus.clone(), store.clone(), surroundings.clone());
+    let handle = Handle::new(
+        board,
+        sender,
+        keeper.history.clone(),
+        keeper.bus.clone(),
+        keeper.surroundings.clone(),
+        keeper.store.clone(),
+    );
     let (loaded, in_view) = oneshot::channel();
     let task = tokio::spawn(async move {
         let loading = tokio::task::spawn_blocking(move || {

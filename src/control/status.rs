@@ -88,10 +88,10 @@ pub struct PrimaryStatus {
     pub next_attempt: Option<NextAttempt>,
     /// The newest attempt that has ended; `None` also if none has since the start of the daemon.
     pub attempt: Option<Arc<Attempt>>,
-    /// The last TLS session with it, or the certificate that was refused.
-    pub tls: Option<Arc<TlsSession>>,
     /// Since when it is behind the newest serial known; `None` if it is not.
     pub behind_since: Option<Timestamp>,
+    /// The last TLS session with it, or the certificate that was refused.
+    pub tls: Option<Arc<TlsSession>>,
 }
 
 /// One zone's place on the [`Board`]; lives as long as the zone.

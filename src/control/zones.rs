@@ -107,9 +107,9 @@ impl Zone {
         let offered = shown.chain(refresh.announced_serial()).chain(self.served).reduce(newest);
         let storage = self.unstored.as_ref().map(|unstored| format!("not on disk: {}", unstored.detail));
         let timers = refresh.warnings();
-        let reviewed = self.review_warnings(now + lapse_warning);
         let confirmation = refresh.confirmation();
         let patience = refresh.soa().map(|soa| soa.refresh(settings) + 2 * soa.retry(settings));
+        let reviewed = self.review_warnings(now + lapse_warning);
         ZoneStatus {
             definition: self.definition.clone(),
             state: refresh.state(),

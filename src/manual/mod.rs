@@ -18,6 +18,9 @@ pub mod configuration {}
 #[doc = include_str!("status.md")]
 pub mod status {}
 
+/// What holds a version back, versions and roll-back.
+#[doc = include_str!("guards.md")]
+pub mod guards {}
 /// Explain, history, check, events, health.
 #[doc = include_str!("why.md")]
 pub mod why {}
@@ -25,6 +28,17 @@ pub mod why {}
 /// Every reason code.
 #[doc = include_str!("reasons.md")]
 pub mod reasons {}
+
+/// What was found out about primaries although nothing failed.
+#[doc = include_str!("findings.md")]
+pub mod findings {}
+
+/// What bad primaries do to us and to other secondaries.
+#[doc = include_str!("bad-primaries.md")]
+pub mod bad_primaries {}
+/// What clients get: transports, limits, cookies.
+#[doc = include_str!("answering.md")]
+pub mod answering {}
 
 /// Signals, systemd, backup, metrics.
 #[doc = include_str!("operations.md")]
@@ -51,8 +65,24 @@ pub const TOPICS: &[Topic] = &[
         text: concat!(include_str!("configuration.md"), include_str!("../../config/secondaryd.toml")),
     },
     Topic { name: "status", about: "what the REST status and secondaryctl say", text: include_str!("status.md") },
+    Topic {
+        name: "guards",
+        about: "what holds a version back; kept versions, roll-back",
+        text: include_str!("guards.md"),
+    },
     Topic { name: "why", about: "explain, history, check, events, health", text: include_str!("why.md") },
     Topic { name: "reasons", about: "every reason code: cause and remedy", text: include_str!("reasons.md") },
+    Topic { name: "findings", about: "what is wrong although nothing failed", text: include_str!("findings.md") },
+    Topic {
+        name: "bad-primaries",
+        about: "what bad primaries do to us and to other secondaries",
+        text: include_str!("bad-primaries.md"),
+    },
+    Topic {
+        name: "answering",
+        about: "transports, limits, cookies, what clients get",
+        text: include_str!("answering.md"),
+    },
     Topic { name: "operations", about: "signals, systemd, backup, metrics", text: include_str!("operations.md") },
 ];
 
@@ -84,6 +114,7 @@ fn reason(code: &str) -> Option<&'static str> {
 mod tests {
     use super::*;
     use crate::reason::{Code, StatusWord};
+    use crate::refresh::FindingCode;
     use crate::telemetry::METRICS;
 
     #[test]
@@ -100,6 +131,15 @@ mod tests {
             let section = reason(code.as_str()).expect("a section");
             assert_eq!(failed, section.contains("\nDo: "), "{code}: a failure has a remedy, the rest has none");
         }
+    }
+
+    #[test]
+    fn findings_explains_each_code_with_a_remedy() {
+        let text = topic("findings").expect("a topic").text;
+        let explained: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+        let codes: Vec<_> = FindingCode::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(explained, codes);
+        assert_eq!(text.matches("\nDo: ").count(), codes.len());
     }
 
     #[test]

@@ -253,6 +253,12 @@ fn x1_each_profile_transfers_and_shows_the_certificates() {
         ),
         ("pinned", Server::with(ended), pin, "pin"),
         ("mutual", mutual, setting.trusted() + &identity, "authority"),
+        (
+            "no-alpn",
+            Server { alpn: &[], ..Server::with(setting.good()) },
+            setting.trusted() + "tls-alpn = \"optional\"\n",
+            "authority",
+        ),
     ];
     let mut daemon = Secondaryd::reserve();
     let mut primaries = Vec::new();

@@ -173,20 +173,15 @@ pub(super) fn advice(facts: &Facts, witness: &Witness<'_>) -> Vec<Fix> {
                     .with_command(format!("secondaryctl retransfer {name} --force --wait")),
             ]
         }
-        GuardShrink | GuardApex | GuardSigned | HookRefused | HookTimeout => vec![
-            Fix::new(Where::Here, "A new version is held back. Look at it, then approve or reject it; the old one is served meanwhile.")
-                .with_command(format!("secondaryctl held {name}")),
-        ],
+        GuardShrink | GuardApex | GuardSigned | HookRefused | HookTimeout | ZonemdMismatch | DnssecExpired => {
+            held_back(&facts.zone, &name)
+        }
         StorageFailed | StorageCorrupt => vec![
             Fix::new(Where::Here, "The disk refused the zone. Look at its free space and health; the zone is served from memory meanwhile.")
                 .with_command("journalctl -u secondaryd -p warning; df -h /var/lib/secondaryd"),
         ],
         Loop => vec![
             Fix::new(Where::Here, format!("Take {shown} out of the zone's primaries: it is an address of this server.")),
-        ],
-        code if code.as_str().starts_with("GUARD_") || code.as_str().starts_with("HOOK_") => vec![
-            Fix::new(Where::Here, "A new version is held back. Look at it, then approve or reject it; the old one is served meanwhile.")
-                .with_command(format!("secondaryctl held {name}")),
         ],
         code if code.as_str().starts_with("LIMIT_") => vec![
             Fix::new(Where::Here, format!("The zone is larger than the configuration allows: {detail}. If that is right, raise the key in [transfer].")),
@@ -282,4 +277,35 @@ pub(super) fn notify(zone: &ZoneDefinition, refused: &RefusedNotify) -> Vec<Fix>
             vec![Fix::new(Where::Primary, format!("Let {ip} sign its NOTIFY for {name} with the key {}; the snippets below do it.", keys.join(" or ")))]
         }
     }
+}
+
+/// What to do about a version that is held, or was rejected; or with a zone that was rolled back.
+fn held_back(zone: &ZoneStatus, name: &str) -> Vec<Fix> {
+    if let Some(refused) = &zone.review.refused {
+        let text = format!(
+            "Serial {} was rejected by {} and is not fetched again; the primary's next serial will be. To fetch and judge it once more:",
+            refused.serial, refused.by
+        );
+        return vec![Fix::new(Where::Here, text).with_command(format!("secondaryctl retransfer {name}"))];
+    }
+    vec![
+        Fix::new(
+            Where::Here,
+            "A new version is held back; the old one is served meanwhile. Look at what it would change:",
+        )
+        .with_command(format!("secondaryctl held {name}; secondaryctl diff {name} held")),
+        Fix::new(Where::Here, "If it is meant so, serve it; if not, give it up and mend the zone at the primary:")
+            .with_command(format!("secondaryctl approve {name}   # or: secondaryctl reject {name}")),
+    ]
+}
+
+/// What to do about a zone that was rolled back.
+pub(super) fn pinned(zone: &ZoneStatus) -> Option<Fix> {
+    let pinned = zone.review.pinned.as_ref()?;
+    let text = format!(
+        "The zone was rolled back from serial {} to {} by {}; newer versions are not taken. When the primary is mended:",
+        pinned.left, pinned.serial, pinned.by
+    );
+    let command = format!("secondaryctl release {}", zone.definition.name.without_dot());
+    Some(Fix::new(Where::Here, text).with_command(command))
 }

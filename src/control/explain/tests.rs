@@ -48,8 +48,8 @@ impl Case {
             modified: NOW - 30 * DAY,
             created_by: "configuration".to_owned(),
             modified_by: "configuration".to_owned(),
-            primaries,
             policy: None,
+            primaries,
         };
         let zone = ZoneStatus {
             state: ZoneState::Available,
@@ -290,6 +290,27 @@ fn a_version_that_waits_for_approval() {
             "secondaryctl diff example.com",
         ],
     );
+}
+
+#[test]
+fn a_rejected_version() {
+    let mut case = Case::new().failing(Code::GuardApex, "the apex would lose its NS");
+    case.zone.review.refused = Some(crate::control::held::Refused {
+        serial: Serial(8),
+        reason: Reason::new(Code::GuardApex, ""),
+        by: "alice".to_owned(),
+        at: NOW,
+    });
+    says(&case.explained(), Cause::Held, &["Serial 8 was rejected by alice", "secondaryctl retransfer example.com"]);
+}
+
+#[test]
+fn rolled_back() {
+    let mut case = Case::new();
+    case.zone.review.pinned =
+        Some(crate::control::versions::Pinned { serial: Serial(5), left: Serial(7), by: "alice".to_owned(), at: NOW });
+    case.zone.warnings.push("rolled back".to_owned());
+    says(&case.explained(), Cause::Finding, &["from serial 7 to 5 by alice", "secondaryctl release example.com"]);
 }
 
 #[test]

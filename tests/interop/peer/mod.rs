@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 use crate::Key;
 use crate::address;
+use crate::certificates::{self, Pair};
 use crate::client::Dns;
 use crate::process::Process;
 use crate::wait::{self, SOON};
@@ -81,6 +82,18 @@ pub(crate) struct Setup {
     pub(crate) primary: Option<SocketAddr>,
     /// Whether it keeps differences and so can answer IXFR, where it can at all.
     pub(crate) differences: bool,
+    /// Answers over TLS too.
+    pub(crate) tls: Option<Tls>,
+}
+
+/// TLS of a server.
+#[derive(Clone, Debug)]
+pub(crate) struct Tls {
+    /// The port beside that in clear text, at the same address.
+    pub(crate) listen: SocketAddr,
+    pub(crate) pair: Pair,
+    /// Clients need a certificate of this authority (PEM).
+    pub(crate) clients: Option<String>,
 }
 
 impl Setup {
@@ -93,6 +106,7 @@ impl Setup {
             notify: Vec::new(),
             primary: None,
             differences: true,
+            tls: None,
         }
     }
 
@@ -114,6 +128,13 @@ impl Setup {
     /// New serials are told to the server at `address`.
     pub(crate) fn notifying(mut self, address: SocketAddr) -> Setup {
         self.notify.push(address);
+        self
+    }
+
+    /// Answers over TLS too, at another port.
+    pub(crate) fn with_tls(mut self, pair: Pair, clients: Option<String>) -> Setup {
+        let listen = SocketAddr::new(self.listen.ip(), self.program.free_address().port());
+        self.tls = Some(Tls { listen, pair, clients });
         self
     }
 
@@ -170,6 +191,11 @@ impl Peer {
     /// Where it answers.
     pub(crate) fn address(&self) -> SocketAddr {
         self.setup.listen
+    }
+
+    /// Where it answers over TLS.
+    pub(crate) fn tls_address(&self) -> SocketAddr {
+        self.setup.tls.as_ref().expect("set up with TLS").listen
     }
 
     /// Its process.
@@ -242,6 +268,13 @@ impl Peer {
     }
 
     fn configure(&self) {
+        if let Some(Tls { pair, clients, .. }) = &self.setup.tls {
+            certificates::write(self.dir.path(), "tls.pem", &pair.certificate);
+            certificates::write(self.dir.path(), "tls.key", &pair.key);
+            if let Some(authority) = clients {
+                certificates::write(self.dir.path(), "clients.pem", authority);
+            }
+        }
         let text = match self.setup.program {
             Program::Knot => knot::configuration(self),
             Program::Nsd => nsd::configuration(self),
