@@ -106,7 +106,7 @@ fn parse_id(text: &str) -> Option<Uuid> {
     if text.len() == 36 { Uuid::try_parse(text).ok() } else { None }
 }
 
-/// The caller's zone named in the path, as it stood when the request came.
+/// The caller's secondary zone named in the path, as it stood when the request came.
 #[derive(Clone, Debug)]
 pub struct Zone {
     /// Its place on the board.
@@ -120,7 +120,8 @@ impl Zone {
     pub fn find(api: &Api, caller: &Caller, id: Uuid) -> Option<Zone> {
         let view = api.control().board().by_uuid(id)?;
         let status = view.status();
-        (*status.definition.tenant == *caller.tenant).then_some(Zone { view, status })
+        let is_ours = *status.definition.tenant == *caller.tenant && status.definition.local.is_none();
+        is_ours.then_some(Zone { view, status })
     }
 }
 

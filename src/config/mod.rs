@@ -13,6 +13,7 @@
 //! | (top) | [`Config`] |
 //! | `[dns]` | [`Dns`] |
 //! | `[api]`, `[[api.credential]]` | [`Api`], [`CredentialTable`] |
+//! | `[local]`, `[quota]` | [`Local`], [`Quota`] |
 //! | `[transfer]` | [`Transfer`] |
 //! | `[store]` | [`Store`] |
 //! | `[log]` | [`Log`] |
@@ -35,12 +36,14 @@ use std::sync::Arc;
 
 pub use difference::{Difference, difference};
 pub use sections::{
-    Api, Credential, CredentialTable, Dns, Durability, Log, LogFormat, Role, Store, TokenHash, Transfer,
+    Api, Credential, CredentialTable, Dns, Durability, Local, Log, LogFormat, Quota, Role, Store, TokenHash, Transfer,
 };
 pub use values::{API_PORT, DNS_PORT, DNS_TLS_PORT, NotifyTarget, Secret, peer_address};
 pub use zones::{Origin, Primary, PrimaryTable, TsigKey, TsigKeyTable, Zone, ZoneTable};
 
 pub use crate::dns::tsig::Algorithm as TsigAlgorithm;
+
+use ipnet::IpNet;
 
 use crate::dns::Name;
 
@@ -65,6 +68,10 @@ pub struct Config {
     pub dns: Dns,
     /// `[api]`.
     pub api: Api,
+    /// `[local]`.
+    pub local: Local,
+    /// `[quota]`.
+    pub quota: Quota,
     /// `[transfer]`.
     pub transfer: Transfer,
     /// `[store]`.
@@ -87,6 +94,8 @@ impl Default for Config {
             include: Vec::new(),
             dns: Dns::default(),
             api: Api::default(),
+            local: Local::default(),
+            quota: Quota::default(),
             transfer: Transfer::default(),
             store: Store::default(),
             log: Log::default(),
@@ -117,6 +126,13 @@ impl Config {
             Some(prefixes) => prefixes.iter().any(|prefix| prefix.contains(&ip)),
             None => self.api.listen.iter().all(|listen| listen.ip().is_loopback()) || sections::is_remote(ip),
         }
+    }
+
+    /// Where the PTR of an address may make a reverse zone (`[api] owned-cidrs`); `None`: everywhere.
+    pub fn owned_cidrs(&self) -> Option<Vec<IpNet>> {
+        let owned = &self.api.owned_cidrs;
+        let has_one_tenant = self.api.credentials.iter().all(|other| other.tenant == self.default_tenant());
+        if owned.is_empty() && has_one_tenant { None } else { Some(owned.clone()) }
     }
 
     /// The tenant of zones that name none: the first credential's, else [`DEFAULT_TENANT`].

@@ -109,6 +109,8 @@ fn the_template_shows_every_key() {
         ("dns", keys_of::<Dns>()),
         ("api", keys_of::<Api>()),
         ("api.credential", keys_of::<CredentialTable>()),
+        ("local", keys_of::<Local>()),
+        ("quota", keys_of::<Quota>()),
         ("transfer", keys_of::<Transfer>()),
         ("store", keys_of::<Store>()),
         ("log", keys_of::<Log>()),

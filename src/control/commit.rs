@@ -18,7 +18,7 @@ use crate::net::notifier::{Downstream, announce};
 use crate::net::upstream::Volume;
 use crate::reason::{Code, Reason};
 use crate::refresh::{Accept, Committed, TransferKind, Transferred};
-use crate::served::ZoneId;
+use crate::served::{Slot, State, ZoneId};
 use crate::store::Write;
 use crate::telemetry;
 use crate::time::Timestamp;
@@ -124,6 +124,14 @@ impl Keeper {
         let Some(zone) = self.zones.get_mut(&id) else { return };
         zone.served = Some(snapshot.serial());
         self.publisher.publish(&zone.slot, snapshot);
+    }
+
+    /// The same for a local zone, whose contents are durable already; `None` changes the state only.
+    pub(super) fn publish_local(&mut self, slot: &Slot, snapshot: Option<Arc<Snapshot>>, state: State) {
+        match snapshot {
+            Some(snapshot) => self.publisher.publish_as(slot, snapshot, state),
+            None => self.publisher.set_state(slot, state),
+        }
     }
 
     fn write_contents(&self, zone: ZoneId, serial: Serial, write: Write, unpublished: Option<Arc<Snapshot>>) {

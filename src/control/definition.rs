@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::access::Rule;
 use crate::config::NotifyTarget;
 use crate::dns::Name;
+use crate::local::Attributes;
 use crate::served::ZoneId;
 use crate::time::Timestamp;
 
@@ -39,6 +40,9 @@ pub struct ZoneDefinition {
     /// Downstreams that are told of a new serial; configured zones only.
     #[serde(skip)]
     pub notify: Vec<NotifyTarget>,
+    /// What stands behind the SOA of a zone that is edited here; `None`: a secondary zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local: Option<Attributes>,
     /// Where the definition stands.
     pub origin: Origin,
     /// When the zone was first defined.

@@ -8,7 +8,6 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::config::{self, Config};
-use crate::dns::Name;
 use crate::refresh;
 use crate::served::ZoneId;
 use crate::store::{StoreError, Write};
@@ -18,7 +17,6 @@ use super::definition::{Origin, Primary, ZoneDefinition};
 use super::event::{Event, Written};
 use super::handle::{Command, EditError, NewSecondary, SecondaryChange, TransferMode};
 use super::keeper::{self, Keeper, report};
-use super::status::ZoneView;
 use super::zones::{self, StoredDefinition};
 
 type Reply<T> = oneshot::Sender<Result<T, EditError>>;
@@ -46,6 +44,7 @@ impl Keeper {
                 }
                 Err(error) => answer(reply, Err(error)),
             },
+            Command::Local(request, reply) => self.local(request, reply),
             Command::Transfer(uuid, mode, reply) => answer(reply, self.transfer_now(uuid, mode)),
         }
     }
@@ -60,7 +59,9 @@ impl Keeper {
         if self.board.by_uuid(uuid).is_some() || self.creating_ids.contains(&uuid) {
             return Err(EditError::IdTaken);
         }
-        if let Some(other) = self.foreign_overlap(&new) {
+        if !self.config.api.allow_subzones
+            && let Some(other) = self.board.foreign_overlap(&new.name, &new.tenant)
+        {
             return Err(EditError::Overlaps { name: new.name, other });
         }
         let now = Timestamp::now();
@@ -76,28 +77,13 @@ impl Keeper {
             allow_notify: Vec::new(),
             allow_transfer: Vec::new(),
             notify: Vec::new(),
+            local: None,
             origin: Origin::Rest,
             created: now,
             modified: now,
             created_by: new.user.clone(),
             modified_by: new.user,
         })
-    }
-
-    /// A zone of another tenant at, above or below the new one: two tenants must not answer for each other's names.
-    fn foreign_overlap(&self, new: &NewSecondary) -> Option<Name> {
-        if self.config.api.allow_subzones {
-            return None;
-        }
-        let foreign = |zone: &ZoneView| zone.status().definition.tenant != new.tenant;
-        let mut above = new.name.parent();
-        while let Some(name) = above {
-            if self.board.by_name(&name).is_some_and(|zone| foreign(&zone)) {
-                return Some(name);
-            }
-            above = name.parent();
-        }
-        self.board.first_at_or_below(&new.name, foreign)
     }
 
     /// `None` if the change changes nothing.
@@ -118,7 +104,8 @@ impl Keeper {
 
     /// The zone, if REST may change it.
     fn editable(&self, uuid: Uuid) -> Result<ZoneId, EditError> {
-        let view = self.board.by_uuid(uuid).ok_or(EditError::NotFound)?;
+        // Local zones are changed by requests of their own.
+        let view = self.board.by_uuid(uuid).filter(|view| !self.local.holds(view.id)).ok_or(EditError::NotFound)?;
         match &view.status().definition.origin {
             Origin::Configured { file } => Err(EditError::Configured { file: file.clone() }),
             Origin::Rest => Ok(view.id),
@@ -264,6 +251,19 @@ impl Keeper {
         }
         self.forget(removed);
         let mut added = Vec::new();
+        let displaced: HashSet<ZoneId> = difference
+            .zones_added
+            .iter()
+            .filter_map(|zone| self.names.get(&zone.name).copied().filter(|id| self.local.holds(*id)))
+            .collect();
+        if !displaced.is_empty() {
+            tracing::warn!(
+                zones = displaced.len(),
+                "local zones stand in the configuration as secondary zones now; the configuration wins, they are kept on disk"
+            );
+            self.forget_local(&displaced);
+        }
+        self.set_all_local_access();
         for zone in difference.zones_added.iter().chain(&difference.zones_changed) {
             match self.names.get(&zone.name).copied() {
                 Some(id) => {

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::definition::Primary;
 use super::event::Event;
+use super::local::{LocalOutcome, LocalRefused, LocalRequest};
 use super::status::{Board, ZoneView};
 use crate::dns::Name;
 
@@ -102,6 +103,8 @@ pub enum Command {
     Change(Uuid, SecondaryChange, oneshot::Sender<Result<Arc<ZoneView>, EditError>>),
     /// Removes a zone and its data.
     Remove(Uuid, oneshot::Sender<Result<(), EditError>>),
+    /// Changes local zones.
+    Local(LocalRequest, oneshot::Sender<Result<LocalOutcome, LocalRefused>>),
     /// Starts a transfer, or joins the running one.
     Transfer(Uuid, TransferMode, oneshot::Sender<Result<(), EditError>>),
 }
@@ -141,6 +144,16 @@ impl Handle {
     /// Starts a transfer at once, past every back-off and cache of unreachable primaries.
     pub async fn transfer(&self, zone: Uuid, mode: TransferMode) -> Result<(), EditError> {
         self.ask(|reply| Command::Transfer(zone, mode, reply)).await
+    }
+
+    /// Makes changes of local zones: all of `request` or nothing. When this returns they are durable, in DNS answers
+    /// and on the board.
+    pub async fn local(&self, request: LocalRequest) -> Result<LocalOutcome, LocalRefused> {
+        let (reply, answer) = oneshot::channel();
+        let stopping = || LocalRefused::Failed(EditError::ShuttingDown);
+        let command = Command::Local(request, reply);
+        self.events.send(Event::Command(command)).map_err(|_| stopping())?;
+        answer.await.unwrap_or_else(|_| Err(stopping()))
     }
 
     async fn ask<T>(

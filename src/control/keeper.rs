@@ -25,6 +25,7 @@ use crate::zone::{ContentPolicy, Limits};
 use super::event::{Arrival, Event, Exchange};
 use super::exchange::{self, Job};
 use super::load::confirmation_bytes;
+use super::local::LocalDesk;
 use super::queue::Queue;
 use super::schedule::Schedule;
 use super::status::Board;
@@ -90,6 +91,8 @@ pub(super) struct Keeper {
     pub(super) unreachable: unreachable::Cache,
     pub(super) next_id: u32,
     pub(super) generation: u64,
+    /// Local zones.
+    pub(super) local: LocalDesk,
     inbox: InboxReader,
     probes: Queue<ProbeJob>,
     transfers: Queue<TransferJob>,
@@ -116,6 +119,7 @@ impl Keeper {
             next_id: super::definition::FIRST_ZONE_ID,
             // Above every generation of an earlier run, so that an old entity tag never matches by accident.
             generation: Timestamp::now().0,
+            local: LocalDesk::default(),
             config,
             board,
             publisher,
@@ -160,6 +164,7 @@ impl Keeper {
             Event::Probed(exchange, outcome) => self.probed(exchange, outcome),
             Event::Transferred(exchange, accept, outcome) => self.transferred(exchange, accept, outcome),
             Event::Stored { zone, serial, unpublished, outcome } => self.stored(zone, serial, unpublished, outcome),
+            Event::LocalStored(finished, outcome) => self.local_stored(*finished, outcome),
             Event::Reload(config) => self.reload(*config),
             Event::Shutdown => {}
         }

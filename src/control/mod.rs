@@ -13,11 +13,13 @@
 //! * `exchange`: one probe or transfer, run as a task; builds and checks new contents beside the served ones.
 //! * `queue`, `schedule`: whose turn it is, and when.
 //! * [`status`]: the read model; [`handle`]: what the API may ask; [`definition`]: what a zone should be.
+//! * [`local`]: zones that are edited here.
 //! * `outbound`: what downstreams get, once it is durable.
 
 pub mod definition;
 pub mod event;
 pub mod handle;
+pub mod local;
 pub mod status;
 
 mod commit;

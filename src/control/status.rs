@@ -4,15 +4,19 @@
 //! waiting for the keeper. Never decides anything.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::{Arc, RwLock};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::definition::ZoneDefinition;
+use super::local::LocalIndex;
 use crate::dns::{Name, Serial};
+use crate::local::LocalZone;
 use crate::refresh::{NextAttempt, PrimaryState, ZoneState};
+use crate::reverse;
 use crate::served::{Slot, ZoneId};
 use crate::time::Timestamp;
 use crate::zone::Snapshot;
@@ -65,6 +69,7 @@ pub struct ZoneView {
     /// The apex.
     pub name: Name,
     slot: Arc<Slot>,
+    local: ArcSwapOption<LocalZone>,
     current: ArcSwap<ZoneStatus>,
     changed: watch::Sender<u64>,
 }
@@ -78,6 +83,7 @@ impl ZoneView {
             name: definition.name.clone(),
             changed: watch::channel(0).0,
             slot,
+            local: ArcSwapOption::empty(),
             current: ArcSwap::from_pointee(ZoneStatus {
                 definition,
                 state: ZoneState::Provisioning,
@@ -100,6 +106,15 @@ impl ZoneView {
         self.current.load_full()
     }
 
+    /// The entries of a local zone; `None` for secondary zones (and local ones that are damaged).
+    pub fn local(&self) -> Option<Arc<LocalZone>> {
+        self.local.load_full()
+    }
+
+    pub(super) fn set_local(&self, zone: Arc<LocalZone>) {
+        self.local.store(Some(zone));
+    }
+
     /// The contents as served; `None` before the first transfer. Also given for an expired zone.
     pub fn snapshot(&self) -> Option<Arc<Snapshot>> {
         self.slot.snapshot()
@@ -120,12 +135,14 @@ impl ZoneView {
 /// All zones, findable by identity and in the order of their names.
 #[derive(Debug, Default)]
 pub struct Board {
+    local: ArcSwap<LocalIndex>,
     index: RwLock<Index>,
 }
 
 #[derive(Debug, Default)]
 struct Index {
     by_uuid: HashMap<Uuid, Arc<ZoneView>>,
+    by_number: HashMap<ZoneId, Arc<ZoneView>>,
     by_name: BTreeMap<Name, Arc<ZoneView>>,
 }
 
@@ -140,6 +157,40 @@ impl Board {
     /// The zone with this apex, whoever owns it.
     pub fn by_name(&self, name: &Name) -> Option<Arc<ZoneView>> {
         self.index.read().expect(POISONED).by_name.get(name).cloned()
+    }
+
+    /// The zone with this number, whoever owns it.
+    pub fn by_number(&self, number: ZoneId) -> Option<Arc<ZoneView>> {
+        self.index.read().expect(POISONED).by_number.get(&number).cloned()
+    }
+
+    /// What is known of all local zones together.
+    pub fn local_index(&self) -> Arc<LocalIndex> {
+        self.local.load_full()
+    }
+
+    pub(super) fn set_local_index(&self, index: Arc<LocalIndex>) {
+        self.local.store(index);
+    }
+
+    /// The tenant's zones, local or secondary, that are for `address`, the one with the longest prefix first.
+    pub fn reverse_zones_of(&self, tenant: &str, address: IpAddr) -> Vec<Arc<ZoneView>> {
+        let index = self.index.read().expect(POISONED);
+        let zones = reverse::zones_holding(address).into_iter().filter_map(|name| index.by_name.get(&name).cloned());
+        zones.filter(|zone| zone.status().definition.tenant == tenant).collect()
+    }
+
+    /// A zone of another tenant at, above or below `name`: two tenants must not answer for each other's names.
+    pub fn foreign_overlap(&self, name: &Name, tenant: &str) -> Option<Name> {
+        let foreign = |zone: &ZoneView| zone.status().definition.tenant != tenant;
+        let mut above = name.parent();
+        while let Some(ancestor) = above {
+            if self.by_name(&ancestor).is_some_and(|zone| foreign(&zone)) {
+                return Some(ancestor);
+            }
+            above = ancestor.parent();
+        }
+        self.first_at_or_below(name, foreign)
     }
 
     /// The apex of the first zone below `name`, or at it, for which `matches` holds.
@@ -169,6 +220,7 @@ impl Board {
         let mut index = self.index.write().expect(POISONED);
         for zone in zones {
             index.by_uuid.insert(zone.uuid, zone.clone());
+            index.by_number.insert(zone.id, zone.clone());
             index.by_name.insert(zone.name.clone(), zone);
         }
     }
@@ -176,6 +228,7 @@ impl Board {
     pub(super) fn remove(&self, zone: &ZoneView) {
         let mut index = self.index.write().expect(POISONED);
         index.by_uuid.remove(&zone.uuid);
+        index.by_number.remove(&zone.id);
         index.by_name.remove(&zone.name);
     }
 }

@@ -131,6 +131,7 @@ pub(super) fn configured(zone: &crate::config::Zone, id: ZoneId, now: Timestamp)
         allow_notify: zone.allow_notify.to_vec(),
         allow_transfer: zone.allow_transfer.to_vec(),
         notify: zone.notify.to_vec(),
+        local: None,
         origin: Origin::Configured { file: zone.origin.to_string().into() },
         created: now,
         modified: now,
@@ -142,7 +143,7 @@ pub(super) fn configured(zone: &crate::config::Zone, id: ZoneId, now: Timestamp)
 /// Who may notify and transfer the zone, for `net`.
 pub(super) fn access(definition: &ZoneDefinition) -> ZoneAccess {
     ZoneAccess {
-        kind: Kind::Secondary,
+        kind: if definition.local.is_some() { Kind::Local } else { Kind::Secondary },
         primaries: definition
             .primaries
             .iter()

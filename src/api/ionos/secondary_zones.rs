@@ -188,6 +188,7 @@ impl Filter {
         let mut fitting = |zone: &ZoneView| {
             let status = zone.status();
             let fits = *status.definition.tenant == *caller.tenant
+                && status.definition.local.is_none()
                 && self.state.fits(status.state)
                 && self.fits_name(&zone.name, &mut text);
             fits.then_some(status)
