@@ -17,6 +17,7 @@
 pub mod auth;
 pub mod fault;
 pub mod ionos;
+pub mod local;
 pub mod names;
 pub mod native;
 pub mod page;

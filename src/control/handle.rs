@@ -13,6 +13,7 @@ use super::event::Event;
 use super::local::{LocalOutcome, LocalRefused, LocalRequest};
 use super::status::{Board, ZoneView};
 use crate::dns::Name;
+use crate::store::{Store, Write};
 
 /// A secondary zone to be created by REST.
 #[derive(Clone, Debug)]
@@ -110,15 +111,22 @@ pub enum Command {
 }
 
 /// A cloneable line to the keeper.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Handle {
     board: Arc<Board>,
+    store: Arc<Store>,
     events: mpsc::UnboundedSender<Event>,
 }
 
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handle").finish_non_exhaustive()
+    }
+}
+
 impl Handle {
-    pub(super) fn new(board: Arc<Board>, events: mpsc::UnboundedSender<Event>) -> Handle {
-        Handle { board, events }
+    pub(super) fn new(board: Arc<Board>, store: Arc<Store>, events: mpsc::UnboundedSender<Event>) -> Handle {
+        Handle { board, store, events }
     }
 
     /// The zones as they stand.
@@ -154,6 +162,22 @@ impl Handle {
         let command = Command::Local(request, reply);
         self.events.send(Event::Command(command)).map_err(|_| stopping())?;
         answer.await.unwrap_or_else(|_| Err(stopping()))
+    }
+
+    /// Keeps a named value of the API (issued tokens, jobs) over restarts, or forgets it; durable when this returns.
+    pub async fn remember(&self, name: String, bytes: Option<Vec<u8>>) -> Result<(), EditError> {
+        let (reply, answer) = oneshot::channel();
+        let done = move |outcome: Result<(), crate::store::StoreError>| {
+            // A client that has gone away does not undo the change.
+            let _ = reply.send(outcome.map_err(|error| EditError::Storage(error.to_string())));
+        };
+        self.store.submit(Write::Meta { name, bytes }, Box::new(done));
+        answer.await.unwrap_or(Err(EditError::ShuttingDown))
+    }
+
+    /// The values that were kept under names that begin with `prefix`. Reads from disk: not for the runtime's threads.
+    pub fn remembered(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, EditError> {
+        self.store.metas(prefix).map_err(|error| EditError::Storage(error.to_string()))
     }
 
     async fn ask<T>(

@@ -77,7 +77,7 @@ pub async fn start(
     let board = Arc::new(Board::default());
     let upstream = Arc::new(Upstream::new(keeper::bounds(&parts.config)));
     let outbound = outbound::source(board.clone(), parts.store.clone());
-    let handle = Handle::new(board.clone(), sender.clone());
+    let handle = Handle::new(board.clone(), parts.store.clone(), sender.clone());
     parts.policy.keys.store(Arc::new(keyring(&parts.config)));
     let mut keeper = keeper::Keeper::new(parts, upstream, board, sender);
     let (loaded, in_view) = oneshot::channel();

@@ -206,6 +206,15 @@ impl Board {
         self.index.read().expect(POISONED).by_name.values().filter(|z| keep(z)).cloned().collect()
     }
 
+    /// Secondary zones of a tenant. O(zones).
+    pub fn secondary_count(&self, tenant: &str) -> usize {
+        let is_its = |zone: &&Arc<ZoneView>| {
+            let status = zone.status();
+            status.definition.local.is_none() && status.definition.tenant == tenant
+        };
+        self.index.read().expect(POISONED).by_name.values().filter(is_its).count()
+    }
+
     /// Number of zones.
     pub fn len(&self) -> usize {
         self.index.read().expect(POISONED).by_name.len()

@@ -241,7 +241,7 @@ impl Bench<'_, '_> {
                     let id = (self.around.fresh_id)();
                     self.numbered(self.entry(id, draft, place.2.clone()))
                 }
-                Some(kept) if kept.ttl == draft.ttl && kept.enabled => Entry::clone(kept),
+                Some(kept) if draft.ttl.is_none_or(|ttl| ttl == old.ttl_of(kept)) && kept.enabled => Entry::clone(kept),
                 Some(kept) => Entry { ttl: draft.ttl, enabled: true, modified: self.around.now, ..Entry::clone(kept) },
             };
             let entry = Arc::new(entry);

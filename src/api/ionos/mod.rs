@@ -7,10 +7,17 @@
 pub mod axfr;
 pub mod collection;
 pub mod content;
+mod managed_records;
+mod metadata;
 pub mod primaries;
+mod quota;
 pub mod records;
+mod refused;
+mod reverse_records;
 pub mod secondary_zones;
+mod zone_files;
 pub mod zonefile;
+mod zones;
 
 use std::sync::Arc;
 
@@ -35,6 +42,22 @@ pub fn routes() -> Router<Arc<Api>> {
         .route("/secondaryzones/{id}/axfr", get(axfr::read).put(axfr::start))
         .route("/secondaryzones/{id}/records", get(records::list))
         .route("/secondaryzones/{id}/zonefile", get(zonefile::read))
+        .route("/zones", get(zones::list).post(zones::create))
+        .route("/zones/{id}", get(zones::read).put(zones::replace).delete(zones::remove))
+        .route("/zones/{id}/records", get(managed_records::list).post(managed_records::create))
+        .route(
+            "/zones/{id}/records/{record}",
+            get(managed_records::read).put(managed_records::replace).delete(managed_records::remove),
+        )
+        .route("/zones/{id}/zonefile", get(zone_files::read).put(zone_files::replace))
+        .route("/zones/{id}/keys", get(quota::no_keys).post(quota::no_signing).delete(quota::no_keys))
+        .route("/records", get(managed_records::list_all))
+        .route("/reverserecords", get(reverse_records::list).post(reverse_records::create))
+        .route(
+            "/reverserecords/{id}",
+            get(reverse_records::read).put(reverse_records::replace).delete(reverse_records::remove),
+        )
+        .route("/quota", get(quota::read))
 }
 
 /// A response with a JSON body.
