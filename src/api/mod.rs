@@ -25,6 +25,7 @@ pub mod query;
 pub mod request;
 pub mod serve;
 pub mod settings;
+pub mod tokens;
 
 use std::fmt;
 use std::sync::Arc;
@@ -40,8 +41,10 @@ use tokio::sync::watch;
 
 use self::fault::{ErrorCode, Fault};
 use self::settings::Settings;
+use self::tokens::Tokens;
 use crate::control::Handle;
 use crate::telemetry;
+use crate::time::Timestamp;
 
 /// What `/readyz` says: `Err` tells what is still missing.
 pub type Readiness = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
@@ -52,6 +55,7 @@ pub type Metrics = Box<dyn Fn() -> String + Send + Sync>;
 pub struct Api {
     control: Handle,
     settings: ArcSwap<Settings>,
+    tokens: Tokens,
     ready: Readiness,
     metrics: Metrics,
     /// Becomes true when the daemon stops, which ends waiting requests.
@@ -59,7 +63,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// `stop` is the signal that also stops [`serve::serve`].
+    /// `stop` is the signal that also stops [`serve::serve`]. Reads the issued tokens from disk.
     pub fn new(
         control: Handle,
         settings: Settings,
@@ -67,7 +71,8 @@ impl Api {
         metrics: Metrics,
         stop: watch::Receiver<bool>,
     ) -> Arc<Api> {
-        Arc::new(Api { control, settings: ArcSwap::from_pointee(settings), ready, metrics, stop })
+        let tokens = Tokens::load(&control, Timestamp::now());
+        Arc::new(Api { control, tokens, settings: ArcSwap::from_pointee(settings), ready, metrics, stop })
     }
 
     /// Takes over a reloaded configuration; requests that are under way end under the old one.
@@ -78,6 +83,11 @@ impl Api {
     /// The line to the keeper.
     pub fn control(&self) -> &Handle {
         &self.control
+    }
+
+    /// The tokens that were issued.
+    pub fn tokens(&self) -> &Tokens {
+        &self.tokens
     }
 
     /// The configuration as of now.

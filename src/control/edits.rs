@@ -55,6 +55,10 @@ impl Keeper {
         if self.names.contains_key(&new.name) || self.creating.contains(&new.name) {
             return Err(EditError::NameTaken(new.name));
         }
+        let secondary_max = self.config.quota.secondary_zones;
+        if self.board.secondary_count(&new.tenant) >= secondary_max {
+            return Err(EditError::Quota(secondary_max));
+        }
         let uuid = new.uuid.unwrap_or_else(Uuid::new_v4);
         if self.board.by_uuid(uuid).is_some() || self.creating_ids.contains(&uuid) {
             return Err(EditError::IdTaken);

@@ -81,6 +81,9 @@ pub enum EditError {
         /// The file.
         file: Arc<str>,
     },
+    /// The tenant has as many secondary zones as it may have.
+    #[error("the quota of {0} secondary zones is reached")]
+    Quota(usize),
     /// `[transfer] allow-primaries` does not hold the address.
     #[error("primary {0} is not allowed by [transfer] allow-primaries")]
     PrimaryNotAllowed(std::net::IpAddr),

@@ -144,6 +144,8 @@ struct Index {
     by_uuid: HashMap<Uuid, Arc<ZoneView>>,
     by_number: HashMap<ZoneId, Arc<ZoneView>>,
     by_name: BTreeMap<Name, Arc<ZoneView>>,
+    /// Secondary zones by tenant.
+    secondaries: HashMap<String, usize>,
 }
 
 const POISONED: &str = "no holder of the board's lock can panic";
@@ -206,13 +208,9 @@ impl Board {
         self.index.read().expect(POISONED).by_name.values().filter(|z| keep(z)).cloned().collect()
     }
 
-    /// Secondary zones of a tenant. O(zones).
+    /// Secondary zones of a tenant.
     pub fn secondary_count(&self, tenant: &str) -> usize {
-        let is_its = |zone: &&Arc<ZoneView>| {
-            let status = zone.status();
-            status.definition.local.is_none() && status.definition.tenant == tenant
-        };
-        self.index.read().expect(POISONED).by_name.values().filter(is_its).count()
+        self.index.read().expect(POISONED).secondaries.get(tenant).copied().unwrap_or(0)
     }
 
     /// Number of zones.
@@ -228,6 +226,10 @@ impl Board {
     pub(super) fn insert(&self, zones: impl IntoIterator<Item = Arc<ZoneView>>) {
         let mut index = self.index.write().expect(POISONED);
         for zone in zones {
+            let definition = &zone.status().definition;
+            if definition.local.is_none() {
+                *index.secondaries.entry(definition.tenant.clone()).or_default() += 1;
+            }
             index.by_uuid.insert(zone.uuid, zone.clone());
             index.by_number.insert(zone.id, zone.clone());
             index.by_name.insert(zone.name.clone(), zone);
@@ -236,6 +238,12 @@ impl Board {
 
     pub(super) fn remove(&self, zone: &ZoneView) {
         let mut index = self.index.write().expect(POISONED);
+        let definition = &zone.status().definition;
+        if definition.local.is_none()
+            && let Some(count) = index.secondaries.get_mut(&definition.tenant)
+        {
+            *count = count.saturating_sub(1);
+        }
         index.by_uuid.remove(&zone.uuid);
         index.by_number.remove(&zone.id);
         index.by_name.remove(&zone.name);

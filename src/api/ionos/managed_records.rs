@@ -310,11 +310,20 @@ impl Request {
         let (Some(owner), Some(rtype), Some(rdata), Some(sent_text)) = (owner, rtype, rdata, sent.content) else {
             return Err(Fault::new(ErrorCode::Internal, "The body was refused without a reason."));
         };
-        // Clients compare the text with the one they sent.
-        let is_text = matches!(rtype, RecordType::TXT | RecordType::SPF);
-        let spelled = (is_text && shown_content(rtype, &rdata).0 != sent_text).then_some(sent_text);
+        let spelled = keeps_spelling(rtype, &shown_content(rtype, &rdata).0, &sent_text).then_some(sent_text);
         let enabled = sent.enabled.unwrap_or(true);
         Ok(Draft { ttl: Some(ttl), enabled, spelled, ..Draft::new(owner, rtype, rdata) })
+    }
+}
+
+/// Whether a text is given back as it came: clients compare it with what they sent. Names are always in lower case.
+fn keeps_spelling(rtype: RecordType, shown: &str, sent: &str) -> bool {
+    match rtype {
+        RecordType::TXT | RecordType::SPF => shown != sent,
+        RecordType::TLSA | RecordType::SMIMEA | RecordType::SSHFP | RecordType::DS => {
+            shown != sent && shown.eq_ignore_ascii_case(sent)
+        }
+        _ => false,
     }
 }
 

@@ -7,6 +7,7 @@
 pub mod axfr;
 pub mod collection;
 pub mod content;
+mod login;
 mod managed_records;
 mod metadata;
 pub mod primaries;
@@ -58,6 +59,7 @@ pub fn routes() -> Router<Arc<Api>> {
             get(reverse_records::read).put(reverse_records::replace).delete(reverse_records::remove),
         )
         .route("/quota", get(quota::read))
+        .route("/auth/v1/tokens/generate", get(login::generate))
 }
 
 /// A response with a JSON body.

@@ -284,6 +284,7 @@ impl From<EditError> for Fault {
             EditError::NameTaken(_) | EditError::Overlaps { .. } => ErrorCode::ZoneExists,
             EditError::IdTaken => ErrorCode::IdTaken,
             EditError::Configured { .. } => ErrorCode::ZoneConfigured,
+            EditError::Quota(_) => ErrorCode::QuotaExceeded,
             EditError::PrimaryNotAllowed(_) | EditError::UnknownKey(_) => ErrorCode::BadValue,
             EditError::Storage(_) => ErrorCode::Storage,
             EditError::ShuttingDown => ErrorCode::ShuttingDown,
