@@ -89,6 +89,7 @@ fn zone(primary: SocketAddr) -> Zone {
         allow_notify: Vec::new(),
         allow_transfer: vec!["127.0.0.0/8".parse().expect("an access rule")],
         notify: Vec::new(),
+        policy: None,
         tenant: "demo".into(),
         origin: crate::config::Origin { file: PathBuf::from("(demo)").into(), line: 1 },
     }

@@ -32,7 +32,7 @@
 //! | vocabulary | [`zone`]; [`served`] | the words; `zone` |
 //! | rules, without clock, socket, task or disk | [`answer`]; [`transfer`], [`refresh`], [`reverse`], [`access`]; [`local`] | vocabulary, not each other; `local` uses `reverse` |
 //! | configuration | [`config`] | the words, [`access`] rules as values |
-//! | effects | [`store`], [`net`] | all of the above, not each other |
+//! | effects | [`store`], [`net`] | all of the above, not each other; `system` (system calls, the one place of `unsafe`) |
 //! | | [`control`] | effects and below |
 //! | | [`api`] | `control` and below |
 //! | | [`daemon`], [`demo`] | everything; called by `bin` |
@@ -71,6 +71,7 @@ pub mod reverse;
 mod scrape;
 pub mod served;
 pub mod store;
+mod system;
 pub mod telemetry;
 pub mod time;
 pub mod transfer;

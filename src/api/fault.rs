@@ -57,6 +57,8 @@ error_codes! {
     KeysNotFound = "dns-keys-not-found", NOT_FOUND;
     /// The zone has never been transferred.
     ZoneWithoutData = "dns-zone-without-data", NOT_FOUND;
+    /// No such held or kept version.
+    VersionNotFound = "dns-version-not-found", NOT_FOUND;
     /// The path exists, the method does not.
     MethodNotAllowed = "dns-method-not-allowed", METHOD_NOT_ALLOWED;
     /// An identifier in the path is no UUID.
@@ -87,6 +89,8 @@ error_codes! {
     BadZoneFile = "dns-bad-zone-file", BAD_REQUEST;
     /// The version does not do this.
     NotImplemented = "dns-not-implemented", NOT_IMPLEMENTED;
+    /// What is served, held or pinned now does not allow it.
+    VersionConflict = "dns-version-conflict", CONFLICT;
     /// The UUID belongs to another object.
     IdTaken = "dns-id-taken", CONFLICT;
     /// The body did not come in time.

@@ -8,6 +8,7 @@
 //! serve ── bound_header ── negotiate ─┬─ /healthz /readyz /metrics            native, open
 //!  (limits)                           ├─ /                                    page, open
 //!                                     └─ auth::require ─┬─ /secondaryzones…   ionos
+//!                                                       ├─ /transfers, …      native
 //!                                                       └─ anything else      404, 405
 //! ```
 //!
@@ -104,8 +105,9 @@ impl fmt::Debug for Api {
 
 /// All paths of the daemon.
 pub fn router(api: Arc<Api>) -> Router {
-    let open = native::routes().merge(page::routes()).method_not_allowed_fallback(wrong_method);
+    let open = native::open().merge(page::routes()).method_not_allowed_fallback(wrong_method);
     let guarded = ionos::routes()
+        .merge(native::guarded())
         .method_not_allowed_fallback(wrong_method)
         .fallback(unknown_path)
         .layer(from_fn_with_state(api.clone(), auth::require));

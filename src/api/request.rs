@@ -124,6 +124,13 @@ fn parse_id(text: &str) -> Option<Uuid> {
     if text.len() == 36 { Uuid::try_parse(text).ok() } else { None }
 }
 
+/// Another segment of the path, by its name in the route.
+pub async fn segment(parts: &mut Parts, api: &Arc<Api>, wanted: &str) -> String {
+    let path = <RawPathParams as FromRequestParts<_>>::from_request_parts(parts, api).await.ok();
+    let found = path.as_ref().and_then(|path| path.iter().find(|(name, _)| *name == wanted));
+    found.map(|(_, text)| text.to_owned()).unwrap_or_default()
+}
+
 /// The caller's secondary zone named in the path, as it stood when the request came.
 #[derive(Clone, Debug)]
 pub struct Zone {

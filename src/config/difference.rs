@@ -55,6 +55,9 @@ pub fn difference<'a>(old: &'a Config, new: &'a Config) -> Difference<'a> {
     changed(settings_changed, "local", old.local != new.local);
     changed(settings_changed, "quota", old.quota != new.quota);
     changed(settings_changed, "transfer", old.transfer != new.transfer);
+    changed(settings_changed, "guard", old.guard != new.guard);
+    changed(settings_changed, "hook", old.hook != new.hook);
+    changed(settings_changed, "primary", old.tls != new.tls);
     changed(settings_changed, "log.filter", old.log.filter != new.log.filter);
     changed(settings_changed, "api.credential", old.api.credentials != new.api.credentials);
     changed(settings_changed, "api", api_settings(old) != api_settings(new));

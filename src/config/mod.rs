@@ -15,6 +15,8 @@
 //! | `[api]`, `[[api.credential]]` | [`Api`], [`CredentialTable`] |
 //! | `[local]`, `[quota]` | [`Local`], [`Quota`] |
 //! | `[transfer]` | [`Transfer`] |
+//! | `[guard]` | [`GuardTable`] |
+//! | `[hook]` | [`HookTable`] |
 //! | `[store]` | [`Store`] |
 //! | `[log]` | [`Log`] |
 //! | `[tsig-key.NAME]` | [`TsigKeyTable`] |
@@ -23,23 +25,28 @@
 
 mod check;
 mod difference;
+mod guard;
 mod reader;
 mod sections;
+mod tls;
 mod values;
 mod zones;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use difference::{Difference, difference};
+pub use guard::{Guard, GuardTable, Hook, HookTable, OnDeadline, OnFailure, Strictness, ZonePolicy};
 pub use sections::{
-    Api, Credential, CredentialTable, Dns, Durability, Local, Log, LogFormat, Quota, Role, Store, TokenHash, Transfer,
+    Api, Credential, CredentialTable, Dns, Durability, Local, Log, LogFormat, PrimaryChoice, Quota, Role, Store,
+    TokenHash, Transfer,
 };
+pub use tls::{TlsIdentity, TlsLevel, TlsProfile};
 pub use values::{API_PORT, DNS_PORT, DNS_TLS_PORT, NotifyTarget, Secret, peer_address};
-pub use zones::{Origin, Primary, PrimaryTable, TsigKey, TsigKeyTable, Zone, ZoneTable};
+pub use zones::{Origin, Primary, PrimaryTable, Transport, TsigKey, TsigKeyTable, Zone, ZoneTable};
 
 pub use crate::dns::tsig::Algorithm as TsigAlgorithm;
 
@@ -74,12 +81,18 @@ pub struct Config {
     pub quota: Quota,
     /// `[transfer]`.
     pub transfer: Transfer,
+    /// `[guard]`: what holds a version back.
+    pub guard: Guard,
+    /// `[hook]`: a check of the operator's own.
+    pub hook: Hook,
     /// `[store]`.
     pub store: Store,
     /// `[log]`.
     pub log: Log,
     /// `[tsig-key.NAME]`, by name.
     pub tsig_keys: BTreeMap<Name, TsigKey>,
+    /// How the primaries of `[primary.NAME]` with `transport = "tls"` are spoken to, by their address.
+    pub tls: BTreeMap<SocketAddr, Arc<TlsProfile>>,
     /// `[[secondary-zone]]`, in the order of the files; no name twice.
     pub zones: Vec<Zone>,
     /// What is allowed but deserves a look; to be logged at start and shown by `check-config`.
@@ -97,9 +110,12 @@ impl Default for Config {
             local: Local::default(),
             quota: Quota::default(),
             transfer: Transfer::default(),
+            guard: Guard::default(),
+            hook: Hook::default(),
             store: Store::default(),
             log: Log::default(),
             tsig_keys: BTreeMap::new(),
+            tls: BTreeMap::new(),
             zones: Vec::new(),
             warnings: Vec::new(),
         }
@@ -133,6 +149,17 @@ impl Config {
         let owned = &self.api.owned_cidrs;
         let has_one_tenant = self.api.credentials.iter().all(|other| other.tenant == self.default_tenant());
         if owned.is_empty() && has_one_tenant { None } else { Some(owned.clone()) }
+    }
+
+    /// The guard rails of a zone with this policy of its own.
+    pub fn guard_of(&self, policy: Option<&ZonePolicy>) -> Guard {
+        policy.map_or(self.guard, |policy| self.guard.with(&policy.guard))
+    }
+
+    /// The external check of a zone with this policy of its own; `None` if there is none.
+    pub fn hook_of(&self, policy: Option<&ZonePolicy>) -> Option<Hook> {
+        let hook = policy.map_or_else(|| self.hook.clone(), |policy| self.hook.with(&policy.hook));
+        Some(hook).filter(|hook| !hook.command.is_empty())
     }
 
     /// The tenant of zones that name none: the first credential's, else [`DEFAULT_TENANT`].

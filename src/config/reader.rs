@@ -13,13 +13,13 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
+use super::guard::{GuardTable, HookTable};
 use super::values::Secret;
 use super::zones::{Origin, PrimaryTable, TsigKeyTable, ZoneTable};
 use super::{Config, ConfigError, CredentialTable};
 
-/// What is said wherever a configuration asks for TLS.
-pub(super) const NO_TLS: &str = "this version does not speak TLS, neither for queries, transfers nor the API; \
-     leave the key out (transport = \"tcp\")";
+/// What is said where a configuration asks for TLS that is not there.
+pub(super) const NO_TLS: &str = "this version does not speak TLS for queries and the API; leave the key out";
 
 /// One file, with what is needed to turn offsets into lines.
 pub(super) struct Source {
@@ -66,6 +66,8 @@ pub(super) struct Tables {
     pub(super) credentials: Vec<Written<CredentialTable>>,
     pub(super) keys: Vec<Written<(String, Option<TsigKeyTable>)>>,
     pub(super) primaries: Vec<Written<(String, Option<PrimaryTable>)>>,
+    pub(super) guard: GuardTable,
+    pub(super) hook: HookTable,
     pub(super) zones: Vec<Written<ZoneTable>>,
     pub(super) errors: Vec<ConfigError>,
 }
@@ -94,6 +96,8 @@ pub(super) const MAIN_KEYS: &[&str] = &[
     "local",
     "quota",
     "transfer",
+    "guard",
+    "hook",
     "store",
     "log",
     "tsig-key",
@@ -130,6 +134,8 @@ impl Tables {
                 "local" => set(&mut config.local, section(&source, name, value, &mut self.errors)),
                 "quota" => set(&mut config.quota, section(&source, name, value, &mut self.errors)),
                 "transfer" => set(&mut config.transfer, section(&source, name, value, &mut self.errors)),
+                "guard" => set(&mut self.guard, section(&source, name, value, &mut self.errors)),
+                "hook" => set(&mut self.hook, section(&source, name, value, &mut self.errors)),
                 "store" => set(&mut config.store, section(&source, name, value, &mut self.errors)),
                 "log" => set(&mut config.log, section(&source, name, value, &mut self.errors)),
                 "api" => self.read_api(&source, value),

@@ -278,6 +278,35 @@ pub struct Transfer {
     /// Transfers running at one time from one primary address. Default 50. Lower it to spare a small primary; BIND
     /// by itself gives 10 transfers at a time (`transfers-out`).
     pub concurrency_per_primary: usize,
+    /// SOA queries a second to one primary address, whatever they are for. Default 500; 0: any number. Lower it to spare
+    /// a primary; with 100,000 zones of one primary that are all due after a restart, 500 take 200 seconds.
+    pub queries_per_second: u32,
+    /// Which primary of a zone gives a new version. Default `"highest-serial"`: all are asked and the newest wins.
+    pub primary_choice: PrimaryChoice,
+    /// How long the primary that gave the served version may be behind another before that one is taken instead, then
+    /// by a whole transfer. Default `"0s"`: the newest wins at once. Set it, e.g. to `"1h"`, where the primaries of a
+    /// zone number their versions alike but sign or edit on their own, so that their differences do not fit each other.
+    #[serde(deserialize_with = "de::duration")]
+    pub pin_tolerance: Duration,
+    /// Ask for the signature of the SOA too, and transfer a zone whole when it has changed although the serial has not.
+    /// Default false. For primaries that sign again without a new serial; costs larger SOA answers.
+    pub detect_resigned: bool,
+    /// Take differences that remove what is absent or add what is present, from the primary that gave the served
+    /// version. Default false: such differences lead to a whole transfer, after which the zones are equal for certain.
+    pub lenient_ixfr: bool,
+    /// Most difference sequences in one answer to IXFR; beyond, the whole zone is transferred. Default 10,000.
+    pub max_ixfr_sequences: u32,
+}
+
+/// How a primary is chosen among several.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PrimaryChoice {
+    /// All are asked, the highest serial wins, the first in the list of those that have it.
+    #[default]
+    HighestSerial,
+    /// They are asked one after the other, in the order of the list, and the first that answers is taken.
+    Ordered,
 }
 
 impl Default for Transfer {
@@ -305,6 +334,12 @@ impl Default for Transfer {
             max_records: 50_000_000,
             concurrency: 200,
             concurrency_per_primary: 50,
+            queries_per_second: 500,
+            primary_choice: PrimaryChoice::HighestSerial,
+            pin_tolerance: Duration::ZERO,
+            detect_resigned: false,
+            lenient_ixfr: false,
+            max_ixfr_sequences: 10_000,
         }
     }
 }
@@ -313,8 +348,8 @@ impl Default for Transfer {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Store {
-    /// Memory for the cache of the database. Default `"64MiB"`. Queries never touch it; it matters for restarts and
-    /// for transfers to downstreams. Takes effect after a restart.
+    /// Memory for the cache of the database; after more has been read and written, it is emptied in a quiet moment.
+    /// Default `"16MiB"`. Queries never touch it; it matters for many IXFRs to downstreams. Takes effect after a restart.
     #[serde(deserialize_with = "de::octets")]
     pub cache_size: u64,
     /// Most octets of old differences kept for a zone, from which downstreams get IXFR. Default (key absent): half
@@ -323,11 +358,15 @@ pub struct Store {
     pub history_bytes: Option<u64>,
     /// Most old differences kept for a zone. Default 100. Takes effect after a restart.
     pub history_versions: u32,
+    /// Most ended attempts kept for each primary of a zone, 1..=10000, for `.../axfr/history` and `secondaryctl history`.
+    /// Default 100: days of an ordinary zone, since equal successes in a row count as one; some 40 KiB a primary. May be
+    /// changed by a reload.
+    pub history_attempts: u32,
 }
 
 impl Default for Store {
     fn default() -> Store {
-        Store { cache_size: 64 << 20, history_bytes: None, history_versions: 100 }
+        Store { cache_size: 16 << 20, history_bytes: None, history_versions: 100, history_attempts: 100 }
     }
 }
 

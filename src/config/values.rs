@@ -268,6 +268,10 @@ pub(super) mod de {
         text(d, DURATION, super::duration)
     }
 
+    pub(in crate::config) fn duration_option<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Duration>, D::Error> {
+        duration(d).map(Some)
+    }
+
     pub(in crate::config) fn octets<'de, D: Deserializer<'de>>(d: D) -> Result<u64, D::Error> {
         Octets::deserialize(d).map(|o| o.0)
     }

@@ -15,6 +15,7 @@ use crate::time::Timestamp;
 
 use super::definition::{Origin, Primary, ZoneDefinition};
 use super::event::{Event, Written};
+use super::events::Kind;
 use super::handle::{Command, EditError, NewSecondary, SecondaryChange, TransferMode};
 use super::keeper::{self, Keeper, report};
 use super::zones::{self, StoredDefinition};
@@ -45,6 +46,9 @@ impl Keeper {
                 Err(error) => answer(reply, Err(error)),
             },
             Command::Local(request, reply) => self.local(request, reply),
+            Command::Decide(zone, held, decision, user, reply) => self.decide(zone, held, decision, user, reply),
+            Command::RollBack(zone, to, user, reply) => self.roll_back(zone, to, user, reply),
+            Command::Release(zone, user, reply) => self.release(zone, &user, reply),
             Command::Transfer(uuid, mode, reply) => answer(reply, self.transfer_now(uuid, mode)),
         }
     }
@@ -82,6 +86,7 @@ impl Keeper {
             allow_transfer: Vec::new(),
             notify: Vec::new(),
             local: None,
+            policy: None,
             origin: Origin::Rest,
             created: now,
             modified: now,
@@ -153,6 +158,7 @@ impl Keeper {
                 let created = outcome.map(|()| {
                     let id = definition.id;
                     tracing::info!(zone = %definition.name, tenant = definition.tenant, user = definition.created_by, op = "create", "zone created");
+                    self.tell(&definition, Kind::Definition, serde_json::json!({"change": "created"}));
                     self.add_zones(vec![(*definition, Default::default())]);
                     // Somebody waits: the first round asks past the cache of dead primaries.
                     if let Some(zone) = self.zones.get_mut(&id) {
@@ -190,6 +196,8 @@ impl Keeper {
                 self.schedule.arm(id, &mut zone.armed, None);
                 self.names.remove(&zone.definition.name);
                 self.board.remove(&zone.view);
+                self.history.forget_zone(id);
+                self.tell(&zone.definition, Kind::Definition, serde_json::json!({"change": "removed"}));
             }
         }
     }
@@ -199,12 +207,16 @@ impl Keeper {
         let now = Timestamp::now();
         let Some(zone) = self.zones.get_mut(&definition.id) else { return };
         let old = std::mem::replace(&mut zone.definition, Arc::new(definition));
+        let changed = zone.definition.clone();
+        self.tell(&changed, Kind::Definition, serde_json::json!({"change": "changed"}));
+        let zone = self.zones.get_mut(&changed.id).expect("it was there a line above");
         self.policy.set_zone(old.id, Arc::new(zones::access(&zone.definition)));
         if old.primaries == zone.definition.primaries {
             return;
         }
         zone.epoch += 1;
         zone.transfer = None;
+        zone.tls.clear();
         let kept = zone
             .definition
             .primaries
@@ -214,8 +226,12 @@ impl Keeper {
         let same_source =
             old.primaries.iter().any(|old| zone.definition.primaries.iter().any(|new| new.address == old.address));
         zone.refresh.set_primaries(now, &kept, !same_source);
+        zone.newest = kept.iter().map(|old| zone.newest.get_mut((*old)?)?.take()).collect();
+        self.history.forget(old.id, zone.definition.primaries.iter().map(|primary| primary.address));
         let from = zone.definition.primaries.len() as u16;
         self.store.submit(Write::ForgetPrimaries { zone: old.id.0, from }, report("statuses of primaries"));
+        // The new primaries' versions are judged anew.
+        self.forget_held(old.id);
     }
 
     fn transfer_now(&mut self, uuid: Uuid, mode: TransferMode) -> Result<(), EditError> {
@@ -241,10 +257,12 @@ impl Keeper {
         let now = Timestamp::now();
         self.config = new.clone();
         self.settings = Arc::new(keeper::settings(&new));
+        self.history.set_keep(new.store.history_attempts);
         for zone in self.zones.values_mut() {
             zone.refresh.set_settings(self.settings.clone());
         }
         self.upstream.set_bounds(keeper::bounds(&new));
+        self.profiles.reload(&old, &new);
         self.set_queue_limits();
         self.policy.keys.store(Arc::new(super::keyring(&new)));
 

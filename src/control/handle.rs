@@ -10,10 +10,15 @@ use uuid::Uuid;
 
 use super::definition::Primary;
 use super::event::Event;
+use super::events::Bus;
+use super::held::Decision;
+use super::history::History;
 use super::local::{LocalOutcome, LocalRefused, LocalRequest};
 use super::status::{Board, ZoneView};
-use crate::dns::Name;
+use super::versions::{Past, Version};
+use crate::dns::{Name, Serial};
 use crate::store::{Store, Write};
+use crate::zone::Diff;
 
 /// A secondary zone to be created by REST.
 #[derive(Clone, Debug)]
@@ -90,6 +95,29 @@ pub enum EditError {
     /// No `[tsig-key.NAME]` of this name.
     #[error("no TSIG key {} is configured", .0.without_dot())]
     UnknownKey(Name),
+    /// No such held version, or not any more.
+    #[error("no version with this id is held")]
+    NoSuchHeld,
+    /// The held version cannot be served any more.
+    #[error("the held version is lost: {0}; a transfer fetches it again")]
+    HeldLost(String),
+    /// Something else was served before the command could be done.
+    #[error("another version has been served meanwhile; look again")]
+    Superseded,
+    /// The zone was rolled back.
+    #[error("the zone was rolled back and takes no other version until it is released")]
+    Pinned,
+    /// The zone was not rolled back.
+    #[error("the zone is not rolled back")]
+    NotPinned,
+    /// The history does not reach so far.
+    #[error("the kept history does not lead from serial {from} to {to}; the list of versions says what is kept")]
+    NotKept {
+        /// From here.
+        from: Serial,
+        /// To there.
+        to: Serial,
+    },
     /// The disk refused it.
     #[error("the change could not be stored: {0}")]
     Storage(String),
@@ -109,6 +137,12 @@ pub enum Command {
     Remove(Uuid, oneshot::Sender<Result<(), EditError>>),
     /// Changes local zones.
     Local(LocalRequest, oneshot::Sender<Result<LocalOutcome, LocalRefused>>),
+    /// Decides about a held version: zone, held version, what, who.
+    Decide(Uuid, Uuid, Decision, String, oneshot::Sender<Result<(), EditError>>),
+    /// Goes back to a kept version and pins it: zone, serial, who.
+    RollBack(Uuid, Serial, String, oneshot::Sender<Result<(), EditError>>),
+    /// Takes newer versions again: zone, who.
+    Release(Uuid, String, oneshot::Sender<Result<(), EditError>>),
     /// Starts a transfer, or joins the running one.
     Transfer(Uuid, TransferMode, oneshot::Sender<Result<(), EditError>>),
 }
@@ -118,7 +152,10 @@ pub enum Command {
 pub struct Handle {
     board: Arc<Board>,
     store: Arc<Store>,
+    past: Past,
     events: mpsc::UnboundedSender<Event>,
+    history: Arc<History>,
+    bus: Arc<Bus>,
 }
 
 impl std::fmt::Debug for Handle {
@@ -128,8 +165,24 @@ impl std::fmt::Debug for Handle {
 }
 
 impl Handle {
-    pub(super) fn new(board: Arc<Board>, store: Arc<Store>, events: mpsc::UnboundedSender<Event>) -> Handle {
-        Handle { board, store, events }
+    pub(super) fn new(
+        board: Arc<Board>,
+        events: mpsc::UnboundedSender<Event>,
+        history: Arc<History>,
+        bus: Arc<Bus>,
+        store: Arc<Store>,
+    ) -> Handle {
+        Handle { board, past: Past::new(store.clone()), store, events, history, bus }
+    }
+
+    /// What became of every attempt.
+    pub fn history(&self) -> &Arc<History> {
+        &self.history
+    }
+
+    /// What happens.
+    pub fn bus(&self) -> &Arc<Bus> {
+        &self.bus
     }
 
     /// The zones as they stand.
@@ -181,6 +234,37 @@ impl Handle {
     /// The values that were kept under names that begin with `prefix`. Reads from disk: not for the runtime's threads.
     pub fn remembered(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, EditError> {
         self.store.metas(prefix).map_err(|error| EditError::Storage(error.to_string()))
+    }
+
+    /// Serves or gives up a held version; done and durable when this returns.
+    pub async fn decide(&self, zone: Uuid, held: Uuid, decision: Decision, user: String) -> Result<(), EditError> {
+        self.ask(|reply| Command::Decide(zone, held, decision, user, reply)).await
+    }
+
+    /// Serves a kept version and takes no newer one until [`Handle::release`]; done and durable when this returns.
+    pub async fn roll_back(&self, zone: Uuid, to: Serial, user: String) -> Result<(), EditError> {
+        self.ask(|reply| Command::RollBack(zone, to, user, reply)).await
+    }
+
+    /// Takes newer versions again, and asks for them at once.
+    pub async fn release(&self, zone: Uuid, user: String) -> Result<(), EditError> {
+        self.ask(|reply| Command::Release(zone, user, reply)).await
+    }
+
+    /// The versions that are kept, in the order in which they were served. Reads from disk.
+    pub async fn versions(&self, zone: &ZoneView) -> Result<Vec<Version>, EditError> {
+        self.past.versions(zone.id).await
+    }
+
+    /// What leads from one kept version to another, whichever is the older. Reads from disk.
+    pub async fn difference(&self, zone: &ZoneView, from: Serial, to: Serial) -> Result<Diff, EditError> {
+        self.past.difference(zone.id, from, to).await
+    }
+
+    /// What leads from the served version to the one that is held. Reads from disk.
+    pub async fn held_difference(&self, zone: &ZoneView) -> Result<Diff, EditError> {
+        let served = zone.snapshot().ok_or(EditError::NoSuchHeld)?;
+        self.past.held_difference(zone.id, served).await
     }
 
     async fn ask<T>(

@@ -10,25 +10,36 @@
 //! * [`event`]: everything that can happen, one closed enum.
 //! * `keeper`: owns the state of every zone; one task, microseconds an event; never waits.
 //! * `commit`: the door, the only caller of `Publisher::publish`.
+//! * `review`: judges each new version; `hook`: the operator's own check; `held`: versions that wait for a verdict.
+//! * `versions`: who gave which version, and the way back.
 //! * `exchange`: one probe or transfer, run as a task; builds and checks new contents beside the served ones.
 //! * `queue`, `schedule`: whose turn it is, and when.
+//! * [`history`]: what became of every attempt, on disk; [`events`]: what happens, for whoever listens.
 //! * [`status`]: the read model; [`handle`]: what the API may ask; [`definition`]: what a zone should be.
 //! * [`local`]: zones that are edited here.
 //! * `outbound`: what downstreams get, once it is durable.
 
 pub mod definition;
 pub mod event;
+pub mod events;
 pub mod handle;
+pub mod held;
+pub mod history;
 pub mod local;
 pub mod status;
+pub mod versions;
 
 mod commit;
 mod edits;
 mod exchange;
+mod findings;
+mod hook;
 mod keeper;
 mod load;
+mod look;
 mod outbound;
 mod queue;
+mod review;
 mod schedule;
 mod zones;
 
@@ -77,9 +88,9 @@ pub async fn start(
     let board = Arc::new(Board::default());
     let upstream = Arc::new(Upstream::new(keeper::bounds(&parts.config)));
     let outbound = outbound::source(board.clone(), parts.store.clone());
-    let handle = Handle::new(board.clone(), parts.store.clone(), sender.clone());
     parts.policy.keys.store(Arc::new(keyring(&parts.config)));
-    let mut keeper = keeper::Keeper::new(parts, upstream, board, sender);
+    let mut keeper = keeper::Keeper::new(parts, upstream, board.clone(), sender.clone());
+    let handle = Handle::new(board, sender, keeper.history.clone(), keeper.bus.clone(), keeper.store.clone());
     let (loaded, in_view) = oneshot::channel();
     let task = tokio::spawn(async move {
         let loading = tokio::task::spawn_blocking(move || {

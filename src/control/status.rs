@@ -4,22 +4,29 @@
 //! waiting for the keeper. Never decides anything.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
-use std::sync::{Arc, RwLock};
+use std::hash::Hash;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, RwLock};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::definition::ZoneDefinition;
+use super::held::Review;
+use super::history::Attempt;
 use super::local::LocalIndex;
 use crate::dns::{Name, Serial};
 use crate::local::LocalZone;
-use crate::refresh::{NextAttempt, PrimaryState, ZoneState};
+use crate::net::tls::TlsSession;
+use crate::reason::{Code, StatusWord};
+use crate::refresh::{Finding, NextAttempt, PrimaryState, ZoneState};
 use crate::reverse;
-use crate::served::{Slot, ZoneId};
+use crate::served::{RefusedFor, Slot, ZoneId};
 use crate::time::Timestamp;
 use crate::zone::Snapshot;
+use crate::zone::signatures::Lapse;
 
 /// One zone as it stands; immutable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,8 +53,29 @@ pub struct ZoneStatus {
     pub active_primary: Option<usize>,
     /// One per configured primary, in their order.
     pub primaries: Vec<PrimaryStatus>,
+    /// What was decided about versions, and what waits.
+    pub review: Review,
+    /// The signature of the served version that lapses first.
+    pub signatures: Option<Lapse>,
     /// What an operator should know of the contents, e.g. skipped records; bounded by the keeper.
     pub warnings: Vec<String>,
+    /// What the engine has found out about the primaries although nothing failed.
+    pub findings: Vec<Finding>,
+    /// The last NOTIFY for the zone that was refused.
+    pub refused_notify: Option<RefusedNotify>,
+}
+
+/// A NOTIFY for a zone of ours from somebody who may not send it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedNotify {
+    /// Who sent the last one.
+    pub from: SocketAddr,
+    /// When it came.
+    pub at: Timestamp,
+    /// What was wrong: the address, or the key.
+    pub why: RefusedFor,
+    /// How many were told of; more may have come (one a second and address is).
+    pub count: u32,
 }
 
 /// One primary of a zone as it stands.
@@ -57,6 +85,10 @@ pub struct PrimaryStatus {
     pub state: PrimaryState,
     /// When it is asked next, and why then; `None` while an exchange is running or waiting.
     pub next_attempt: Option<NextAttempt>,
+    /// The newest attempt that has ended; `None` also if none has since the start of the daemon.
+    pub attempt: Option<Arc<Attempt>>,
+    /// The last TLS session with it, or the certificate that was refused.
+    pub tls: Option<Arc<TlsSession>>,
 }
 
 /// One zone's place on the [`Board`]; lives as long as the zone.
@@ -96,7 +128,11 @@ impl ZoneView {
                 expires: None,
                 active_primary: None,
                 primaries: Vec::new(),
+                review: Review::default(),
+                signatures: None,
                 warnings: Vec::new(),
+                findings: Vec::new(),
+                refused_notify: None,
             }),
         }
     }
@@ -125,9 +161,9 @@ impl ZoneView {
         self.changed.subscribe()
     }
 
-    pub(super) fn replace(&self, status: ZoneStatus) {
+    fn replace(&self, status: Arc<ZoneStatus>) {
         let generation = status.generation;
-        self.current.store(Arc::new(status));
+        self.current.store(status);
         self.changed.send_replace(generation);
     }
 }
@@ -137,6 +173,55 @@ impl ZoneView {
 pub struct Board {
     local: ArcSwap<LocalIndex>,
     index: RwLock<Index>,
+    /// Per tenant, kept up to date with each status.
+    tallies: Mutex<HashMap<String, Tally>>,
+}
+
+/// How many secondary zones and primaries of a tenant stand how.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Zones.
+    pub zones: u64,
+    /// Pairs of zone and primary.
+    pub primaries: u64,
+    /// Zones by state; states without a zone may be absent.
+    pub by_state: HashMap<ZoneState, u64>,
+    /// Pairs of zone and primary by status word.
+    pub by_status: HashMap<StatusWord, u64>,
+    /// Pairs of zone and primary by code.
+    pub by_code: HashMap<Code, u64>,
+}
+
+impl Tally {
+    fn add(&mut self, status: &ZoneStatus) {
+        self.zones += 1;
+        self.primaries += status.primaries.len() as u64;
+        *self.by_state.entry(status.state).or_default() += 1;
+        for primary in &status.primaries {
+            *self.by_status.entry(primary.state.word()).or_default() += 1;
+            *self.by_code.entry(primary.state.shown()).or_default() += 1;
+        }
+    }
+
+    /// Takes back what [`Tally::add`] counted of the same status.
+    fn subtract(&mut self, status: &ZoneStatus) {
+        self.zones -= 1;
+        self.primaries -= status.primaries.len() as u64;
+        take_one(&mut self.by_state, status.state);
+        for primary in &status.primaries {
+            take_one(&mut self.by_status, primary.state.word());
+            take_one(&mut self.by_code, primary.state.shown());
+        }
+    }
+}
+
+fn take_one<K: Eq + Hash>(counts: &mut HashMap<K, u64>, key: K) {
+    if let Some(count) = counts.get_mut(&key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(&key);
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -144,8 +229,6 @@ struct Index {
     by_uuid: HashMap<Uuid, Arc<ZoneView>>,
     by_number: HashMap<ZoneId, Arc<ZoneView>>,
     by_name: BTreeMap<Name, Arc<ZoneView>>,
-    /// Secondary zones by tenant.
-    secondaries: HashMap<String, usize>,
 }
 
 const POISONED: &str = "no holder of the board's lock can panic";
@@ -210,7 +293,26 @@ impl Board {
 
     /// Secondary zones of a tenant.
     pub fn secondary_count(&self, tenant: &str) -> usize {
-        self.index.read().expect(POISONED).secondaries.get(tenant).copied().unwrap_or(0)
+        self.tallies.lock().expect(POISONED).get(tenant).map_or(0, |tally| tally.zones as usize)
+    }
+
+    /// Up to `max` zones behind `after` (from the first one on if `None`) for which `keep` holds, in canonical order.
+    /// O(log zones) to find the place, then one step a zone looked at.
+    pub fn select_after(
+        &self,
+        after: Option<&Name>,
+        max: usize,
+        mut keep: impl FnMut(&ZoneView) -> bool,
+    ) -> Vec<Arc<ZoneView>> {
+        let index = self.index.read().expect(POISONED);
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let zones = index.by_name.range::<Name, _>((from, Bound::Unbounded));
+        zones.map(|(_, zone)| zone).filter(|zone| keep(zone)).take(max).cloned().collect()
+    }
+
+    /// How the zones of a tenant stand. O(1).
+    pub fn tally(&self, tenant: &str) -> Tally {
+        self.tallies.lock().expect(POISONED).get(tenant).cloned().unwrap_or_default()
     }
 
     /// Number of zones.
@@ -225,10 +327,11 @@ impl Board {
 
     pub(super) fn insert(&self, zones: impl IntoIterator<Item = Arc<ZoneView>>) {
         let mut index = self.index.write().expect(POISONED);
+        let mut tallies = self.tallies.lock().expect(POISONED);
         for zone in zones {
-            let definition = &zone.status().definition;
-            if definition.local.is_none() {
-                *index.secondaries.entry(definition.tenant.clone()).or_default() += 1;
+            let status = zone.status();
+            if status.definition.local.is_none() {
+                tallies.entry(status.definition.tenant.clone()).or_default().add(&status);
             }
             index.by_uuid.insert(zone.uuid, zone.clone());
             index.by_number.insert(zone.id, zone.clone());
@@ -238,14 +341,39 @@ impl Board {
 
     pub(super) fn remove(&self, zone: &ZoneView) {
         let mut index = self.index.write().expect(POISONED);
-        let definition = &zone.status().definition;
-        if definition.local.is_none()
-            && let Some(count) = index.secondaries.get_mut(&definition.tenant)
-        {
-            *count = count.saturating_sub(1);
-        }
         index.by_uuid.remove(&zone.uuid);
         index.by_number.remove(&zone.id);
         index.by_name.remove(&zone.name);
+        self.uncount(&zone.status());
+    }
+
+    /// Shows a zone of the board as it stands now.
+    pub(super) fn show(&self, zone: &ZoneView, status: ZoneStatus) {
+        let status = Arc::new(status);
+        if status.definition.local.is_some() {
+            return zone.replace(status);
+        }
+        self.uncount(&zone.status());
+        let mut tallies = self.tallies.lock().expect(POISONED);
+        match tallies.get_mut(&status.definition.tenant) {
+            Some(tally) => tally.add(&status),
+            None => tallies.entry(status.definition.tenant.clone()).or_default().add(&status),
+        }
+        drop(tallies);
+        zone.replace(status);
+    }
+
+    fn uncount(&self, status: &ZoneStatus) {
+        // Local zones have no primaries and are not counted.
+        if status.definition.local.is_some() {
+            return;
+        }
+        let mut tallies = self.tallies.lock().expect(POISONED);
+        if let Some(tally) = tallies.get_mut(&status.definition.tenant) {
+            tally.subtract(status);
+            if tally.zones == 0 {
+                tallies.remove(&status.definition.tenant);
+            }
+        }
     }
 }

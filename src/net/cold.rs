@@ -6,7 +6,7 @@
 //!
 //! RFC 1996 (NOTIFY), RFC 5936 §2.2 and RFC 1995 §2 (requests), RFC 8945 §5 (TSIG), RFC 8914 (why).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::Policy;
@@ -18,7 +18,7 @@ use crate::dns::edns::{EdnsError, ExtendedError, Opt};
 use crate::dns::message::{self, CLASS_IN, HEADER_OCTETS, Header, MESSAGE_OCTETS_MAX, Notify, Question, Rcode, flag};
 use crate::dns::tsig::{self, Verified};
 use crate::dns::{Name, RecordType};
-use crate::served::{Notice, Slot, State, Transport, View};
+use crate::served::{Notice, RefusedFor, Slot, State, Transport, View, ZoneId};
 use crate::time::Timestamp;
 use crate::transfer::outbound::{self, Outbound};
 use crate::zone::Snapshot;
@@ -61,11 +61,13 @@ pub(super) struct Cold {
     pub(super) policy: Arc<Policy>,
     pub(super) counters: Arc<Counters>,
     quiet: Quiet,
+    /// Which refused NOTIFYs control has been told of.
+    told: Quiet<(ZoneId, IpAddr)>,
 }
 
 impl Cold {
     pub(super) fn new(policy: Arc<Policy>, counters: Arc<Counters>) -> Cold {
-        Cold { policy, counters, quiet: Quiet::default() }
+        Cold { policy, counters, quiet: Quiet::default(), told: Quiet::default() }
     }
 
     /// Handles a message that [`answer::respond`] handed over: at least a header, and no response.
@@ -140,9 +142,19 @@ impl Cold {
                 };
                 (exchange.reply(flag::AA, Rcode::NOERROR, None), Some(notice))
             }
-            (Verdict::Refuse(refusal), _) => {
+            (Verdict::Refuse(refusal), slot) => {
                 self.log_refusal("NOTIFY", client.addr, &notify.zone, refusal, exchange);
-                refuse(NotifyOutcome::Refused, Rcode::REFUSED, Some(ExtendedError::PROHIBITED))
+                let (reply, _) = refuse(NotifyOutcome::Refused, Rcode::REFUSED, Some(ExtendedError::PROHIBITED));
+                let untold = |zone| self.told.may_log((zone, client.addr.ip()), exchange.now).is_some();
+                let notice = slot.map(|slot| slot.id()).filter(|zone| untold(*zone)).map(|zone| {
+                    let why = match refusal {
+                        Refusal::Address => RefusedFor::Source,
+                        Refusal::Unsigned => RefusedFor::Unsigned,
+                        Refusal::Key => RefusedFor::Key,
+                    };
+                    Notice::Refused { zone, from: client.addr, why }
+                });
+                (reply, notice)
             }
             (Verdict::NotAuth | Verdict::Allow, _) => {
                 if let Some(suppressed) = self.quiet.may_log(client.addr.ip(), exchange.now) {

@@ -16,10 +16,10 @@
 
 mod cold;
 pub mod counters;
-mod mmsg;
 pub mod notifier;
 mod quiet;
 mod tcp;
+pub mod tls;
 mod udp;
 pub mod upstream;
 
@@ -42,6 +42,7 @@ use crate::dns::Serial;
 use crate::dns::edns::UDP_PAYLOAD_OCTETS;
 use crate::dns::tsig::Keyring;
 use crate::served::{Inbox, Slot, ViewHandle, ZoneId};
+use crate::system::mmsg;
 use crate::zone::{Diff, Snapshot};
 use cold::Cold;
 pub use counters::Counters;

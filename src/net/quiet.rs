@@ -1,6 +1,7 @@
-//! Keeps a log line that strangers can cause from becoming a flood.
+//! Keeps what strangers can cause, log lines and notices, from becoming a flood.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -14,8 +15,14 @@ const PAUSE: Duration = Duration::from_secs(60);
 const SOURCES_MAX: usize = 1024;
 
 /// Remembers who caused a line when, and how often since.
-#[derive(Debug, Default)]
-pub(super) struct Quiet(Mutex<HashMap<IpAddr, Spoken>>);
+#[derive(Debug)]
+pub(super) struct Quiet<Source = IpAddr>(Mutex<HashMap<Source, Spoken>>);
+
+impl<Source> Default for Quiet<Source> {
+    fn default() -> Quiet<Source> {
+        Quiet(Mutex::default())
+    }
+}
 
 #[derive(Debug)]
 struct Spoken {
@@ -23,9 +30,9 @@ struct Spoken {
     suppressed: u64,
 }
 
-impl Quiet {
+impl<Source: Eq + Hash> Quiet<Source> {
     /// Whether to log something that `source` has caused: `Some` with the number of lines left out since the last one.
-    pub(super) fn may_log(&self, source: IpAddr, now: Timestamp) -> Option<u64> {
+    pub(super) fn may_log(&self, source: Source, now: Timestamp) -> Option<u64> {
         let mut sources = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(spoken) = sources.get_mut(&source) {
             if now.since(spoken.at) < PAUSE {

@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use super::cold::{Cold, Done};
 use super::counters::{QueryCounters, alone};
-use super::mmsg::{self, Batch, SLOT_OCTETS};
 use crate::answer::{self, Client, Outcome, Workspace};
 use crate::served::{Inbox, Notice, Transport, ViewReader};
+use crate::system::mmsg::{self, Batch, SLOT_OCTETS};
 use crate::time::Timestamp;
 
 /// How long a worker waits for a query before it looks whether it is to stop.

@@ -1,8 +1,10 @@
 //! The state machine itself: inputs, and what follows from them. See [`super`] for the picture.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::asking::{Hint, News};
+use super::learned::Fingerprint;
 use super::primary::{Primary, Probe, Standing};
 use super::round::{Round, Running, Want};
 use super::status::{Phase, Why};
@@ -38,6 +40,17 @@ pub struct Refresh {
     pub(super) confirm_due: bool,
     /// All primaries were replaced: their numbering has nothing to do with the one served.
     pub(super) any_serial: bool,
+    /// A person has decided what is served: see [`Refresh::set_frozen`].
+    pub(super) frozen: bool,
+    /// What the served version looks like.
+    pub(super) served_look: Option<Fingerprint>,
+    /// A NOTIFY has come since a new serial was last seen.
+    pub(super) announced: bool,
+    /// The last hint came to nothing: until the next version hints wait for the gate like other NOTIFYs, so that forged
+    /// ones with ever rising serials cause no more work than those without.
+    pub(super) hint_was_empty: bool,
+    /// When silence, if it lasts, is worth a word.
+    pub(super) alarm: Option<Timestamp>,
 }
 
 // -- inputs ------------------------------------------------------------------------------------------------------
@@ -75,7 +88,13 @@ impl Refresh {
             expire_due: false,
             confirm_due: false,
             any_serial: false,
+            frozen: false,
+            served_look: None,
+            announced: false,
+            hint_was_empty: false,
+            alarm: None,
         };
+        zone.set_alarm(now);
         if let Some(soa) = zone.soa {
             zone.phase = Phase::Settled;
             zone.restore_expiry(now, soa, restored.confirmation);
@@ -109,14 +128,17 @@ impl Refresh {
             self.primaries[ix].state.last_notify = Some(LastNotify { time: now, serial: hint });
             self.primaries[ix].changed = true;
         }
+        self.note_notify(now, sender);
+        self.set_alarm(now);
         let news = self.weigh(sender, hint);
         if matches!(news, News::Known) {
             return;
         }
+        self.announced = true;
         self.failures = 0;
         self.expect_siblings(now);
         match news {
-            News::Newer(serial) => {
+            News::Newer(serial) if !self.hint_was_empty || now >= self.gate => {
                 let from = sender.map(|ix| ix as u16);
                 self.hint = Some(Hint::new(serial, from));
                 self.gate = now + NOTIFY_GAP;
@@ -125,7 +147,7 @@ impl Refresh {
                     self.ask_again();
                 }
             }
-            News::Maybe | News::Known => match sender {
+            News::Newer(_) | News::Maybe | News::Known => match sender {
                 Some(ix) => self.primaries[ix].look_for(hint),
                 None => self.primaries.iter_mut().for_each(|primary| primary.look_for(hint)),
             },
@@ -225,9 +247,30 @@ impl Refresh {
 
     /// The last SOA answer came over TCP because UDP was silent, or came over UDP again. Call it before
     /// [`Refresh::handle_probe`].
-    pub fn note_udp_blocked(&mut self, ix: usize, blocked: bool) {
+    pub fn note_udp_blocked(&mut self, now: Timestamp, ix: usize, blocked: bool) {
         if let Some(primary) = self.primaries.get_mut(ix).filter(|primary| primary.state.udp_blocked != blocked) {
             primary.state.udp_blocked = blocked;
+            primary.state.learn().udp_blocked_since = blocked.then_some(now);
+            primary.changed = true;
+            self.touch();
+        }
+    }
+
+    /// NOTIFYs may have come for this zone that were not kept. It is asked for within `spread`, at a moment of its own:
+    /// all zones hear this at once.
+    pub fn handle_lost_notifies(&mut self, now: Timestamp, spread: Duration) {
+        let soon = now + self.jitter.up_to(spread);
+        if soon < self.next {
+            self.touch();
+            self.next = soon;
+            self.why = Why::Notify;
+        }
+    }
+
+    /// The last exchange with a primary of the opportunistic TLS profile went in clear text, or over TLS again.
+    pub fn note_clear_text(&mut self, ix: usize, clear: bool) {
+        if let Some(primary) = self.primaries.get_mut(ix).filter(|primary| primary.state.clear_text != clear) {
+            primary.state.clear_text = clear;
             primary.changed = true;
             self.touch();
         }
@@ -300,6 +343,10 @@ impl Refresh {
             self.expire_due = true;
             self.touch();
         }
+        if self.alarm.is_some_and(|alarm| alarm <= now) {
+            self.set_alarm(now);
+            self.touch();
+        }
         if self.siblings_due.is_some_and(|due| due <= now) {
             self.ask_siblings(now);
         }
@@ -348,7 +395,7 @@ impl Refresh {
         let decide = self.round.as_ref().and_then(|round| round.decide_at);
         let expiry = if self.expired { None } else { self.expires() };
         let gate = self.waits_for_gate().then_some(self.gate);
-        [next, decide, expiry, self.siblings_due, gate].into_iter().flatten().min()
+        [next, decide, expiry, self.siblings_due, gate, self.alarm].into_iter().flatten().min()
     }
 
     /// The index of a primary whose [`PrimaryState`] has changed since it was last returned here; call until `None`.
@@ -360,7 +407,9 @@ impl Refresh {
 }
 
 fn restore_primary(state: Option<PrimaryState>, now: Timestamp) -> Primary {
+    let is_known = state.is_some();
     let mut state = state.unwrap_or_else(|| PrimaryState::new(now));
-    state.restore(now);
-    Primary::new(state)
+    let is_restored = state.restore(now);
+    // What comes from the disk need not go there again: there may be 100,000 of them at once.
+    Primary { changed: !is_known || is_restored, ..Primary::new(state) }
 }

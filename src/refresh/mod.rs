@@ -36,7 +36,11 @@
 //! The rate limit towards each primary and the order of work between zones ([`Urgency`]) are the caller's.
 
 mod asking;
+mod findings;
+mod frozen;
+mod learned;
 mod machine;
+mod noticing;
 mod outcome;
 mod primary;
 mod round;
@@ -51,6 +55,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use findings::{Finding, FindingCode};
+pub use learned::{Fingerprint, Learned};
 pub use machine::Refresh;
 pub use primary::{Activity, LastError, LastNotify, LastTransfer, PrimaryState, TransferKind};
 pub use status::{NextAttempt, Why, ZoneState};
@@ -199,6 +205,8 @@ pub struct Committed {
     pub octets: u64,
     /// From the query to the commit.
     pub duration_ms: u64,
+    /// Records of the new version, if known.
+    pub zone_records: Option<u64>,
 }
 
 /// Who confirmed the zone last, and how long that holds. Durable: EXPIRE runs while the daemon is stopped.

@@ -48,17 +48,25 @@ impl Refresh {
     /// The primary showed its serial.
     pub(super) fn note_answer(&mut self, now: Timestamp, ix: usize, serial: Serial, expire_option: Option<u32>) {
         let served = self.served_serial();
+        let look = self.primaries[ix].look;
+        let flapping = self.note_shown(now, ix, serial);
         let primary = &mut self.primaries[ix];
-        let flapping = primary.showed(now, serial);
         primary.standing = Standing::Answered;
         primary.state.last_attempt = Some(now);
         if let Some(served) = served {
             match serial.compare(served) {
                 // How the attempt ends shows when the transfer has ended, here or elsewhere: `settle`.
+                Some(Ordering::Greater) if self.frozen => {
+                    primary.state.succeed(now, Code::Ok);
+                    self.confirm(now, ix, expire_option, false);
+                }
                 Some(Ordering::Greater) => {}
                 Some(Ordering::Equal) => {
                     primary.state.succeed(now, Code::UpToDate);
                     self.confirm(now, ix, expire_option, false);
+                    if self.is_resigned(now, ix, serial, look) {
+                        self.join_resigned(ix);
+                    }
                 }
                 Some(Ordering::Less) if flapping => {
                     let detail = format!("now {serial}, served {served}");
@@ -79,6 +87,9 @@ impl Refresh {
         if running.kind == TransferKind::Ixfr {
             primary.ixfr_worked();
         }
+        self.forget_resigned(ix);
+        self.hint_was_empty |= !newer && self.hint_is_unmet();
+        let primary = &mut self.primaries[ix];
         if newer || running.kind == TransferKind::Axfr {
             // Not a candidate again in this round, whatever it shows.
             primary.standing = Standing::Done;
@@ -94,16 +105,25 @@ impl Refresh {
                 octets: 0,
                 duration_ms: 0,
                 finished: now,
+                zone_records: None,
             }));
         }
     }
 
     pub(super) fn note_committed(&mut self, now: Timestamp, ix: usize, running: Running, committed: Committed) {
         let from_serial = self.served_serial();
-        let Committed { soa, kind, expire_option, records, messages, octets, duration_ms } = committed;
+        let Committed { soa, kind, expire_option, records, messages, octets, duration_ms, zone_records } = committed;
+        self.note_shown(now, ix, soa.serial);
         self.confirm_after_transfer(now, ix, soa, expire_option);
+        self.note_behind(now);
+        self.note_how_found(now, ix, from_serial, soa.serial);
+        if self.hint_was_empty && self.hint.is_some_and(|hint| hint.tried && hint.from == Some(ix as u16)) {
+            // What its NOTIFY promised it did not have when asked, and this is what it has.
+            self.hint = None;
+        }
+        self.hint_was_empty = false;
+        self.forget_resigned(ix);
         let primary = &mut self.primaries[ix];
-        primary.showed(now, soa.serial);
         primary.state.succeed(now, Code::Ok);
         primary.standing = Standing::Done;
         primary.state.last_transfer = Some(Box::new(LastTransfer {
@@ -116,6 +136,7 @@ impl Refresh {
             octets,
             duration_ms,
             finished: now,
+            zone_records,
         }));
         if running.kind == TransferKind::Ixfr {
             primary.ixfr_worked();
@@ -178,6 +199,8 @@ impl Refresh {
             return self.run_transfer(ix, running.kind);
         }
         self.note_missed(ix);
+        self.forget_resigned(ix);
+        self.hint_was_empty |= self.hint_is_unmet();
         let state = &mut self.primaries[ix].state;
         match reason.code {
             Code::SerialBehind => state.lag(now),
@@ -251,11 +274,13 @@ fn falls_back(code: Code) -> bool {
                 | Code::TlsExpired
                 | Code::TlsUntrusted
                 | Code::TlsVersion
+                | Code::TlsHandshake
                 | Code::GuardShrink
                 | Code::GuardApex
                 | Code::GuardSigned
                 | Code::HookRefused
                 | Code::HookTimeout
+                | Code::DnssecExpired
                 | Code::StorageFailed
                 | Code::Cancelled
                 | Code::Interrupted

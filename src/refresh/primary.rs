@@ -3,11 +3,9 @@
 //! [`PrimaryState`] is durable: `control` stores it when it has changed and gives it back at the start. The rest of
 //! this file is what the machine in [`super`] notes beside it and forgets with the process.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
-use super::timers::doubled;
+use super::learned::{Fingerprint, Learned};
 use crate::dns::Serial;
 use crate::reason::{Code, Reason, StatusWord};
 use crate::time::Timestamp;
@@ -27,6 +25,9 @@ pub struct PrimaryState {
     /// It answers over TCP, but not over UDP.
     #[serde(default)]
     pub udp_blocked: bool,
+    /// It is to be asked over TLS if it can, and could not.
+    #[serde(default)]
+    pub clear_text: bool,
     /// When the last attempt ended. Times at which the primary was not asked because it is known to be unreachable do
     /// not count.
     pub last_attempt: Option<Timestamp>,
@@ -40,6 +41,9 @@ pub struct PrimaryState {
     pub last_transfer: Option<Box<LastTransfer>>,
     /// The last NOTIFY that was accepted from it.
     pub last_notify: Option<LastNotify>,
+    /// What its behaviour has taught; `None` as long as it was unremarkable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learned: Option<Box<Learned>>,
 }
 
 /// What is going on between us and a primary.
@@ -111,6 +115,9 @@ pub struct LastTransfer {
     pub duration_ms: u64,
     /// When it was committed.
     pub finished: Timestamp,
+    /// Records of the version that came of it, if known.
+    #[serde(default)]
+    pub zone_records: Option<u64>,
 }
 
 /// A NOTIFY as it came.
@@ -131,13 +138,38 @@ impl PrimaryState {
             activity: Activity::Idle,
             serial: None,
             udp_blocked: false,
+            clear_text: false,
             last_attempt: None,
             last_success: None,
             consecutive_failures: 0,
             last_error: None,
             last_transfer: None,
             last_notify: None,
+            learned: None,
         }
+    }
+
+    /// As it is shown: without what only the machine needs.
+    pub fn to_item(&self) -> PrimaryState {
+        PrimaryState {
+            code: self.code,
+            since: self.since,
+            activity: self.activity,
+            serial: self.serial,
+            udp_blocked: self.udp_blocked,
+            clear_text: self.clear_text,
+            last_attempt: self.last_attempt,
+            last_success: self.last_success,
+            consecutive_failures: self.consecutive_failures,
+            last_error: self.last_error.clone(),
+            last_transfer: self.last_transfer.clone(),
+            last_notify: self.last_notify,
+            learned: None,
+        }
+    }
+
+    pub(super) fn learn(&mut self) -> &mut Learned {
+        self.learned.get_or_insert_default()
     }
 
     /// The code of the item as it stands now: that of the last attempt, unless something is running or, before the
@@ -217,9 +249,10 @@ impl PrimaryState {
         }
     }
 
-    /// After a restart: what was running then has been cut off.
-    pub(super) fn restore(&mut self, now: Timestamp) {
-        if self.activity.is_running() {
+    /// After a restart: what was running then has been cut off. True if anything was.
+    pub(super) fn restore(&mut self, now: Timestamp) -> bool {
+        let was_running = self.activity.is_running();
+        if was_running {
             let phase = match self.activity {
                 Activity::Ixfr => "IXFR",
                 Activity::Axfr => "AXFR",
@@ -228,6 +261,7 @@ impl PrimaryState {
             self.fail(now, &Reason::new(Code::Interrupted, phase));
         }
         self.activity = Activity::Idle;
+        was_running
     }
 }
 
@@ -285,8 +319,8 @@ pub(super) struct Primary {
     pub(super) changed: bool,
     /// Unreachable for all zones until then; zero if not.
     pub(super) blocked_until: Timestamp,
-    ixfr: IxfrPause,
-    falls: Falls,
+    /// What the SOA answer that is about to be handed in looks like.
+    pub(super) look: Option<Fingerprint>,
 }
 
 impl Primary {
@@ -300,8 +334,7 @@ impl Primary {
             urgent: false,
             changed: true,
             blocked_until: Timestamp(0),
-            ixfr: IxfrPause::default(),
-            falls: Falls::default(),
+            look: None,
         }
     }
 
@@ -317,66 +350,48 @@ impl Primary {
     }
 
     pub(super) fn may_ixfr(&self, now: Timestamp) -> bool {
-        now >= self.ixfr.until
+        self.state.learned.as_ref().is_none_or(|learned| now >= learned.ixfr.until)
     }
 
     pub(super) fn ixfr_failed(&mut self, now: Timestamp, code: Code) {
-        self.ixfr.until = now + doubled(IXFR_PAUSE, u32::from(self.ixfr.doublings), IXFR_PAUSE_MAX);
-        // Only these two say "I do not know IXFR"; anything else may be gone with the next version of the zone.
-        if matches!(code, Code::RcodeNotimp | Code::RcodeFormerr) {
-            self.ixfr.doublings = (self.ixfr.doublings + 1).min(31);
-        }
+        self.state.learn().ixfr.failed(now, code);
     }
 
     pub(super) fn ixfr_worked(&mut self) {
-        self.ixfr = IxfrPause::default();
-    }
-
-    /// Notes the serial it showed; true if its serials have gone up and down more than once lately.
-    pub(super) fn showed(&mut self, now: Timestamp, serial: Serial) -> bool {
-        if let Some(before) = self.state.serial.replace(serial) {
-            self.falls.note(now, before, serial);
-        }
-        self.falls.flapping(now)
-    }
-}
-
-/// How long IXFR is not tried again at a primary where it failed.
-const IXFR_PAUSE: Duration = Duration::from_secs(60);
-/// Where the doubling for primaries without IXFR ends.
-const IXFR_PAUSE_MAX: Duration = Duration::from_secs(48 * 3600);
-
-#[derive(Clone, Copy, Debug, Default)]
-struct IxfrPause {
-    until: Timestamp,
-    doublings: u8,
-}
-
-/// Two falls of the serial with a rise between them, within this time, are no roll-back but several servers behind one
-/// address (or one that cannot make up its mind).
-const FLAPPING_WINDOW: Duration = Duration::from_secs(24 * 3600);
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Falls {
-    count: u8,
-    risen_since: bool,
-    last: Timestamp,
-}
-
-impl Falls {
-    fn note(&mut self, now: Timestamp, before: Serial, after: Serial) {
-        if after.is_newer_than(before) {
-            self.risen_since = true;
-        } else if after.is_older_than(before) {
-            let again = self.count > 0 && self.risen_since && now.since(self.last) <= FLAPPING_WINDOW;
-            self.count = if again { self.count.saturating_add(1) } else { 1 };
-            self.risen_since = false;
-            self.last = now;
+        if let Some(learned) = &mut self.state.learned {
+            learned.ixfr = Default::default();
         }
     }
 
-    fn flapping(&self, now: Timestamp) -> bool {
-        self.count >= 2 && now.since(self.last) <= FLAPPING_WINDOW
+    /// Notes the serial it showed, with what the SOA looked like where that is known; true if its serials, or its SOAs
+    /// under one serial, go back and forth lately. `served`: our version, as which a SOA usually looks.
+    pub(super) fn showed(
+        &mut self,
+        now: Timestamp,
+        serial: Serial,
+        look: Option<Fingerprint>,
+        served: Option<(Serial, Fingerprint)>,
+    ) -> bool {
+        let state = &mut self.state;
+        let before = state.serial.replace(serial);
+        if let Some(before) = before.filter(|before| *before != serial)
+            && (state.learned.is_some() || !serial.is_newer_than(before))
+        {
+            state.learn().falls.note(now, before, serial);
+        }
+        if let Some(look) = look {
+            let as_expected = served.is_none_or(|(ours, looks)| ours != serial || looks.soa == look.soa);
+            if !as_expected || state.learned.as_ref().is_some_and(|learned| learned.shown.is_some()) {
+                let learned = state.learn();
+                let known = learned.shown.filter(|(known, ..)| *known == serial);
+                if known.is_some_and(|(_, looked, _)| looked.soa != look.soa) {
+                    learned.falls.note_other_soa(now);
+                }
+                let as_before = known.filter(|(_, looked, _)| looked.soa == look.soa);
+                learned.shown = Some((serial, look, as_before.map_or(now, |(.., since)| since)));
+            }
+        }
+        state.learned.as_ref().is_some_and(|learned| learned.falls.flapping_since(now).is_some())
     }
 }
 
@@ -412,29 +427,5 @@ mod tests {
             let expected = matches!(code.status(), StatusWord::Error | StatusWord::Lagging);
             assert_eq!(state.message(Some(Serial(1))).is_some_and(|text| !text.is_empty()), expected, "{code}");
         }
-    }
-
-    #[test]
-    fn ixfr_pauses_double_to_48_hours_only_for_notimp_and_formerr() {
-        let pause_after = |codes: &[Code]| {
-            let mut primary = Primary::new(PrimaryState::new(NOW));
-            codes.iter().for_each(|&code| primary.ixfr_failed(NOW, code));
-            primary.ixfr.until.since(NOW).as_secs()
-        };
-        assert_eq!(pause_after(&[Code::RcodeNotimp]), 60);
-        assert_eq!(pause_after(&[Code::RcodeNotimp; 3]), 240);
-        assert_eq!(pause_after(&[Code::RcodeFormerr; 40]), 48 * 3600);
-        assert_eq!(pause_after(&[Code::TruncatedStream; 40]), 60);
-    }
-
-    #[test]
-    fn serials_that_fall_twice_with_a_rise_between_are_flapping_and_a_roll_back_is_not() {
-        let shown = |serials: &[u32]| {
-            let mut primary = Primary::new(PrimaryState::new(NOW));
-            serials.iter().fold(false, |_, &serial| primary.showed(NOW, Serial(serial)))
-        };
-        assert!(!shown(&[9, 8, 7]));
-        assert!(!shown(&[9, 7, 8, 9]));
-        assert!(shown(&[9, 8, 9, 8]));
     }
 }

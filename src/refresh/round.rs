@@ -24,6 +24,8 @@ pub(super) struct Round {
     /// Some exchange was really made, not just forbidden by the unreachable cache.
     pub(super) asked: bool,
     pub(super) mismatch_retried: bool,
+    /// Shows other signatures under our serial.
+    pub(super) resigned: Option<u16>,
     /// The highest serial whose transfer failed.
     pub(super) missed: Option<Serial>,
     pub(super) blocked_until: Option<Timestamp>,
@@ -57,6 +59,7 @@ impl Round {
             committed: false,
             asked: false,
             mismatch_retried: false,
+            resigned: None,
             missed: None,
             blocked_until: None,
             decide_at: None,
@@ -80,10 +83,10 @@ impl Refresh {
             if self.round.is_none() {
                 return;
             }
-            if let Some(ix) = self.take_hinted_sender() {
+            if let Some(ix) = self.take_hinted_sender(now) {
                 return self.start_transfer(now, ix, true);
             }
-            if let Some((ix, serial)) = self.best() {
+            if let Some((ix, serial)) = self.best(now) {
                 let newer = self.served_serial().is_none_or(|served| serial.is_newer_than(served));
                 if self.may_decide(now, ix, newer) {
                     self.start_transfer(now, ix, newer);
@@ -99,22 +102,31 @@ impl Refresh {
     }
 
     /// The sender of a newer hint, once per hint.
-    pub(super) fn take_hinted_sender(&mut self) -> Option<usize> {
+    pub(super) fn take_hinted_sender(&mut self, now: Timestamp) -> Option<usize> {
         if !self.hint_is_unmet() || self.any_serial {
             return None;
         }
-        let hint = self.hint.as_mut().filter(|hint| !hint.tried)?;
+        let pinned = self.pinned(now);
+        let hint = self.hint.as_mut().filter(|hint| !hint.tried && !self.frozen)?;
         hint.tried = true;
-        hint.from.map(usize::from)
+        let sender = hint.from.map(usize::from)?;
+        if pinned.is_none_or(|pinned| pinned == sender) {
+            return Some(sender);
+        }
+        // It is asked, so that its serial is known, and counts against the one that should have it.
+        self.ask_again();
+        None
     }
 
     /// The primary with the highest serial that is wanted; ties go to the first in the list.
-    pub(super) fn best(&self) -> Option<(usize, Serial)> {
+    pub(super) fn best(&self, now: Timestamp) -> Option<(usize, Serial)> {
         let mut best: Option<(usize, Serial)> = None;
+        let pinned = self.pinned(now);
         for (ix, primary) in self.primaries.iter().enumerate() {
             if primary.standing == Standing::Answered
                 && let Some(serial) = primary.state.serial
-                && self.wants(serial)
+                && self.wants(ix, serial)
+                && pinned.is_none_or(|pinned| pinned == ix)
                 && best.is_none_or(|(_, highest)| serial.is_newer_than(highest))
             {
                 best = Some((ix, serial));
@@ -123,11 +135,15 @@ impl Refresh {
         best
     }
 
-    pub(super) fn wants(&self, serial: Serial) -> bool {
+    pub(super) fn wants(&self, ix: usize, serial: Serial) -> bool {
+        if self.frozen {
+            return false;
+        }
         let Some(served) = self.served_serial() else { return true };
+        let again = |round: &Round| round.wants_whole() || round.resigned == Some(ix as u16);
         match serial.compare(served) {
             Some(Ordering::Greater) => true,
-            Some(Ordering::Equal) => self.round.as_ref().is_some_and(Round::wants_whole),
+            Some(Ordering::Equal) => self.round.as_ref().is_some_and(again),
             Some(Ordering::Less) | None => self.takes_any_serial(),
         }
     }
@@ -154,7 +170,10 @@ impl Refresh {
 
     pub(super) fn start_transfer(&mut self, now: Timestamp, ix: usize, newer: bool) {
         let whole = self.round.as_ref().is_some_and(Round::wants_whole);
-        let ixfr = self.soa.is_some() && newer && !self.any_serial && !whole && self.primaries[ix].may_ixfr(now);
+        // With pinning a change of the primary is a change of history.
+        let same_history = self.settings.pin_tolerance.is_zero() || self.source().is_none_or(|source| source == ix);
+        let incremental = self.soa.is_some() && newer && !self.any_serial && !whole && same_history;
+        let ixfr = incremental && self.primaries[ix].may_ixfr(now);
         self.run_transfer(ix, if ixfr { TransferKind::Ixfr } else { TransferKind::Axfr });
     }
 
@@ -201,6 +220,17 @@ impl Refresh {
         }
         self.set_next(now, &round, missed);
         self.retry_or_forget_hint(now);
+        self.wait_for_pin(now);
+        self.set_alarm(now);
+    }
+
+    /// If newer versions are left alone because of the pinned primary: not for longer than it is pinned.
+    fn wait_for_pin(&mut self, now: Timestamp) {
+        if let Some(end) = self.pinned(now).and_then(|pinned| self.pin_ends(pinned))
+            && end < self.next
+        {
+            self.next = end;
+        }
     }
 
     pub(super) fn set_next(&mut self, now: Timestamp, round: &Round, missed: bool) {
@@ -230,6 +260,7 @@ impl Refresh {
         if !self.hint_is_unmet() {
             return;
         }
+        self.hint_was_empty = true;
         let retry = self.soa.map_or(HINT_RETRY, |soa| soa.retry(&self.settings));
         let hint = self.hint.as_mut().expect("an unmet hint is there");
         if std::mem::replace(&mut hint.retried, true) {

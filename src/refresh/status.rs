@@ -1,7 +1,6 @@
 //! What can be asked of a zone's refresh: the numbers and words behind every status answer. Getters only.
 
 use super::primary::Notified;
-use super::round::Round;
 use super::*;
 
 /// The zone as the API names it.
@@ -114,7 +113,9 @@ impl Refresh {
     pub fn accept(&self) -> Accept {
         match () {
             _ if self.soa.is_none() || self.takes_any_serial() => Accept::Any,
-            _ if self.round.as_ref().is_some_and(Round::wants_whole) => Accept::SameOrNewer,
+            _ if self.round.as_ref().is_some_and(|round| round.wants_whole() || round.resigned.is_some()) => {
+                Accept::SameOrNewer
+            }
             _ => Accept::Newer,
         }
     }

@@ -36,6 +36,11 @@ pub struct Settings {
     pub start_spread: Duration,
     /// Take the first primary that answers, in order, instead of asking all for the highest serial.
     pub ordered: bool,
+    /// How long the primary that gave the served version may be behind another before that one is taken instead, by a
+    /// whole transfer (P4); zero: not at all, the highest serial wins.
+    pub pin_tolerance: Duration,
+    /// Transfer the zone when its primary shows other signatures under the same serial (P5).
+    pub detect_resigned: bool,
 }
 
 impl Default for Settings {
@@ -55,6 +60,8 @@ impl Default for Settings {
             jitter_percent: 10,
             start_spread: Duration::from_secs(5),
             ordered: false,
+            pin_tolerance: Duration::ZERO,
+            detect_resigned: false,
         }
     }
 }

@@ -32,6 +32,26 @@ pub enum Notice {
         /// How it came.
         transport: Transport,
     },
+    /// A NOTIFY for a zone of ours was refused; told once a minute for each zone and source.
+    Refused {
+        /// The zone it names.
+        zone: ZoneId,
+        /// Who sent it.
+        from: SocketAddr,
+        /// What was wrong with it.
+        why: RefusedFor,
+    },
+}
+
+/// Why a NOTIFY was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RefusedFor {
+    /// Its source is neither a primary of the zone nor listed.
+    Source,
+    /// It would have to be signed.
+    Unsigned,
+    /// It is signed with a known key that is not the one needed.
+    Key,
 }
 
 /// Called after a notice was queued where none waited, or after an overflow. Must not block.

@@ -19,7 +19,7 @@ pub mod reaper;
 pub mod slot;
 pub mod view;
 
-pub use inbox::{Inbox, InboxReader, Notice};
+pub use inbox::{Inbox, InboxReader, Notice, RefusedFor};
 pub use publisher::Publisher;
 pub use slot::{Slot, State, ZoneId};
 pub use view::{View, ViewHandle, ViewReader};

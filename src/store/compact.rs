@@ -332,11 +332,13 @@ impl Writer {
     pub(super) fn remove(&mut self, zone: ZoneNumber) -> Result<(), StoreError> {
         self.settle(zone);
         let state = self.state(zone)?;
+        self.remove_reviewed(zone)?;
         let changes = &mut self.group.changes;
         for table in [table::DEFINITION, table::PRIMARY, table::ENTRY] {
             let start = layout::zone_key(table, zone);
             self.disk.delete_all(changes, &start, &start)?;
         }
+        self.disk.delete_unless(changes, &layout::zone_key(table::ATTEMPT, zone), |_| false)?;
         changes.delete(&layout::zone_key(table::ZONE, zone));
         changes.delete(&layout::zone_key(table::CONFIRMATION, zone));
         self.group.garbage.push(Garbage::Diffs { zone, below: state.last_sequence + 1 });

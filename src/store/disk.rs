@@ -3,7 +3,7 @@
 //! In: [`Changes`] from `writer` and `compact`, reads from `restore`. Out: errors by what the caller can do about them.
 //! Everything that is particular to sled 0.34 is in this file; the traps it answers are listed in the docs of `store`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,6 +15,7 @@ use std::time::Duration;
 use super::StoreError;
 use super::layout;
 use super::salvage::{self, Salvaged};
+use crate::system;
 
 /// Subdirectory with sled's files.
 const SLED: &str = "sled";
@@ -56,6 +57,12 @@ pub(super) struct Counters {
     pub(super) syncs: AtomicU64,
     pub(super) sync_nanos: AtomicU64,
     pub(super) rebuilds: AtomicU64,
+    /// Octets of values read or written since the database was opened: sled keeps most of them in memory.
+    pub(super) cached_octets: AtomicU64,
+    /// How often they were shed.
+    pub(super) sheds: AtomicU64,
+    /// Zones are being read at start.
+    pub(super) is_restoring: AtomicBool,
     pub(super) is_tidy: AtomicBool,
 }
 
@@ -68,9 +75,17 @@ pub(super) struct Changes {
     /// Parts written in this very batch per value in parts: what of an earlier value has to go is read from the disk,
     /// and the disk does not know these yet.
     parts: HashMap<Vec<u8>, u16>,
+    /// Attempts written in this very batch, for the same reason.
+    attempts: BTreeSet<Vec<u8>>,
 }
 
 impl Changes {
+    /// As [`Changes::put`], of a value that [`Disk::delete_unless`] and [`Disk::trim`] are to find.
+    pub(super) fn put_attempt(&mut self, key: &[u8], body: &[u8]) {
+        self.put(key, body);
+        self.attempts.insert(key.to_vec());
+    }
+
     pub(super) fn put(&mut self, key: &[u8], body: &[u8]) {
         self.put_sealed(key, layout::seal(key, body));
     }
@@ -86,6 +101,11 @@ impl Changes {
         self.octets += key.len();
         self.count += 1;
         self.batch.remove(key);
+    }
+
+    fn delete_attempt(&mut self, key: &[u8]) {
+        self.delete(key);
+        self.attempts.remove(key);
     }
 
     pub(super) fn octets(&self) -> usize {
@@ -252,12 +272,41 @@ impl Disk {
         Ok(())
     }
 
+    /// Adds the removal of all but the last `keep` attempts whose keys start with `start`.
+    pub(super) fn trim(&self, changes: &mut Changes, start: &[u8], keep: usize) -> Result<(), StoreError> {
+        let keys = self.attempts(changes, start)?;
+        let surplus = keys.len().saturating_sub(keep);
+        keys.into_iter().take(surplus).for_each(|key| changes.delete_attempt(&key));
+        Ok(())
+    }
+
+    /// Adds the removal of every attempt whose key starts with `start`, unless `is_kept`.
+    pub(super) fn delete_unless(
+        &self,
+        changes: &mut Changes,
+        start: &[u8],
+        is_kept: impl Fn(&[u8]) -> bool,
+    ) -> Result<(), StoreError> {
+        let keys = self.attempts(changes, start)?;
+        keys.into_iter().filter(|key| !is_kept(key)).for_each(|key| changes.delete_attempt(&key));
+        Ok(())
+    }
+
+    /// The keys of attempts under `start`, on disk and in `changes`, in order.
+    fn attempts(&self, changes: &Changes, start: &[u8]) -> Result<BTreeSet<Vec<u8>>, StoreError> {
+        let stored = self.read("scan", |tree| {
+            tree.scan_prefix(start).keys().map(|key| key.map(|key| key.to_vec())).collect::<Result<BTreeSet<_>, _>>()
+        })?;
+        let staged = changes.attempts.range(start.to_vec()..).take_while(|key| key.starts_with(start));
+        Ok(stored.into_iter().chain(staged.cloned()).collect())
+    }
+
     // -- changes ------------------------------------------------------------------------------------
 
     /// Applies `changes` as one atomic batch; durable after the next [`Disk::sync`].
     pub(super) fn apply(&self, changes: Changes) -> Result<(), StoreError> {
         self.step()?;
-        self.counters.value_octets.fetch_add(changes.octets as u64, Ordering::Relaxed);
+        self.count_written(changes.octets);
         self.counters.batches.fetch_add(1, Ordering::Relaxed);
         self.read("write", |tree| tree.apply_batch(changes.batch))
     }
@@ -265,8 +314,34 @@ impl Disk {
     /// Writes one value outside of a batch: only for what no header points to yet.
     pub(super) fn put_unseen(&self, key: &[u8], value: Vec<u8>) -> Result<(), StoreError> {
         self.step()?;
-        self.counters.value_octets.fetch_add((key.len() + value.len()) as u64, Ordering::Relaxed);
+        self.count_written(key.len() + value.len());
         self.read("write", |tree| tree.insert(key, value).map(drop))
+    }
+
+    fn count_written(&self, octets: usize) {
+        self.counters.value_octets.fetch_add(octets as u64, Ordering::Relaxed);
+        self.count_cached(octets);
+    }
+
+    /// Notes that sled now holds `octets` more in its cache.
+    pub(super) fn count_cached(&self, octets: usize) {
+        self.counters.cached_octets.fetch_add(octets as u64, Ordering::Relaxed);
+    }
+
+    /// Whether more has passed through sled's cache than it should hold. It keeps what was just written beyond its
+    /// capacity, and what was read until something else is.
+    pub(super) fn is_cache_overfull(&self) -> bool {
+        let counters = &self.counters;
+        !counters.is_restoring.load(Ordering::Relaxed)
+            && counters.cached_octets.load(Ordering::Relaxed) > self.cache_octets
+    }
+
+    /// Gives the memory of sled's cache back, which it only does when it is closed. Readers wait for some 30 ms and more.
+    pub(super) fn shed_cache(&self) -> Result<(), Unopened> {
+        self.counters.sheds.fetch_add(1, Ordering::Relaxed);
+        self.reopen()?;
+        system::give_back_freed_memory();
+        Ok(())
     }
 
     /// Returns when everything applied so far is on the device.
@@ -313,6 +388,7 @@ impl Disk {
     pub(super) fn reopen(&self) -> Result<(), Unopened> {
         let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
         drop(opened.take());
+        self.counters.cached_octets.store(0, Ordering::Relaxed);
         *opened = Some(open_sled(&self.directory.join(SLED), self.cache_octets)?);
         Ok(())
     }

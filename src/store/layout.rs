@@ -11,6 +11,8 @@
 //! | `p` zone generation kind prefix bits | one page of the zone, or a spill chunk |
 //! | `j` zone sequence part | one difference sequence in wire form, in parts, the first behind a [`DiffHead`] |
 //! | `a` zone index part | one primary's status, opaque, in parts |
+//! | `n` zone ring sequence | one ended attempt, opaque; a ring is an address of a primary |
+//! | `h` kind zone … | what was decided about versions, a held version, who gave which version: see [`held`] |
 //! | `e` zone number part | one entry of a local zone, opaque, in parts; under number 0 what belongs to all of them |
 //! | `m` name 0 part | whatever else the layers above keep, opaque, in parts |
 //!
@@ -53,6 +55,10 @@ pub mod table {
     pub const DIFF: u8 = b'j';
     /// Statuses of primaries.
     pub const PRIMARY: u8 = b'a';
+    /// Ended attempts.
+    pub const ATTEMPT: u8 = b'n';
+    /// Reviews of versions, held versions, notes on versions.
+    pub const HELD: u8 = b'h';
     /// Entries of local zones.
     pub const ENTRY: u8 = b'e';
     /// Named values of the layers above.
@@ -125,7 +131,7 @@ pub fn zone_key(table: u8, zone: ZoneNumber) -> Vec<u8> {
     key
 }
 
-/// The zone in a key of any table but `v` and `m`.
+/// The zone in a key of any table but `v`, `h` and `m`.
 pub fn zone_of(key: &[u8]) -> Option<ZoneNumber> {
     Some(ZoneNumber::from_be_bytes(*key.get(1..)?.first_chunk()?))
 }
@@ -178,6 +184,96 @@ pub fn primary_key(zone: ZoneNumber, index: u16) -> Vec<u8> {
 /// The index in a primary's key.
 pub fn primary_of(key: &[u8]) -> Option<u16> {
     Some(u16::from_be_bytes(*key.get(5..)?.first_chunk()?))
+}
+
+/// Whose attempts form one ring: the IPv6 form of a primary's address, then its port.
+pub type Ring = [u8; 18];
+
+/// `n` zone ring: the start of all attempts of one ring.
+pub fn ring_key(zone: ZoneNumber, ring: &Ring) -> Vec<u8> {
+    let mut key = zone_key(table::ATTEMPT, zone);
+    key.extend_from_slice(ring);
+    key
+}
+
+/// `n` zone ring sequence: one attempt.
+pub fn attempt_key(zone: ZoneNumber, ring: &Ring, sequence: u64) -> Vec<u8> {
+    let mut key = ring_key(zone, ring);
+    key.extend_from_slice(&sequence.to_be_bytes());
+    key
+}
+
+/// Ring and sequence number in an attempt's key.
+pub fn attempt_position(key: &[u8]) -> Option<(Ring, u64)> {
+    let ring = *key.get(5..)?.first_chunk()?;
+    let sequence = u64::from_be_bytes(key.get(23..)?.try_into().ok()?);
+    Some((ring, sequence))
+}
+
+/// Keys of table `h`. The kind comes before the zone, so that the start reads the reviews and nothing else.
+///
+/// | Key | Body |
+/// | --- | --- |
+/// | `h` 0 zone part | what was decided about versions, opaque, in parts |
+/// | `h` 1 zone | [`Header`] of the held version, without generation and chain |
+/// | `h` 2 zone kind prefix bits | one page of the held version |
+/// | `h` 3 zone sequence | who gave the version that was the last when the chain had come to this number, opaque |
+pub mod held {
+    use super::{PageKey, ZoneNumber, table};
+
+    /// The start of all reviews.
+    pub const REVIEWS: [u8; 2] = [table::HELD, 0];
+
+    fn key(kind: u8, zone: ZoneNumber) -> Vec<u8> {
+        let mut key = Vec::with_capacity(24);
+        key.extend_from_slice(&[table::HELD, kind]);
+        key.extend_from_slice(&zone.to_be_bytes());
+        key
+    }
+
+    /// The start of a zone's review.
+    pub fn review_key(zone: ZoneNumber) -> Vec<u8> {
+        key(0, zone)
+    }
+
+    /// Of the held version.
+    pub fn header_key(zone: ZoneNumber) -> Vec<u8> {
+        key(1, zone)
+    }
+
+    /// The start of all pages of the held version.
+    pub fn pages(zone: ZoneNumber) -> Vec<u8> {
+        key(2, zone)
+    }
+
+    /// Of one page of the held version.
+    pub fn page_key(zone: ZoneNumber, page: PageKey) -> Vec<u8> {
+        let mut key = pages(zone);
+        key.extend_from_slice(&page.to_bytes());
+        key
+    }
+
+    /// The start of all notes of a zone.
+    pub fn notes(zone: ZoneNumber) -> Vec<u8> {
+        key(3, zone)
+    }
+
+    /// Of one note.
+    pub fn note_key(zone: ZoneNumber, sequence: u64) -> Vec<u8> {
+        let mut key = notes(zone);
+        key.extend_from_slice(&sequence.to_be_bytes());
+        key
+    }
+
+    /// The zone in any of these keys.
+    pub fn zone_of(key: &[u8]) -> Option<ZoneNumber> {
+        Some(ZoneNumber::from_be_bytes(*key.get(2..)?.first_chunk()?))
+    }
+
+    /// The number in a note's key.
+    pub fn sequence_of(key: &[u8]) -> Option<u64> {
+        Some(u64::from_be_bytes(*key.get(6..)?.first_chunk()?))
+    }
 }
 
 /// `e` zone number: the start of an entry.

@@ -38,12 +38,15 @@
 //!   sled takes it for a torn write. Zones then show an older serial or none, and heal; a definition may be lost. Every
 //!   start makes sled write its snapshot, behind which this cannot happen.
 //! - **The lock outlives `drop` for a moment**, so opening waits for it a little.
+//! - **The cache holds what was just written or read, whatever its capacity**, until it is closed. In a quiet moment
+//!   after more than the capacity has passed, the writer closes and opens the database.
 //! - `flush_every_ms` stays on: the same thread cleans segments. The cache is small on purpose: the zones are in
 //!   memory already.
 
 mod compact;
 mod disk;
 mod garbage;
+mod held;
 pub mod layout;
 mod restore;
 mod salvage;
@@ -63,7 +66,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 use crate::dns::{Name, Serial};
 use crate::zone::{Diff, HashKey, Snapshot};
 use disk::{Changes, Disk, Unopened};
-pub use layout::{Damage, ZoneNumber};
+pub use held::{History, Step};
+pub use layout::{Damage, Ring, ZoneNumber};
 use restore::{Chain, SmallTables};
 pub use restore::{DatabaseDamage, Restored};
 use salvage::Salvaged;
@@ -164,7 +168,7 @@ pub enum Write {
         /// At most 7,000 octets; meant are 16 to 32.
         bytes: Vec<u8>,
     },
-    /// One primary's status and history of attempts, opaque. May wait for company.
+    /// One primary's status, opaque. May wait for company.
     Primary {
         /// Which zone.
         zone: ZoneNumber,
@@ -179,6 +183,54 @@ pub enum Write {
         zone: ZoneNumber,
         /// First position to go.
         from: u16,
+    },
+    /// An ended attempt at a primary, opaque, into the ring of that primary's address. The same sequence number again
+    /// replaces it. May wait for company.
+    Attempt {
+        /// Which zone.
+        zone: ZoneNumber,
+        /// Which ring.
+        ring: Ring,
+        /// Its place: higher numbers are newer.
+        sequence: u64,
+        /// At most 7,000 octets; meant are a few hundred.
+        bytes: Vec<u8>,
+        /// How many attempts the ring keeps; older ones go.
+        keep: u32,
+    },
+    /// The rings of addresses that are no longer the zone's go.
+    ForgetAttempts {
+        /// Which zone.
+        zone: ZoneNumber,
+        /// Rings that stay.
+        keep: Vec<Ring>,
+    },
+    /// What was decided about versions of the zone, opaque.
+    Review {
+        /// Which zone.
+        zone: ZoneNumber,
+        /// `None`: nothing. At most 8 MiB; meant are a few hundred octets.
+        bytes: Option<Vec<u8>>,
+        /// Whether the held version goes.
+        drop_held: bool,
+    },
+    /// A version that waits for a verdict, in the place of an earlier one; with the review that speaks of it.
+    Hold {
+        /// Which zone.
+        zone: ZoneNumber,
+        /// The version.
+        snapshot: Arc<Snapshot>,
+        /// As in `Review`.
+        review: Vec<u8>,
+    },
+    /// A `Replace` or `Append` with who gave the version, opaque.
+    Noted {
+        /// Which zone.
+        zone: ZoneNumber,
+        /// The contents.
+        contents: Box<Write>,
+        /// At most 7,000 octets; meant are about 100.
+        bytes: Vec<u8>,
     },
     /// A named value beside zones (next zone number, jobs, tokens), opaque.
     Meta {
@@ -222,7 +274,7 @@ impl Write {
     /// Whether losing it does no more than expire a zone early or forget an attempt, so that it need not start a
     /// sync of its own.
     fn may_wait(&self) -> bool {
-        matches!(self, Write::Confirm { .. } | Write::Primary { .. })
+        matches!(self, Write::Confirm { .. } | Write::Primary { .. } | Write::Attempt { .. })
     }
 }
 
@@ -242,6 +294,8 @@ pub struct StoredZone {
     pub confirmation: Option<Vec<u8>>,
     /// As last given with [`Write::Primary`], by position.
     pub primaries: Vec<(u16, Vec<u8>)>,
+    /// As last given with [`Write::Review`] or [`Write::Hold`].
+    pub review: Option<Vec<u8>>,
     /// The entries of a local zone, by number.
     pub entries: Vec<(u64, Vec<u8>)>,
     /// What of the small values could not be read.
@@ -357,6 +411,8 @@ pub struct Statistics {
     pub file_octets: u64,
     /// How often a damaged database was rebuilt while running; 0 in good times.
     pub rebuilds: u64,
+    /// How often sled's cache was given back.
+    pub sheds: u64,
     /// Whether all left-overs have been deleted: replaced pages, outlived history.
     pub is_tidy: bool,
 }
@@ -482,6 +538,25 @@ impl Store {
         }
     }
 
+    /// The attempts kept of a zone, ring by ring, the oldest of each first. What is damaged is left out.
+    ///
+    /// Reads from disk: not for the keeper's thread. Writes that still wait are not seen.
+    pub fn attempts(&self, zone: ZoneNumber) -> Result<Vec<(Ring, u64, Vec<u8>)>, StoreError> {
+        let start = layout::zone_key(layout::table::ATTEMPT, zone);
+        let mut attempts = Vec::new();
+        self.disk.read("read attempts", |tree| {
+            for item in tree.scan_prefix(&start) {
+                let (key, value) = item?;
+                if let (Some((ring, sequence)), Ok(body)) = (layout::attempt_position(&key), layout::open(&key, &value))
+                {
+                    attempts.push((ring, sequence, body.to_vec()));
+                }
+            }
+            Ok(())
+        })?;
+        Ok(attempts)
+    }
+
     /// The value last written with [`Write::Meta`] under `name`.
     pub fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         self.disk.get_opaque(&layout::meta_key(name))
@@ -519,6 +594,7 @@ impl Store {
             queued: self.queue.len() as u64,
             file_octets: self.disk.file_octets(),
             rebuilds: self.disk.rebuilds(),
+            sheds: counters.sheds.load(Ordering::Relaxed),
             is_tidy: counters.is_tidy.load(Ordering::Relaxed),
         }
     }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -25,6 +26,7 @@ pub(super) struct Found {
     definition: Option<Vec<u8>>,
     confirmation: Option<Vec<u8>>,
     primaries: Vec<(u16, Vec<u8>)>,
+    review: Option<Vec<u8>>,
     entries: Vec<(u64, Vec<u8>)>,
     header: Option<Result<Header, Damage>>,
     /// What of the above could not be read.
@@ -84,12 +86,15 @@ pub(super) fn start(
     let found = Arc::new(Mutex::new(small.into_iter()));
     let total = found.lock().unwrap_or_else(PoisonError::into_inner).len();
     let (sender, zones) = sync_channel(AHEAD_MAX);
+    disk.counters.is_restoring.store(true, Ordering::Relaxed);
+    let end = Arc::new(End { disk: disk.clone(), queue: queue.clone() });
     for number in 0..threads.clamp(1, total.max(1)) {
         let worker = Worker { disk: disk.clone(), queue: queue.clone(), key, sender: sender.clone() };
-        let found = found.clone();
+        let (found, end) = (found.clone(), end.clone());
         std::thread::Builder::new()
             .name(format!("restore-{number}"))
             .spawn(move || {
+                let _end = end;
                 loop {
                     let next = found.lock().unwrap_or_else(PoisonError::into_inner).next();
                     let Some((zone, found)) = next else { return };
@@ -101,6 +106,19 @@ pub(super) fn start(
             .map_err(|e| StoreError::failed("start a thread", e))?;
     }
     Ok(Restored { zones, total, damage: None })
+}
+
+/// Held by every reading thread: the last one tells the writer.
+struct End {
+    disk: Arc<Disk>,
+    queue: Arc<Queue>,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.disk.counters.is_restoring.store(false, Ordering::Relaxed);
+        self.queue.nudge();
+    }
 }
 
 /// Reads everything but pages and differences.
@@ -139,12 +157,19 @@ pub(super) fn read_small_tables(disk: &Disk) -> Result<SmallTables, StoreError> 
             Ok(())
         })?;
     }
+    super::held::read_reviews(disk, |zone, review| {
+        let found = zones.entry(zone).or_default();
+        match review {
+            Ok(review) => found.review = Some(review),
+            Err(damage) => found.damaged.push(damage),
+        }
+    })?;
     Ok(zones)
 }
 
 /// Puts values in parts together again while a scan meets their parts in order.
 #[derive(Default)]
-struct Parts {
+pub(super) struct Parts {
     start: Vec<u8>,
     octets: Vec<u8>,
     next: u16,
@@ -152,7 +177,7 @@ struct Parts {
 
 impl Parts {
     /// The whole value once its last part has come. Parts behind the last one are left-overs; a gap drops the value.
-    fn push(&mut self, key: &[u8], body: &[u8]) -> Option<Vec<u8>> {
+    pub(super) fn push(&mut self, key: &[u8], body: &[u8]) -> Option<Vec<u8>> {
         let (start, part) = key.split_last_chunk::<2>()?;
         let part = u16::from_be_bytes(*part);
         let (parts, chunk) = layout::opaque_part(body)?;
@@ -234,6 +259,7 @@ impl Worker {
             definition: found.definition,
             confirmation: found.confirmation,
             primaries: found.primaries,
+            review: found.review,
             entries: found.entries,
             damaged: found.damaged.iter().map(ToString::to_string).collect(),
             contents,
@@ -269,6 +295,7 @@ impl Worker {
             for item in tree.scan_prefix(&start) {
                 let (key, value) = item?;
                 digest = digest.wrapping_add(digest_of(&value));
+                self.disk.count_cached(value.len());
                 match page(&key, &value) {
                     Ok(page) => pages.push(page),
                     Err(found) => {

@@ -294,6 +294,82 @@ fn a_bit_flipped_in_the_file_costs_no_more_than_one_leaf() {
 }
 
 #[test]
+fn what_passed_through_the_cache_is_shed_in_a_quiet_moment_and_nothing_is_lost() {
+    // given a cache of 64 KiB
+    let directory = tempfile::tempdir().expect("a directory");
+    let options = Options { cache_octets: 64 << 10, ..quick() };
+    let (store, restored) = Store::open(directory.path(), options).expect("the store opens");
+    drop(restored);
+
+    // when four times as much is written
+    for zone in 1..=4 {
+        write(&store, Write::Define { zone, bytes: octets(65_536) }).expect("stored");
+    }
+    let quiet = (0..1_000).any(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        store.statistics().sheds > 0
+    });
+
+    // then the database was opened again, goes on taking writes, and has everything
+    assert!(quiet, "shed");
+    write(&store, Write::Define { zone: 5, bytes: octets(10) }).expect("stored");
+    drop(store);
+    let (_, zones) = open(directory.path());
+    assert_eq!(zones.keys().copied().collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+    assert!((1..=4).all(|zone| zones[&zone].definition == Some(octets(65_536))));
+}
+
+fn ring(last: u8) -> Ring {
+    let mut ring = Ring::default();
+    ring[17] = last;
+    ring
+}
+
+fn attempt(zone: ZoneNumber, of: u8, sequence: u64, body: &[u8]) -> Write {
+    Write::Attempt { zone, ring: ring(of), sequence, bytes: body.to_vec(), keep: 3 }
+}
+
+#[test]
+fn attempts_survive_a_restart_in_the_order_of_their_rings_and_numbers() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (store, _) = open(directory.path());
+    for (of, sequence) in [(2, 5), (1, 9), (1, 8)] {
+        write(&store, attempt(1, of, sequence, &[of])).expect("stored");
+    }
+    write(&store, attempt(1, 1, 9, b"again")).expect("stored");
+    write(&store, attempt(7, 1, 1, b"another zone's")).expect("stored");
+    drop(store);
+    let (store, _) = open(directory.path());
+    let expected = [(ring(1), 8, vec![1]), (ring(1), 9, b"again".to_vec()), (ring(2), 5, vec![2])];
+    assert_eq!(store.attempts(1).expect("read"), expected);
+}
+
+#[test]
+fn a_ring_of_attempts_keeps_the_newest() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (store, _) = open(directory.path());
+    for sequence in 0..50 {
+        write(&store, attempt(1, 1, sequence, b"x")).expect("stored");
+    }
+    let kept: Vec<u64> = store.attempts(1).expect("read").iter().map(|(_, sequence, _)| *sequence).collect();
+    assert_eq!(kept, [47, 48, 49]);
+}
+
+#[test]
+fn attempts_go_with_their_zone_or_their_primary() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (store, _) = open(directory.path());
+    for (zone, of) in [(1, 1), (1, 2), (2, 1)] {
+        write(&store, attempt(zone, of, 1, b"x")).expect("stored");
+    }
+    write(&store, Write::ForgetAttempts { zone: 1, keep: vec![ring(2)] }).expect("stored");
+    assert_eq!(store.attempts(1).expect("read"), [(ring(2), 1, b"x".to_vec())]);
+    write(&store, Write::Remove { zone: 1 }).expect("stored");
+    assert_eq!(store.attempts(1).expect("read"), []);
+    assert_eq!(store.attempts(2).expect("read").len(), 1);
+}
+
+#[test]
 fn entries_of_local_zones_come_and_go_in_one_batch() {
     let directory = tempfile::tempdir().expect("a directory");
     let (store, _) = open(directory.path());

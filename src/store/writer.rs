@@ -62,6 +62,8 @@ struct Waiting {
     urgent: bool,
     /// When the oldest of jobs that may wait came.
     since: Option<Instant>,
+    /// The writer is to look for other work.
+    nudged: bool,
     closing: bool,
 }
 
@@ -109,7 +111,7 @@ impl Queue {
             if waiting.closing {
                 return None;
             }
-            if has_other_work {
+            if has_other_work || std::mem::take(&mut waiting.nudged) {
                 return Some(Vec::new());
             }
             waiting = match waiting.since {
@@ -120,6 +122,12 @@ impl Queue {
                 None => self.wake.wait(waiting).unwrap_or_else(PoisonError::into_inner),
             };
         }
+    }
+
+    /// Lets the writer look for other work.
+    pub(super) fn nudge(&self) {
+        self.lock().nudged = true;
+        self.wake.notify_one();
     }
 
     /// Lets the writer finish what is queued and end; later jobs are refused.
@@ -182,10 +190,14 @@ impl Writer {
     pub(super) fn run(mut self, queue: &Queue) {
         // What a killed predecessor wrote may so far stand in the system's cache only.
         self.is_synced = self.disk.sync().is_ok();
-        while let Some(jobs) = queue.take(self.has_garbage()) {
+        while let Some(jobs) = queue.take(self.has_garbage() || self.is_to_shed()) {
             if jobs.is_empty() {
-                self.collect_garbage();
-                self.report_tidiness();
+                if self.has_garbage() {
+                    self.collect_garbage();
+                    self.report_tidiness();
+                } else if self.is_to_shed() {
+                    self.shed_cache();
+                }
                 continue;
             }
             for job in jobs {
@@ -211,6 +223,17 @@ impl Writer {
 
     fn has_garbage(&self) -> bool {
         self.is_synced && !self.disk.is_stopped() && (self.sweep.is_some() || !self.garbage.is_empty())
+    }
+
+    /// In a quiet moment only: whoever writes or reads waits meanwhile.
+    fn is_to_shed(&self) -> bool {
+        self.is_synced && !self.disk.is_stopped() && self.disk.is_cache_overfull()
+    }
+
+    fn shed_cache(&mut self) {
+        if let Err(error) = self.disk.shed_cache() {
+            tracing::error!(%error, "the store could not be opened again; the next write tries once more");
+        }
     }
 
     fn stage(&mut self, job: Job) {
@@ -262,6 +285,19 @@ impl Writer {
                 let keep_before = layout::primary_key(zone, from);
                 self.disk.delete_all(&mut self.group.changes, &start, &keep_before)
             }
+            Write::Attempt { zone, ring, sequence, bytes, keep } => {
+                if bytes.len() > layout::BODY_OCTETS_MAX {
+                    return Err(StoreError::TooLarge { octets: bytes.len(), max: layout::BODY_OCTETS_MAX });
+                }
+                self.make_room(bytes.len());
+                self.group.changes.put_attempt(&layout::attempt_key(zone, &ring, sequence), &bytes);
+                self.disk.trim(&mut self.group.changes, &layout::ring_key(zone, &ring), keep as usize)
+            }
+            Write::ForgetAttempts { zone, keep } => {
+                let is_kept = |key: &[u8]| layout::attempt_position(key).is_some_and(|(ring, _)| keep.contains(&ring));
+                let start = layout::zone_key(table::ATTEMPT, zone);
+                self.disk.delete_unless(&mut self.group.changes, &start, is_kept)
+            }
             Write::Meta { name, bytes: Some(bytes) } => {
                 self.make_room(bytes.len());
                 self.disk.put_opaque(&mut self.group.changes, &layout::meta_key(&name), &bytes)
@@ -269,6 +305,12 @@ impl Writer {
             Write::Meta { name, bytes: None } => {
                 let key = layout::meta_key(&name);
                 self.disk.delete_all(&mut self.group.changes, &key, &key)
+            }
+            Write::Review { zone, bytes, drop_held } => self.review(zone, bytes.as_deref(), drop_held),
+            Write::Hold { zone, snapshot, review } => self.hold(zone, &snapshot, &review),
+            Write::Noted { zone, contents, bytes } => {
+                self.stage_write(*contents)?;
+                self.note(zone, &bytes)
             }
             Write::Local { zones, metas } => self.stage_local(zones, metas),
             Write::Remove { zone } => self.remove(zone),

@@ -25,6 +25,8 @@ use crate::dns::{Record, RecordRef, RecordType, Serial, rdata};
 use crate::reason::{Code, Reason};
 use crate::zone::{Builder, DamagedDiff, Diff, DiffBuilder, HashKey, Limits};
 
+use super::said::{self, Said};
+
 /// Messages without records that are taken in a row, if nothing else is said (A12).
 pub const EMPTY_MESSAGES_MAX: u32 = 100;
 
@@ -93,7 +95,9 @@ pub struct Inbound {
     key: HashKey,
     empty_messages_max: u32,
     difference_octets_max: u64,
+    sequences_max: usize,
     counters: Counters,
+    said: Said,
     empty_in_row: u32,
     difference_octets: u64,
     state: State,
@@ -151,7 +155,9 @@ impl Inbound {
             key,
             empty_messages_max: EMPTY_MESSAGES_MAX,
             difference_octets_max: u64::MAX,
+            sequences_max: usize::MAX,
             counters: Counters::default(),
+            said: Said::default(),
             empty_in_row: 0,
             difference_octets: 0,
             state: State::Start,
@@ -174,9 +180,30 @@ impl Inbound {
         self
     }
 
+    /// Gives up differences (`IXFR_INAPPLICABLE`) of more than `sequences` steps (`[transfer] max-ixfr-sequences`, I9).
+    pub fn with_sequences_max(mut self, sequences: u32) -> Inbound {
+        self.sequences_max = sequences as usize;
+        self
+    }
+
     /// What has been read so far.
     pub fn counters(&self) -> Counters {
         self.counters
+    }
+
+    /// What the answer has said beside its records so far.
+    pub fn said(&self) -> &Said {
+        &self.said
+    }
+
+    /// What the answer is, as far as it can be told: the whole zone, differences, or a single SOA.
+    pub fn form(&self) -> Option<RecordType> {
+        match &self.state {
+            State::Zone(..) | State::Full(_) => Some(RecordType::AXFR),
+            State::Deleting(..) | State::Adding(..) | State::Diffs => Some(RecordType::IXFR),
+            State::UpToDate(_) => Some(RecordType::SOA),
+            State::Start | State::FirstSoa(_) | State::Void => None,
+        }
     }
 
     /// The serial of the first SOA, which the answer leads to.
@@ -233,7 +260,8 @@ impl Inbound {
         let at = self.check_header(message, header)?;
         self.check_empty(header)?;
         self.owner.forget();
-        for raw in message::records(message, at, header.answers as usize) {
+        let mut records = message::records(message, at, header.answers as usize);
+        for raw in records.by_ref() {
             self.counters.records += 1;
             // the two SOAs around the answer are not records of the zone
             if self.counters.records > self.limits.records_max.saturating_add(2) {
@@ -246,12 +274,18 @@ impl Inbound {
             let raw = raw.map_err(|error| self.malformed(None, error))?;
             self.record(message, &raw)?;
         }
+        if header.additionals > 0
+            && !self.said.edns
+            && let Some(opt) = said::opt_behind(message, records.offset(), header)
+        {
+            self.said = Said::by(&opt);
+        }
         self.end_of_message(header);
         Ok(if self.is_done() { Progress::Done } else { Progress::More })
     }
 
     /// A2; the offset of the answer section. RFC 5936 §2.2.1.
-    fn check_header(&self, message: &[u8], header: Header) -> Result<usize, Reason> {
+    fn check_header(&mut self, message: &[u8], header: Header) -> Result<usize, Reason> {
         if header.id != self.id {
             return Err(bad_header(format!("id {} instead of {}", header.id, self.id)));
         }
@@ -261,8 +295,14 @@ impl Inbound {
         if header.opcode() != opcode::QUERY {
             return Err(bad_header(format!("opcode {}", header.opcode())));
         }
-        if let Some(code) = header.rcode().code() {
-            return Err(Reason::new(code, self.rcode_text(message, header.rcode())));
+        // The upper bits of an RCODE stand in the OPT record; an answer with records has none.
+        if header.rcode() != Rcode::NOERROR || header.answers == 0 {
+            let opt = said::opt_in(message, header);
+            self.said = opt.as_ref().map_or_else(Said::default, Said::by);
+            let rcode = opt.as_ref().map_or(header.rcode(), |opt| opt.rcode(header));
+            if let Some(code) = rcode.code() {
+                return Err(Reason::new(code, self.rcode_text(rcode, opt)));
+            }
         }
         if header.has(flag::TC) {
             return Err(Code::TcInStream.into());
@@ -289,13 +329,13 @@ impl Inbound {
     }
 
     /// The RCODE with the peer's own words, if it has any.
-    fn rcode_text(&self, message: &[u8], rcode: Rcode) -> String {
+    fn rcode_text(&self, rcode: Rcode, opt: Option<Opt>) -> String {
         let asked = if self.asked == Asked::Axfr { "AXFR" } else { "IXFR" };
         let place = match self.counters.messages {
             1 => String::new(),
             n => format!(" in message {n}"),
         };
-        let text = Opt::find(message).ok().flatten().and_then(|opt| opt.errors_text());
+        let text = opt.and_then(|opt| opt.errors_text());
         format!("{asked}: {rcode}{place}{}", text.map(|t| format!(", {t}")).unwrap_or_default())
     }
 
@@ -360,6 +400,11 @@ impl Inbound {
             }
             let (soa, octets) = (Soa::new(record), record.owner.len() + RECORD_OCTETS + record.rdata.len());
             self.soa(soa)?;
+            if self.diffs.len() > self.sequences_max {
+                let detail =
+                    format!("more than {} difference sequences ([transfer] max-ixfr-sequences)", self.sequences_max);
+                return Err(Reason::new(Code::IxfrInapplicable, detail));
+            }
             // A chain may consist of nothing but SOAs, and each of its links costs memory.
             return match self.state {
                 State::Deleting(..) | State::Adding(..) => self.count_difference(octets),

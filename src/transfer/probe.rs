@@ -4,10 +4,14 @@
 //! the EXPIRE option, or what to do instead. Called by `net`'s prober, which owns tries, time-outs and transports.
 //! RFC 1034 §4.3.5, RFC 7314, RFC 8906 (servers that choke on EDNS).
 
+use siphasher::sip::SipHasher13;
+
 use crate::dns::edns::{Opt, option};
 use crate::dns::message::{self, HEADER_OCTETS, Header, Question, RawRecord, Rcode, flag, opcode};
 use crate::dns::{Name, Record, RecordType, Serial, rdata};
 use crate::reason::{Code, Reason};
+
+use super::said;
 
 /// One SOA query, without its transport.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +22,8 @@ pub struct Probe {
     pub id: u16,
     /// Whether to send an OPT record with an empty EXPIRE option (RFC 7314 §3.2).
     pub edns: bool,
+    /// Whether to ask for the signatures of the SOA too (DO, RFC 3225); needs EDNS.
+    pub signature: bool,
 }
 
 /// What a primary says about its zone.
@@ -29,6 +35,9 @@ pub struct SoaAnswer {
     pub serial: Serial,
     /// Seconds until the primary's own copy expires, if it says so.
     pub expire_secs: Option<u32>,
+    /// A hash over the signatures of the SOA, whatever their order; `None` if there are none. Another value with an equal
+    /// serial: the zone was signed again without a new serial (P5).
+    pub signature: Option<u64>,
 }
 
 /// Why a message is not the answer we asked for; each leads somewhere else.
@@ -48,6 +57,11 @@ pub enum ProbeError {
     Failed(Reason),
 }
 
+/// The OPT record of our queries: the empty EXPIRE option asks for its value (RFC 7314 §3.2).
+pub fn expire_wanted() -> Opt {
+    Opt::default().with_option(option::EXPIRE, b"")
+}
+
 impl From<ProbeError> for Reason {
     fn from(error: ProbeError) -> Reason {
         match error {
@@ -65,7 +79,11 @@ fn failed<T>(code: Code, detail: impl Into<String>) -> Result<T, ProbeError> {
 impl Probe {
     /// The message to send.
     pub fn query(&self) -> Vec<u8> {
-        let opt = self.edns.then(|| Opt::default().with_option(option::EXPIRE, b""));
+        let opt = self.edns.then(|| {
+            let mut opt = expire_wanted();
+            opt.dnssec_ok = self.signature;
+            opt
+        });
         message::query(self.id, &self.zone, RecordType::SOA, opt.as_ref())
     }
 
@@ -77,7 +95,7 @@ impl Probe {
             return Err(ProbeError::Truncated);
         }
         // A broken additional section costs the EXPIRE option and the error text, not the answer.
-        let opt = Opt::find(message).ok().flatten();
+        let opt = said::opt_in(message, header);
         let rcode = opt.as_ref().map_or(header.rcode(), |opt| opt.rcode(header));
         if let Some(code) = rcode.code() {
             let text = opt.as_ref().and_then(Opt::errors_text);
@@ -86,12 +104,12 @@ impl Probe {
             let may_be_edns = matches!(rcode, Rcode::FORMERR | Rcode::NOTIMP | Rcode::BADVERS);
             return Err(if self.edns && may_be_edns { ProbeError::NoEdns(reason) } else { ProbeError::Failed(reason) });
         }
-        let soa = self.find_soa(message, header, at)?;
+        let (soa, signature) = self.find_soa(message, header, at)?;
         if !header.has(flag::AA) {
             return failed(Code::NotAuthoritative, "");
         }
         let serial = rdata::soa_serial(&soa.rdata).expect("the rdata of a SOA was validated");
-        Ok(SoaAnswer { soa, serial, expire_secs: opt.and_then(|opt| opt.expire()) })
+        Ok(SoaAnswer { soa, serial, expire_secs: opt.and_then(|opt| opt.expire()), signature })
     }
 
     /// Whether this is a reply to this very query; the offset of the answer section.
@@ -115,10 +133,10 @@ impl Probe {
         }
     }
 
-    /// The one SOA of the apex in the answer section, or what stands there instead.
-    fn find_soa(&self, message: &[u8], header: Header, at: usize) -> Result<Record, ProbeError> {
+    /// The one SOA of the apex in the answer section with a hash of its signatures, or what stands there instead.
+    fn find_soa(&self, message: &[u8], header: Header, at: usize) -> Result<(Record, Option<u64>), ProbeError> {
         let malformed = |what: String| ProbeError::Failed(Reason::new(Code::MalformedRr, what));
-        let (mut found, mut other_owner) = (None, None);
+        let (mut found, mut other_owner, mut signature) = (None, None, None);
         let mut records = message::records(message, at, header.answers as usize);
         for record in records.by_ref() {
             let record = record.map_err(|error| malformed(error.to_string()))?;
@@ -128,11 +146,18 @@ impl Probe {
                 RecordType::SOA if owner != self.zone => other_owner = Some(owner),
                 RecordType::SOA if found.is_some() => return failed(Code::SoaMultiple, ""),
                 RecordType::SOA => found = Some(self.read_soa(message, &record)?),
+                RecordType::RRSIG if self.signature && owner == self.zone => {
+                    let rdata = &message[record.rdata..record.end()];
+                    if rdata.starts_with(&RecordType::SOA.0.to_be_bytes()) {
+                        let hash = SipHasher13::new().hash(rdata);
+                        signature = Some(signature.unwrap_or(0u64).wrapping_add(hash));
+                    }
+                }
                 _ => {}
             }
         }
         if let Some(soa) = found {
-            return Ok(soa);
+            return Ok((soa, signature));
         }
         if let Some(owner) = other_owner {
             return failed(Code::WrongZone, format!("SOA of {owner}"));
@@ -167,7 +192,7 @@ mod tests {
     const SOA: &str = "example. 60 IN SOA ns. host. 7 2 3 4 5";
 
     fn probe() -> Probe {
-        Probe { zone: "example".parse().expect("name"), id: 77, edns: true }
+        Probe { zone: "example".parse().expect("name"), id: 77, edns: true, signature: false }
     }
 
     /// An answer to [`probe`] with these records in the answer and authority sections.

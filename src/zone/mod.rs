@@ -25,6 +25,9 @@
 //! | [`builder`] | records in any order -> a version |
 //! | `diff`, `apply`, `between` | difference sequences: the form, forwards, and back from two versions |
 //! | [`mod@check`] | rules on content |
+//! | [`guard`] | what a version must not take away unseen |
+//! | [`zonemd`] | whether a version is what its publisher digested |
+//! | [`signatures`] | when the signatures of a version lapse |
 //!
 //! The law that holds the room together: `apply(old, diff)` equals `build(new)` octet for octet (`laws`).
 
@@ -37,19 +40,22 @@ mod diff;
 mod directory;
 mod encode;
 pub mod entry;
+pub mod guard;
 pub mod hash;
 #[cfg(test)]
 mod laws;
 mod order;
 pub mod page;
 mod records;
+pub mod signatures;
 mod snapshot;
 pub mod spill;
 mod tally;
 #[cfg(test)]
 mod text;
+pub mod zonemd;
 
-pub use apply::{ApplyError, apply};
+pub use apply::{ApplyError, apply, apply_leniently};
 pub use between::between;
 pub use builder::{Builder, Findings, Limits};
 pub use check::{ContentPolicy, Verdict, Warning, check};

@@ -31,6 +31,11 @@ impl CanonicalOrder {
         }
         CanonicalOrder(owners.into_boxed_slice())
     }
+
+    /// The owners' entries.
+    pub(super) fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        self.0.iter().map(|(page, index, _)| page.entry(*index as usize))
+    }
 }
 
 /// Records of a snapshot, see [`Snapshot::records`]. As an iterator it gives owned records; [`Records::advance`] lends them

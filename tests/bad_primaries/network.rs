@@ -145,7 +145,7 @@ fn b13_udp_dead_and_tcp_alive_is_udp_blocked() {
     let tcp_only = |zone: &'static str, tcp: fn(&crate::primary::Query, &str) -> Vec<Step>| {
         move |query: &crate::primary::Query| match query.over {
             Over::Udp => Vec::new(),
-            Over::Tcp => tcp(query, zone),
+            Over::Tcp | Over::Tls => tcp(query, zone),
         }
     };
     let blocked = stage.primary("blocked.example");
@@ -251,6 +251,79 @@ fn b24_servers_that_choke_on_edns_are_asked_without() {
         assert!(stage.primary(zone).seen(Over::Udp, RecordType::SOA) <= 2, "{zone}");
         stage.serves(zone, 2);
     }
+}
+
+/// B24 for transfers: refused with an OPT record they are asked for once more without, and that is remembered.
+#[test]
+fn b24_transfers_are_asked_for_without_edns_where_it_is_refused() {
+    let stage = Stage::loaded(QUICK, &["formerr", "badvers"]);
+    for zone in ["formerr.example", "badvers.example"] {
+        let play = |serial: u32| {
+            stage.primary(zone).play(move |query| {
+                let has_opt = query.message[11] == 1;
+                match query.qtype {
+                    // SOA queries do not tell: the answer has no OPT record and no error.
+                    RecordType::SOA => reply::good(zone, serial)(query),
+                    _ if has_opt && zone.starts_with("formerr") => vec![Reply::to(query).rcode(1).send()],
+                    _ if has_opt => vec![Reply::to(query).opt(1, b"").send()],
+                    _ => reply::good(zone, serial)(query),
+                }
+            });
+        };
+        // When a primary that refuses EDNS has a new version
+        play(2);
+        // Then IXFR is asked for twice and AXFR not at all
+        let item = stage.refreshed(zone);
+        assert_eq!(item["status"], "OK", "{zone}: {item:#}");
+        stage.serves(zone, 2);
+        assert_eq!(stage.primary(zone).seen_over_tcp(), [RecordType::IXFR, RecordType::IXFR], "{zone}");
+        // And the next version costs one query
+        play(3);
+        stage.refreshed(zone);
+        stage.serves(zone, 3);
+        assert_eq!(stage.primary(zone).seen_over_tcp(), [RecordType::IXFR], "{zone}");
+    }
+}
+
+/// RFC 7314 §4.1, T10: "after a transfer it is min(option, SOA EXPIRE)", "an equal-serial answer sets expiry to
+/// max(current, option)", below 2 s it is not renewed.
+#[test]
+fn t10_the_expire_option_of_transfers_and_probes_is_followed() {
+    let zone = "option.example";
+    // A primary that is a secondary itself, and whose copy has so many seconds left.
+    let play = |serial: u32, probe: u32, transfer: u32| {
+        let option = |secs: u32| [&[0, 9, 0, 4][..], &secs.to_be_bytes()].concat();
+        move |query: &crate::primary::Query| match query.qtype {
+            RecordType::SOA => vec![Reply::to(query).with(&[soa(zone, serial)]).opt(0, &option(probe)).send()],
+            _ => vec![Reply::to(query).with(&reply::zone(zone, serial)).opt(0, &option(transfer)).send()],
+        }
+    };
+    let primary = Primary::start(play(1, 5000, 5000));
+    let ours = Secondaryd::reserve().with_zone(Entry::new(zone, &[primary.address()])).started();
+    ours.dns.wait_serial(zone, 1, SOON);
+    let left = || {
+        let status = ours.status(zone);
+        let time = |text: &serde_json::Value| -> jiff::Timestamp {
+            text.as_str().unwrap_or_default().parse().unwrap_or_else(|_| panic!("{status:#}"))
+        };
+        let confirmed = time(&status["items"][0]["lastSuccess"]);
+        (time(&status["expires"]).duration_since(confirmed).as_millis() + 500) / 1000
+    };
+    let settle = |serial: u32, probe: u32, transfer: u32| {
+        primary.play(play(serial, probe, transfer));
+        let before = ours.wait_item(zone, 0, "idle", |item| item["activity"] == "idle")["lastAttempt"].clone();
+        ours.expect("PUT", &format!("{}/axfr?mode=refresh", ours.zone_path(zone)), 202);
+        ours.wait_item(zone, 0, "OK", |item| item["activity"] == "idle" && item["lastAttempt"] != before);
+    };
+    assert_eq!(left(), 5000, "of the AXFR, less than SOA EXPIRE");
+    settle(1, 9000, 0);
+    assert_eq!(left(), 9000, "of a probe, more than there was");
+    settle(2, 100, 3000);
+    ours.dns.wait_serial(zone, 2, SOON);
+    assert_eq!(left(), 3000, "of the answer to IXFR");
+    let expires = ours.status(zone)["expires"].clone();
+    settle(2, 1, 0);
+    assert_eq!(ours.status(zone)["expires"], expires, "a dying copy renews nothing");
 }
 
 /// T9: each way in which the answer to the SOA query can be wrong has its own code, and no transfer follows.

@@ -6,7 +6,7 @@ use secondaryd::dns::message::{self, Header, Rcode};
 use secondaryd::dns::tsig::{self, StreamVerifier};
 use secondaryd::dns::{RecordType, Serial};
 use secondaryd::net::counters::NotifyOutcome;
-use secondaryd::served::{Notice, Transport, ZoneId};
+use secondaryd::served::{Notice, RefusedFor, Transport, ZoneId};
 use secondaryd::time::Timestamp;
 
 use super::setup::{PATIENCE, Server, exchange, key, name, query, rcode, records};
@@ -38,7 +38,9 @@ fn a_notify_from_a_primary_is_acknowledged_and_passed_on() {
         assert_eq!(reply[4..12], [0, 1, 0, 0, 0, 0, 0, 0]);
         assert_eq!(reply[12..], request[12..reply.len()], "the question");
         let notice = server.notices.wait(PATIENCE).expect("workers live").expect("a notice");
-        let Notice::Notify { zone, from, key, hint: passed, transport: by } = notice;
+        let Notice::Notify { zone, from, key, hint: passed, transport: by } = notice else {
+            panic!("refused: {notice:?}")
+        };
         assert_eq!((zone, key, passed, by), (ZoneId(0), None, hint.map(Serial), transport));
         assert!(from.ip().is_loopback());
     }
@@ -64,6 +66,9 @@ fn other_notifies_are_refused_and_told_why() {
         let plain = server.udp(&notify(zone, Some(9), false));
         assert_eq!((Header::read(&plain).expect("header").rcode(), error_of(&plain)), (rcode, None), "{zone}");
     }
+    // Told, once for the zone and source; nothing is to be done.
+    let told = server.notices.try_next();
+    assert!(matches!(told, Some(Notice::Refused { zone: ZoneId(0), why: RefusedFor::Source, .. })), "{told:?}");
     assert_eq!(server.notices.try_next(), None);
     let counters = server.running.as_ref().expect("running").counters();
     assert_eq!((counters.notifies(NotifyOutcome::Refused), counters.notifies(NotifyOutcome::NotAuth)), (2, 6));
@@ -103,10 +108,12 @@ fn a_zone_with_a_key_wants_its_notifies_signed_with_it() {
         verifier.verify(&reply, Timestamp::now()).expect("signed by the same key");
         verifier.finish().expect("the last is signed");
     }
-    let notice = server.notices.wait(PATIENCE).expect("workers live").expect("a notice");
-    let Notice::Notify { key, hint, .. } = notice;
+    let next = || server.notices.wait(PATIENCE).expect("workers live").expect("a notice");
+    assert!(matches!(next(), Notice::Refused { why: RefusedFor::Unsigned, .. }), "told once a minute, not of each");
+    let notice = next();
+    let Notice::Notify { key, hint, .. } = notice else { panic!("refused: {notice:?}") };
     assert_eq!((key, hint), (Some(name("known.")), Some(Serial(5))));
-    assert_eq!(server.notices.try_next(), None, "only the second was accepted");
+    assert_eq!(server.notices.try_next(), None, "only the last was accepted");
 }
 
 /// MAC Size and Error of the TSIG record at the end of `reply` (RFC 8945 §4.2).

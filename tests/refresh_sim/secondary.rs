@@ -119,6 +119,7 @@ impl Secondary {
             messages: 1,
             octets: 100,
             duration_ms: 1,
+            zone_records: None,
         }))
     }
 

@@ -22,7 +22,7 @@ use crate::control::handle::TransferMode;
 use crate::control::status::{PrimaryStatus, ZoneStatus};
 use crate::dns::Serial;
 use crate::reason::{Code, StatusWord};
-use crate::refresh::{Activity, TransferKind, Why, ZoneState};
+use crate::refresh::{Activity, FindingCode, TransferKind, Why, ZoneState};
 
 /// Seconds a request may be held by `Prefer: wait=N`; more is read as this.
 const WAIT_SECS_MAX: u64 = 60;
@@ -138,8 +138,48 @@ struct Status {
     offered_serial: Option<Serial>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stored_serial: Option<Serial>,
+    /// The version that waits for approval; more at `.../held`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held: Option<Held>,
+    /// The zone was rolled back and takes no newer version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pinned: Option<Pinned>,
+    /// End of the first signature of the served version that lapses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signatures_expire: Option<Date>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    findings: Vec<Finding>,
+}
+
+/// What was found out about a primary, or the zone, although nothing failed.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Finding {
+    code: FindingCode,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    primary_ip: Option<String>,
+    since: Date,
+    evidence: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Held {
+    id: Uuid,
+    serial: Serial,
+    error_code: Code,
+    deadline: Date,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Pinned {
+    serial: Serial,
+    left: Serial,
+    by: String,
+    at: Date,
 }
 
 /// One primary: the members of the specification first.
@@ -182,6 +222,24 @@ struct Item {
     /// What is noteworthy beside the code.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<&'static str>,
+    /// The last TLS session, or the certificate that was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<Tls>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Tls {
+    version: &'static str,
+    verified: &'static str,
+    /// In the primary's certificate.
+    names: Vec<String>,
+    /// When the primary's certificate ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<Date>,
+    /// When our own certificate ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    own_expires: Option<Date>,
 }
 
 #[derive(Serialize)]
@@ -225,7 +283,33 @@ impl Status {
             generation: status.generation,
             offered_serial: status.offered_serial,
             stored_serial: status.stored_serial,
+            held: status.review.held.as_ref().map(|held| Held {
+                id: held.id,
+                serial: held.serial,
+                error_code: held.reason.code,
+                deadline: Date(held.deadline),
+            }),
+            pinned: status.review.pinned.clone().map(|pinned| Pinned {
+                serial: pinned.serial,
+                left: pinned.left,
+                by: pinned.by,
+                at: Date(pinned.at),
+            }),
+            signatures_expire: status.signatures.as_ref().map(|lapse| Date(lapse.at)),
             warnings: status.warnings.clone(),
+            findings: status
+                .findings
+                .iter()
+                .map(|found| Finding {
+                    code: found.code,
+                    primary_ip: found
+                        .primary
+                        .and_then(|ix| definition.primaries.get(ix))
+                        .map(|primary| primary.spelled(default_port)),
+                    since: Date(found.since),
+                    evidence: found.evidence.clone(),
+                })
+                .collect(),
         }
     }
 }
@@ -268,7 +352,17 @@ impl Item {
             activity: state.activity,
             since: Date(state.since),
             next_attempt_why: status.next_attempt.map(|next| next.why),
-            notes: if state.udp_blocked { vec!["UDP_BLOCKED"] } else { Vec::new() },
+            notes: [(state.udp_blocked, "UDP_BLOCKED"), (state.clear_text, "CLEAR_TEXT")]
+                .into_iter()
+                .filter_map(|(noted, note)| noted.then_some(note))
+                .collect(),
+            tls: status.tls.as_deref().map(|session| Tls {
+                version: session.version,
+                verified: session.verified.as_str(),
+                names: session.peer_names.clone(),
+                expires: session.peer_not_after.map(Date),
+                own_expires: session.own_not_after.map(Date),
+            }),
         }
     }
 }

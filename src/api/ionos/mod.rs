@@ -63,19 +63,19 @@ pub fn routes() -> Router<Arc<Api>> {
 }
 
 /// A response with a JSON body.
-fn json(status: StatusCode, body: &impl Serialize) -> Response {
+pub(in crate::api) fn json(status: StatusCode, body: &impl Serialize) -> Response {
     let text = serde_json::to_vec(body).expect("bodies hold only what JSON can hold");
     (status, [(CONTENT_TYPE, "application/json")], text).into_response()
 }
 
 /// The body `{}` of deletions and commands.
-fn accepted() -> Response {
+pub(in crate::api) fn accepted() -> Response {
     (StatusCode::ACCEPTED, [(CONTENT_TYPE, "application/json")], "{}").into_response()
 }
 
 /// A time as the dialect writes it: `2026-11-21T23:00:00.123Z`.
 #[derive(Clone, Copy, Debug)]
-struct Date(Timestamp);
+pub(in crate::api) struct Date(pub(in crate::api) Timestamp);
 
 impl Serialize for Date {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {

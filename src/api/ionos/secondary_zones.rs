@@ -286,6 +286,11 @@ impl From<EditError> for Fault {
             EditError::Configured { .. } => ErrorCode::ZoneConfigured,
             EditError::Quota(_) => ErrorCode::QuotaExceeded,
             EditError::PrimaryNotAllowed(_) | EditError::UnknownKey(_) => ErrorCode::BadValue,
+            EditError::NoSuchHeld => ErrorCode::VersionNotFound,
+            EditError::NotKept { .. } => ErrorCode::VersionNotFound,
+            EditError::HeldLost(_) | EditError::Superseded | EditError::Pinned | EditError::NotPinned => {
+                ErrorCode::VersionConflict
+            }
             EditError::Storage(_) => ErrorCode::Storage,
             EditError::ShuttingDown => ErrorCode::ShuttingDown,
         };

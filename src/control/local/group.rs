@@ -207,6 +207,7 @@ impl Group {
             allow_transfer: Vec::new(),
             notify: Vec::new(),
             local: Some(attributes),
+            policy: None,
             origin: Origin::Rest,
             created: self.ground.now,
             modified: self.ground.now,

@@ -259,7 +259,7 @@ impl Keeper {
             warnings: vec![format!("STORAGE_CORRUPT: {why}")],
             ..ZoneStatus::clone(&view.status())
         };
-        view.replace(status);
+        self.board.show(&view, status);
         self.board.insert([view]);
     }
 
@@ -303,7 +303,7 @@ impl Keeper {
         self.generation += 1;
         let Some(local) = self.local.zones.get_mut(&id) else { return };
         let serial = Some(zone.serial());
-        local.view.replace(ZoneStatus {
+        let status = ZoneStatus {
             definition,
             state: ZoneState::Available,
             generation: self.generation,
@@ -311,7 +311,8 @@ impl Keeper {
             served_serial: serial,
             stored_serial: serial,
             ..ZoneStatus::clone(&local.view.status())
-        });
+        };
+        self.board.show(&local.view, status);
         if is_new && state == State::Served && !self.config.local.notify.is_empty() {
             let downstreams = self.config.local.notify.iter().map(|target| Downstream {
                 address: target.address,

@@ -2,6 +2,8 @@
 
 mod choice;
 mod expiry;
+mod findings;
+mod histories;
 mod notify;
 mod status;
 
@@ -40,7 +42,16 @@ fn settings() -> Settings {
 }
 
 fn committed(serial: u32, kind: TransferKind) -> Committed {
-    Committed { soa: soa(serial), kind, expire_option: None, records: 10, messages: 1, octets: 500, duration_ms: 20 }
+    Committed {
+        soa: soa(serial),
+        kind,
+        expire_option: None,
+        records: 10,
+        messages: 1,
+        octets: 500,
+        duration_ms: 20,
+        zone_records: None,
+    }
 }
 
 impl Bench {
@@ -119,6 +130,25 @@ impl Bench {
 
     fn fails_probe(&mut self, ix: usize, code: Code) {
         self.zone.handle_probe(self.now, ix, Err(code.into()));
+    }
+
+    /// Answers with a SOA that looks so.
+    fn looks(&mut self, ix: usize, serial: u32, soa: u64, signature: Option<u64>) {
+        self.zone.note_look(ix, Fingerprint { soa, signature });
+        self.shows(ix, serial);
+    }
+
+    fn findings(&self) -> Vec<FindingCode> {
+        self.zone.findings(self.now).into_iter().map(|finding| finding.code).collect()
+    }
+
+    /// Killed and started again on what was on disk.
+    fn restart(&mut self, settings: Settings) {
+        let primaries = self.zone.primaries().cloned().map(Some).collect::<Vec<_>>();
+        let stored = serde_json::to_vec(&primaries).expect("plain data");
+        let primaries: Vec<Option<PrimaryState>> = serde_json::from_slice(&stored).expect("what was written");
+        let restored = Restored { soa: self.zone.soa(), confirmation: self.zone.confirmation(), primaries };
+        self.zone = Refresh::new(Arc::new(settings), restored.primaries.len(), 1, Some(restored), self.now);
     }
 
     fn gives(&mut self, ix: usize, serial: u32, kind: TransferKind) {

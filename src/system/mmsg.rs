@@ -1,13 +1,11 @@
 //! Batches of datagrams: `recvmmsg`, `sendmmsg`, and the socket options and CPU pinning around them.
 //!
-//! The one module of the crate with `unsafe`: the standard library can neither receive nor send many datagrams with
-//! one system call. Called by [`super::udp`] only. It knows datagrams and addresses, never what is in them.
+//! The standard library can neither receive nor send many datagrams with one system call. Called by `net::udp` only. It
+//! knows datagrams and addresses, never what is in them.
 //!
 //! A [`Batch`] owns a fixed block of memory: for each of [`SLOTS`] slots the bytes, the peer's address and (on
 //! wildcard sockets) the control message that names the local address. A reply is written where the query stood and
 //! goes out with the same address and control message, so nothing is copied and nothing is allocated after `new`.
-
-#![allow(unsafe_code)]
 
 use std::io;
 use std::mem::{MaybeUninit, size_of, zeroed};
@@ -16,10 +14,10 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::{self, addr_of_mut};
 
 /// Datagrams per system call.
-pub(super) const SLOTS: usize = 64;
+pub(crate) const SLOTS: usize = 64;
 
 /// Octets of a slot: the largest query that is looked at, and the largest reply over UDP. 64 of them fit an L2 cache.
-pub(super) const SLOT_OCTETS: usize = 4096;
+pub(crate) const SLOT_OCTETS: usize = 4096;
 
 /// Room for one `IP_PKTINFO` or `IPV6_PKTINFO` message: a 16-octet header and at most 20 octets of content.
 const CONTROL_OCTETS: usize = 64;
@@ -41,7 +39,7 @@ struct Slot {
 struct Control([u8; CONTROL_OCTETS]);
 
 /// [`SLOTS`] datagrams, received together and answered together.
-pub(super) struct Batch {
+pub(crate) struct Batch {
     /// Made by [`zeroed_array`], freed in `drop`. A raw pointer, because the kernel's headers below point into the
     /// slots for as long as the batch lives.
     slots: *mut Slot,
@@ -58,19 +56,19 @@ pub(super) struct Batch {
 }
 
 /// One received datagram.
-pub(super) struct Datagram<'a> {
+pub(crate) struct Datagram<'a> {
     /// The whole slot; the datagram is its first `len` octets, the rest is room for the reply.
-    pub(super) buffer: &'a mut [u8],
+    pub(crate) buffer: &'a mut [u8],
     /// Octets received, at most [`SLOT_OCTETS`]: of a longer datagram the end is lost, and so it will not parse.
-    pub(super) len: usize,
+    pub(crate) len: usize,
     /// Who sent it.
-    pub(super) peer: SocketAddr,
+    pub(crate) peer: SocketAddr,
 }
 
 impl Batch {
     /// Allocates the slots. `wildcard`: the socket is bound to the unspecified address and has had
     /// [`report_local_address`] called on it.
-    pub(super) fn new(wildcard: bool) -> Batch {
+    pub(crate) fn new(wildcard: bool) -> Batch {
         // SAFETY: all three types are plain C data (integers, arrays, raw pointers) for which all-zero bytes are a valid
         // value.
         let (slots, incoming, outgoing) = unsafe { (zeroed_array(), zeroed_array(), zeroed_array()) };
@@ -79,7 +77,7 @@ impl Batch {
 
     /// Waits for at least one datagram (as the socket's receive timeout allows; not at all if `wait` is false) and
     /// takes what else is there, up to [`SLOTS`]. Returns how many; a timeout is an error of kind `WouldBlock`.
-    pub(super) fn receive(&mut self, socket: BorrowedFd<'_>, wait: bool) -> io::Result<usize> {
+    pub(crate) fn receive(&mut self, socket: BorrowedFd<'_>, wait: bool) -> io::Result<usize> {
         (self.received, self.queued) = (0, 0);
         for i in 0..self.dirty {
             self.prepare(i);
@@ -104,7 +102,7 @@ impl Batch {
     }
 
     /// Datagram `index` of the last `receive`; `None` if its peer cannot be answered (no IP address, or port 0).
-    pub(super) fn datagram(&mut self, index: usize) -> Option<Datagram<'_>> {
+    pub(crate) fn datagram(&mut self, index: usize) -> Option<Datagram<'_>> {
         assert!(index < self.received, "index of a received datagram");
         // SAFETY: index < received <= SLOTS; `&mut self` makes this the only reference into the slot.
         let slot = unsafe { &mut *self.slots.add(index) };
@@ -114,7 +112,7 @@ impl Batch {
 
     /// Queues the first `len` octets of slot `index` as the reply to the datagram that came in there. At most once
     /// per datagram.
-    pub(super) fn queue_reply(&mut self, index: usize, len: usize) {
+    pub(crate) fn queue_reply(&mut self, index: usize, len: usize) {
         assert!(index < self.received && self.queued < self.received && len <= SLOT_OCTETS, "one reply per datagram");
         // SAFETY: the assertion keeps all three indices inside their arrays; only raw pointers into the slot are
         // made, which stay valid until `drop`.
@@ -139,7 +137,7 @@ impl Batch {
 
     /// Sends all queued replies. A reply the kernel refuses (no route, filtered, full buffer) is skipped: the client
     /// asks again. Returns how many went out.
-    pub(super) fn send(&mut self, socket: BorrowedFd<'_>) -> usize {
+    pub(crate) fn send(&mut self, socket: BorrowedFd<'_>) -> usize {
         let (mut at, mut sent) = (0, 0);
         while at < self.queued {
             // SAFETY: headers at..queued were filled by `queue_reply` and point at memory of slots that live on.
@@ -264,7 +262,7 @@ fn socket_addr(storage: &libc::sockaddr_storage) -> Option<SocketAddr> {
 }
 
 /// Asks the kernel to name the local address of each datagram (for sockets bound to the wildcard address).
-pub(super) fn report_local_address(socket: BorrowedFd<'_>, v6: bool) -> io::Result<()> {
+pub(crate) fn report_local_address(socket: BorrowedFd<'_>, v6: bool) -> io::Result<()> {
     if v6 {
         set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)
     } else {
@@ -274,7 +272,7 @@ pub(super) fn report_local_address(socket: BorrowedFd<'_>, v6: bool) -> io::Resu
 
 /// Makes replies ignore path MTU news and never carry "don't fragment": forged ICMP must not be able to silence us.
 /// With replies of at most 1,232 octets by default nothing is fragmented anyway (RFC 9715).
-pub(super) fn ignore_path_mtu(socket: BorrowedFd<'_>, v6: bool) -> io::Result<()> {
+pub(crate) fn ignore_path_mtu(socket: BorrowedFd<'_>, v6: bool) -> io::Result<()> {
     if v6 {
         set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_OMIT)
     } else {
@@ -297,7 +295,7 @@ fn set_option(socket: BorrowedFd<'_>, level: libc::c_int, name: libc::c_int, val
 }
 
 /// The CPUs this process may run on, ascending; empty if the kernel does not say.
-pub(super) fn allowed_cpus() -> Vec<usize> {
+pub(crate) fn allowed_cpus() -> Vec<usize> {
     let mut set = MaybeUninit::<libc::cpu_set_t>::zeroed();
     // SAFETY: the kernel writes at most the given size into `set`, for which all-zero bytes are valid; CPU_ISSET
     // reads bits below CPU_SETSIZE only.
@@ -311,7 +309,7 @@ pub(super) fn allowed_cpus() -> Vec<usize> {
 }
 
 /// Binds the calling thread to `cpu`. Best effort: a thread that may not be pinned works all the same.
-pub(super) fn pin_thread(cpu: usize) {
+pub(crate) fn pin_thread(cpu: usize) {
     if cpu >= libc::CPU_SETSIZE as usize {
         return;
     }

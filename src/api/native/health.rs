@@ -2,33 +2,27 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 
-use super::Api;
-
-/// `/healthz`, `/readyz` and `/metrics`.
-pub fn routes() -> Router<Arc<Api>> {
-    Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).route("/metrics", get(metrics))
-}
+use crate::api::Api;
 
 /// 200 as long as the process lives.
-async fn healthz() -> &'static str {
+pub(super) async fn healthz() -> &'static str {
     "ok\n"
 }
 
 /// 200 once the DNS sockets are bound and the stored zones are served; 503 says what is missing.
-async fn readyz(State(api): State<Arc<Api>>) -> Response {
+pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Response {
     match (api.ready)() {
         Ok(()) => "ready\n".into_response(),
         Err(missing) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {missing}\n")).into_response(),
     }
 }
 
-async fn metrics(State(api): State<Arc<Api>>) -> Response {
+/// Prometheus' text format.
+pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Response {
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], (api.metrics)()).into_response()
 }

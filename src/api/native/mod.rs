@@ -1,0 +1,35 @@
+//! Our own paths, beside the dialects: how the process is, and what the daemon knows that no foreign API asks for.
+//!
+//! One file per capability; each adds its lines to [`guarded`]. `health` alone answers without a credential.
+
+mod health;
+mod held;
+mod versions;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+
+use super::Api;
+
+/// `/healthz`, `/readyz` and `/metrics`: no credential needed.
+pub fn open() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(health::metrics))
+}
+
+/// Everything that shows zones: inside [`super::auth::require`].
+pub fn guarded() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/secondaryzones/{id}/held", get(held::list))
+        .route("/secondaryzones/{id}/held/{held}/diff", get(held::diff))
+        .route("/secondaryzones/{id}/held/{held}/approve", post(held::approve))
+        .route("/secondaryzones/{id}/held/{held}/reject", post(held::reject))
+        .route("/secondaryzones/{id}/versions", get(versions::list))
+        .route("/secondaryzones/{id}/versions/{serial}", get(versions::read))
+        .route("/secondaryzones/{id}/versions/{serial}/rollback", post(versions::roll_back))
+        .route("/secondaryzones/{id}/release", post(versions::release))
+}

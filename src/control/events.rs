@@ -1,0 +1,237 @@
+//! What happened, told to whoever listens: one bounded ring for the whole daemon, numbered upwards.
+//!
+//! In: [`Bus::publish`] by the keeper, which never waits. Out: [`Bus::after`] for readers that hold nothing but the
+//! number of the last event they have seen, so a slow reader costs nothing and a reader that comes back goes on where
+//! it was, as long as the ring reaches back so far. Numbers go on rising after a restart. Nothing here is durable: the
+//! history is.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::time::Timestamp;
+
+/// Events kept for readers that come back or are slow.
+pub const KEPT: usize = 4096;
+
+/// What kind of event it is; the word is the event's name in the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// An attempt at a primary ended.
+    Attempt,
+    /// A new version is served.
+    Version,
+    /// The zone's state, or a primary's status, became another.
+    State,
+    /// A NOTIFY was accepted.
+    Notify,
+    /// A NOTIFY for a zone of ours was refused.
+    NotifyRefused,
+    /// A version waits for approval.
+    Held,
+    /// A held version was approved.
+    Approved,
+    /// A held version was rejected.
+    Rejected,
+    /// An older version is served again.
+    RolledBack,
+    /// The zone has expired.
+    Expired,
+    /// The engine found something worth a look.
+    Finding,
+    /// The zone was created, changed or removed.
+    Definition,
+}
+
+impl Kind {
+    /// All, in the order of the manual.
+    pub const ALL: [Kind; 12] = [
+        Kind::Attempt,
+        Kind::Version,
+        Kind::State,
+        Kind::Notify,
+        Kind::NotifyRefused,
+        Kind::Held,
+        Kind::Approved,
+        Kind::Rejected,
+        Kind::RolledBack,
+        Kind::Expired,
+        Kind::Finding,
+        Kind::Definition,
+    ];
+
+    /// The word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Attempt => "attempt",
+            Kind::Version => "version",
+            Kind::State => "state",
+            Kind::Notify => "notify",
+            Kind::NotifyRefused => "notify-refused",
+            Kind::Held => "held",
+            Kind::Approved => "approved",
+            Kind::Rejected => "rejected",
+            Kind::RolledBack => "rolled-back",
+            Kind::Expired => "expired",
+            Kind::Finding => "finding",
+            Kind::Definition => "definition",
+        }
+    }
+}
+
+/// An event and its place.
+#[derive(Clone, Debug)]
+pub struct Published {
+    /// Rises by one from event to event.
+    pub sequence: u64,
+    /// When.
+    pub time: Timestamp,
+    /// What kind.
+    pub kind: Kind,
+    /// The zone it is about.
+    pub zone: Uuid,
+    /// Its apex, without the final dot.
+    pub zone_name: Arc<str>,
+    /// Whose zone it is.
+    pub tenant: Arc<str>,
+    /// What else there is to say, as JSON members.
+    pub details: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Which zone an event is about.
+#[derive(Clone, Copy, Debug)]
+pub struct About<'a> {
+    /// The zone.
+    pub zone: Uuid,
+    /// Its apex, without the final dot.
+    pub name: &'a str,
+    /// Whose zone it is.
+    pub tenant: &'a str,
+}
+
+/// The events a reader asked for are gone; the ring begins at `oldest`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gone {
+    /// The oldest event there is.
+    pub oldest: u64,
+}
+
+/// The ring.
+#[derive(Debug)]
+pub struct Bus {
+    ring: Mutex<Ring>,
+    newest: watch::Sender<u64>,
+    kept: usize,
+}
+
+#[derive(Debug)]
+struct Ring {
+    events: VecDeque<Arc<Published>>,
+    /// Number of the next event.
+    next: u64,
+}
+
+impl Bus {
+    /// An empty ring for `kept` events, whose numbers are above those of every earlier run.
+    pub fn new(kept: usize, now: Timestamp) -> Bus {
+        // A run would have to publish a thousand events a millisecond to meet the numbers of the next one.
+        let next = now.0 << 10;
+        Bus { ring: Mutex::new(Ring { events: VecDeque::new(), next }), newest: watch::channel(next - 1).0, kept }
+    }
+
+    /// Adds an event; the oldest goes if there is no room. Never waits.
+    pub fn publish(&self, now: Timestamp, kind: Kind, about: About<'_>, details: serde_json::Value) {
+        let serde_json::Value::Object(details) = details else { return };
+        let mut ring = self.lock();
+        let sequence = ring.next;
+        ring.next += 1;
+        if ring.events.len() >= self.kept {
+            ring.events.pop_front();
+        }
+        ring.events.push_back(Arc::new(Published {
+            sequence,
+            time: now,
+            kind,
+            zone: about.zone,
+            zone_name: about.name.into(),
+            tenant: about.tenant.into(),
+            details,
+        }));
+        drop(ring);
+        self.newest.send_replace(sequence);
+    }
+
+    /// Number of the newest event; that before the first if there is none.
+    pub fn newest(&self) -> u64 {
+        *self.newest.borrow()
+    }
+
+    /// Sees the number of every new event, or of the last of several.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.newest.subscribe()
+    }
+
+    /// Up to `max` events behind number `seen`, in order. `Err` if some of them are gone already.
+    pub fn after(&self, seen: u64, max: usize) -> Result<Vec<Arc<Published>>, Gone> {
+        let ring = self.lock();
+        let oldest = ring.next - ring.events.len() as u64;
+        let Some(skip) = (seen + 1).checked_sub(oldest) else { return Err(Gone { oldest }) };
+        Ok(ring.events.iter().skip(skip as usize).take(max).cloned().collect())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ABOUT: About<'static> = About { zone: Uuid::nil(), name: "example.com", tenant: "1000" };
+
+    fn bus(events: u64) -> Bus {
+        let bus = Bus::new(4, Timestamp(1));
+        (0..events).for_each(|n| bus.publish(Timestamp(n), Kind::Notify, ABOUT, serde_json::json!({ "n": n })));
+        bus
+    }
+
+    fn numbers(events: Result<Vec<Arc<Published>>, Gone>) -> Vec<u64> {
+        events.expect("kept").iter().map(|event| event.sequence - 1024).collect()
+    }
+
+    #[test]
+    fn a_reader_goes_on_behind_the_event_it_has_seen() {
+        let bus = bus(4);
+        assert_eq!(numbers(bus.after(1023, 10)), [0, 1, 2, 3]);
+        assert_eq!(numbers(bus.after(1024 + 1, 10)), [2, 3]);
+        assert_eq!(numbers(bus.after(1023, 2)), [0, 1]);
+        assert!(numbers(bus.after(bus.newest(), 10)).is_empty());
+    }
+
+    #[test]
+    fn a_reader_that_has_missed_events_is_told() {
+        let bus = bus(6);
+        assert_eq!(bus.after(1024, 10).err(), Some(Gone { oldest: 1024 + 2 }));
+        assert_eq!(numbers(bus.after(1024 + 1, 10)), [2, 3, 4, 5], "the last that is complete");
+    }
+
+    #[test]
+    fn numbers_of_a_later_run_are_above() {
+        let (earlier, later) = (Bus::new(4, Timestamp(1)), Bus::new(4, Timestamp(2)));
+        (0..1000).for_each(|_| earlier.publish(Timestamp(1), Kind::State, ABOUT, serde_json::json!({})));
+        assert!(later.newest() > earlier.newest());
+        assert!(later.after(earlier.newest(), 10).is_err(), "what happened between the two is not known");
+    }
+
+    #[test]
+    fn words_are_those_of_the_json() {
+        for kind in Kind::ALL {
+            assert_eq!(serde_json::to_value(kind).expect("a word"), kind.as_str());
+        }
+    }
+}
