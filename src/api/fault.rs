@@ -162,7 +162,7 @@ impl Fault {
 
     /// 404 for zones that do not exist and those of other tenants alike.
     pub fn zone_not_found() -> Fault {
-        Fault::new(ErrorCode::ZoneNotFound, "There is no such zone with this id.")
+        Fault::new(ErrorCode::ZoneNotFound, "There is no zone with this id.")
     }
 
     /// A query parameter that cannot be understood.

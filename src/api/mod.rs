@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! serve ── bound_header ── negotiate ─┬─ /healthz /readyz /metrics            native, open
+//!                                    ├─ /openapi.json                       openapi, open
 //!  (limits)                           ├─ /                                    page, open
 //!                                     └─ auth::require ─┬─ /secondaryzones…   ionos
 //!                                                       ├─ /transfers, …      native
@@ -21,6 +22,7 @@ pub mod ionos;
 pub mod local;
 pub mod names;
 pub mod native;
+pub mod openapi;
 pub mod page;
 pub mod query;
 pub mod request;
@@ -35,9 +37,10 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::HeaderValue;
-use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
+use axum::routing::get;
 use tokio::sync::watch;
 
 use self::fault::{ErrorCode, Fault};
@@ -105,8 +108,12 @@ impl fmt::Debug for Api {
 
 /// All paths of the daemon.
 pub fn router(api: Arc<Api>) -> Router {
-    let open = native::open().merge(page::routes()).method_not_allowed_fallback(wrong_method);
-    let guarded = ionos::routes()
+    let (dialects, document) = ionos::paths().finish();
+    let document: Arc<str> = document.into();
+    let openapi = get(move || async move { ([(CONTENT_TYPE, "application/json")], document.to_string()) });
+    let open =
+        native::open().merge(page::routes()).route("/openapi.json", openapi).method_not_allowed_fallback(wrong_method);
+    let guarded = dialects
         .merge(native::guarded())
         .method_not_allowed_fallback(wrong_method)
         .fallback(unknown_path)

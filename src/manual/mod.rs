@@ -18,6 +18,10 @@ pub mod configuration {}
 #[doc = include_str!("status.md")]
 pub mod status {}
 
+/// Zones that are edited here.
+#[doc = include_str!("local-zones.md")]
+pub mod local_zones {}
+
 /// Every reason code.
 #[doc = include_str!("reasons.md")]
 pub mod reasons {}
@@ -47,6 +51,11 @@ pub const TOPICS: &[Topic] = &[
         text: concat!(include_str!("configuration.md"), include_str!("../../config/secondaryd.toml")),
     },
     Topic { name: "status", about: "what the REST status and secondaryctl say", text: include_str!("status.md") },
+    Topic {
+        name: "local-zones",
+        about: "zones that are edited here, reverse records",
+        text: include_str!("local-zones.md"),
+    },
     Topic { name: "reasons", about: "every reason code: cause and remedy", text: include_str!("reasons.md") },
     Topic { name: "operations", about: "signals, systemd, backup, metrics", text: include_str!("operations.md") },
 ];
