@@ -31,6 +31,7 @@ impl Sources {
         self.collect_zones();
         collect_queries("udp", &self.counters.udp());
         collect_queries("tcp", &self.counters.tcp());
+        collect_queries("tls", &self.counters.tls());
         for outcome in NotifyOutcome::ALL {
             let count = self.counters.notifies(outcome);
             metrics::counter!(telemetry::NOTIFIES, "outcome" => outcome.as_str()).absolute(count);
@@ -82,6 +83,7 @@ impl Sources {
 fn collect_queries(transport: &'static str, queries: &Queries) {
     metrics::counter!(telemetry::QUERIES, "transport" => transport).absolute(queries.received);
     metrics::counter!(telemetry::TRUNCATED, "transport" => transport).absolute(queries.truncated);
+    metrics::counter!(telemetry::RATE_LIMITED, "transport" => transport).absolute(queries.limited);
     for (rcode, &count) in queries.rcodes.iter().enumerate().filter(|(_, count)| **count > 0) {
         let rcode = Rcode(rcode as u16).to_string();
         metrics::counter!(telemetry::REPLIES, "transport" => transport, "rcode" => rcode).absolute(count);

@@ -78,6 +78,7 @@ metrics_table! {
     QUERIES = "secondaryd_queries_total", Counter, ["transport"], "Messages received, by transport: udp, tcp.";
     REPLIES = "secondaryd_replies_total", Counter, ["transport rcode"], "Replies sent, by transport and response code.";
     TRUNCATED = "secondaryd_replies_truncated_total", Counter, ["transport"], "Replies sent with the TC bit.";
+    RATE_LIMITED = "secondaryd_replies_rate_limited_total", Counter, ["transport"], "Replies held back or sent short by the rate limit.";
     CONNECTIONS = "secondaryd_tcp_connections_total", Counter, ["outcome"],
         "TCP connections of clients, by outcome: accepted, refused (a limit was reached).";
     OUTBOUND_TRANSFERS = "secondaryd_outbound_transfers_total", Counter, ["outcome"],

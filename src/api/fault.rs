@@ -103,6 +103,8 @@ error_codes! {
     UnsupportedMediaType = "dns-unsupported-media-type", UNSUPPORTED_MEDIA_TYPE;
     /// The header fields are too long.
     HeadersTooLarge = "dns-headers-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE;
+    /// As many event streams are open as may be.
+    TooManyStreams = "dns-too-many-streams", TOO_MANY_REQUESTS;
     /// Our fault.
     Internal = "dns-internal", INTERNAL_SERVER_ERROR;
     /// The disk refused the change.

@@ -5,7 +5,7 @@
 //! change is visible. Called by `daemon` only. Never touches a zone, the store or a DNS socket.
 //!
 //! ```text
-//! serve ── bound_header ── negotiate ─┬─ /healthz /readyz /metrics            native, open
+//! serve ── bound_header ── negotiate ─┬─ /healthz /readyz /metrics /health…   native, open
 //!                                    ├─ /openapi.json                       openapi, open
 //!  (limits)                           ├─ /                                    page, open
 //!                                     └─ auth::require ─┬─ /secondaryzones…   ionos
@@ -41,7 +41,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::get;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use self::fault::{ErrorCode, Fault};
 use self::settings::Settings;
@@ -64,6 +64,8 @@ pub struct Api {
     metrics: Metrics,
     /// Becomes true when the daemon stops, which ends waiting requests.
     stop: watch::Receiver<bool>,
+    /// Places for event streams.
+    streams: Arc<Semaphore>,
 }
 
 impl Api {
@@ -76,7 +78,8 @@ impl Api {
         stop: watch::Receiver<bool>,
     ) -> Arc<Api> {
         let tokens = Tokens::load(&control, Timestamp::now());
-        Arc::new(Api { control, tokens, settings: ArcSwap::from_pointee(settings), ready, metrics, stop })
+        let streams = Arc::new(Semaphore::new(native::events::STREAMS_MAX));
+        Arc::new(Api { control, tokens, settings: ArcSwap::from_pointee(settings), ready, metrics, stop, streams })
     }
 
     /// Takes over a reloaded configuration; requests that are under way end under the old one.

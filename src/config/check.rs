@@ -51,7 +51,29 @@ fn check_sections(tables: &mut Tables) {
     let no_directory = tables.config.state_dir.as_os_str().is_empty();
     demand(!no_directory, "state-dir", "a directory is needed, e.g. \"/var/lib/secondaryd\"".to_owned());
     demand(!dns.listen.is_empty(), "dns.listen", "at least one address is needed, e.g. [\"192.0.2.53\"]".to_owned());
-    demand(dns.listen_tls.is_empty(), "dns.listen-tls", reader::NO_TLS.to_owned());
+    let both = dns.tls_cert.is_some() && dns.tls_key.is_some();
+    let needs = "needs tls-cert and tls-key, the PEM files of a certificate and its key".to_owned();
+    demand(dns.listen_tls.is_empty() || both, "dns.listen-tls", needs);
+    let alone = |other: &str| format!("is of no use without {other}");
+    demand(dns.tls_cert.is_none() || dns.tls_key.is_some(), "dns.tls-cert", alone("tls-key"));
+    demand(dns.tls_key.is_none() || dns.tls_cert.is_some(), "dns.tls-key", alone("tls-cert"));
+    for (i, listen) in dns.listen_tls.iter().enumerate() {
+        let twice = dns.listen_tls[..i].contains(listen) || dns.listen.contains(listen) || api.listen.contains(listen);
+        demand(listen.port() == 0 || !twice, "dns.listen-tls", format!("{listen} is taken already"));
+    }
+    demand(
+        (1..=32).contains(&dns.rate_limit_ipv4_prefix),
+        "dns.rate-limit-ipv4-prefix",
+        "must lie between 1 and 32".to_owned(),
+    );
+    demand(
+        (1..=128).contains(&dns.rate_limit_ipv6_prefix),
+        "dns.rate-limit-ipv6-prefix",
+        "must lie between 1 and 128".to_owned(),
+    );
+    demand(dns.nsid.len() <= 128, "dns.nsid", "at most 128 octets".to_owned());
+    demand(dns.version.len() <= 255, "dns.version", "at most 255 octets".to_owned());
+    demand(dns.identity.as_ref().is_none_or(|text| text.len() <= 255), "dns.identity", "at most 255 octets".to_owned());
     demand((512..=4096).contains(&dns.edns_size), "dns.edns-size", "must lie between 512 and 4096".to_owned());
     let attempts = tables.config.store.history_attempts;
     demand((1..=10_000).contains(&attempts), "store.history-attempts", "must lie between 1 and 10000".to_owned());
@@ -116,9 +138,40 @@ fn check_sections(tables: &mut Tables) {
     demand(store.cache_size >= 1 << 20, "store.cache-size", "must be at least \"1MiB\"".to_owned());
 
     let Some(main) = tables.main.take() else { return };
+    let dns = &mut tables.config.dns;
+    for path in [&mut dns.tls_cert, &mut dns.tls_key, &mut dns.cookie_secret_file].into_iter().flatten() {
+        *path = main.resolve(path);
+    }
+    match cookie_keys(dns) {
+        Ok(keys) => dns.cookie_keys = keys,
+        Err(mistake) => wrong.push(mistake),
+    }
     for (key, message) in wrong {
         tables.fail(main.origin(key), key, message);
     }
+}
+
+/// The secrets of cookies: those of the file, then those of the list.
+fn cookie_keys(dns: &sections::Dns) -> Result<Vec<sections::CookieKey>, (&'static str, String)> {
+    /// As many as [`crate::answer`] looks at: one in use, one before, one to come, and one for those who forget.
+    const KEYS_MAX: usize = 4;
+    let mut keys = Vec::new();
+    if let Some(path) = &dns.cookie_secret_file {
+        let in_file = |message| ("dns.cookie-secret-file", message);
+        let text = reader::read_secret(path).map_err(in_file)?;
+        let lines = text.expose().split(|octet| *octet == b'\n').map(<[u8]>::trim_ascii);
+        for line in lines.filter(|line| !line.is_empty() && !line.starts_with(b"#")) {
+            keys.push(values::cookie_secret(line).map(sections::CookieKey).map_err(in_file)?);
+        }
+    }
+    for secret in &dns.cookie_secrets {
+        let key = values::cookie_secret(secret.expose()).map_err(|message| ("dns.cookie-secrets", message))?;
+        keys.push(sections::CookieKey(key));
+    }
+    if keys.len() > KEYS_MAX {
+        return Err(("dns.cookie-secrets", format!("at most {KEYS_MAX} secrets count at one time")));
+    }
+    Ok(keys)
 }
 
 /// Whether `filter` can be read by the log's filter. The same grammar, without the dependency: directives separated
@@ -425,7 +478,18 @@ struct Lookup<'a> {
 impl Lookup<'_> {
     /// The zone without its origin and tenant; `None` without a usable name.
     fn zone(&mut self, table: &ZoneTable) -> Option<Zone> {
-        let ZoneTable { name, primaries, tsig_key, allow_notify, allow_transfer, notify, guard, hook, tenant } = table;
+        let ZoneTable {
+            name,
+            primaries,
+            tsig_key,
+            allow_notify,
+            allow_transfer,
+            allow_query,
+            notify,
+            guard,
+            hook,
+            tenant,
+        } = table;
         if let Some(tenant) = tenant
             && !sections::is_tenant(tenant.get_ref())
         {
@@ -437,13 +501,23 @@ impl Lookup<'_> {
         let primaries = self.zone_primaries(primaries, tsig_key);
         let allow_notify = self.rules("allow-notify", allow_notify);
         let allow_transfer = self.rules("allow-transfer", allow_transfer);
+        let allow_query = allow_query.as_ref().map(|rules| self.rules("allow-query", rules));
         let notify = self.targets(notify);
         let policy = self.policy(guard.as_ref(), hook.as_ref());
         match values::domain_name(name.get_ref()) {
             Ok(name) => {
                 let origin = super::Origin { file: Arc::from(std::path::Path::new("")), line: 0 };
-                let tenant = Arc::from("");
-                Some(Zone { name, primaries, allow_notify, allow_transfer, notify, policy, tenant, origin })
+                Some(Zone {
+                    name,
+                    primaries,
+                    allow_notify,
+                    allow_transfer,
+                    allow_query,
+                    notify,
+                    policy,
+                    tenant: Arc::from(""),
+                    origin,
+                })
             }
             Err(message) => {
                 self.fail(name.span().start, "name", message);

@@ -41,8 +41,8 @@ use std::sync::Arc;
 pub use difference::{Difference, difference};
 pub use guard::{Guard, GuardTable, Hook, HookTable, OnDeadline, OnFailure, Strictness, ZonePolicy};
 pub use sections::{
-    Api, Credential, CredentialTable, Dns, Durability, Local, Log, LogFormat, PrimaryChoice, Quota, Role, Store,
-    TokenHash, Transfer,
+    Api, CookieKey, Credential, CredentialTable, Dns, Durability, Local, Log, LogFormat, PrimaryChoice, Quota, Role,
+    Store, TokenHash, Transfer,
 };
 pub use tls::{TlsIdentity, TlsLevel, TlsProfile};
 pub use values::{API_PORT, DNS_PORT, DNS_TLS_PORT, NotifyTarget, Secret, peer_address};

@@ -79,6 +79,11 @@ pub(super) struct MainFile {
 }
 
 impl MainFile {
+    /// A path as written in this file, seen from its directory.
+    pub(super) fn resolve(&self, path: &Path) -> PathBuf {
+        self.source.resolve(path)
+    }
+
     /// The place of `section.key`, or of the section, or of the file's start.
     pub(super) fn origin(&self, key: &str) -> Origin {
         let section = key.split('.').next().unwrap_or(key);

@@ -34,10 +34,21 @@ pub struct Dns {
     /// leave by the address that was asked. Takes effect after a restart.
     #[serde(deserialize_with = "de::dns_listen")]
     pub listen: Vec<SocketAddr>,
-    /// Addresses for DNS over TLS, port 853 if none is written. Default none. This version does not speak TLS: a
-    /// non-empty list is an error.
+    /// Addresses for DNS over TLS (RFC 7858) and for transfers to downstreams over TLS (RFC 9103), port 853 if none is
+    /// written. Default none. Needs `tls-cert` and `tls-key`. Takes effect after a restart.
     #[serde(deserialize_with = "de::tls_listen")]
     pub listen_tls: Vec<SocketAddr>,
+    /// PEM file with the server's certificate and the chain behind it, relative to this file. Required with
+    /// `listen-tls`. Read again at each reload, so that a renewed certificate needs no restart.
+    pub tls_cert: Option<PathBuf>,
+    /// PEM file with the key of `tls-cert`, relative to this file. Required with `listen-tls`. Read again at each
+    /// reload.
+    pub tls_key: Option<PathBuf>,
+    /// Prefixes of load balancers that may say for whom they speak (PROXY protocol version 2, over UDP, TCP and TLS):
+    /// the address they name is the one access lists, limits and cookies go by. Default none. Takes effect after a
+    /// restart.
+    #[serde(deserialize_with = "de::prefixes")]
+    pub allow_proxy: Vec<IpNet>,
     /// Threads that answer UDP queries. Default 0: one per core. Lower it when the host does other work too.
     /// Takes effect after a restart.
     pub workers: usize,
@@ -56,6 +67,53 @@ pub struct Dns {
     pub tcp_connections_per_client: usize,
     /// AXFR and IXFR answers to downstreams running at one time. Default 50. Takes effect after a restart.
     pub outbound_transfers: usize,
+    /// Equal replies a second over UDP to one network, all workers together; what exceeds it is sent short (TC) or not
+    /// at all. Default 0: no limit. For servers that are abused to flood others; 20 to 200 spares every resolver that
+    /// caches. Clients that have proved their address (TCP, a valid cookie, TSIG) are not limited. Takes effect after a
+    /// restart.
+    pub rate_limit: u32,
+    /// Every how many-th reply over `rate-limit` is sent short, so that a real client can come by TCP. Default 2; 1:
+    /// all of them, 0: none. Takes effect after a restart.
+    pub rate_limit_slip: u8,
+    /// Bits of an IPv4 address that make a network for `rate-limit`, 1 to 32. Default 24. Takes effect after a restart.
+    pub rate_limit_ipv4_prefix: u8,
+    /// Bits of an IPv6 address that make a network for `rate-limit`, 1 to 128. Default 56. Takes effect after a
+    /// restart.
+    pub rate_limit_ipv6_prefix: u8,
+    /// Whether DNS cookies are answered (RFC 7873, RFC 9018). Default true.
+    pub cookies: bool,
+    /// Secrets of cookies, 32 hexadecimal digits each: the first makes cookies, all are accepted. Default none: a new
+    /// random one with each start. Set the same on all servers behind one address. To change it: append the new one
+    /// everywhere, put it first everywhere, after an hour remove the old one.
+    pub cookie_secrets: Vec<Secret>,
+    /// File with such secrets, one a line, relative to this file; before `cookie-secrets`. Default none. Read again at
+    /// each reload.
+    pub cookie_secret_file: Option<PathBuf>,
+    /// Whether clients that show a cookie over UDP without a valid server cookie must come back with the one they get
+    /// (BADCOOKIE) before they are answered. Default false. For servers under attack by forged addresses.
+    pub require_cookie: bool,
+    /// Text by which this server is told from others behind the same address (NSID, RFC 5001), up to 128 octets.
+    /// Default `""`: no answer to NSID.
+    pub nsid: String,
+    /// Answer to the CHAOS names `version.bind` and `version.server`, up to 255 octets. Default `"secondaryd"`; `""`:
+    /// refused.
+    pub version: String,
+    /// Answer to the CHAOS names `id.server` and `hostname.bind` (RFC 4892), up to 255 octets; `""`: refused. Default
+    /// (key absent): the name of this host.
+    pub identity: Option<String>,
+    /// `cookie-secrets` and those of `cookie-secret-file`, decoded.
+    #[serde(skip)]
+    pub cookie_keys: Vec<CookieKey>,
+}
+
+/// A secret of cookies, decoded; never shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct CookieKey(pub [u8; 16]);
+
+impl std::fmt::Debug for CookieKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
 }
 
 impl Default for Dns {
@@ -63,12 +121,27 @@ impl Default for Dns {
         Dns {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 5300))],
             listen_tls: Vec::new(),
+            tls_cert: None,
+            tls_key: None,
+            allow_proxy: Vec::new(),
             workers: 0,
             edns_size: 1232,
             tcp_idle_timeout: Duration::from_secs(10),
             tcp_connections: 1000,
             tcp_connections_per_client: 100,
             outbound_transfers: 50,
+            rate_limit: 0,
+            rate_limit_slip: 2,
+            rate_limit_ipv4_prefix: 24,
+            rate_limit_ipv6_prefix: 56,
+            cookies: true,
+            cookie_secrets: Vec::new(),
+            cookie_secret_file: None,
+            require_cookie: false,
+            nsid: String::new(),
+            version: "secondaryd".to_owned(),
+            identity: None,
+            cookie_keys: Vec::new(),
         }
     }
 }

@@ -183,9 +183,7 @@ fn unknown_sections_and_missing_keys_are_errors() {
 
 #[test]
 fn tls_is_refused_in_words_and_never_ignored() {
-    for text in
-        ["[dns]\nlisten-tls = [\"127.0.0.1\"]", "[api]\ntls-cert = \"a.pem\"", "[api]\nlisten-tls = [\"127.0.0.1\"]"]
-    {
+    for text in ["[api]\ntls-cert = \"a.pem\"", "[api]\nlisten-tls = [\"127.0.0.1\"]"] {
         assert_error(text, "test.toml:2: ", &["does not speak TLS"]);
     }
     config("[dns]\nlisten-tls = []");

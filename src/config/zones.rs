@@ -146,6 +146,8 @@ pub struct Zone {
     pub allow_notify: Vec<Rule>,
     /// Who may ask for AXFR and IXFR.
     pub allow_transfer: Vec<Rule>,
+    /// Who may ask questions; `None`: everybody.
+    pub allow_query: Option<Vec<Rule>>,
     /// Who is told about new serials.
     pub notify: Vec<NotifyTarget>,
     /// Guard rails and check of its own.
@@ -182,6 +184,10 @@ pub struct ZoneTable {
     /// everybody is refused.
     #[serde(default, deserialize_with = "de::rules")]
     pub allow_transfer: Vec<Spanned<Rule>>,
+    /// Who may ask questions about the zone, over any transport: prefixes, `"key:NAME"`, or both in one string; everybody
+    /// else is answered REFUSED. Default (key absent): everybody; an empty list: nobody.
+    #[serde(default, deserialize_with = "de::rules_option")]
+    pub allow_query: Option<Vec<Spanned<Rule>>>,
     /// Downstreams that are told about a new serial: addresses, or `"ADDRESS key:NAME"`. Default none.
     #[serde(default)]
     pub notify: Vec<Spanned<NotifyTarget>>,

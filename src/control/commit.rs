@@ -238,7 +238,7 @@ impl Keeper {
 }
 
 /// What an operator should know of records that were not taken as they came.
-fn notes(findings: &Findings, mixed: u32) -> Vec<String> {
+pub(super) fn notes(findings: &Findings, mixed: u32) -> Vec<String> {
     let mut notes = Vec::new();
     if findings.out_of_zone > 0 {
         let example = findings.out_of_zone_example.as_ref().map(|name| format!(", e.g. {name}")).unwrap_or_default();
@@ -260,7 +260,7 @@ fn notes(findings: &Findings, mixed: u32) -> Vec<String> {
 }
 
 /// The same of what the transfer itself has seen.
-fn volume_notes(volume: &Volume) -> Vec<String> {
+pub(super) fn volume_notes(volume: &Volume) -> Vec<String> {
     let mut notes = Vec::new();
     if volume.negative_ttls > 0 {
         notes.push(format!(

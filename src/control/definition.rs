@@ -39,6 +39,9 @@ pub struct ZoneDefinition {
     pub allow_notify: Vec<Rule>,
     /// Who may transfer the zone from us; empty: nobody.
     pub allow_transfer: Vec<Rule>,
+    /// Who may ask questions; `None`: everybody. Configured zones only.
+    #[serde(skip)]
+    pub allow_query: Option<Vec<Rule>>,
     /// Downstreams that are told of a new serial; configured zones only.
     #[serde(skip)]
     pub notify: Vec<NotifyTarget>,

@@ -5,15 +5,18 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use arc_swap::ArcSwap;
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use uuid::Uuid;
 
 use super::definition::Primary;
 use super::event::Event;
 use super::events::Bus;
+use super::explain::Surroundings;
 use super::held::Decision;
 use super::history::History;
 use super::local::{LocalOutcome, LocalRefused, LocalRequest};
+use super::preflight::{self, Ask, Checked, Plan};
 use super::status::{Board, ZoneView};
 use super::versions::{Past, Version};
 use crate::dns::{Name, Serial};
@@ -137,6 +140,8 @@ pub enum Command {
     Remove(Uuid, oneshot::Sender<Result<(), EditError>>),
     /// Changes local zones.
     Local(LocalRequest, oneshot::Sender<Result<LocalOutcome, LocalRefused>>),
+    /// Wants to check primaries.
+    Preflight(Ask, oneshot::Sender<Result<Plan, EditError>>),
     /// Decides about a held version: zone, held version, what, who.
     Decide(Uuid, Uuid, Decision, String, oneshot::Sender<Result<(), EditError>>),
     /// Goes back to a kept version and pins it: zone, serial, who.
@@ -156,6 +161,9 @@ pub struct Handle {
     events: mpsc::UnboundedSender<Event>,
     history: Arc<History>,
     bus: Arc<Bus>,
+    surroundings: Arc<ArcSwap<Surroundings>>,
+    /// Places for checks of primaries.
+    checks: Arc<Semaphore>,
 }
 
 impl std::fmt::Debug for Handle {
@@ -170,9 +178,24 @@ impl Handle {
         events: mpsc::UnboundedSender<Event>,
         history: Arc<History>,
         bus: Arc<Bus>,
+        surroundings: Arc<ArcSwap<Surroundings>>,
         store: Arc<Store>,
     ) -> Handle {
-        Handle { board, past: Past::new(store.clone()), store, events, history, bus }
+        let checks = Arc::new(Semaphore::new(preflight::CHECKS_MAX));
+        Handle { board, past: Past::new(store.clone()), store, events, history, bus, surroundings, checks }
+    }
+
+    /// What explanations need to know of this daemon.
+    pub fn surroundings(&self) -> Arc<Surroundings> {
+        self.surroundings.load_full()
+    }
+
+    /// Asks every primary for its SOA, and with `transfer` for the whole zone, which is built, checked and dropped.
+    /// Nothing changes, neither the zone nor its statuses. Waits while [`preflight::CHECKS_MAX`] others run.
+    pub async fn preflight(&self, ask: Ask, transfer: bool) -> Result<Vec<Checked>, EditError> {
+        let _place = self.checks.acquire().await.map_err(|_| EditError::ShuttingDown)?;
+        let plan = self.ask(|reply| Command::Preflight(ask, reply)).await?;
+        Ok(plan.run(transfer).await)
     }
 
     /// What became of every attempt.

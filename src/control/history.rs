@@ -265,6 +265,11 @@ impl Attempt {
         self.code.status() == StatusWord::Ok
     }
 
+    /// Whether a query for differences was answered as one: with differences, or with a single SOA.
+    pub fn gives_differences(&self) -> bool {
+        self.is_success() && matches!(self.got, Some(TransferKind::Ixfr | TransferKind::Soa))
+    }
+
     /// Sentence and detail for people; empty for a success without detail.
     pub fn message(&self) -> String {
         Reason { code: self.code, detail: self.detail.clone() }.message()

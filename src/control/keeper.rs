@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
@@ -16,17 +17,18 @@ use crate::dns::{Name, Serial};
 use crate::net::upstream::{Bounds, Inquiry, Phase, Seen, Target, Upstream};
 use crate::net::{self, Policy};
 use crate::reason::{Code, Reason, StatusWord};
-use crate::refresh::{self, Accept, Action, TransferKind, Urgency, unreachable};
+use crate::refresh::{self, Accept, Action, Finding, TransferKind, Urgency, unreachable};
 use crate::served::{InboxReader, Notice, Publisher, RefusedFor, State, ZoneId};
 use crate::store::{Store, Write};
 use crate::telemetry;
 use crate::time::Timestamp;
 use crate::zone::{ContentPolicy, Limits, signatures};
 
-use super::definition::{Transport, ZoneDefinition};
+use super::definition::{Primary, Transport, ZoneDefinition};
 use super::event::{Arrival, Brought, Contents, Course, Ended, Event, Exchange};
 use super::events::{self, About, Bus, Kind};
 use super::exchange::{self, Job, Profiles};
+use super::explain::Surroundings;
 use super::history::{Attempt, History};
 use super::hook::Hooks;
 use super::load::confirmation_bytes;
@@ -111,6 +113,8 @@ pub(super) struct Keeper {
     reviewing: HashSet<(ZoneId, u32)>,
     pub(super) history: Arc<History>,
     pub(super) bus: Arc<Bus>,
+    /// What explanations know of this daemon.
+    pub(super) surroundings: Arc<ArcSwap<Surroundings>>,
     inbox: InboxReader,
     /// When all zones were asked for last because NOTIFYs were lost, and when they will be again.
     swept: Timestamp,
@@ -145,6 +149,7 @@ impl Keeper {
             generation: Timestamp::now().0,
             local: LocalDesk::default(),
             history: History::new(store.clone(), config.store.history_attempts),
+            surroundings: Arc::new(ArcSwap::from_pointee(surroundings(&config))),
             bus: Arc::new(Bus::new(events::KEPT, Timestamp::now())),
             config,
             board,
@@ -456,13 +461,19 @@ impl Keeper {
         let Some(zone) = self.zones.get(&id) else { return };
         let shown = zone.view.status();
         let guard = self.config.guard_of(zone.definition.policy.as_deref());
-        let mut status = zone.status(Timestamp::now(), shown.generation, guard.lapse_warning);
+        let mut status = zone.status(Timestamp::now(), shown.generation, &self.settings, guard.lapse_warning);
         if status != *shown {
             self.generation += 1;
             status.generation = self.generation;
             self.tell_findings(&shown, &status);
             for change in changes(&shown, &status) {
                 self.tell(&status.definition, Kind::State, change);
+            }
+            for found in status.findings.iter().filter(|found| !shown.findings.iter().any(|old| is_same(old, found))) {
+                let primary = found.primary.and_then(|ix| status.definition.primaries.get(ix));
+                let primary = primary.map(|primary| primary.address.to_string());
+                let told = serde_json::json!({"code": found.code, "primary": primary, "message": found.evidence});
+                self.tell(&status.definition, Kind::Finding, told);
             }
             self.board.show(&zone.view, status);
         }
@@ -528,7 +539,7 @@ impl Keeper {
         }
         let zone = self.zones.get_mut(&exchange.zone)?;
         zone.refresh.handle_started(exchange.primary);
-        Some(target(&self.config, &self.policy, &mut self.profiles, zone, exchange.primary))
+        Some(target(&self.config, &self.policy, &mut self.profiles, &zone.definition.primaries[exchange.primary]))
     }
 
     /// Whether an exchange whose turn has come may start: its zone still has this list of primaries, and the address is
@@ -700,6 +711,10 @@ fn changes(old: &ZoneStatus, new: &ZoneStatus) -> Vec<serde_json::Value> {
     changes
 }
 
+fn is_same(a: &Finding, b: &Finding) -> bool {
+    (a.code, a.primary) == (b.code, b.primary)
+}
+
 /// A write nobody waits for: only its failure is worth a line.
 pub(super) fn report(what: &'static str) -> crate::store::Done {
     Box::new(move |outcome| {
@@ -725,14 +740,12 @@ fn log_failure(op: &'static str, zone: &Zone, exchange: &Exchange, reason: &Reas
 }
 
 /// Where the primary of an exchange is and how its messages are signed.
-fn target(
+pub(super) fn target(
     config: &Config,
     policy: &Policy,
     profiles: &mut Profiles,
-    zone: &Zone,
-    primary: usize,
+    primary: &Primary,
 ) -> Result<Target, Reason> {
-    let primary = &zone.definition.primaries[primary];
     if let Some(listening) = net::listens_at(primary.address, &config.dns.listen) {
         return Err(Reason::new(Code::Loop, format!("[dns] listen has {listening}")));
     }
@@ -748,6 +761,12 @@ fn target(
         Transport::Tls => Some(profiles.at(config, primary.address)),
     };
     Ok(Target { address: primary.address, source: primary.source, key, tls })
+}
+
+/// What explanations need of the configuration.
+pub(super) fn surroundings(config: &Config) -> Surroundings {
+    let keys = config.tsig_keys.values().map(|key| (key.name.clone(), key.algorithm.as_str().to_owned()));
+    Surroundings { keys: keys.collect(), listen: config.dns.listen.clone() }
 }
 
 pub(super) fn settings(config: &Config) -> refresh::Settings {
@@ -790,7 +809,7 @@ fn transfer_bounds(config: &Config) -> queue::Bounds {
     queue::Bounds { in_flight_max: t.concurrency, per_primary_max: t.concurrency_per_primary, per_second: 0 }
 }
 
-fn limits(config: &Config) -> Limits {
+pub(super) fn limits(config: &Config) -> Limits {
     let t = &config.transfer;
     Limits { octets_max: t.max_bytes, records_max: t.max_records }
 }

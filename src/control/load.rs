@@ -133,6 +133,7 @@ impl Keeper {
         for ((definition, kept), slot) in zones.into_iter().zip(slots) {
             let (id, definition) = (definition.id, Arc::new(definition));
             self.policy.set_zone(id, Arc::new(zones::access(&definition)));
+            self.publisher.set_restricted(&slot, definition.allow_query.is_some());
             let serial = kept.snapshot.as_deref().map(Snapshot::serial);
             let restored = refresh::Restored {
                 soa: kept.snapshot.as_deref().map(soa_timers),

@@ -22,10 +22,13 @@
 pub mod definition;
 pub mod event;
 pub mod events;
+pub mod explain;
 pub mod handle;
+pub mod health;
 pub mod held;
 pub mod history;
 pub mod local;
+pub mod preflight;
 pub mod status;
 pub mod versions;
 
@@ -90,7 +93,14 @@ pub async fn start(
     let outbound = outbound::source(board.clone(), parts.store.clone());
     parts.policy.keys.store(Arc::new(keyring(&parts.config)));
     let mut keeper = keeper::Keeper::new(parts, upstream, board.clone(), sender.clone());
-    let handle = Handle::new(board, sender, keeper.history.clone(), keeper.bus.clone(), keeper.store.clone());
+    let handle = Handle::new(
+        board,
+        sender,
+        keeper.history.clone(),
+        keeper.bus.clone(),
+        keeper.surroundings.clone(),
+        keeper.store.clone(),
+    );
     let (loaded, in_view) = oneshot::channel();
     let task = tokio::spawn(async move {
         let loading = tokio::task::spawn_blocking(move || {

@@ -49,6 +49,10 @@ pub struct ZoneStatus {
     pub next_refresh: Option<Timestamp>,
     /// When the zone expires unless a primary confirms it.
     pub expires: Option<Timestamp>,
+    /// From when on a confirmation is missed: REFRESH and two RETRYs after the last one.
+    pub stale_at: Option<Timestamp>,
+    /// From when on the zone is about to expire: a quarter of its last lease is left.
+    pub expiring_at: Option<Timestamp>,
     /// Index of the primary that last gave or confirmed the zone.
     pub active_primary: Option<usize>,
     /// One per configured primary, in their order.
@@ -87,6 +91,8 @@ pub struct PrimaryStatus {
     pub next_attempt: Option<NextAttempt>,
     /// The newest attempt that has ended; `None` also if none has since the start of the daemon.
     pub attempt: Option<Arc<Attempt>>,
+    /// Since when it is behind the newest serial known; `None` if it is not.
+    pub behind_since: Option<Timestamp>,
     /// The last TLS session with it, or the certificate that was refused.
     pub tls: Option<Arc<TlsSession>>,
 }
@@ -126,6 +132,8 @@ impl ZoneView {
                 last_refresh: None,
                 next_refresh: None,
                 expires: None,
+                stale_at: None,
+                expiring_at: None,
                 active_primary: None,
                 primaries: Vec::new(),
                 review: Review::default(),

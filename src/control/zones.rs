@@ -12,7 +12,7 @@ use crate::access::{Kind, PrimaryAccess, ZoneAccess};
 use crate::config::Config;
 use crate::dns::{Name, Serial};
 use crate::net::tls::TlsSession;
-use crate::refresh::Refresh;
+use crate::refresh::{Refresh, Settings};
 use crate::served::{Slot, ZoneId};
 use crate::time::Timestamp;
 use crate::zone::Snapshot;
@@ -95,12 +95,20 @@ impl Zone {
     }
 
     /// The zone as the board shows it.
-    pub(super) fn status(&self, now: Timestamp, generation: u64, lapse_warning: Duration) -> ZoneStatus {
+    pub(super) fn status(
+        &self,
+        now: Timestamp,
+        generation: u64,
+        settings: &Settings,
+        lapse_warning: Duration,
+    ) -> ZoneStatus {
         let refresh = &self.refresh;
         let shown = refresh.primaries().filter_map(|primary| primary.serial);
         let offered = shown.chain(refresh.announced_serial()).chain(self.served).reduce(newest);
         let storage = self.unstored.as_ref().map(|unstored| format!("not on disk: {}", unstored.detail));
         let timers = refresh.warnings();
+        let confirmation = refresh.confirmation();
+        let patience = refresh.soa().map(|soa| soa.refresh(settings) + 2 * soa.retry(settings));
         let reviewed = self.review_warnings(now + lapse_warning);
         ZoneStatus {
             definition: self.definition.clone(),
@@ -112,6 +120,8 @@ impl Zone {
             last_refresh: refresh.last_refresh(),
             next_refresh: refresh.next_refresh(),
             expires: refresh.expires(),
+            stale_at: confirmation.zip(patience).map(|(confirmation, patience)| confirmation.at + patience),
+            expiring_at: confirmation.map(|c| c.expires - c.expires.since(c.at) / 4),
             active_primary: refresh.active_primary(),
             primaries: refresh
                 .primaries()
@@ -119,6 +129,7 @@ impl Zone {
                 .map(|(ix, state)| PrimaryStatus {
                     state: state.to_item(),
                     next_attempt: refresh.next_attempt(ix),
+                    behind_since: refresh.lag(ix, now).map(|lag| now - lag),
                     attempt: self.newest.get(ix).and_then(Option::as_ref).map(|newest| newest.attempt.clone()),
                     tls: self.tls.get(&ix).cloned(),
                 })
@@ -200,6 +211,7 @@ pub(super) fn configured(zone: &crate::config::Zone, id: ZoneId, now: Timestamp)
         primaries: zone.primaries.iter().map(Primary::from).collect(),
         allow_notify: zone.allow_notify.to_vec(),
         allow_transfer: zone.allow_transfer.to_vec(),
+        allow_query: zone.allow_query.clone(),
         notify: zone.notify.to_vec(),
         local: None,
         policy: zone.policy.clone(),
@@ -222,6 +234,7 @@ pub(super) fn access(definition: &ZoneDefinition) -> ZoneAccess {
             .collect(),
         allow_notify: definition.allow_notify.as_slice().into(),
         allow_transfer: definition.allow_transfer.as_slice().into(),
+        allow_query: definition.allow_query.as_deref().map(Into::into),
     }
 }
 

@@ -35,6 +35,9 @@ pub struct PrimaryState {
     pub last_success: Option<Timestamp>,
     /// Attempts in a row that ended in an error; an answer that is merely behind ends the row.
     pub consecutive_failures: u32,
+    /// When the first of them ended.
+    #[serde(default)]
+    pub first_failure: Option<Timestamp>,
     /// The last error, kept after later successes.
     pub last_error: Option<Box<LastError>>,
     /// The last transfer that was committed, kept after later polls.
@@ -142,6 +145,7 @@ impl PrimaryState {
             last_attempt: None,
             last_success: None,
             consecutive_failures: 0,
+            first_failure: None,
             last_error: None,
             last_transfer: None,
             last_notify: None,
@@ -161,6 +165,7 @@ impl PrimaryState {
             last_attempt: self.last_attempt,
             last_success: self.last_success,
             consecutive_failures: self.consecutive_failures,
+            first_failure: self.first_failure,
             last_error: self.last_error.clone(),
             last_transfer: self.last_transfer.clone(),
             last_notify: self.last_notify,
@@ -210,27 +215,28 @@ impl PrimaryState {
         self.set_code(now, code);
         self.last_attempt = Some(now);
         self.last_success = Some(now);
-        self.consecutive_failures = 0;
+        (self.consecutive_failures, self.first_failure) = (0, None);
     }
 
     /// The last answer, which was not judged when it came, was a good one.
     pub(super) fn ended_well(&mut self, now: Timestamp, code: Code) {
         self.set_code(now, code);
         self.last_success = self.last_attempt;
-        self.consecutive_failures = 0;
+        (self.consecutive_failures, self.first_failure) = (0, None);
     }
 
     /// An answer came, but an older serial than ours.
     pub(super) fn lag(&mut self, now: Timestamp) {
         self.set_code(now, Code::SerialBehind);
         self.last_attempt = Some(now);
-        self.consecutive_failures = 0;
+        (self.consecutive_failures, self.first_failure) = (0, None);
     }
 
     pub(super) fn fail(&mut self, now: Timestamp, reason: &Reason) {
         self.note_error(now, reason);
         self.set_code(now, reason.code);
         self.last_attempt = Some(now);
+        self.first_failure = self.first_failure.filter(|_| self.consecutive_failures > 0).or(Some(now));
         self.consecutive_failures = self.consecutive_failures.saturating_add(1);
     }
 

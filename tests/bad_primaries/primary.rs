@@ -9,7 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
-use secondaryd::dns::{RecordType, message};
+use secondaryd::dns::{RecordType, message, tsig};
+use secondaryd::time::Timestamp;
 
 use crate::{address, reply};
 
@@ -47,6 +48,8 @@ pub(crate) enum Step {
     Endless(Vec<u8>, Duration),
     /// A datagram from another port.
     Elsewhere(Vec<u8>),
+    /// Nothing for a while.
+    Pause(Duration),
     /// Nothing, until the other side closes.
     Hold,
     /// The end of the connection.
@@ -134,8 +137,16 @@ impl Primary {
 
     /// Sends a NOTIFY from its own address.
     pub(crate) fn notify(&self, server: SocketAddr, zone: &str, serial: u32) {
+        self.notify_signed(server, zone, serial, None);
+    }
+
+    /// The same, signed.
+    pub(crate) fn notify_signed(&self, server: SocketAddr, zone: &str, serial: u32, key: Option<&tsig::Key>) {
         let soa = reply::soa(zone, serial);
-        let message = message::notify(7, &zone.parse().expect("a zone"), Some(&soa), None);
+        let mut message = message::notify(7, &zone.parse().expect("a zone"), Some(&soa), None);
+        if let Some(key) = key {
+            tsig::sign(&mut message, key, Timestamp::now(), None);
+        }
         let socket = UdpSocket::bind((self.address.ip(), 0)).expect("a port");
         socket.send_to(&message, server).expect("loopback takes it");
     }
@@ -265,6 +276,7 @@ impl Stage {
                             self.pause(pause)?;
                         }
                     }
+                    Step::Pause(pause) => self.pause(pause)?,
                     Step::Hold => while self.read_message(&mut stream, until)?.is_some() {},
                     Step::Close => return tcp.shutdown(Shutdown::Both),
                     Step::Elsewhere(_) => {}

@@ -14,12 +14,12 @@ use crate::primary::{Primary, Query, Step};
 use crate::reply::{self, Reply, soa};
 use crate::wait::SOON;
 
-const KEY: Key =
+pub(crate) const KEY: Key =
     Key { name: "shared", algorithm: "hmac-sha256", secret: "c2Vjb25kYXJ5ZCB0ZXN0IGtleSBudW1iZXIgb25lISE=" };
 
 /// What is done to the messages of a transfer, by their index.
 #[derive(Clone, Copy, Debug)]
-enum Signing {
+pub(crate) enum Signing {
     Good,
     /// Nothing is signed.
     Never,
@@ -35,13 +35,23 @@ enum Signing {
     At(i64),
 }
 
+fn secret() -> Vec<u8> {
+    base64::engine::general_purpose::STANDARD.decode(KEY.secret).expect("base64")
+}
+
+fn key(name: &str, secret: &[u8]) -> Arc<tsig::Key> {
+    let algorithm: Algorithm = KEY.algorithm.parse().expect("known");
+    Arc::new(tsig::Key::new(name.parse().expect("a name"), algorithm, secret))
+}
+
+/// [`KEY`] as messages are signed with it.
+pub(crate) fn shared_key() -> Arc<tsig::Key> {
+    key(KEY.name, &secret())
+}
+
 /// A transfer in three messages, signed so.
 fn signed(query: &Query, messages: &[Reply], signing: Signing) -> Vec<Step> {
-    let key = |name: &str, secret: &[u8]| {
-        let algorithm: Algorithm = KEY.algorithm.parse().expect("known");
-        Arc::new(tsig::Key::new(name.parse().expect("a name"), algorithm, secret))
-    };
-    let secret = base64::engine::general_purpose::STANDARD.decode(KEY.secret).expect("base64");
+    let secret = secret();
     let ring: Keyring = [key(KEY.name, &secret)].into_iter().collect();
     let mut request = tsig::verify_request(&query.message, &ring, Timestamp::now()).expect("good").expect("signed");
     match signing {
@@ -74,7 +84,7 @@ fn signed(query: &Query, messages: &[Reply], signing: Signing) -> Vec<Step> {
     sent.collect()
 }
 
-fn script(
+pub(crate) fn script(
     zone: &str,
     serial: u32,
     probe: Signing,

@@ -22,17 +22,18 @@ fn error_of(reply: &[u8]) -> Option<u16> {
 }
 
 /// N1: "a NOERROR answer with QR and AA set, same id, same question, empty other sections, and starts a refresh at once";
-/// N5: the hint is passed on; N6: without SOA it is normal; N10: UDP and TCP.
+/// N5: the hint is passed on; N6: without SOA it is normal; N10: UDP, TCP and TLS.
 #[test]
 fn a_notify_from_a_primary_is_acknowledged_and_passed_on() {
     let server = Server::start();
     for (hint, transport) in
-        [(None, Transport::Udp), (Some(77), Transport::Udp), (None, Transport::Tcp), (Some(u32::MAX), Transport::Tcp)]
+        [(None, Transport::Udp), (Some(77), Transport::Udp), (None, Transport::Tcp), (Some(u32::MAX), Transport::Tls)]
     {
         let request = notify("EXAMPLE", hint, false);
         let reply = match transport {
             Transport::Udp => server.udp(&request),
             Transport::Tcp => exchange(&mut server.tcp(), &request).expect("a reply"),
+            Transport::Tls => exchange(&mut server.tls(), &request).expect("a reply"),
         };
         assert_eq!(reply[..4], [0x47, 0x11, 0x80 | 4 << 3 | 4, 0], "id, QR, opcode, AA, NOERROR");
         assert_eq!(reply[4..12], [0, 1, 0, 0, 0, 0, 0, 0]);
@@ -155,16 +156,17 @@ fn bad_signatures_are_answered_notauth() {
 }
 
 #[test]
-fn a_signed_query_gets_a_signed_answer_over_both_transports() {
+fn a_signed_query_gets_a_signed_answer_over_every_transport() {
     let server = Server::start();
-    for transport in [Transport::Udp, Transport::Tcp] {
+    for transport in [Transport::Udp, Transport::Tcp, Transport::Tls] {
         let mut request = query(3, "www.example", RecordType::A);
         let mac = tsig::sign(&mut request, &key("known."), Timestamp::now(), None);
         let reply = match transport {
             Transport::Udp => server.udp(&request),
             Transport::Tcp => exchange(&mut server.tcp(), &request).expect("a reply"),
+            Transport::Tls => exchange(&mut server.tls(), &request).expect("a reply"),
         };
-        assert!(transport == Transport::Tcp || reply.len() <= 512);
+        assert!(transport.is_stream() || reply.len() <= 512);
         StreamVerifier::new(key("known.").into(), mac).verify(&reply, Timestamp::now()).expect("signed");
         assert_eq!(Message::from_vec(&reply).expect("a message").answers.len(), 1);
     }

@@ -208,6 +208,7 @@ impl Group {
             notify: Vec::new(),
             local: Some(attributes),
             policy: None,
+            allow_query: None,
             origin: Origin::Rest,
             created: self.ground.now,
             modified: self.ground.now,
