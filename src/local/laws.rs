@@ -230,13 +230,16 @@ fn a_new_default_ttl_moves_the_records_that_inherit_it() {
     assert!(changed.written.is_empty(), "entries say 'inherit' as before");
 }
 
+/// Kind, owner, type, content, TTL and state of an edit, as numbers.
+type Raw = (u8, u8, u8, u8, Option<u32>, bool);
+
 /// One edit out of a small world, so that edits meet.
-fn edit() -> impl Strategy<Value = Vec<(u8, u8, u8, u8, Option<u32>, bool)>> {
+fn edit() -> impl Strategy<Value = Vec<Raw>> {
     let ttl = proptest::option::of(prop_oneof![Just(60u32), Just(600)]);
     proptest::collection::vec((0u8..7, 0u8..4, 0u8..4, 0u8..3, ttl, any::<bool>()), 1..12)
 }
 
-fn edits_of(zone: &LocalZone, raw: &[(u8, u8, u8, u8, Option<u32>, bool)]) -> Vec<Edit> {
+fn edits_of(zone: &LocalZone, raw: &[Raw]) -> Vec<Edit> {
     let owners = ["example", "a.example", "b.a.example", "c.example"];
     let contents = [
         ("A", ["192.0.2.1", "192.0.2.2", "192.0.2.3"]),
@@ -249,7 +252,7 @@ fn edits_of(zone: &LocalZone, raw: &[(u8, u8, u8, u8, Option<u32>, bool)]) -> Ve
         let (rtype, texts) = contents[usize::from(rtype)];
         Draft { ttl, enabled, ..draft(owners[usize::from(owner)], rtype, texts[usize::from(content)]) }
     };
-    let edit = |&(kind, owner, rtype, content, ttl, enabled): &(u8, u8, u8, u8, Option<u32>, bool)| {
+    let edit = |&(kind, owner, rtype, content, ttl, enabled): &Raw| {
         let draft = made(owner, rtype, content, ttl, enabled);
         let some = entries.get(usize::from(owner) * 4 + usize::from(content)).copied().unwrap_or(Uuid::from_u128(5));
         match kind {

@@ -67,6 +67,9 @@ pub fn project(zone: &LocalZone, edits: &[Edit], around: &mut Surroundings<'_>) 
     Projected { zone: next, wanted_serial, written, outcomes, refused }
 }
 
+/// What makes a record itself: owner, type and canonical rdata.
+type Whole = (Name, RecordType, Box<[u8]>);
+
 /// An owner and type whose entries an edit has changed.
 type Place = (Name, RecordType);
 
@@ -211,7 +214,7 @@ impl Bench<'_, '_> {
 
     fn fill(&mut self, old: &LocalZone, drafts: &[Draft]) -> Result<(), Refusing> {
         let apex = old.apex().clone();
-        let mut entries: BTreeMap<(Name, RecordType, Box<[u8]>), Arc<Entry>> = BTreeMap::new();
+        let mut entries: BTreeMap<Whole, Arc<Entry>> = BTreeMap::new();
         let has_ns = drafts.iter().any(|draft| draft.rtype == RecordType::NS && draft.owner == apex);
         if !has_ns {
             for ns in old.rrset(&apex, RecordType::NS) {
