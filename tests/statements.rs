@@ -779,13 +779,13 @@ fn fault(proof: &str) -> Option<String> {
         let rest = line.strip_prefix("async ").unwrap_or(line);
         rest.strip_prefix("fn ").and_then(|rest| rest.strip_prefix(function)).is_some_and(|rest| rest.starts_with('('))
     };
-    let Some(at) = lines.iter().position(|line| is_named(&line)) else {
+    let Some(at) = lines.iter().position(is_named) else {
         return Some(format!("{path} has no {function}"));
     };
     let attributes: Vec<&str> = lines[..at].iter().rev().take_while(|line| line.starts_with("#[")).copied().collect();
     let is_test = |line: &&str| line.starts_with("#[test]") || line.starts_with("#[tokio::test");
     // Within `proptest!` the attribute stands there all the same.
-    if !attributes.iter().any(|line| is_test(&line)) {
+    if !attributes.iter().any(is_test) {
         return Some(format!("{proof} is no test"));
     }
     attributes.iter().any(|line| line.starts_with("#[ignore")).then(|| format!("{proof} is not run"))

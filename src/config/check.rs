@@ -25,6 +25,7 @@ pub(super) fn resolve(mut tables: Tables) -> Result<Config, ConfigErrors> {
     let keys = resolve_keys(&mut tables);
     let primaries = resolve_primaries(&mut tables, &keys);
     resolve_zones(&mut tables, &keys, &primaries);
+    check_local(&mut tables, &keys);
     let Tables { mut config, mut errors, guard, hook, .. } = tables;
     config.guard = config.guard.with(&guard);
     config.hook = config.hook.with(&hook);
@@ -187,6 +188,20 @@ fn tracing_filter(filter: &str) -> bool {
             Some((target, level)) => is_target(target) && is_level(level),
             None => is_level(directive.trim()) || directive.contains("::") && is_target(directive.trim()),
         })
+}
+
+/// The keys that `[local]` names.
+fn check_local(tables: &mut Tables, keys: &Keys) {
+    let local = &tables.config.local;
+    let rules = local.allow_transfer.iter().filter_map(|rule| Some(("local.allow-transfer", rule.key()?.clone())));
+    let targets = local.notify.iter().filter_map(|target| Some(("local.notify", target.key.clone()?)));
+    let wrong = rules.chain(targets).filter_map(|(key, name)| Some((key, find_key(keys, name).err()?)));
+    for (key, message) in wrong.collect::<Vec<_>>() {
+        let origin = tables.main.as_ref().map(|main| main.origin(key));
+        if let Some(origin) = origin {
+            tables.fail(origin, key, message);
+        }
+    }
 }
 
 fn resolve_credentials(tables: &mut Tables) {
@@ -641,9 +656,6 @@ fn warn(config: &mut Config) {
             "primary {address}: tls-profile = \"opportunistic\" checks no certificate; who stands between can read and \
              change the zone (sign with a tsig-key, or take \"strict\")"
         ));
-    }
-    if !config.api.owned_cidrs.is_empty() {
-        warnings.push("[api] owned-cidrs has no effect yet: this version makes no reverse zones".to_owned());
     }
     config.warnings = warnings;
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use super::values::{Secret, de};
+use super::values::{NotifyTarget, Secret, de};
+use crate::access::Rule;
 use crate::dns::Name;
 use crate::time::Timestamp;
 
@@ -164,8 +165,8 @@ pub struct Api {
     /// delegate to. Default none: the same as `nameservers`.
     #[serde(deserialize_with = "de::domains")]
     pub secondary_nameservers: Vec<Name>,
-    /// Prefixes in which PTR records may make reverse zones. Default: everything with one tenant, nothing with more.
-    /// This version makes no reverse zones; the key is checked and kept.
+    /// Prefixes in which the PTR of an address makes a reverse zone (/24 or /64) where the tenant has none that holds it.
+    /// Default: everything with one tenant, nothing with more.
     #[serde(deserialize_with = "de::prefixes")]
     pub owned_cidrs: Vec<IpNet>,
     /// Port of primaries that come in by REST without one. Default 53.
@@ -448,6 +449,36 @@ pub struct Store {
 impl Default for Store {
     fn default() -> Store {
         Store { cache_size: 16 << 20, history_bytes: None, history_versions: 100, history_attempts: 100 }
+    }
+}
+
+/// `[local]`: zones that are edited here by the API.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Local {
+    /// Downstreams that may transfer local zones, written as in a `[[secondary-zone]]`. Default none.
+    pub allow_transfer: Vec<Rule>,
+    /// Downstreams that are told of a new serial of a local zone, written as in a `[[secondary-zone]]`. Default none.
+    pub notify: Vec<NotifyTarget>,
+}
+
+/// `[quota]`: how much each tenant may have.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Quota {
+    /// Local zones, reverse zones among them. Default 50,000.
+    pub zones: usize,
+    /// Records of local zones without the PTRs of addresses. Default 100,000.
+    pub records: usize,
+    /// PTRs of addresses in local zones. Default 5,000.
+    pub reverse_records: usize,
+    /// Secondary zones made by REST. Default 100,000.
+    pub secondary_zones: usize,
+}
+
+impl Default for Quota {
+    fn default() -> Quota {
+        Quota { zones: 50_000, records: 100_000, reverse_records: 5_000, secondary_zones: 100_000 }
     }
 }
 

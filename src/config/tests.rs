@@ -113,6 +113,8 @@ fn the_template_shows_every_key() {
         ("dns", keys_of::<Dns>()),
         ("api", keys_of::<Api>()),
         ("api.credential", keys_of::<CredentialTable>()),
+        ("local", keys_of::<Local>()),
+        ("quota", keys_of::<Quota>()),
         ("transfer", keys_of::<Transfer>()),
         ("guard", keys_of::<GuardTable>()),
         ("hook", keys_of::<HookTable>()),

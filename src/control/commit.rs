@@ -18,7 +18,7 @@ use crate::net::notifier::{Downstream, announce};
 use crate::net::upstream::Volume;
 use crate::reason::{Code, Reason};
 use crate::refresh::{Accept, Committed, Confirmation, TransferKind, Transferred};
-use crate::served::ZoneId;
+use crate::served::{Slot, State, ZoneId};
 use crate::store::Write;
 use crate::telemetry;
 use crate::time::Timestamp;
@@ -176,6 +176,14 @@ impl Keeper {
         let definition = zone.definition.clone();
         let details = serde_json::json!({"fromSerial": from, "serial": to, "records": records});
         self.tell(&definition, Kind::Version, details);
+    }
+
+    /// The same for a local zone, whose contents are durable already; `None` changes the state only.
+    pub(super) fn publish_local(&mut self, slot: &Slot, snapshot: Option<Arc<Snapshot>>, state: State) {
+        match snapshot {
+            Some(snapshot) => self.publisher.publish_as(slot, snapshot, state),
+            None => self.publisher.set_state(slot, state),
+        }
     }
 
     fn write_contents(&self, zone: ZoneId, serial: Serial, write: Write, unpublished: Option<Arc<Snapshot>>) {

@@ -32,6 +32,7 @@ use super::explain::Surroundings;
 use super::history::{Attempt, History};
 use super::hook::Hooks;
 use super::load::confirmation_bytes;
+use super::local::LocalDesk;
 use super::look;
 use super::queue::{self, Queue};
 use super::review;
@@ -104,6 +105,8 @@ pub(super) struct Keeper {
     pub(super) profiles: Profiles,
     pub(super) next_id: u32,
     pub(super) generation: u64,
+    /// Local zones.
+    pub(super) local: LocalDesk,
     /// Where checks of new versions run.
     hooks: Arc<Hooks>,
     /// Transfers whose place in the queue has been given back before their end: the check of what they brought runs.
@@ -144,6 +147,7 @@ impl Keeper {
             next_id: super::definition::FIRST_ZONE_ID,
             // Above every generation of an earlier run, so that an old entity tag never matches by accident.
             generation: Timestamp::now().0,
+            local: LocalDesk::default(),
             history: History::new(store.clone(), config.store.history_attempts),
             surroundings: Arc::new(ArcSwap::from_pointee(surroundings(&config))),
             bus: Arc::new(Bus::new(events::KEPT, Timestamp::now())),
@@ -216,6 +220,7 @@ impl Keeper {
                 self.transferred(exchange, *course, accept, outcome);
             }
             Event::Stored { zone, serial, unpublished, outcome } => self.stored(zone, serial, unpublished, outcome),
+            Event::LocalStored(finished, outcome) => self.local_stored(*finished, outcome),
             Event::Reload(config) => self.reload(*config),
             Event::Shutdown => {}
         }

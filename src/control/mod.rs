@@ -16,6 +16,7 @@
 //! * `queue`, `schedule`: whose turn it is, and when.
 //! * [`history`]: what became of every attempt, on disk; [`events`]: what happens, for whoever listens.
 //! * [`status`]: the read model; [`handle`]: what the API may ask; [`definition`]: what a zone should be.
+//! * [`local`]: zones that are edited here.
 //! * `outbound`: what downstreams get, once it is durable.
 
 pub mod definition;
@@ -26,6 +27,7 @@ pub mod handle;
 pub mod health;
 pub mod held;
 pub mod history;
+pub mod local;
 pub mod preflight;
 pub mod status;
 pub mod versions;

@@ -213,6 +213,7 @@ pub(super) fn configured(zone: &crate::config::Zone, id: ZoneId, now: Timestamp)
         allow_transfer: zone.allow_transfer.to_vec(),
         allow_query: zone.allow_query.clone(),
         notify: zone.notify.to_vec(),
+        local: None,
         policy: zone.policy.clone(),
         origin: Origin::Configured { file: zone.origin.to_string().into() },
         created: now,
@@ -225,7 +226,7 @@ pub(super) fn configured(zone: &crate::config::Zone, id: ZoneId, now: Timestamp)
 /// Who may notify and transfer the zone, for `net`.
 pub(super) fn access(definition: &ZoneDefinition) -> ZoneAccess {
     ZoneAccess {
-        kind: Kind::Secondary,
+        kind: if definition.local.is_some() { Kind::Local } else { Kind::Secondary },
         primaries: definition
             .primaries
             .iter()

@@ -18,6 +18,9 @@ pub mod configuration {}
 #[doc = include_str!("status.md")]
 pub mod status {}
 
+/// Zones that are edited here.
+#[doc = include_str!("local-zones.md")]
+pub mod local_zones {}
 /// What holds a version back, versions and roll-back.
 #[doc = include_str!("guards.md")]
 pub mod guards {}
@@ -65,6 +68,11 @@ pub const TOPICS: &[Topic] = &[
         text: concat!(include_str!("configuration.md"), include_str!("../../config/secondaryd.toml")),
     },
     Topic { name: "status", about: "what the REST status and secondaryctl say", text: include_str!("status.md") },
+    Topic {
+        name: "local-zones",
+        about: "zones that are edited here, reverse records",
+        text: include_str!("local-zones.md"),
+    },
     Topic {
         name: "guards",
         about: "what holds a version back; kept versions, roll-back",

@@ -73,7 +73,8 @@ fn script(kind: &'static Kind, truth: Arc<Truth>) -> impl Fn(&Query) -> Vec<Step
                 // The two records that stay the same stand first.
                 let (old, new) = (contents(kind, theirs), contents(kind, serial));
                 let removed = [&[soa_with(kind.name, theirs, TIMERS)], &old[2..]].concat();
-                [&[soa.clone()], &removed[..], &[soa.clone()], &new[2..], &[soa]].concat()
+                let soa = std::slice::from_ref(&soa);
+                [soa, &removed[..], soa, &new[2..], soa].concat()
             }
             _ => around(soa, contents(kind, serial)),
         };

@@ -42,7 +42,7 @@ pub(crate) fn zones(number: u64) -> Vec<Zone> {
     let apex: Name = format!("r{number}.test").parse().expect("a name");
     let contents = contents(&apex, &apex, &mut random);
     let cut = contents.iter().find(|(owner, types)| **owner != apex && types.contains_key("NS"));
-    let child = cut.map(|(owner, _)| owner.clone()).filter(|_| number % 3 == 0);
+    let child = cut.map(|(owner, _)| owner.clone()).filter(|_| number.is_multiple_of(3));
     let mut zones = vec![finish(&apex, contents, number)];
     if let Some(child) = child {
         // its CNAMEs and DNAMEs lead back into the parent as well

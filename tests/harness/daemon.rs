@@ -165,6 +165,11 @@ impl Secondaryd {
         self.process.as_mut().expect("started").kill();
     }
 
+    /// SIGKILL while others still talk to it; [`Secondaryd::kill`] comes behind.
+    pub(crate) fn kill_now(&self) {
+        self.process.as_ref().expect("started").kill_now();
+    }
+
     /// Everything it has logged, over all starts.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()

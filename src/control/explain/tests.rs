@@ -43,6 +43,7 @@ impl Case {
             allow_query: None,
             allow_transfer: Vec::new(),
             notify: Vec::new(),
+            local: None,
             origin: Origin::Configured { file: "/etc/secondaryd/secondaryd.toml".into() },
             created: NOW - 30 * DAY,
             modified: NOW - 30 * DAY,
