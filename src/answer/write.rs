@@ -333,6 +333,9 @@ impl<'b> Writer<'b> {
 
     /// Puts glue: an image whose RRs have owners of their own. Whole, or as many leading RRs as fit and `Full`.
     pub(super) fn put_glue(&mut self, block: &RrsetBlock<'_>, names: &Names<'_>) -> Result<(), Full> {
+        if self.at + block.image().len() > POINTER_REACH && self.limit > POINTER_REACH {
+            return self.put_glue_in_full(block, names);
+        }
         let mut fits = 0;
         let mut count = 0;
         for rr in block.rrs() {
@@ -358,6 +361,23 @@ impl<'b> Writer<'b> {
         self.at = end;
         self.counts[Section::Additional as usize] += count as u16;
         if count == block.rr_count() { Ok(()) } else { Err(Full) }
+    }
+
+    /// As [`Writer::put_glue`] where pointers may not reach: every owner in full; whole or not at all.
+    #[cold]
+    fn put_glue_in_full(&mut self, block: &RrsetBlock<'_>, names: &Names<'_>) -> Result<(), Full> {
+        let start = self.at;
+        let mut owner = Vec::new();
+        for rr in block.rrs() {
+            owner.clear();
+            block.expand_owner(&rr, names.origin, &mut owner);
+            if self.append(&owner).is_err() || self.append(&block.image()[rr.owner.end..rr.rdata.end]).is_err() {
+                self.at = start;
+                return Err(Full);
+            }
+        }
+        self.counts[Section::Additional as usize] += block.rr_count() as u16;
+        Ok(())
     }
 
     /// Puts one RR whose rdata are `labels` and then the name at `tail_at`: the CNAME that a DNAME makes.

@@ -121,3 +121,15 @@ fn all_glue_that_a_message_can_hold_is_given() {
     let short = witness::read(&query, &stage.respond(&query, Transport::Udp).expect("a reply"));
     assert!(short.truncated);
 }
+
+/// RFC 9471 §2.1 holds where names are out of a pointer's reach as well: few addresses behind very many name servers.
+#[test]
+fn glue_behind_the_reach_of_pointers_is_given() {
+    let mut text: String = (0..900).map(|i| format!("sub NS a-name-server-elsewhere-{i}.y.\n")).collect();
+    text += "sub NS ns.sub\nns.sub A 10.1.1.1\nns.sub AAAA 2001:db8::1\n";
+    let (stage, model, _) = serve(&text);
+    check(&stage, &model, &"www.sub.z".parse().expect("a name"), 0, RecordType::A, true);
+    let query = Question::new("www.sub.z", RecordType::A).to_message();
+    let whole = witness::read(&query, &stage.respond(&query, Transport::Tcp).expect("a reply"));
+    assert_eq!((whole.rcode, whole.authority.len(), whole.additional.len()), (0, 901, 2));
+}
