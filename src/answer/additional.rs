@@ -87,10 +87,9 @@ pub(super) fn add_addresses(
             origin: Origin { apex: held.apex(), relative: entry.name() },
         };
         for rtype in [RecordType::A, RecordType::AAAA] {
-            if let Some(block) = entry.rrset(rtype).filter(|block| block.rr_count() > 0)
-                && reply.put(Section::Additional, held, entry, &block, &names).is_err()
-            {
-                return;
+            if let Some(block) = entry.rrset(rtype).filter(|block| block.rr_count() > 0) {
+                // where one does not fit a smaller one may
+                let _ = reply.put(Section::Additional, held, entry, &block, &names);
             }
         }
     }

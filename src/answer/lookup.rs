@@ -103,14 +103,14 @@ fn not_there<'s>(
     }
 }
 
-/// The entry with the addresses of a host, for the additional section; no wildcards, and below a cut only if
-/// `glue` is wanted. `name` is hashed and lies in the zone.
+/// The entry with the addresses of a host, for the additional section: its own or that of the wildcard which stands for
+/// it; if `glue` is wanted its own even below a cut, and no wildcard. `name` is hashed and lies in the zone.
 pub(super) fn host<'s>(snapshot: &'s Snapshot, name: &Folded, apex_depth: usize, glue: bool) -> Option<Entry<'s>> {
     if glue {
         return probe(snapshot, name, name.labels(), apex_depth);
     }
     match locate_host(snapshot, name, apex_depth) {
-        Found::Name(entry) => Some(entry),
+        Found::Name(entry) | Found::Wildcard { entry, .. } => Some(entry),
         _ => None,
     }
 }

@@ -34,10 +34,18 @@ impl Model {
         }
     }
 
-    /// Whether some zone has this address record.
+    /// Whether some zone has this address record, or a wildcard that may stand for its owner.
     pub(crate) fn has_address(&self, rr: &Rr) -> bool {
+        let is_of_wildcard = |record: &Record| {
+            let parent = record.owner.parent().filter(|_| record.owner.as_wire().starts_with(b"\x01*"));
+            parent.is_some_and(|parent| rr.owner.ends_with(parent.as_wire()))
+        };
+        let is_it = |record: &Record| match Rr::from(record) {
+            same if same == *rr => true,
+            other => is_of_wildcard(record) && Rr { owner: rr.owner.clone(), ..other } == *rr,
+        };
         matches!(rr.rtype, RecordType::A | RecordType::AAAA | RecordType::RRSIG)
-            && self.0.values().flat_map(|zone| zone.values().flatten()).any(|record| Rr::from(record) == *rr)
+            && self.0.values().flat_map(|zone| zone.values().flatten()).any(is_it)
     }
 
     /// `None`: not ours.
