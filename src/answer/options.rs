@@ -68,8 +68,9 @@ impl Asked {
                 option::EXPIRE => asked.expire = true,
                 option::KEEPALIVE => asked.keepalive = true,
                 option::PADDING => asked.padding = true,
-                // it should be empty in a query (RFC 9660 §3.1); that it is not harms nobody
-                option::ZONE_VERSION => asked.zone_version = true,
+                // "an empty ZONEVERSION option" asks (RFC 9660 §3.1). One with octets is not understood, so as if it were
+                // not there (RFC 6891 §6.1.2): no version is told, and servers older than the option see no error either
+                option::ZONE_VERSION => asked.zone_version |= value.is_empty(),
                 // of several only the first counts (RFC 7873 §5.2)
                 option::COOKIE if asked.cookie.is_none() => {
                     asked.cookie = Shown::read(value);
@@ -174,7 +175,8 @@ mod tests {
         for torn in [&[0, 3, 0][..], &[0, 3, 0, 1], &[0, 3, 0, 0, 0]] {
             assert_eq!(Asked::read(torn), Err(BadOptions::Torn), "{torn:?}");
         }
-        assert!(Asked::read(&[0, 19, 0, 1, 0]).is_ok_and(|asked| asked.zone_version));
+        assert!(Asked::read(&[0, 19, 0, 0]).is_ok_and(|asked| asked.zone_version));
+        assert_eq!(Asked::read(&[0, 19, 0, 1, 0]), Ok(Asked::default()), "only an empty one asks");
         assert_eq!(Asked::read(&[0, 10, 0, 1, 0]), Err(BadOptions::Length));
     }
 

@@ -158,10 +158,11 @@ async fn look(prepared: &mut Prepared, policy: &Policy) -> Result<(), Reason> {
             _ => prepared.warnings.push(detail),
         }
     }
-    if let Some(iterations) = signatures::unprovable_iterations(&prepared.snapshot) {
-        let limit = crate::zone::NSEC3_ITERATIONS_MAX;
+    if let Some(iterations) = signatures::excessive_iterations(&prepared.snapshot) {
+        let limit = crate::zone::NSEC3_ITERATIONS_ADVISED;
         prepared.warnings.push(format!(
-            "{iterations} NSEC3 iterations, more than {limit}: names that do not exist are answered without proof"
+            "{iterations} NSEC3 iterations, more than {limit}: validators take the zone for insecure or broken (RFC 9276), and \
+             each proof costs that many hashes"
         ));
     }
     Ok(())

@@ -4,7 +4,7 @@
 //! 32-bit numbers that wrap (RFC 4034 §3.1.5). Out: a [`Survey`]. Called by `control::review` for each new version and
 //! after a restart. Signatures are not verified: a secondary serves what its primary signed.
 
-use super::denial::NSEC3_ITERATIONS_MAX;
+use super::denial::NSEC3_ITERATIONS_ADVISED;
 use super::diff::Diff;
 use super::entry::{Entry, Rrs, RrsetBlock};
 use super::snapshot::Snapshot;
@@ -85,8 +85,8 @@ pub fn lapsed_apex(snapshot: &Snapshot, now: Timestamp) -> Option<RecordType> {
     })
 }
 
-/// The NSEC3 iterations of the zone if they are more than we compute proofs with. Looks at the apex only.
-pub fn unprovable_iterations(snapshot: &Snapshot) -> Option<u16> {
+/// The NSEC3 iterations of the zone if they are more than validators go along with. Looks at the apex only.
+pub fn excessive_iterations(snapshot: &Snapshot) -> Option<u16> {
     let apex = snapshot.apex_entry();
     let block = apex.rrset(RecordType::NSEC3PARAM)?;
     let iterations =
@@ -94,7 +94,7 @@ pub fn unprovable_iterations(snapshot: &Snapshot) -> Option<u16> {
             let [_, _, high, low, ..] = item.rdata[..] else { return None };
             Some(u16::from_be_bytes([high, low]))
         });
-    iterations.min().filter(|iterations| *iterations > NSEC3_ITERATIONS_MAX)
+    iterations.min().filter(|iterations| *iterations > NSEC3_ITERATIONS_ADVISED)
 }
 
 fn for_each_signature(snapshot: &Snapshot, entry: Entry<'_>, block: RrsetBlock<'_>, mut each: impl FnMut(&[u8])) {
@@ -170,9 +170,9 @@ mod tests {
     }
 
     #[test]
-    fn only_iterations_beyond_our_limit_are_told() {
-        assert_eq!(unprovable_iterations(&zone("@ NSEC3PARAM 1 0 5000 -")), Some(5000));
-        assert_eq!(unprovable_iterations(&zone("@ NSEC3PARAM 1 0 2500 -")), None);
-        assert_eq!(unprovable_iterations(&zone("")), None);
+    fn only_iterations_beyond_what_validators_take_are_told() {
+        assert_eq!(excessive_iterations(&zone("@ NSEC3PARAM 1 0 5000 -")), Some(5000));
+        assert_eq!(excessive_iterations(&zone("@ NSEC3PARAM 1 0 150 -")), None);
+        assert_eq!(excessive_iterations(&zone("")), None);
     }
 }

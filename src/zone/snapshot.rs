@@ -285,8 +285,7 @@ impl Snapshot {
         Records::at(self, self.find(owner))
     }
 
-    /// How names are hashed for NSEC3; `None` without a NSEC3PARAM that can be used, or with more rounds than
-    /// [`super::NSEC3_ITERATIONS_MAX`].
+    /// How names are hashed for NSEC3; `None` without a NSEC3PARAM that can be used.
     pub fn nsec3_params(&self) -> Option<&Nsec3Params> {
         self.denial.params()
     }
