@@ -235,8 +235,11 @@ impl RecordAt<'_> {
     }
 }
 
-/// The record at `at`; its owner is only stepped over.
+/// The record at `at`; nothing if its owner is no name, as where a pointer does not lead backwards.
 fn read_record(message: &[u8], at: usize) -> Option<RecordAt<'_>> {
+    if !Folded::new().read(message, at) {
+        return None;
+    }
     let mut name_end = at;
     loop {
         match *message.get(name_end)? {
@@ -323,6 +326,17 @@ mod tests {
         assert_eq!(rcode(&message([0, 0], [1, 1, 0, 0], &[QUESTION, OPT])), Rcode::FORMERR);
         let named = b"\x01x\x00\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x00";
         assert_eq!(rcode(&message([0, 0], [1, 0, 0, 1], &[QUESTION, named])), Rcode::FORMERR);
+    }
+
+    /// RFC 1035 §4.1.4: a pointer leads to "a prior occurance of the same name"; NSD, Knot and BIND agree on FORMERR.
+    #[test]
+    fn a_record_whose_owner_is_no_name_is_an_error() {
+        let record = |owner: &[u8]| [owner, b"\x00\x01\x00\x01\x00\x00\x00\x00\x00\x04\x7f\x00\x00\x01"].concat();
+        assert!(matches!(parsed(&message([0, 0], [1, 0, 0, 1], &[QUESTION, &record(b"\xc0\x0c")])), Parsed::Query(_)));
+        let too_long = [&b"\x3f".repeat(64).repeat(4)[..], b"\0"].concat();
+        for owner in [&b"\xc7\x00"[..], b"\xc0\x1d", b"\x01x\xc0\xff", &too_long] {
+            assert_eq!(rcode(&message([0, 0], [1, 0, 0, 1], &[QUESTION, &record(owner)])), Rcode::FORMERR, "{owner:?}");
+        }
     }
 
     /// RFC 6891 §6.1.3: "If a responder does not implement the VERSION level of the request, then it MUST respond

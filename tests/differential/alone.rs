@@ -25,14 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Questions that a failure shows in full.
 const REPORTED_MAX: usize = 40;
 
-/// Where we differ from all of them on purpose: a part of the name, the aspect, and why.
-const EXCUSES: &[(&str, &str, &str)] = &[
-    (".dnx.c", "authority", OTHER_ZONE),
-    (".dnchild.c", "authority", OTHER_ZONE),
-    (".dn.child.c", "authority", OTHER_ZONE),
-];
-const OTHER_ZONE: &str = "a DNAME into another zone with a wildcard: Knot and BIND end the answer at the zone's border; NSD goes \
-    on, but the NSEC it gives then is that of the apex, which does not cover the name (RFC 4035 §3.1.3.3 and §3.1.3.4)";
+/// Where we differ from all of them on purpose: the end of the name, the aspect, and why.
+const EXCUSES: &[(&str, &str, &str)] = &[];
 
 /// How a question speaks EDNS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -227,6 +221,44 @@ fn no_answer_behind_many_iterations_is_ours_alone() {
     compare(&zones, |_| [RecordType::A, RecordType::DS].into());
 }
 
+/// Where the chain in an answer leaves the zone of `qname` for another one that is served: the name there.
+fn border(ours: &Reply, qname: &Name, qtype: RecordType, apexes: &[Name]) -> Option<Name> {
+    let zone_of = |name: &Name| {
+        let may_hold = |apex: &&Name| name.is_at_or_below(apex) && !(qtype == RecordType::DS && *apex == name);
+        apexes.iter().filter(may_hold).max_by_key(|apex| apex.label_count())
+    };
+    let (home, mut name) = (zone_of(qname)?, qname.clone());
+    for _ in 0..=ours.answer.len() {
+        let is_next = |rr: &&Rr| rr.rtype == RecordType::CNAME && rr.owner.eq_ignore_ascii_case(name.as_wire());
+        let cname = ours.answer.iter().find(is_next)?;
+        name = Name::from_wire(&cname.rdata).ok()?;
+        match zone_of(&name)? {
+            zone if zone != home => return Some(name),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Whether an answer is that of Knot and BIND, which end a chain at the zone's border, and behind it what we say to who
+/// asks there at once. Only NSD goes on too, but its proofs behind a border are not those it gives when asked at once.
+fn is_continued(
+    us: &Server,
+    ours: &Reply,
+    theirs: &[Reply],
+    qname: &Name,
+    (qtype, variant): (RecordType, Edns),
+    apexes: &[Name],
+) -> bool {
+    let Some(target) = border(ours, qname, qtype, apexes) else { return false };
+    let rest = us.ask_tcp(&message::query(1, &target, qtype, variant.to_opt().as_ref()));
+    let before = || ours.answer.iter().filter(|rr| !rest.answer.contains(rr));
+    ours.rcode == rest.rcode
+        && rest.answer.iter().all(|rr| ours.answer.contains(rr))
+        && rest.authority.iter().all(|rr| ours.authority.contains(rr))
+        && theirs.iter().any(|peer| peer.rcode == 0 && peer.authoritative && peer.answer.iter().eq(before()))
+}
+
 /// `DIFFERENTIAL_CORNERS=1` asks for more types, in zones signed in each way.
 #[test]
 fn no_answer_in_any_corner_is_ours_alone() {
@@ -291,6 +323,7 @@ fn compare(zones: &[Zone], types_of: impl Fn(&Zone) -> BTreeSet<RecordType>) {
     let peers: Vec<Server> =
         peers.iter().map(|peer| Server::new(false, format!("{:?}", peer.setup.program), peer.address())).collect();
 
+    let apexes: Vec<Name> = zones.iter().map(|zone| zone.name.parse().expect("a name")).collect();
     let (mut asked, mut wrong, mut report) = (0, 0, String::new());
     for zone in zones {
         let types = types_of(zone);
@@ -313,9 +346,9 @@ fn compare(zones: &[Zone], types_of: impl Fn(&Zone) -> BTreeSet<RecordType>) {
                     }
                     asked += 1;
                     aspects.retain(|aspect| {
-                        !EXCUSES.iter().any(|(part, of, _)| of == aspect && name.to_string().contains(part))
+                        !EXCUSES.iter().any(|(end, of, _)| of == aspect && name.to_string().ends_with(end))
                     });
-                    if aspects.is_empty() {
+                    if aspects.is_empty() || is_continued(&us, &ours, &theirs, &name, (qtype, variant), &apexes) {
                         continue;
                     }
                     wrong += 1;

@@ -169,6 +169,10 @@ fn written() -> Vec<(String, Vec<u8>)> {
     add("a record in the answer", with([0, 0], [1, 1, 0, 0], &[NAME, a, record]));
     add("a record in the authority", with([0, 0], [1, 0, 1, 0], &[NAME, a, record]));
     add("a record in the additional", with([0, 0], [1, 0, 0, 1], &[NAME, a, record]));
+    for owner in [&b"\xc7\0"[..], b"\xc0\x26", b"\x01x\xc0\xff", b"\xc0\x04"] {
+        let record = [owner, &record[2..]].concat();
+        add(&format!("a record with the owner {owner:?}"), with([0, 0], [1, 0, 0, 1], &[NAME, a, &record]));
+    }
     add("a record before OPT", with([0, 0], [1, 0, 0, 2], &[NAME, a, record, OPT]));
     add("a record behind OPT", with([0, 0], [1, 0, 0, 2], &[NAME, a, OPT, record]));
     add("two OPTs", with([0, 0], [1, 0, 0, 2], &[NAME, a, OPT, OPT]));
