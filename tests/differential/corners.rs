@@ -97,6 +97,8 @@ dnroot.~ DNAME .
 dnapex.~ DNAME ~
 dnx.~ DNAME %.test.
 dnchild.~ DNAME child.~
+dnmid.~ DNAME mid.~
+tomid.~ CNAME x.mid.~
 d1.~ DNAME d2.~
 d2.~ DNAME d3.~
 d3.~ DNAME d1.~

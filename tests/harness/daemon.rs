@@ -27,6 +27,8 @@ pub(crate) struct Entry {
     pub(crate) notify: Vec<SocketAddr>,
     /// The key downstreams must use, and that signs NOTIFY to them; `None`: every loopback address may transfer.
     pub(crate) downstream_key: Option<Key>,
+    /// Further keys, each on a line of its own.
+    pub(crate) settings: String,
 }
 
 impl Entry {
@@ -38,6 +40,7 @@ impl Entry {
             key: None,
             notify: Vec::new(),
             downstream_key: None,
+            settings: String::new(),
         }
     }
 
@@ -53,6 +56,8 @@ pub(crate) struct Secondaryd {
     address: SocketAddr,
     also: Vec<SocketAddr>,
     api: SocketAddr,
+    /// Keys of `[dns]`.
+    dns_settings: String,
     /// Keys of `[transfer]`.
     settings: String,
     durability: &'static str,
@@ -78,6 +83,7 @@ impl Secondaryd {
             address,
             also: Vec::new(),
             api: address::ipv4(),
+            dns_settings: String::new(),
             settings: "retry-initial = \"1s\"\nretry-min = \"1s\"\nrefresh-min = \"1s\"\nexpire-min = \"1s\"\n"
                 .to_owned(),
             durability: "behind",
@@ -110,6 +116,22 @@ impl Secondaryd {
     pub(crate) fn with_tables(mut self, tables: &str) -> Secondaryd {
         self.tables += tables;
         self
+    }
+
+    /// Has these keys in `[dns]` too from the next start or reload on, instead of those given before.
+    pub(crate) fn set_dns(&mut self, settings: &str) {
+        self.dns_settings = settings.to_owned();
+    }
+
+    /// Has these keys in the table of the zone at `index` from the next start or reload on, instead of those before.
+    pub(crate) fn set_zone(&mut self, index: usize, settings: &str) {
+        self.zones[index].settings = settings.to_owned();
+    }
+
+    /// Writes the configuration anew and reads it again, as [`Secondaryd::reload`].
+    pub(crate) fn reload_changed(&self) {
+        fs::write(self.dir.path().join("secondaryd.toml"), self.configuration()).expect("configuration");
+        self.reload();
     }
 
     /// Reads the configuration again (SIGHUP), and waits until the log says so.
@@ -281,12 +303,13 @@ impl Secondaryd {
             |addresses: &[SocketAddr]| format!("{:?}", addresses.iter().map(ToString::to_string).collect::<Vec<_>>());
         let listen: Vec<SocketAddr> = [self.address].into_iter().chain(self.also.iter().copied()).collect();
         let mut text = format!(
-            "state-dir = {:?}\ndurability = {:?}\n[dns]\nlisten = {}\nworkers = 1\n[api]\nlisten = {}\n\
+            "state-dir = {:?}\ndurability = {:?}\n[dns]\nlisten = {}\nworkers = 1\n{}[api]\nlisten = {}\n\
              [[api.credential]]\ntenant = \"1000\"\nuser = \"test\"\nrole = \"admin\"\ntoken = \"{TOKEN}\"\n\
              [log]\nfilter = \"info,secondaryd=debug\"\nformat = \"text\"\n[transfer]\n{}",
             path_text(&self.state()),
             self.durability,
             list(&listen),
+            self.dns_settings,
             list(&[self.api]),
             self.settings
         );
@@ -310,6 +333,7 @@ impl Secondaryd {
                 zone.name,
                 list(&zone.primaries),
             );
+            text += &zone.settings;
             if let Some(key) = zone.key {
                 let _ = writeln!(text, "tsig-key = {:?}", key.name);
             }
