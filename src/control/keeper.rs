@@ -439,6 +439,9 @@ impl Keeper {
                         self.publisher.set_state(&zone.slot, State::Served);
                     }
                     self.publisher.set_expires(&zone.slot, zone.refresh.expires());
+                    if zone.stored == zone.served {
+                        self.store.note_caught_up(id.0);
+                    }
                     if let Some(confirmation) = zone.refresh.confirmation() {
                         let bytes = confirmation_bytes(&confirmation);
                         self.store.submit(Write::Confirm { zone: id.0, bytes }, report("confirmation"));
