@@ -1,4 +1,4 @@
-//! Who may send us a NOTIFY for a zone, and who may transfer it from us.
+//! Who may send us a NOTIFY for a zone, who may transfer it from us, and who may ask about it at all.
 //!
 //! In: the peer's address and the name of the TSIG key that was *verified* on the request. Out: a [`Verdict`].
 //! Called by `net` for each NOTIFY and each AXFR or IXFR; `control` builds a [`ZoneAccess`] per zone out of the
@@ -177,6 +177,8 @@ pub struct ZoneAccess {
     pub allow_notify: Arc<[Rule]>,
     /// Downstreams. Shared between zones.
     pub allow_transfer: Arc<[Rule]>,
+    /// Who may ask questions; `None`: everybody. Shared between zones.
+    pub allow_query: Option<Arc<[Rule]>>,
 }
 
 /// What becomes of a NOTIFY or a transfer request.
@@ -217,6 +219,11 @@ impl ZoneAccess {
     /// Judges an AXFR or IXFR request from `peer` that was signed with `key` (verified; `None`: unsigned).
     pub fn transfer(&self, peer: IpAddr, key: Option<&Name>) -> Verdict {
         judge(&self.allow_transfer, peer, key, false)
+    }
+
+    /// Judges an ordinary query from `peer` that was signed with `key` (verified; `None`: unsigned).
+    pub fn query(&self, peer: IpAddr, key: Option<&Name>) -> Verdict {
+        self.allow_query.as_deref().map_or(Verdict::Allow, |rules| judge(rules, peer, key, false))
     }
 
     /// Which primary a NOTIFY from `peer` speaks for: the first at this address (any port) whose key it used. `None`
@@ -270,6 +277,7 @@ mod tests {
                 .collect(),
             allow_notify: rules(allow_notify),
             allow_transfer: rules(&[]),
+            allow_query: None,
         }
     }
 
@@ -339,6 +347,18 @@ mod tests {
         let zone = ZoneAccess { allow_transfer: rules(&["key:down."]), ..ZoneAccess::default() };
         assert_eq!(zone.transfer(ip("203.0.113.1"), Some(&name("down."))), Verdict::Allow);
         assert_eq!(zone.transfer(ip("203.0.113.1"), None), Verdict::Refuse(Refusal::Unsigned));
+    }
+
+    #[test]
+    fn everybody_may_ask_unless_a_rule_says_who() {
+        let open = ZoneAccess::default();
+        assert_eq!(open.query(ip("203.0.113.1"), None), Verdict::Allow);
+        let some = ZoneAccess { allow_query: Some(rules(&["192.0.2.0/24", "key:inside."])), ..ZoneAccess::default() };
+        assert_eq!(some.query(ip("192.0.2.7"), None), Verdict::Allow);
+        assert_eq!(some.query(ip("203.0.113.1"), Some(&name("inside."))), Verdict::Allow);
+        assert_ne!(some.query(ip("203.0.113.1"), None), Verdict::Allow);
+        let nobody = ZoneAccess { allow_query: Some(rules(&[])), ..ZoneAccess::default() };
+        assert_eq!(nobody.query(ip("192.0.2.7"), None), Verdict::Refuse(Refusal::Address));
     }
 
     #[test]

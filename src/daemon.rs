@@ -19,11 +19,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use crate::answer::{Cookies, Identity};
 use crate::api::{self, Api};
 use crate::config::{Config, ConfigErrors};
 use crate::control::event::Event;
 use crate::control::{self, Control, Handle, Parts};
-use crate::net::{self, Listeners, Policy, Running, Services, TcpLimits};
+use crate::net::{self, Listeners, Policy, Proxies, RateLimit, Running, Services, TcpLimits, TlsIdentity};
 use crate::scrape::Sources;
 use crate::served::{Publisher, inbox};
 use crate::store::{self, Store};
@@ -115,6 +116,10 @@ pub struct Daemon {
     store: Arc<Store>,
     ready: Arc<AtomicBool>,
     stop: watch::Sender<bool>,
+    policy: Arc<Policy>,
+    tls: Option<Arc<TlsIdentity>>,
+    /// Makes cookies while the configuration names no secret; as long as this run.
+    cookie_secret: [u8; 16],
 }
 
 impl Daemon {
@@ -140,14 +145,20 @@ impl Daemon {
             })
         });
         let policy = Arc::new(Policy::default());
+        let mut cookie_secret = [0; 16];
+        ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut cookie_secret)
+            .map_err(|_| DaemonError::Setup("the system gives no random numbers".to_owned()))?;
+        policy.identity.store(Arc::new(identity(&config, cookie_secret)));
         let parts =
             Parts { config: config.clone(), publisher, policy: policy.clone(), inbox: reader, store: store.clone() };
         let Control { handle, outbound, task } =
             control::start(parts, restored, (events.clone(), received), LOAD_PATIENCE).await;
 
         let failed = |error| DaemonError::Listen { key: "[dns] listen", error };
-        let listeners = Listeners::bind(&config.dns.listen, net_options(&config)).map_err(failed)?;
-        let services = Services { view, policy, inbox, outbound };
+        let tls = tls_identity(&config)?;
+        let options = net_options(&config, tls.clone());
+        let listeners = Listeners::bind(&config.dns.listen, options).map_err(failed)?;
+        let services = Services { view, policy: policy.clone(), inbox, outbound };
         let listeners = listeners.start(services, &tokio::runtime::Handle::current()).map_err(failed)?;
         let dns_addresses = listeners.addresses().to_vec();
 
@@ -168,7 +179,7 @@ impl Daemon {
         let api = Api::new(handle.clone(), settings, readiness, metrics, stopped.clone());
         let api_task = tokio::spawn(api::serve::serve(sockets, api::router(api.clone()), stopped));
         tracing::info!(
-            zones = handle.board().len(), dns = ?dns_addresses, api = ?api_addresses,
+            zones = handle.board().len(), dns = ?dns_addresses, tls = ?listeners.tls_addresses(), api = ?api_addresses,
             duration_ms = began.elapsed().as_millis() as u64, "ready"
         );
         Ok(Daemon {
@@ -183,6 +194,9 @@ impl Daemon {
             store,
             ready,
             stop,
+            policy,
+            tls,
+            cookie_secret,
         })
     }
 
@@ -204,7 +218,20 @@ impl Daemon {
     /// Takes over a configuration that was read again.
     pub fn reload(&self, config: Config) {
         self.api.reconfigure(api::settings::Settings::new(&config.api));
+        self.policy.identity.store(Arc::new(identity(&config, self.cookie_secret)));
+        self.reload_certificate(&config);
         let _ = self.events.send(Event::Reload(Box::new(config)));
+    }
+
+    /// Reads certificate and key again, be it from other files; on failure the old ones stay in use.
+    fn reload_certificate(&self, config: &Config) {
+        let (Some(tls), Some(certificate), Some(key)) = (&self.tls, &config.dns.tls_cert, &config.dns.tls_key) else {
+            return;
+        };
+        match tls.reload(certificate, key) {
+            Ok(()) => tracing::info!(certificate = %certificate.display(), "certificate read"),
+            Err(error) => tracing::error!(%error, "certificate not read, the old one stays"),
+        }
     }
 
     /// Tells systemd, then serves until a signal comes. SIGHUP reads `path` again.
@@ -284,7 +311,36 @@ async fn open_store(config: &Config) -> Result<(Store, store::Restored), DaemonE
     opened.await.map_err(|error| DaemonError::Setup(error.to_string()))?
 }
 
-fn net_options(config: &Config) -> net::Options {
+/// What the server says about itself.
+fn identity(config: &Config, cookie_secret: [u8; 16]) -> Identity {
+    let dns = &config.dns;
+    let secrets = match dns.cookie_keys.iter().map(|key| key.0).collect::<Vec<_>>() {
+        none if none.is_empty() => vec![cookie_secret],
+        secrets => secrets,
+    };
+    Identity::default()
+        .with_nsid(dns.nsid.as_bytes())
+        .with_version(dns.version.as_bytes())
+        .with_host(dns.identity.as_deref().unwrap_or(&host_name()).as_bytes())
+        .with_cookies(Cookies::new(secrets, dns.require_cookie).filter(|_| dns.cookies))
+}
+
+/// The name of this host; empty if the system does not say.
+fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
+}
+
+fn tls_identity(config: &Config) -> Result<Option<Arc<TlsIdentity>>, DaemonError> {
+    let dns = &config.dns;
+    match (&dns.tls_cert, &dns.tls_key) {
+        (Some(certificate), Some(key)) if !dns.listen_tls.is_empty() => TlsIdentity::load(certificate, key)
+            .map(|identity| Some(Arc::new(identity)))
+            .map_err(|error| DaemonError::Listen { key: "[dns] tls-cert", error }),
+        _ => Ok(None),
+    }
+}
+
+fn net_options(config: &Config, tls: Option<Arc<TlsIdentity>>) -> net::Options {
     let dns = &config.dns;
     net::Options {
         workers: dns.workers,
@@ -295,6 +351,15 @@ fn net_options(config: &Config) -> net::Options {
             idle: dns.tcp_idle_timeout,
             transfers_max: dns.outbound_transfers,
             ..TcpLimits::default()
+        },
+        tls_addresses: dns.listen_tls.clone(),
+        tls,
+        proxies: Proxies::new(dns.allow_proxy.clone()),
+        rate_limit: RateLimit {
+            replies_per_second: dns.rate_limit,
+            slip: dns.rate_limit_slip,
+            ipv4_bits: dns.rate_limit_ipv4_prefix,
+            ipv6_bits: dns.rate_limit_ipv6_prefix,
         },
         ..net::Options::default()
     }

@@ -88,6 +88,7 @@ fn zone(primary: SocketAddr) -> Zone {
         primaries: vec![Primary::at(primary)],
         allow_notify: Vec::new(),
         allow_transfer: vec!["127.0.0.0/8".parse().expect("an access rule")],
+        allow_query: None,
         notify: Vec::new(),
         policy: None,
         tenant: "demo".into(),

@@ -164,6 +164,8 @@ codes! {
     TlsUntrusted = "TLS_UNTRUSTED", Error, TLS;
     /// No common TLS version or protocol.
     TlsVersion = "TLS_VERSION", Error, TLS;
+    /// The handshake broke off for another reason.
+    TlsHandshake = "TLS_HANDSHAKE", Error, TLS;
     /// A CNAME beside other data, or two CNAMEs.
     ContentCname = "CONTENT_CNAME", Error, CONTENT;
     /// No SOA, or more than one, at the apex.

@@ -31,6 +31,7 @@ impl Sources {
         self.collect_zones();
         collect_queries("udp", &self.counters.udp());
         collect_queries("tcp", &self.counters.tcp());
+        collect_queries("tls", &self.counters.tls());
         for outcome in NotifyOutcome::ALL {
             let count = self.counters.notifies(outcome);
             metrics::counter!(telemetry::NOTIFIES, "outcome" => outcome.as_str()).absolute(count);
@@ -47,6 +48,7 @@ impl Sources {
     fn collect_zones(&self) {
         let (mut states, mut words) = ([0u32; STATES.len()], [0u32; WORDS.len()]);
         let mut first_expiry: Option<Timestamp> = None;
+        let (mut held, mut pinned, mut first_lapse) = (0u32, 0u32, None::<Timestamp>);
         self.board.select(|zone| {
             let status = zone.status();
             states[STATES.iter().position(|s| *s == status.state).expect("all states are listed")] += 1;
@@ -55,6 +57,9 @@ impl Sources {
                 words[WORDS.iter().position(|w| *w == word).expect("all words are listed")] += 1;
             }
             first_expiry = first_expiry.into_iter().chain(status.expires).min();
+            held += u32::from(status.review.held.is_some());
+            pinned += u32::from(status.review.pinned.is_some());
+            first_lapse = first_lapse.into_iter().chain(status.signatures.as_ref().map(|lapse| lapse.at)).min();
             false
         });
         for (state, count) in STATES.iter().zip(states) {
@@ -62,6 +67,12 @@ impl Sources {
         }
         for (word, count) in WORDS.iter().zip(words) {
             metrics::gauge!(telemetry::PRIMARIES, "status" => name_of(word)).set(f64::from(count));
+        }
+        metrics::gauge!(telemetry::ZONES_HELD).set(f64::from(held));
+        metrics::gauge!(telemetry::ZONES_PINNED).set(f64::from(pinned));
+        if let Some(at) = first_lapse {
+            let now = Timestamp::now();
+            metrics::gauge!(telemetry::LAPSE_MIN).set(at.since(now).as_secs_f64() - now.since(at).as_secs_f64());
         }
         if let Some(at) = first_expiry {
             metrics::gauge!(telemetry::EXPIRY_MIN).set(at.since(Timestamp::now()).as_secs_f64());
@@ -72,6 +83,7 @@ impl Sources {
 fn collect_queries(transport: &'static str, queries: &Queries) {
     metrics::counter!(telemetry::QUERIES, "transport" => transport).absolute(queries.received);
     metrics::counter!(telemetry::TRUNCATED, "transport" => transport).absolute(queries.truncated);
+    metrics::counter!(telemetry::RATE_LIMITED, "transport" => transport).absolute(queries.limited);
     for (rcode, &count) in queries.rcodes.iter().enumerate().filter(|(_, count)| **count > 0) {
         let rcode = Rcode(rcode as u16).to_string();
         metrics::counter!(telemetry::REPLIES, "transport" => transport, "rcode" => rcode).absolute(count);

@@ -78,10 +78,17 @@ metrics_table! {
     QUERIES = "secondaryd_queries_total", Counter, ["transport"], "Messages received, by transport: udp, tcp.";
     REPLIES = "secondaryd_replies_total", Counter, ["transport rcode"], "Replies sent, by transport and response code.";
     TRUNCATED = "secondaryd_replies_truncated_total", Counter, ["transport"], "Replies sent with the TC bit.";
+    RATE_LIMITED = "secondaryd_replies_rate_limited_total", Counter, ["transport"], "Replies held back or sent short by the rate limit.";
     CONNECTIONS = "secondaryd_tcp_connections_total", Counter, ["outcome"],
         "TCP connections of clients, by outcome: accepted, refused (a limit was reached).";
     OUTBOUND_TRANSFERS = "secondaryd_outbound_transfers_total", Counter, ["outcome"],
         "AXFR and IXFR requests of downstreams, by outcome: completed, refused, unavailable, broken.";
+    VERSIONS_HELD = "secondaryd_versions_held_total", Counter, ["code"],
+        "New versions that were held for a person's approval, by reason code.";
+    ZONES_HELD = "secondaryd_zones_held", Gauge, [""], "Zones with a version that waits for approval.";
+    ZONES_PINNED = "secondaryd_zones_pinned", Gauge, [""], "Zones that were rolled back and not released.";
+    LAPSE_MIN = "secondaryd_signatures_lapse_min_seconds", Gauge, [""],
+        "Time until the first signature of any zone lapses; negative when it has.";
     STORE_FAILURES = "secondaryd_store_failures_total", Counter, [""], "Versions that could not be written to disk.";
     HTTP_REQUESTS = "secondaryd_http_requests_total", Counter, ["status"], "HTTP replies, by status code.";
     RELOADS = "secondaryd_config_reloads_total", Counter, ["outcome"], "Reloads of the configuration: ok, refused.";

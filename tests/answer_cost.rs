@@ -20,7 +20,7 @@ const QUESTIONS: usize = 10_000;
 const ROUNDS: usize = 20;
 
 struct Load {
-    client: Client,
+    client: Client<'static>,
     buffer: Vec<u8>,
     work: Workspace,
     queries: Vec<Vec<u8>>,

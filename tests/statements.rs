@@ -15,6 +15,7 @@ type Statement = (&'static str, &'static str, &'static [&'static str]);
 const OPEN: &[(&str, &str)] = &[
     ("N14", "PROXYv2 in front of the listeners: the tests of src/net/proxy.rs"),
     ("T11", "the EXPIRE option in our answers: the tests of the answer side"),
+    ("I8", "IXFR over UDP: the tests of src/net/upstream"),
     ("X1", "transfers over TLS: the tests of tests/interop and tests/bad_primaries for TLS"),
     ("B26", "bad TLS primaries: the tests of tests/bad_primaries for TLS"),
 ];
@@ -91,6 +92,10 @@ const NOTIFY: &[Statement] = &[
         "N9",
         "newer hints start at once, others at most once a second",
         &[
+            "src/refresh/tests/histories.rs::forged_hints_with_rising_serials_cause_no_more_than_hints_without",
+            "src/refresh/tests/histories.rs::a_primary_that_has_lied_once_is_believed_again_with_its_next_version",
+            "src/refresh/tests/histories.rs::lost_notifies_are_made_up_for_over_time",
+            "src/control/queue/tests.rs::a_primary_is_asked_at_most_so_often_a_second_whatever_the_urgency",
             "src/refresh/tests/notify.rs::a_thousand_updates_a_second_each_start_at_once",
             "src/refresh/tests/notify.rs::ten_thousand_notifies_without_serial_in_a_second_cause_at_most_two_refreshes",
             "src/refresh/tests/notify.rs::notifies_during_a_transfer_cause_exactly_one_further_refresh",
@@ -109,15 +114,21 @@ const NOTIFY: &[Statement] = &[
     (
         "N11",
         "an accepted NOTIFY clears the back-off, not the rate limit",
-        &["src/refresh/tests/notify.rs::an_accepted_notify_clears_the_back_off"],
+        &[
+            "src/control/queue/tests.rs::a_primary_is_asked_at_most_so_often_a_second_whatever_the_urgency",
+            "src/refresh/tests/notify.rs::an_accepted_notify_clears_the_back_off",
+        ],
     ),
     (
         "N12",
         "order of work; a NOTIFY never waits behind due refreshes",
         &[
+            "src/control/queue/tests.rs::fifty_thousand_due_refreshes_delay_no_notify_by_a_second",
+            "src/control/queue/tests.rs::a_flood_of_notifies_starves_no_due_refresh",
+            "src/control/queue/tests.rs::zones_of_one_primary_take_turns",
             "src/refresh/tests/notify.rs::the_order_of_work_is_operator_notify_initial_expired_due",
             "src/refresh/tests/notify.rs::each_action_says_how_urgent_it_is",
-            "src/control/queue.rs::urgent_jobs_overtake_fifty_thousand_due_refreshes",
+            "src/control/queue/tests.rs::urgent_jobs_overtake_fifty_thousand_due_refreshes",
         ],
     ),
     (
@@ -214,6 +225,7 @@ const TIMERS: &[Statement] = &[
         "T10",
         "the EXPIRE option of a primary",
         &[
+            "src/refresh/tests/findings.rs::two_secondaries_that_confirm_each_other_expire_together_and_say_so",
             "src/refresh/tests/expiry.rs::with_an_equal_serial_the_expire_option_can_only_lengthen",
             "src/refresh/tests/expiry.rs::after_a_transfer_the_expire_option_can_only_shorten",
             "src/refresh/tests/expiry.rs::an_expire_option_of_a_dying_copy_renews_nothing",
@@ -224,6 +236,9 @@ const TIMERS: &[Statement] = &[
         "T12",
         "fresh zones are not polled at start, due ones are spread",
         &[
+            "src/control/queue/tests.rs::a_hundred_thousand_fresh_zones_are_not_polled_at_start",
+            "src/control/queue/tests.rs::a_hundred_thousand_due_zones_are_asked_for_at_the_rate_of_their_primary",
+            "src/refresh/tests/histories.rs::a_restored_state_is_not_stored_again",
             "src/refresh/tests/expiry.rs::a_fresh_zone_is_not_polled_at_start",
             "src/refresh/tests/expiry.rs::overdue_polls_are_spread_at_start",
         ],
@@ -243,6 +258,7 @@ const CHOICE: &[Statement] = &[
         "P2",
         "the unreachable cache",
         &[
+            "src/control/queue/tests.rs::a_busy_primary_does_not_hold_up_another",
             "src/refresh/unreachable.rs::an_unreachable_address_is_left_alone_for_ten_seconds_doubling_to_ten_minutes",
             "src/refresh/unreachable.rs::when_the_pause_is_over_one_zone_tries_and_the_others_wait",
             "src/refresh/tests/choice.rs::an_unreachable_primary_is_not_asked_and_the_next_one_is",
@@ -264,11 +280,24 @@ const CHOICE: &[Statement] = &[
         "P4",
         "histories of two primaries are not mixed",
         &[
+            "src/refresh/tests/histories.rs::the_pinned_primary_gives_the_zone_although_another_is_further",
+            "src/refresh/tests/histories.rs::when_the_pinned_primary_stays_behind_another_gives_the_whole_zone",
+            "src/refresh/tests/histories.rs::a_notify_of_another_primary_does_not_break_the_pin",
+            "src/refresh/tests/histories.rs::the_pin_survives_a_restart",
+            "src/refresh/tests/histories.rs::without_pinning_another_primarys_differences_are_tried_and_lead_to_axfr",
             "tests/bad_primaries/serials.rs::b25_differences_of_another_history_lead_to_axfr",
             "src/zone/apply.rs::the_old_soa_must_be_ours",
         ],
     ),
-    ("P5", "re-signing without a new serial is seen, by option", &[]),
+    (
+        "P5",
+        "re-signing without a new serial is seen, by option",
+        &[
+            "src/refresh/tests/histories.rs::a_zone_signed_again_without_a_new_serial_is_transferred_whole",
+            "src/refresh/tests/histories.rs::a_primary_that_signs_each_answer_anew_is_given_up_after_three_transfers",
+            "src/refresh/tests/histories.rs::only_the_primary_that_gave_the_zone_is_compared_with_it",
+        ],
+    ),
 ];
 
 const AXFR: &[Statement] = &[
@@ -447,6 +476,7 @@ const IXFR: &[Statement] = &[
         "I4",
         "absent and present records: AXFR, or benevolent",
         &[
+            "src/zone/apply.rs::leniently_what_does_not_fit_is_passed_over_and_counted",
             "src/zone/apply.rs::removing_what_is_absent_and_adding_what_is_present_is_refused",
             "tests/bad_primaries/serials.rs::b25_differences_of_another_history_lead_to_axfr",
         ],
@@ -455,9 +485,10 @@ const IXFR: &[Statement] = &[
         "I5",
         "every failed IXFR falls back to AXFR in the same round",
         &[
+            "src/refresh/tests/histories.rs::a_primary_without_ixfr_is_known_after_a_restart",
             "src/refresh/tests/choice.rs::every_failed_ixfr_is_followed_by_axfr_at_the_same_primary",
             "src/refresh/tests/choice.rs::a_connection_that_never_stood_is_no_failed_ixfr",
-            "src/refresh/primary.rs::ixfr_pauses_double_to_48_hours_only_for_notimp_and_formerr",
+            "src/refresh/learned.rs::ixfr_pauses_double_to_48_hours_only_for_notimp_and_formerr",
             "tests/bad_primaries/stream.rs::b12_refused_ixfr_leads_to_axfr_in_the_same_round",
         ],
     ),
@@ -482,6 +513,7 @@ const IXFR: &[Statement] = &[
         "I9",
         "an IXFR that grows beyond the zone or N sequences is given up",
         &[
+            "tests/transfer.rs::differences_of_too_many_steps_are_given_up",
             "tests/transfer.rs::differences_without_end_are_given_up",
             "tests/bad_primaries/serials.rs::b5_differences_larger_than_the_zone_lead_to_axfr",
         ],
@@ -588,6 +620,8 @@ const BAD_PRIMARIES: &[Statement] = &[
         "B14",
         "lower, undefined, jumping serials",
         &[
+            "src/refresh/tests/findings.rs::flapping_is_found_whatever_the_last_answer_was",
+            "src/refresh/tests/findings.rs::flapping_survives_a_restart",
             "tests/bad_primaries/serials.rs::b14_lower_and_undefined_serials_are_not_transferred",
             "tests/bad_primaries/serials.rs::b14_serials_that_jump_back_and_forth_are_flapping",
         ],
@@ -603,7 +637,10 @@ const BAD_PRIMARIES: &[Statement] = &[
     (
         "B16",
         "same serial, different content",
-        &["tests/bad_primaries/serials.rs::b16_other_contents_under_the_same_serial_are_not_seen"],
+        &[
+            "src/refresh/tests/findings.rs::different_soas_or_counts_under_one_serial_are_a_disagreement",
+            "tests/bad_primaries/serials.rs::b16_other_contents_under_the_same_serial_are_not_seen",
+        ],
     ),
     (
         "B17",
@@ -652,7 +689,14 @@ const BAD_PRIMARIES: &[Statement] = &[
     ),
     ("B23", "broken NSEC3", &["tests/bad_primaries/content.rs::b23_broken_nsec3_is_served_as_it_is"]),
     ("B24", "no EDNS", &["tests/bad_primaries/network.rs::b24_servers_that_choke_on_edns_are_asked_without"]),
-    ("B25", "another history", &["tests/bad_primaries/serials.rs::b25_differences_of_another_history_lead_to_axfr"]),
+    (
+        "B25",
+        "another history",
+        &[
+            "src/refresh/tests/findings.rs::two_soas_under_one_serial_in_turn_are_flapping",
+            "tests/bad_primaries/serials.rs::b25_differences_of_another_history_lead_to_axfr",
+        ],
+    ),
     ("B26", "bad TLS", &[]),
     (
         "B27",
@@ -662,7 +706,10 @@ const BAD_PRIMARIES: &[Statement] = &[
     (
         "B28",
         "ourselves, two secondaries naming each other",
-        &["tests/bad_primaries/serials.rs::b28_a_primary_that_is_ourselves_is_a_loop"],
+        &[
+            "src/refresh/tests/findings.rs::two_secondaries_that_confirm_each_other_expire_together_and_say_so",
+            "tests/bad_primaries/serials.rs::b28_a_primary_that_is_ourselves_is_a_loop",
+        ],
     ),
     ("B29", "colliding hashes", &["tests/bad_primaries/content.rs::b29_nsec3_hashes_with_a_common_prefix"]),
 ];

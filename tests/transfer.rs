@@ -233,6 +233,19 @@ fn differences_without_end_are_given_up() {
     }
 }
 
+/// I9: "or above N sequences".
+#[test]
+fn differences_of_too_many_steps_are_given_up() {
+    let mut text = "ask ixfr 1\nmessage\n  SOA 5\n".to_owned();
+    (1..5).for_each(|n| text += &format!("  SOA {n}\n  SOA {}\n", n + 1));
+    let scenario = read_scenario(&(text + "  SOA 5\n"));
+    for (sequences, given_up) in [(3, true), (4, false)] {
+        let inbound = Inbound::new(scenario.zone.clone(), scenario.asked.clone(), ID, key(), scenario.limits);
+        let progress = inbound.with_sequences_max(sequences).message(&scenario.messages[0]);
+        assert_eq!(progress.err().map(|reason| reason.code), given_up.then_some(Code::IxfrInapplicable));
+    }
+}
+
 // ---- outbound -------------------------------------------------------------------------------------------------------
 
 fn build(records: &[Record], old: Option<&Snapshot>) -> Snapshot {

@@ -38,7 +38,7 @@ pub(super) struct Cut<'n> {
 }
 
 /// Adds the addresses, known to the same zone, of the hosts that the RRs at `rrs` of the message name. With `cut` this
-/// is a referral, and addresses below other cuts are wanted as well (sibling glue, RFC 9471 §2.2).
+/// is a referral; with `glue` addresses below (other) cuts are wanted as well (sibling glue, RFC 9471 §2.2).
 #[inline(never)]
 pub(super) fn add_addresses(
     reply: &mut Reply<'_, '_>,
@@ -46,6 +46,7 @@ pub(super) fn add_addresses(
     rrs: Range<usize>,
     offset: usize,
     cut: Option<Cut<'_>>,
+    glue: bool,
 ) {
     let apex_depth = held.apex_depth();
     let mut seen = [0; HOSTS_MAX];
@@ -74,7 +75,7 @@ pub(super) fn add_addresses(
         }
         seen[hosts] = hash;
         hosts += 1;
-        let Some(entry) = host(held.snapshot, &target, apex_depth, cut.is_some()) else {
+        let Some(entry) = host(held.snapshot, &target, apex_depth, glue) else {
             continue;
         };
         // addresses have no names in their rdata, so the apex does not matter

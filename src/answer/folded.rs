@@ -30,6 +30,12 @@ impl Folded {
         }
     }
 
+    /// Becomes the root again, hashed.
+    pub(super) fn clear(&mut self, key: &HashKey) {
+        (self.lower[0], self.len, self.labels, self.starts[0]) = (0, 1, 0, 0);
+        self.hash(key);
+    }
+
     /// Takes the uncompressed name of the question, at offset 12. Returns where it ends, or `None` if it is no name
     /// or compressed. Does not hash.
     #[inline]

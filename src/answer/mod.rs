@@ -27,21 +27,34 @@
 //! - A reply that does not fit has TC and as many whole RRsets as do fit.
 
 mod additional;
+mod chaos;
+mod cookie;
 mod denial;
 mod folded;
+mod identity;
 mod lookup;
+mod options;
 mod query;
 mod resolve;
+mod why;
 mod write;
 
 use std::net::SocketAddr;
+use std::time::Duration;
+
+pub use cookie::{COOKIE_SECRETS_MAX, CookieSecret, Cookies};
+pub use identity::{CHAOS_OCTETS_MAX, Identity};
+pub use options::NSID_OCTETS_MAX;
 
 use crate::dns::edns::UDP_PAYLOAD_OCTETS;
-use crate::served::{Transport, View};
+use crate::dns::message::Rcode;
+use crate::served::{Slot, Transport, View};
+use crate::time::Timestamp;
 use folded::Folded;
-use query::{Parsed, Query, Refused};
+use options::{Asked, Gathered};
+use query::{Edns, Parsed, Query, Refused};
 use resolve::Reply;
-use write::Writer;
+use write::{Finished, Writer};
 
 /// Links of a CNAME or DNAME chain in one answer. Resolvers stop at about the same length.
 pub const CHAIN_LINKS_MAX: usize = 16;
@@ -49,23 +62,44 @@ pub const CHAIN_LINKS_MAX: usize = 16;
 /// Octets a buffer must have, whatever the client says it takes: the longest question and a negative answer fit.
 pub const REPLY_OCTETS_MIN: usize = query::PLAIN_REPLY_OCTETS;
 
-/// Who asks, and what bounds the reply.
-#[derive(Clone, Copy, Debug)]
-pub struct Client {
+/// Whether a client may ask about a zone that is not open to everybody.
+pub type Judge<'a> = &'a dyn Fn(&Slot) -> bool;
+
+/// Who asks, whom, when, and what bounds the reply.
+#[derive(Clone, Copy)]
+pub struct Client<'a> {
     /// How the query came. Over UDP the reply must fit what the client takes.
     pub transport: Transport,
     /// Where it came from.
     pub addr: SocketAddr,
-    /// The largest reply we send over UDP to clients that take as much, e.g. [`UDP_PAYLOAD_OCTETS`].
+    /// The largest reply we send over UDP to clients that take as much, and announce to take ourselves, e.g.
+    /// [`UDP_PAYLOAD_OCTETS`].
     pub udp_octets_max: u16,
     /// Octets to leave free behind the reply, for a TSIG record.
     pub reserved: u16,
+    /// Who we are.
+    pub identity: &'a Identity,
+    /// Now, for cookies and the EXPIRE option. May be some seconds old.
+    pub now: Timestamp,
+    /// How long an idle connection is kept, for the keepalive option; zero: nothing is said.
+    pub keepalive: Duration,
+    /// Decides about zones that are not open to everybody; `None`: such a question is handed on.
+    pub judge: Option<Judge<'a>>,
 }
 
-impl Client {
-    /// A client with the default bounds.
-    pub fn new(transport: Transport, addr: SocketAddr) -> Client {
-        Client { transport, addr, udp_octets_max: UDP_PAYLOAD_OCTETS, reserved: 0 }
+impl Client<'static> {
+    /// A client with the default bounds, of a server that tells nothing about itself.
+    pub fn new(transport: Transport, addr: SocketAddr) -> Client<'static> {
+        Client {
+            transport,
+            addr,
+            udp_octets_max: UDP_PAYLOAD_OCTETS,
+            reserved: 0,
+            identity: &identity::NOBODY,
+            now: Timestamp(0),
+            keepalive: Duration::ZERO,
+            judge: None,
+        }
     }
 }
 
@@ -73,12 +107,62 @@ impl Client {
 /// up anew each time would cost more than reading the name.
 pub struct Workspace {
     name: Folded,
+    asked: Asked,
+    gathered: Gathered,
+    account: Account,
+}
+
+/// What kind of reply the last one was, for those who limit how many of a kind a client gets.
+#[derive(Clone, Copy, Debug, Default)]
+struct Account {
+    question_end: u16,
+    /// Where the reply's OPT begins; 0 without one.
+    opt_at: u16,
+    /// Labels of the name the reply stands for ([`write::WHOLE_NAME`]: all of them): that of a wildcard's encloser, of a
+    /// cut, of the zone in which there is nothing.
+    depth: u8,
+    cookie_is_valid: bool,
 }
 
 impl Workspace {
     /// Ready for any query; what was in it before never matters.
     pub fn new() -> Workspace {
-        Workspace { name: Folded::new() }
+        Workspace {
+            name: Folded::new(),
+            asked: Asked::default(),
+            gathered: Gathered::new(),
+            account: Account::default(),
+        }
+    }
+
+    /// Whether the client of the last query has shown a cookie that only we can have given it: its address is no
+    /// forgery (RFC 7873 §5.2.5).
+    pub fn cookie_is_valid(&self) -> bool {
+        self.account.cookie_is_valid
+    }
+
+    /// A hash of what the last reply was about. Replies that a forger of questions could vary without end, because
+    /// each name gives another one, have one value: those of one wildcard, those about what is not in a zone, the
+    /// referrals of one cut.
+    pub fn subject(&self) -> u64 {
+        let depth = usize::from(self.account.depth).min(self.name.labels());
+        self.name.hash_at(depth)
+    }
+
+    /// Turns the reply in `buffer` into one that only says "ask over TCP" (RFC 2181 §9); returns its octets.
+    pub fn shorten(&self, buffer: &mut [u8], len: usize) -> usize {
+        let (start, opt_at) = (usize::from(self.account.question_end), usize::from(self.account.opt_at));
+        if len < query::HEADER_OCTETS || len > buffer.len() || start > len || opt_at > len {
+            return len.min(buffer.len());
+        }
+        buffer[2] |= 0x02;
+        buffer[6..12].fill(0);
+        if opt_at == 0 {
+            return start;
+        }
+        buffer[11] = 1;
+        buffer.copy_within(opt_at..len, start);
+        start + len - opt_at
     }
 }
 
@@ -95,23 +179,23 @@ pub enum Outcome {
     Reply(usize),
     /// Send nothing: it was no query.
     Drop,
-    /// It is unchanged and for the cold path: NOTIFY, AXFR, IXFR, or signed by TSIG.
+    /// It is unchanged and for the cold path: NOTIFY, AXFR, IXFR, signed by TSIG, or about a zone that is not open to
+    /// everybody while no [`Client::judge`] was given.
     Hand,
 }
 
 /// Answers the query in the first `len` octets of `buffer`, in place. The buffer is as long as the longest reply that
 /// may be sent, but at least [`REPLY_OCTETS_MIN`] (a shorter one is answered by [`Outcome::Drop`]).
-pub fn respond(view: &View, client: &Client, work: &mut Workspace, buffer: &mut [u8], len: usize) -> Outcome {
+pub fn respond(view: &View, client: &Client<'_>, work: &mut Workspace, buffer: &mut [u8], len: usize) -> Outcome {
     if len > buffer.len() || buffer.len() < REPLY_OCTETS_MIN {
         return Outcome::Drop;
     }
-    let name = &mut work.name;
-    match query::parse(&buffer[..len], name) {
+    match query::parse(&buffer[..len], &mut work.name, &mut work.asked) {
         Parsed::Query(query) => {
-            name.hash(view.key());
-            answer(view, client, buffer, &query, name)
+            work.name.hash(view.key());
+            answer(view, client, work, buffer, &query)
         }
-        Parsed::Refused(refused) => refuse(client, buffer, &refused),
+        Parsed::Refused(refused) => refuse(view, client, work, buffer, &refused),
         Parsed::Hand => Outcome::Hand,
         Parsed::Drop => Outcome::Drop,
     }
@@ -119,14 +203,85 @@ pub fn respond(view: &View, client: &Client, work: &mut Workspace, buffer: &mut 
 
 /// The stage behind parsing: finds the zone and answers from it.
 #[inline]
-fn answer(view: &View, client: &Client, buffer: &mut [u8], query: &Query, name: &mut Folded) -> Outcome {
-    let writer = Writer::new(client, buffer, query.question_end, query.edns);
-    Outcome::Reply(Reply::new(view, client, query, writer).resolve(name))
+fn answer(view: &View, client: &Client<'_>, work: &mut Workspace, buffer: &mut [u8], query: &Query) -> Outcome {
+    let Workspace { name, asked, gathered, account } = work;
+    let mut cookie_is_valid = false;
+    let mut options = None;
+    if query.edns.is_some_and(|edns| edns.has_options) {
+        match begin_options(client, asked, gathered) {
+            Cookie::Valid => cookie_is_valid = true,
+            Cookie::Unknown => {}
+            Cookie::Required => {
+                let refused = Refused { rcode: Rcode::BADCOOKIE, question_end: query.question_end, edns: query.edns };
+                return refuse(view, client, work, buffer, &refused);
+            }
+        }
+        options = Some(gathered);
+    }
+    let writer = Writer::new(client, buffer, query.question_end, query.edns, options);
+    let Some(finished) = Reply::new(view, client, query, writer).resolve(name) else {
+        return Outcome::Hand;
+    };
+    *account = Account {
+        question_end: query.question_end as u16,
+        opt_at: finished.opt_at,
+        depth: finished.depth,
+        cookie_is_valid,
+    };
+    Outcome::Reply(finished.octets)
+}
+
+/// What a client's cookie comes to.
+enum Cookie {
+    /// It is one that we have made.
+    Valid,
+    /// There is none, or none of ours; the question is answered all the same.
+    Unknown,
+    /// Without one of ours there is no answer (BADCOOKIE).
+    Required,
+}
+
+/// Puts into the reply's options what does not depend on a zone.
+#[cold]
+fn begin_options(client: &Client<'_>, asked: &Asked, gathered: &mut Gathered) -> Cookie {
+    gathered.begin(asked);
+    let identity = client.identity;
+    if asked.nsid && !identity.nsid().is_empty() {
+        gathered.put_nsid(identity.nsid());
+    }
+    // "DNS servers ... MUST NOT send the option over UDP" (RFC 7828 §3.2.1 and §3.3.2)
+    if asked.keepalive && client.transport.is_stream() && !client.keepalive.is_zero() {
+        gathered.put_keepalive((client.keepalive.as_millis() / 100).min(u128::from(u16::MAX)) as u16);
+    }
+    // clear text is not padded: its length hides nothing (RFC 8467 §4.1 is about encrypted transports)
+    gathered.padded = asked.padding && client.transport == Transport::Tls;
+    match (&asked.cookie, identity.cookies()) {
+        (Some(shown), Some(cookies)) => {
+            let judged = cookies.judge(shown, client.addr.ip(), client.now.as_secs());
+            gathered.put_cookie(&judged.reply);
+            match judged.is_valid {
+                true => Cookie::Valid,
+                // a connection proves the address by itself
+                false if cookies.required && !client.transport.is_stream() => Cookie::Required,
+                false => Cookie::Unknown,
+            }
+        }
+        _ => Cookie::Unknown,
+    }
 }
 
 #[cold]
-fn refuse(client: &Client, buffer: &mut [u8], refused: &Refused) -> Outcome {
-    let mut writer = Writer::new(client, buffer, refused.question_end, refused.edns);
+fn refuse(view: &View, client: &Client<'_>, work: &mut Workspace, buffer: &mut [u8], refused: &Refused) -> Outcome {
+    let Workspace { name, asked, gathered, account } = work;
+    let options = refused.edns.filter(|edns: &Edns| edns.has_options).map(|_| {
+        begin_options(client, asked, gathered);
+        gathered
+    });
+    let mut writer = Writer::new(client, buffer, refused.question_end, refused.edns, options);
     writer.set_rcode(refused.rcode);
-    Outcome::Reply(writer.finish(None))
+    let Finished { octets, opt_at, .. } = writer.finish(None);
+    // errors of one client are all alike
+    name.clear(view.key());
+    *account = Account { question_end: refused.question_end as u16, opt_at, depth: 0, cookie_is_valid: false };
+    Outcome::Reply(octets)
 }

@@ -5,6 +5,7 @@
 //! never stay silent).
 
 use super::folded::Folded;
+use super::options::{Asked, BadOptions};
 use crate::dns::RecordType;
 pub(super) use crate::dns::message::HEADER_OCTETS;
 use crate::dns::message::{Rcode, opcode};
@@ -22,6 +23,8 @@ pub(super) struct Edns {
     pub(super) version: u8,
     /// DO: the client wants signatures (RFC 3225).
     pub(super) dnssec_ok: bool,
+    /// Whether there are options; what they ask for stands in the [`Asked`] given to [`parse`].
+    pub(super) has_options: bool,
 }
 
 /// A query that can be looked up. Its name stands in the [`Folded`] given to [`parse`].
@@ -56,8 +59,8 @@ pub(super) struct Refused {
     pub(super) edns: Option<Edns>,
 }
 
-/// Reads `message`, the name of its question into `name`.
-pub(super) fn parse(message: &[u8], name: &mut Folded) -> Parsed {
+/// Reads `message`, the name of its question into `name`, what its EDNS options ask for into `asked`.
+pub(super) fn parse(message: &[u8], name: &mut Folded, asked: &mut Asked) -> Parsed {
     let Some((header, _)) = message.split_first_chunk::<HEADER_OCTETS>() else {
         return Parsed::Drop;
     };
@@ -71,7 +74,7 @@ pub(super) fn parse(message: &[u8], name: &mut Folded) -> Parsed {
         _ => return refused(Rcode::NOTIMP, HEADER_OCTETS, None),
     }
     if header[4..6] != [0, 1] {
-        return refused(Rcode::FORMERR, HEADER_OCTETS, None);
+        return without_question(message, asked);
     }
     let Some(name_end) = name.read_question(message) else {
         return refused(Rcode::FORMERR, HEADER_OCTETS, None);
@@ -86,9 +89,9 @@ pub(super) fn parse(message: &[u8], name: &mut Folded) -> Parsed {
         [0, 0, 0, 0, 0, 0] if message.len() == question_end => None,
         [0, 0, 0, 0, 0, 1] => match read_lone_opt(&message[question_end..]) {
             Some(edns) => Some(edns),
-            None => return unusual(message, name, question_end),
+            None => return unusual(message, name, asked, question_end),
         },
-        _ => return unusual(message, name, question_end),
+        _ => return unusual(message, name, asked, question_end),
     };
     finish(Query {
         qtype: RecordType(u16::from_be_bytes([type_high, type_low])),
@@ -107,9 +110,9 @@ fn finish(query: Query) -> Parsed {
         RecordType::AXFR | RecordType::IXFR => Parsed::Hand,
         // OPT is never asked for (RFC 6891 §6.1.1: "OPT RRs MUST NOT be cached, forwarded, or stored").
         RecordType::OPT => refused(Rcode::FORMERR, query.question_end, query.edns),
-        RecordType::ANY => Parsed::Query(query),
-        // The other meta types (MAILA, MAILB, TKEY, TSIG and unassigned ones) ask for a procedure we do not have.
-        RecordType(128..=255) => refused(Rcode::NOTIMP, query.question_end, query.edns),
+        // MAILB and MAILA ask for a procedure nobody has any more (RFC 1035 §3.2.3). The other meta types (TKEY, TSIG and
+        // those unassigned, RFC 6895 §3.1) are no types of data either: no name has any, as NSD and Knot say too.
+        RecordType(253 | 254) => refused(Rcode::NOTIMP, query.question_end, query.edns),
         _ => Parsed::Query(query),
     }
 }
@@ -125,14 +128,40 @@ fn read_lone_opt(record: &[u8]) -> Option<Edns> {
             reply_octets: usize::from(u16::from_be_bytes([size_high, size_low])).max(PLAIN_REPLY_OCTETS),
             version,
             dnssec_ok: flags & 0x80 != 0,
+            has_options: false,
         }),
         _ => None,
     }
 }
 
+/// No question, or more than one: an error, but "for servers with DNS Cookies enabled, the QUERY opcode behavior is
+/// extended to support queries with an empty Question Section" (RFC 7873 §5.4), which a lone OPT with a COOKIE asks.
+#[cold]
+fn without_question(message: &[u8], asked: &mut Asked) -> Parsed {
+    let only_opt = message[4..12] == [0, 0, 0, 0, 0, 0, 0, 1];
+    let record = read_record(message, HEADER_OCTETS).filter(|record| only_opt && record.end == message.len());
+    match record {
+        Some(record) if record.rtype == RecordType::OPT && record.owner_is_root => {
+            let edns = record.edns();
+            match Asked::read(record.rdata) {
+                Ok(read) if read.cookie.is_some() => {
+                    *asked = read;
+                    let rcode = if edns.version == 0 { Rcode::NOERROR } else { Rcode::BADVERS };
+                    refused(rcode, HEADER_OCTETS, Some(edns))
+                }
+                Ok(_) | Err(BadOptions::Length) => {
+                    refused(Rcode::FORMERR, HEADER_OCTETS, Some(Edns { has_options: false, ..edns }))
+                }
+                Err(BadOptions::Torn) => refused(Rcode::FORMERR, HEADER_OCTETS, None),
+            }
+        }
+        _ => refused(Rcode::FORMERR, HEADER_OCTETS, None),
+    }
+}
+
 /// Walks whatever else stands behind the question: options, several records, TSIG, rubbish.
 #[cold]
-fn unusual(message: &[u8], name: &Folded, question_end: usize) -> Parsed {
+fn unusual(message: &[u8], name: &Folded, asked: &mut Asked, question_end: usize) -> Parsed {
     let count = |at: usize| usize::from(u16::from_be_bytes([message[at], message[at + 1]]));
     let (before, additional) = (count(6) + count(8), count(10));
     let mut edns = None;
@@ -140,20 +169,26 @@ fn unusual(message: &[u8], name: &Folded, question_end: usize) -> Parsed {
     let mut at = question_end;
     for index in 0..before + additional {
         let Some(record) = read_record(message, at) else {
-            return refused(Rcode::FORMERR, question_end, edns);
+            return refused(Rcode::FORMERR, question_end, None);
         };
         let in_additional = index >= before;
         match record.rtype {
             // "If a query message with more than one OPT RR is received, a FORMERR (RCODE=1) MUST be returned."
             // (RFC 6891 §6.1.1) So is one elsewhere, or with an owner other than the root.
+            // Which OPT would speak for the client is not known, so none is sent back.
             RecordType::OPT if edns.is_some() || !in_additional || !record.owner_is_root => {
-                return refused(Rcode::FORMERR, question_end, edns);
+                return refused(Rcode::FORMERR, question_end, None);
             }
             RecordType::OPT => {
-                if !options_are_whole(record.rdata) {
-                    return refused(Rcode::FORMERR, question_end, None);
-                }
                 edns = Some(record.edns());
+                match Asked::read(record.rdata) {
+                    Ok(read) => *asked = read,
+                    Err(BadOptions::Torn) => return refused(Rcode::FORMERR, question_end, None),
+                    Err(BadOptions::Length) => {
+                        let edns = Edns { has_options: false, ..record.edns() };
+                        return refused(Rcode::FORMERR, question_end, Some(edns));
+                    }
+                }
             }
             // RFC 8945 §5.1: TSIG is the last record of the additional section, else FORMERR.
             RecordType::TSIG if !in_additional || index + 1 != before + additional => {
@@ -195,6 +230,7 @@ impl RecordAt<'_> {
             reply_octets: usize::from(self.class).max(PLAIN_REPLY_OCTETS),
             version: self.ttl[1],
             dnssec_ok: self.ttl[2] & 0x80 != 0,
+            has_options: !self.rdata.is_empty(),
         }
     }
 }
@@ -223,21 +259,6 @@ fn read_record(message: &[u8], at: usize) -> Option<RecordAt<'_>> {
     })
 }
 
-/// Whether `rdata` is a sequence of whole options (RFC 6891 §6.1.2). Which ones they are does not matter: "Any
-/// OPTION-CODE values not understood by a responder or requestor MUST be ignored."
-fn options_are_whole(mut rdata: &[u8]) -> bool {
-    while !rdata.is_empty() {
-        let Some((&[_, _, high, low], rest)) = rdata.split_first_chunk::<4>() else {
-            return false;
-        };
-        let Some(rest) = rest.get(usize::from(u16::from_be_bytes([high, low]))..) else {
-            return false;
-        };
-        rdata = rest;
-    }
-    true
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -253,7 +274,7 @@ mod tests {
     }
 
     fn parsed(message: &[u8]) -> Parsed {
-        parse(message, &mut Folded::new())
+        parse(message, &mut Folded::new(), &mut Asked::default())
     }
 
     fn rcode(message: &[u8]) -> Rcode {
@@ -266,11 +287,11 @@ mod tests {
     #[test]
     fn the_common_shapes_are_understood() {
         let mut name = Folded::new();
-        let plain = parse(&message([1, 0], [1, 0, 0, 0], &[QUESTION]), &mut name);
+        let plain = parse(&message([1, 0], [1, 0, 0, 0], &[QUESTION]), &mut name, &mut Asked::default());
         let expected = Query { qtype: RecordType::A, qclass: 1, question_end: 12 + QUESTION.len(), edns: None };
         assert_eq!(plain, Parsed::Query(expected));
         assert_eq!(name.lower(), b"\x03www\x07example\x00");
-        let edns = Some(Edns { reply_octets: 1232, version: 0, dnssec_ok: true });
+        let edns = Some(Edns { reply_octets: 1232, version: 0, dnssec_ok: true, has_options: false });
         let with_opt = parsed(&message([1, 0], [1, 0, 0, 1], &[QUESTION, OPT]));
         assert_eq!(with_opt, Parsed::Query(Query { edns, ..expected }));
     }
@@ -329,6 +350,7 @@ mod tests {
             assert_eq!(rcode(&message([opcode << 3, 0], [0, 0, 0, 0], &[])), Rcode::NOTIMP);
         }
         assert_eq!(rcode(&message([0, 0], [1, 0, 0, 0], &[b"\x00\x00\xfe\x00\x01"])), Rcode::NOTIMP);
+        assert!(matches!(parsed(&message([0, 0], [1, 0, 0, 0], &[b"\x00\x00\xf8\x00\x01"])), Parsed::Query(_)));
         assert_eq!(rcode(&message([0, 0], [1, 0, 0, 0], &[b"\x00\x00\x29\x00\x01"])), Rcode::FORMERR);
     }
 
@@ -364,10 +386,16 @@ mod tests {
         let octets = [b"\x3f".as_slice(), &[b'A'; 63]].concat();
         let longest = [&octets[..], &octets, &octets, &[61], &[b'B'; 61], b"\x00\x00\x01\x00\x01"].concat();
         let mut name = Folded::new();
-        assert!(matches!(parse(&message([0, 0], [1, 0, 0, 0], &[&longest]), &mut name), Parsed::Query(_)));
+        assert!(matches!(
+            parse(&message([0, 0], [1, 0, 0, 0], &[&longest]), &mut name, &mut Asked::default()),
+            Parsed::Query(_)
+        ));
         assert_eq!((name.len(), name.labels()), (255, 4));
         let deepest = [&b"\x01x".repeat(127)[..], b"\x00\x00\x01\x00\x01"].concat();
-        assert!(matches!(parse(&message([0, 0], [1, 0, 0, 0], &[&deepest]), &mut name), Parsed::Query(_)));
+        assert!(matches!(
+            parse(&message([0, 0], [1, 0, 0, 0], &[&deepest]), &mut name, &mut Asked::default()),
+            Parsed::Query(_)
+        ));
         assert_eq!((name.len(), name.labels()), (255, 127));
     }
 }

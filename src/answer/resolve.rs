@@ -8,11 +8,12 @@ use super::denial::{Absent, Proofs, is_signed};
 use super::folded::Folded;
 use super::lookup::{Found, locate};
 use super::query::Query;
-use super::write::{Full, Names, QNAME_AT, Section, Writer, rdata_of_first, walk};
-use super::{CHAIN_LINKS_MAX, Client};
+use super::why::Why;
+use super::write::{Finished, Full, Names, QNAME_AT, Section, Writer, rdata_of_first, walk};
+use super::{CHAIN_LINKS_MAX, Client, chaos};
 use crate::dns::RecordType;
 use crate::dns::edns::ExtendedError;
-use crate::dns::message::{CLASS_ANY, CLASS_IN, Rcode};
+use crate::dns::message::{CLASS_ANY, CLASS_CHAOS, CLASS_IN, Rcode};
 use crate::dns::name::NAME_OCTETS_MAX;
 use crate::served::{Slot, State, Transport, View};
 use crate::zone::entry::Origin;
@@ -21,6 +22,7 @@ use crate::zone::{Entry, RrsetBlock, Snapshot};
 /// A reply while it is worked out.
 pub(super) struct Reply<'v, 'b> {
     view: &'v View,
+    client: &'v Client<'v>,
     query: &'v Query,
     pub(super) writer: Writer<'b>,
     pub(super) dnssec_ok: bool,
@@ -99,30 +101,55 @@ impl Links {
     }
 }
 
+/// Whether a question about a zone is answered.
+enum Answering {
+    Yes,
+    /// Only somebody who knows the client's key and the zone's rules can say.
+    Ask,
+    No(Rcode, Why),
+}
+
+/// How long the zone lives without being confirmed: of a zone that is edited here, which never expires, "the value of
+/// the EXPIRE field of the SOA" (RFC 7314 §3.2.1), of others what is left (§3.2.2).
+fn expire_secs(slot: &Slot, snapshot: &Snapshot, client: &Client<'_>) -> u32 {
+    match slot.expires() {
+        Some(at) => at.since(client.now).as_secs().min(u64::from(u32::MAX)) as u32,
+        None => snapshot.soa().expire,
+    }
+}
+
 impl<'v, 'b> Reply<'v, 'b> {
     #[inline]
-    pub(super) fn new(view: &'v View, client: &Client, query: &'v Query, writer: Writer<'b>) -> Reply<'v, 'b> {
+    pub(super) fn new(view: &'v View, client: &'v Client<'v>, query: &'v Query, writer: Writer<'b>) -> Reply<'v, 'b> {
         let dnssec_ok = query.edns.is_some_and(|edns| edns.dnssec_ok);
-        Reply { view, query, writer, dnssec_ok, transport: client.transport, proofs: None }
+        Reply { view, client, query, writer, dnssec_ok, transport: client.transport, proofs: None }
     }
 
-    /// Works the reply out for the question's name, hashed, and returns its octets.
+    /// Works the reply out for the question's name, hashed. `None`: nothing is written, as only the caller of
+    /// [`respond`](super::respond) can say whether this client is answered.
     #[inline]
-    pub(super) fn resolve(mut self, name: &mut Folded) -> usize {
+    pub(super) fn resolve(mut self, name: &mut Folded) -> Option<Finished> {
         if self.query.qclass != CLASS_IN && self.query.qclass != CLASS_ANY {
-            return self.fail(Rcode::REFUSED, ExtendedError::NOT_AUTHORITATIVE);
+            return Some(self.in_other_class(name));
         }
         let Some(slot) = self.zone_of(name) else {
-            return self.fail(Rcode::REFUSED, ExtendedError::NOT_AUTHORITATIVE);
+            return Some(self.fail(Rcode::REFUSED, &Why::code(ExtendedError::NOT_AUTHORITATIVE)));
         };
-        let state = slot.state();
         let guard = slot.load();
-        let snapshot = match (state, guard.as_ref()) {
-            (State::Served, Some(snapshot)) => snapshot,
-            (State::Served | State::NotLoaded, _) => return self.fail(Rcode::SERVFAIL, ExtendedError::NOT_READY),
-            (State::Expired | State::Damaged, _) => return self.fail(Rcode::SERVFAIL, ExtendedError::INVALID_DATA),
-            (State::Disabled, _) => return self.fail(Rcode::REFUSED, ExtendedError::NOT_AUTHORITATIVE),
+        let snapshot = match (slot.is_open(), guard.as_ref()) {
+            (true, Some(snapshot)) => snapshot,
+            (_, contents) => match self.may_go_on(slot, contents.is_some()) {
+                Answering::Yes => contents?,
+                Answering::Ask => return None,
+                Answering::No(rcode, why) => return Some(self.fail(rcode, &why)),
+            },
         };
+        if let Some(options) = self.writer.options() {
+            options.put_zone_version(slot.labels(), snapshot.serial().0);
+            if self.query.qtype == RecordType::SOA && name.labels() == slot.labels() {
+                options.put_expire(expire_secs(slot, snapshot, self.client));
+            }
+        }
         let held = Held { slot, snapshot, before: None };
         let result = match self.answer_from(&held, Sought { name, at: QNAME_AT }) {
             Ok(None) => self.settle(&held),
@@ -140,22 +167,58 @@ impl<'v, 'b> Reply<'v, 'b> {
             Err(Full) if self.transport == Transport::Udp => self.writer.set_truncated(),
             Err(Full) => {
                 self.writer.clear();
-                // Other Error: a RRset with its signatures that no message can hold
-                return self.fail(Rcode::SERVFAIL, ExtendedError(0));
+                let why = Why::text(ExtendedError::OTHER, "no message can hold this RRset with its signatures");
+                return Some(self.fail(Rcode::SERVFAIL, &why));
             }
         }
         if self.query.qclass == CLASS_ANY {
             // "the response can never be authoritative" unless it covers all classes (RFC 1035 §6.2)
             self.writer.clear_authoritative();
         }
-        self.writer.finish(None)
+        Some(self.writer.finish(None))
     }
 
     #[cold]
-    fn fail(mut self, rcode: Rcode, error: ExtendedError) -> usize {
+    fn fail(mut self, rcode: Rcode, why: &Why) -> Finished {
         self.writer.set_rcode(rcode);
         self.writer.clear_authoritative();
-        self.writer.finish(Some(error))
+        // whatever was asked, the client gets the same no; to those who count replies they are alike
+        self.writer.depth = 0;
+        self.writer.finish(Some(why))
+    }
+
+    /// CHAOS is about ourselves; no other class has a zone here.
+    #[cold]
+    fn in_other_class(self, name: &Folded) -> Finished {
+        match self.query.qclass {
+            CLASS_CHAOS => chaos::answer(self.client, self.query, name, self.writer),
+            _ => self.fail(Rcode::REFUSED, &Why::code(ExtendedError::NOT_AUTHORITATIVE)),
+        }
+    }
+
+    /// What becomes of a question about a zone that is not simply served to everybody.
+    #[cold]
+    fn may_go_on(&self, slot: &Slot, has_contents: bool) -> Answering {
+        match slot.state() {
+            State::Disabled => {
+                return Answering::No(Rcode::REFUSED, Why::code(ExtendedError::NOT_AUTHORITATIVE));
+            }
+            _ if slot.is_restricted() => match self.client.judge {
+                None => return Answering::Ask,
+                // those who may not ask learn nothing about the zone's state either
+                Some(judge) if !judge(slot) => {
+                    return Answering::No(Rcode::REFUSED, Why::code(ExtendedError::PROHIBITED));
+                }
+                Some(_) => {}
+            },
+            _ => {}
+        }
+        match slot.state() {
+            State::Served if has_contents => Answering::Yes,
+            State::Expired => Answering::No(Rcode::SERVFAIL, Why::expired(slot)),
+            State::Damaged => Answering::No(Rcode::SERVFAIL, Why::damaged()),
+            State::Served | State::NotLoaded | State::Disabled => Answering::No(Rcode::SERVFAIL, Why::not_loaded(slot)),
+        }
     }
 
     /// The zone that answers for `name`: the one with the longest apex, but the parent's for DS (RFC 4035 §3.1.4.1)
@@ -212,9 +275,10 @@ impl<'v, 'b> Reply<'v, 'b> {
     ) -> Result<(), Full> {
         let guard = slot.load();
         let seen = before.find(std::ptr::from_ref(slot) as usize).map(|held| held.snapshot);
-        let snapshot = match (seen, slot.state(), guard.as_ref()) {
-            (Some(seen), ..) => seen,
-            (None, State::Served, Some(snapshot)) => snapshot,
+        let may_see = || slot.is_open() || matches!(self.may_go_on(slot, true), Answering::Yes);
+        let snapshot = match (seen, guard.as_ref()) {
+            (Some(seen), _) => seen,
+            (None, Some(snapshot)) if may_see() => snapshot,
             _ => return self.settle(before),
         };
         let held = Held { slot, snapshot, before: Some(before) };
@@ -229,7 +293,10 @@ impl<'v, 'b> Reply<'v, 'b> {
     fn answer_from(&mut self, held: &Held<'_>, sought: Sought<'_>) -> Result<Option<usize>, Full> {
         match locate(held.snapshot, sought.name, held.apex_depth(), self.query.qtype) {
             Found::Name(entry) => self.answer_at(held, sought, entry, None),
-            Found::Wildcard { entry, encloser } => self.answer_at(held, sought, entry, Some(encloser)),
+            Found::Wildcard { entry, encloser } => {
+                self.writer.depth = encloser as u8;
+                self.answer_at(held, sought, entry, Some(encloser))
+            }
             Found::Nothing { encloser } => {
                 self.writer.set_rcode(Rcode::NXDOMAIN);
                 self.negative(held, sought, Absent::Name { encloser })
@@ -265,7 +332,9 @@ impl<'v, 'b> Reply<'v, 'b> {
                 self.settle(held)?;
             }
             if let Some(offset) = additional::target_offset(qtype) {
-                additional::add_addresses(self, held, rrs, offset, None);
+                // the servers of a zone may live below its own cuts: a resolver that primes wants them (RFC 8109 §3)
+                let with_glue = qtype == RecordType::NS;
+                additional::add_addresses(self, held, rrs, offset, None, with_glue);
             }
             return Ok(None);
         }
@@ -310,26 +379,30 @@ impl<'v, 'b> Reply<'v, 'b> {
     ) -> Result<Option<usize>, Full> {
         let names = self.names(held, sought, entry, sought.name.labels());
         let only_signatures = self.query.qtype == RecordType::RRSIG;
+        // everything is everything: without DO RRSIGs are "any other RRset" (RFC 4035 §3)
+        let signatures = self.dnssec_ok || self.transport.is_stream();
         let exists = |block: &RrsetBlock<'_>| match only_signatures {
             true => block.signature_octets() > 0,
-            false => block.rr_count() > 0,
+            // signatures may be left over where nothing is that they sign
+            false => block.rr_count() > 0 || block.signature_octets() > 0,
         };
         if !entry.rrsets().any(|block| exists(&block)) {
             return self.no_type(held, sought, encloser);
         }
         self.owe_if_wildcard(held, sought, encloser);
         self.writer.set_authoritative();
-        // everything is everything: without DO RRSIGs are "any other RRset" (RFC 4035 §3)
-        let signatures = self.dnssec_ok || self.transport == Transport::Tcp;
         let mut outcome = Ok(());
         for block in entry.rrsets().filter(exists) {
             outcome = match only_signatures {
                 true => self.put_only_signatures(held, entry, &block, &names),
-                false => self.put_rrset(Section::Answer, held, entry, &block, &names, signatures).map(|_| ()),
+                false => {
+                    let signatures = signatures || block.rr_count() == 0;
+                    self.put_rrset(Section::Answer, held, entry, &block, &names, signatures).map(|_| ())
+                }
             };
             match (outcome, self.transport) {
-                (Ok(()), Transport::Udp) | (Err(Full), Transport::Tcp) => break,
-                (Ok(()), Transport::Tcp) | (Err(Full), Transport::Udp) => {}
+                (Ok(()), Transport::Udp) | (Err(Full), Transport::Tcp | Transport::Tls) => break,
+                (Ok(()), Transport::Tcp | Transport::Tls) | (Err(Full), Transport::Udp) => {}
             }
         }
         outcome.map(|()| None)
@@ -340,6 +413,7 @@ impl<'v, 'b> Reply<'v, 'b> {
     #[inline(never)]
     fn negative(&mut self, held: &Held<'_>, sought: Sought<'_>, absent: Absent) -> Result<Option<usize>, Full> {
         self.writer.set_authoritative();
+        self.writer.depth = held.apex_depth() as u8;
         let entry = held.snapshot.apex_entry();
         let Some(block) = entry.rrset(RecordType::SOA) else {
             return Ok(None);
@@ -365,6 +439,7 @@ impl<'v, 'b> Reply<'v, 'b> {
         entry: Entry<'_>,
         depth: usize,
     ) -> Result<Option<usize>, Full> {
+        self.writer.depth = depth as u8;
         let names = self.names(held, sought, entry, depth);
         let Some(ns) = entry.rrset(RecordType::NS) else {
             return Ok(None);
@@ -389,7 +464,7 @@ impl<'v, 'b> Reply<'v, 'b> {
             }
         }
         let cut = additional::Cut { depth, owner: names.owner };
-        additional::add_addresses(self, held, rrs, 0, Some(cut));
+        additional::add_addresses(self, held, rrs, 0, Some(cut), true);
         Ok(None)
     }
 
@@ -407,6 +482,7 @@ impl<'v, 'b> Reply<'v, 'b> {
             return Ok(None);
         };
         self.writer.set_authoritative();
+        self.writer.depth = depth as u8;
         let mut target = Folded::new();
         // A chain may pass the same DNAME again; its RRset stands in the answer once (RFC 2181 §5).
         let at = match self.writer.find_answer(RecordType::DNAME, names.owner, &mut target) {
@@ -495,7 +571,7 @@ impl<'v, 'b> Reply<'v, 'b> {
     ) -> Option<crate::zone::spill::Spilled<'h>> {
         match self.transport {
             Transport::Udp => None,
-            Transport::Tcp => held.snapshot.spilled(entry, block),
+            Transport::Tcp | Transport::Tls => held.snapshot.spilled(entry, block),
         }
     }
 

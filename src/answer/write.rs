@@ -8,10 +8,12 @@ use std::ops::Range;
 
 use super::Client;
 use super::folded::Folded;
+use super::options::Gathered;
 use super::query::{Edns, HEADER_OCTETS, PLAIN_REPLY_OCTETS};
+use super::why::Why;
 use crate::dns::RecordType;
-use crate::dns::edns::{ExtendedError, UDP_PAYLOAD_OCTETS};
-use crate::dns::message::{CLASS_IN, Rcode};
+use crate::dns::edns::option;
+use crate::dns::message::{CLASS_CHAOS, CLASS_IN, Rcode};
 use crate::served::Transport;
 use crate::zone::RrsetBlock;
 use crate::zone::entry::{Base, Origin, Rrs};
@@ -25,8 +27,13 @@ pub(super) const QNAME_AT: usize = HEADER_OCTETS;
 
 /// Octets of an OPT without options.
 const OPT_OCTETS: usize = 11;
-/// Octets of the one option we send, an extended error without text.
-const EDE_OPTION_OCTETS: usize = 6;
+/// Octets of an option's code and length.
+const OPTION_HEAD_OCTETS: usize = 4;
+/// Replies under TLS are filled up to a multiple of this (RFC 8467 §4.1, "Block-Length Padding": 468).
+const PADDING_BLOCK_OCTETS: usize = 468;
+
+/// [`Finished::depth`] of a reply that is about the whole name of the question.
+pub(super) const WHOLE_NAME: u8 = u8::MAX;
 
 /// A section of the reply, by its place among the counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +62,15 @@ pub(super) struct Names<'n> {
     pub(super) origin: Origin<'n>,
 }
 
+/// A reply that is ready.
+pub(super) struct Finished {
+    pub(super) octets: usize,
+    /// Where its OPT begins; 0 without one.
+    pub(super) opt_at: u16,
+    /// Labels of the name it stands for, or [`WHOLE_NAME`].
+    pub(super) depth: u8,
+}
+
 /// A reply being written.
 pub(super) struct Writer<'b> {
     buffer: &'b mut [u8],
@@ -67,20 +83,32 @@ pub(super) struct Writer<'b> {
     truncated: bool,
     rcode: Rcode,
     edns: Option<Edns>,
+    options: Option<&'b mut Gathered>,
+    /// What we take over UDP.
+    udp_octets_max: u16,
+    /// See [`Finished::depth`].
+    pub(super) depth: u8,
 }
 
 impl<'b> Writer<'b> {
     /// Begins a reply to the query in `buffer`, whose question ends at `question_end` ([`HEADER_OCTETS`] to leave the
-    /// question out).
+    /// question out). `options` are those of the reply, as far as they are known.
     #[inline]
-    pub(super) fn new(client: &Client, buffer: &'b mut [u8], question_end: usize, edns: Option<Edns>) -> Writer<'b> {
+    pub(super) fn new(
+        client: &Client<'_>,
+        buffer: &'b mut [u8],
+        question_end: usize,
+        edns: Option<Edns>,
+        options: Option<&'b mut Gathered>,
+    ) -> Writer<'b> {
         let whole = match (client.transport, edns) {
             (Transport::Udp, None) => PLAIN_REPLY_OCTETS,
             (Transport::Udp, Some(edns)) => edns.reply_octets.min(usize::from(client.udp_octets_max)),
-            (Transport::Tcp, _) => usize::from(u16::MAX),
+            (Transport::Tcp | Transport::Tls, _) => usize::from(u16::MAX),
         };
         let opt = if edns.is_some() { OPT_OCTETS } else { 0 };
-        let limit = whole.min(buffer.len()).saturating_sub(opt + usize::from(client.reserved));
+        let extra = options.as_ref().map_or(0, |options| options.reserved());
+        let limit = whole.min(buffer.len()).saturating_sub(opt + extra + usize::from(client.reserved));
         Writer {
             buffer,
             at: question_end,
@@ -91,7 +119,30 @@ impl<'b> Writer<'b> {
             truncated: false,
             rcode: Rcode::NOERROR,
             edns,
+            options,
+            udp_octets_max: client.udp_octets_max,
+            depth: WHOLE_NAME,
         }
+    }
+
+    /// The reply's options, if the query has any.
+    #[inline]
+    pub(super) fn options(&mut self) -> Option<&mut Gathered> {
+        self.options.as_deref_mut()
+    }
+
+    /// Puts a TXT of class CHAOS with one character string, owned by the question's name. TTL 0: it is about now.
+    pub(super) fn put_chaos(&mut self, text: &[u8]) -> Result<(), Full> {
+        let ([t0, t1], [c0, c1]) = (RecordType::TXT.0.to_be_bytes(), CLASS_CHAOS.to_be_bytes());
+        let [l0, l1] = (text.len() as u16 + 1).to_be_bytes();
+        let start = self.at;
+        let head = [0xc0, QNAME_AT as u8, t0, t1, c0, c1, 0, 0, 0, 0, l0, l1, text.len() as u8];
+        if self.append(&head).is_err() || self.append(text).is_err() {
+            self.at = start;
+            return Err(Full);
+        }
+        self.counts[Section::Answer as usize] += 1;
+        Ok(())
     }
 
     /// The message as far as it is written.
@@ -375,16 +426,21 @@ impl<'b> Writer<'b> {
         }
     }
 
-    /// Writes the header and, if the client speaks EDNS, OPT; returns the octets of the whole reply.
+    /// Writes the header and, if the client speaks EDNS, OPT.
     #[inline]
-    pub(super) fn finish(mut self, ede: Option<ExtendedError>) -> usize {
+    pub(super) fn finish(mut self, why: Option<&Why>) -> Finished {
+        let mut opt_at = 0;
         if let Some(edns) = self.edns {
-            self.put_opt(edns, ede);
+            opt_at = self.at as u16;
+            self.put_opt(edns);
+            if self.options.is_some() || why.is_some() {
+                self.put_options(usize::from(opt_at), why);
+            }
         }
         let counts = self.counts;
         let question = u8::from(self.question_end > HEADER_OCTETS);
         let Some(header) = self.buffer.first_chunk_mut::<HEADER_OCTETS>() else {
-            return 0;
+            return Finished { octets: 0, opt_at: 0, depth: 0 };
         };
         // kept from the query: opcode and RD; "a security-aware name server SHOULD clear the CD bit when composing an
         // authoritative response" (RFC 4035 §3.1.6)
@@ -394,24 +450,66 @@ impl<'b> Writer<'b> {
         header[6..8].copy_from_slice(&counts[0].to_be_bytes());
         header[8..10].copy_from_slice(&counts[1].to_be_bytes());
         header[10..12].copy_from_slice(&counts[2].to_be_bytes());
-        self.at
+        Finished { octets: self.at, opt_at, depth: self.depth }
     }
 
     #[inline]
-    fn put_opt(&mut self, edns: Edns, ede: Option<ExtendedError>) {
-        let size = UDP_PAYLOAD_OCTETS.to_be_bytes();
+    fn put_opt(&mut self, edns: Edns) {
+        let size = self.udp_octets_max.to_be_bytes();
         let dnssec_ok = if edns.dnssec_ok { 0x80 } else { 0 };
-        let options = if ede.is_some() { EDE_OPTION_OCTETS as u8 } else { 0 };
         let extended = (self.rcode.0 >> 4) as u8;
-        let opt = [0, 0, 41, size[0], size[1], extended, 0, dnssec_ok, 0, 0, options];
+        let opt = [0, 0, 41, size[0], size[1], extended, 0, dnssec_ok, 0, 0, 0];
         self.buffer[self.at..self.at + OPT_OCTETS].copy_from_slice(&opt);
         self.at += OPT_OCTETS;
-        if let Some(ExtendedError(code)) = ede {
-            let code = code.to_be_bytes();
-            self.buffer[self.at..self.at + EDE_OPTION_OCTETS].copy_from_slice(&[0, 15, 0, 2, code[0], code[1]]);
-            self.at += EDE_OPTION_OCTETS;
-        }
         self.counts[Section::Additional as usize] += 1;
+    }
+
+    /// Puts the options behind the OPT at `opt_at`: those gathered, whose room is reserved; why there is no answer, as
+    /// far as there is room; and last the padding, which counts what stands before it.
+    #[cold]
+    fn put_options(&mut self, opt_at: usize, why: Option<&Why>) {
+        let start = self.at;
+        let mut padded = false;
+        let whole = self.limit + OPT_OCTETS + self.options.as_ref().map_or(0, |options| options.reserved());
+        if let Some(options) = self.options.take() {
+            padded = options.padded;
+            let octets = options.as_bytes();
+            self.buffer[self.at..self.at + octets.len()].copy_from_slice(octets);
+            self.at += octets.len();
+        }
+        if let Some(why) = why {
+            let code = why.code.0.to_be_bytes();
+            let words = match self.at + OPTION_HEAD_OCTETS + 2 + why.words().len() <= whole {
+                true => why.words(),
+                false => &[],
+            };
+            if self.at + OPTION_HEAD_OCTETS + 2 + words.len() <= whole {
+                self.put_option_head(option::EXTENDED_ERROR, 2 + words.len());
+                self.put_octets(&code);
+                self.put_octets(words);
+            }
+        }
+        if padded {
+            let blocks = (self.at + OPTION_HEAD_OCTETS).next_multiple_of(PADDING_BLOCK_OCTETS).min(whole);
+            if let Some(zeros) = blocks.checked_sub(self.at + OPTION_HEAD_OCTETS) {
+                self.put_option_head(option::PADDING, zeros);
+                self.buffer[self.at..self.at + zeros].fill(0);
+                self.at += zeros;
+            }
+        }
+        let octets = (self.at - start) as u16;
+        self.buffer[opt_at + OPT_OCTETS - 2..opt_at + OPT_OCTETS].copy_from_slice(&octets.to_be_bytes());
+    }
+
+    fn put_option_head(&mut self, code: u16, octets: usize) {
+        self.put_octets(&code.to_be_bytes());
+        self.put_octets(&(octets as u16).to_be_bytes());
+    }
+
+    /// Puts octets for which there is room.
+    fn put_octets(&mut self, octets: &[u8]) {
+        self.buffer[self.at..self.at + octets.len()].copy_from_slice(octets);
+        self.at += octets.len();
     }
 
     /// Makes the owner of all RRs in `rrs` a pointer to `owner_at`. Returns how many there are.

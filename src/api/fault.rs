@@ -51,6 +51,8 @@ error_codes! {
     ZoneNotFound = "dns-zone-not-found", NOT_FOUND;
     /// The zone has never been transferred.
     ZoneWithoutData = "dns-zone-without-data", NOT_FOUND;
+    /// No such held or kept version.
+    VersionNotFound = "dns-version-not-found", NOT_FOUND;
     /// The path exists, the method does not.
     MethodNotAllowed = "dns-method-not-allowed", METHOD_NOT_ALLOWED;
     /// An identifier in the path is no UUID.
@@ -67,6 +69,8 @@ error_codes! {
     ZoneRename = "dns-zone-rename", BAD_REQUEST;
     /// Another zone has this name, or overlaps with it.
     ZoneExists = "dns-zone-exists", CONFLICT;
+    /// What is served, held or pinned now does not allow it.
+    VersionConflict = "dns-version-conflict", CONFLICT;
     /// The UUID belongs to another object.
     IdTaken = "dns-id-taken", CONFLICT;
     /// The body did not come in time.
@@ -79,6 +83,8 @@ error_codes! {
     UnsupportedMediaType = "dns-unsupported-media-type", UNSUPPORTED_MEDIA_TYPE;
     /// The header fields are too long.
     HeadersTooLarge = "dns-headers-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE;
+    /// As many event streams are open as may be.
+    TooManyStreams = "dns-too-many-streams", TOO_MANY_REQUESTS;
     /// Our fault.
     Internal = "dns-internal", INTERNAL_SERVER_ERROR;
     /// The disk refused the change.

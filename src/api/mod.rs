@@ -5,7 +5,7 @@
 //! change is visible. Called by `daemon` only. Never touches a zone, the store or a DNS socket.
 //!
 //! ```text
-//! serve ── bound_header ── negotiate ─┬─ /healthz /readyz /metrics            native, open
+//! serve ── bound_header ── negotiate ─┬─ /healthz /readyz /metrics /health…   native, open
 //!  (limits)                           ├─ /                                    page, open
 //!                                     └─ auth::require ─┬─ /secondaryzones…   ionos
 //!                                                       ├─ /transfers, …      native
@@ -36,7 +36,7 @@ use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use self::fault::{ErrorCode, Fault};
 use self::settings::Settings;
@@ -56,6 +56,8 @@ pub struct Api {
     metrics: Metrics,
     /// Becomes true when the daemon stops, which ends waiting requests.
     stop: watch::Receiver<bool>,
+    /// Places for event streams.
+    streams: Arc<Semaphore>,
 }
 
 impl Api {
@@ -67,7 +69,8 @@ impl Api {
         metrics: Metrics,
         stop: watch::Receiver<bool>,
     ) -> Arc<Api> {
-        Arc::new(Api { control, settings: ArcSwap::from_pointee(settings), ready, metrics, stop })
+        let streams = Arc::new(Semaphore::new(native::events::STREAMS_MAX));
+        Arc::new(Api { control, settings: ArcSwap::from_pointee(settings), ready, metrics, stop, streams })
     }
 
     /// Takes over a reloaded configuration; requests that are under way end under the old one.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequestParts, Path, Request};
+use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequestParts, RawPathParams, Request};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri};
@@ -90,11 +90,9 @@ impl FromRequestParts<Arc<Api>> for Id {
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Id, Fault> {
         // The rejection means that the segment is no UTF-8 once decoded.
-        let text = match <Path<String> as FromRequestParts<_>>::from_request_parts(parts, api).await {
-            Ok(Path(text)) => text,
-            Err(_) => String::new(),
-        };
-        parse_id(&text).map(Id).ok_or_else(|| {
+        let path = <RawPathParams as FromRequestParts<_>>::from_request_parts(parts, api).await.ok();
+        let text = path.as_ref().and_then(|path| path.iter().find(|(name, _)| *name == "id")).map(|(_, text)| text);
+        text.and_then(parse_id).map(Id).ok_or_else(|| {
             let text = "The id in the path is no UUID such as e74d0d15-f567-4b7b-9069-26ee1f93bae3.";
             Fault::new(ErrorCode::BadId, text)
         })
@@ -104,6 +102,13 @@ impl FromRequestParts<Arc<Api>> for Id {
 /// A UUID in its common form of 36 characters, in any case; other spellings would give one object several URLs.
 fn parse_id(text: &str) -> Option<Uuid> {
     if text.len() == 36 { Uuid::try_parse(text).ok() } else { None }
+}
+
+/// Another segment of the path, by its name in the route.
+pub async fn segment(parts: &mut Parts, api: &Arc<Api>, wanted: &str) -> String {
+    let path = <RawPathParams as FromRequestParts<_>>::from_request_parts(parts, api).await.ok();
+    let found = path.as_ref().and_then(|path| path.iter().find(|(name, _)| *name == wanted));
+    found.map(|(_, text)| text.to_owned()).unwrap_or_default()
 }
 
 /// The caller's zone named in the path, as it stood when the request came.

@@ -16,6 +16,8 @@ use ureq::http::Method;
 
 #[path = "secondaryctl/client.rs"]
 mod client;
+#[path = "secondaryctl/review.rs"]
+mod review;
 #[path = "secondaryctl/table.rs"]
 mod table;
 
@@ -88,6 +90,36 @@ enum Verb {
         #[arg(long = "type", default_value = "ALL")]
         rtype: String,
     },
+    /// Versions that are held for approval, of one zone or of all, and why.
+    Held { name: Option<String> },
+    /// Serve the held version of a zone.
+    Approve {
+        name: String,
+        /// Only if this is still the held one.
+        #[arg(long)]
+        id: Option<String>,
+    },
+    /// Give the held version of a zone up; its serial is not fetched again.
+    Reject {
+        name: String,
+        /// Only if this is still the held one.
+        #[arg(long)]
+        id: Option<String>,
+    },
+    /// The versions of a zone that are kept: when, from whom, how much changed.
+    Versions { name: String },
+    /// The changes from one kept version to another, or with `held` those of the held version.
+    Diff {
+        name: String,
+        /// A serial, or the word held.
+        from: String,
+        /// A serial.
+        to: Option<String>,
+    },
+    /// Serve a kept version and take no newer one until `release`.
+    Rollback { name: String, serial: u32 },
+    /// Take newer versions again after `rollback`.
+    Release { name: String },
     /// The manual: topics, or one topic.
     Help { topic: Option<String> },
 }
@@ -184,6 +216,13 @@ fn run(arguments: Arguments) -> Outcome {
             Ok((Verdict::Ok, said(json, &format!("{} removed", found.properties.zone_name))))
         }
         Verb::Records { name, rtype } => records(&client, &client.find(&name)?, &rtype, json),
+        Verb::Held { name } => review::held(&client, name.as_deref(), json),
+        Verb::Approve { name, id } => review::decide(&client, &name, id.as_deref(), "approve", json),
+        Verb::Reject { name, id } => review::decide(&client, &name, id.as_deref(), "reject", json),
+        Verb::Versions { name } => review::versions(&client, &name, json),
+        Verb::Diff { name, from, to } => review::diff(&client, &name, &from, to.as_deref(), json),
+        Verb::Rollback { name, serial } => review::roll_back(&client, &name, serial, json),
+        Verb::Release { name } => review::release(&client, &name, json),
         Verb::Help { topic } => help(topic.as_deref()),
     }
 }

@@ -1,6 +1,7 @@
 //! From tables to a [`Config`]: looks names up, parses what refers to them, and checks what no type can hold.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +11,9 @@ use toml::Spanned;
 use super::guard::{self, GuardTable, HookTable, ZonePolicy};
 use super::reader::{self, Source, Tables, Written};
 use super::sections::{self, Credential, CredentialTable, TokenHash};
-use super::values::{self, DNS_PORT, NotifyTarget};
-use super::zones::{Primary, PrimaryTable, TsigKey, TsigKeyTable, Zone, ZoneTable};
+use super::tls::{self, TlsIdentity, TlsLevel, TlsProfile};
+use super::values::{self, DNS_PORT, DNS_TLS_PORT, NotifyTarget};
+use super::zones::{Primary, PrimaryTable, Transport, TsigKey, TsigKeyTable, Zone, ZoneTable};
 use super::{Config, ConfigErrors, TsigAlgorithm};
 use crate::access::Rule;
 use crate::dns::Name;
@@ -48,7 +50,29 @@ fn check_sections(tables: &mut Tables) {
     let no_directory = tables.config.state_dir.as_os_str().is_empty();
     demand(!no_directory, "state-dir", "a directory is needed, e.g. \"/var/lib/secondaryd\"".to_owned());
     demand(!dns.listen.is_empty(), "dns.listen", "at least one address is needed, e.g. [\"192.0.2.53\"]".to_owned());
-    demand(dns.listen_tls.is_empty(), "dns.listen-tls", reader::NO_TLS.to_owned());
+    let both = dns.tls_cert.is_some() && dns.tls_key.is_some();
+    let needs = "needs tls-cert and tls-key, the PEM files of a certificate and its key".to_owned();
+    demand(dns.listen_tls.is_empty() || both, "dns.listen-tls", needs);
+    let alone = |other: &str| format!("is of no use without {other}");
+    demand(dns.tls_cert.is_none() || dns.tls_key.is_some(), "dns.tls-cert", alone("tls-key"));
+    demand(dns.tls_key.is_none() || dns.tls_cert.is_some(), "dns.tls-key", alone("tls-cert"));
+    for (i, listen) in dns.listen_tls.iter().enumerate() {
+        let twice = dns.listen_tls[..i].contains(listen) || dns.listen.contains(listen) || api.listen.contains(listen);
+        demand(listen.port() == 0 || !twice, "dns.listen-tls", format!("{listen} is taken already"));
+    }
+    demand(
+        (1..=32).contains(&dns.rate_limit_ipv4_prefix),
+        "dns.rate-limit-ipv4-prefix",
+        "must lie between 1 and 32".to_owned(),
+    );
+    demand(
+        (1..=128).contains(&dns.rate_limit_ipv6_prefix),
+        "dns.rate-limit-ipv6-prefix",
+        "must lie between 1 and 128".to_owned(),
+    );
+    demand(dns.nsid.len() <= 128, "dns.nsid", "at most 128 octets".to_owned());
+    demand(dns.version.len() <= 255, "dns.version", "at most 255 octets".to_owned());
+    demand(dns.identity.as_ref().is_none_or(|text| text.len() <= 255), "dns.identity", "at most 255 octets".to_owned());
     demand((512..=4096).contains(&dns.edns_size), "dns.edns-size", "must lie between 512 and 4096".to_owned());
     let attempts = tables.config.store.history_attempts;
     demand((1..=10_000).contains(&attempts), "store.history-attempts", "must lie between 1 and 10000".to_owned());
@@ -97,6 +121,7 @@ fn check_sections(tables: &mut Tables) {
     for (key, value) in [
         ("transfer.max-bytes", transfer.max_bytes),
         ("transfer.max-records", transfer.max_records),
+        ("transfer.max-ixfr-sequences", u64::from(transfer.max_ixfr_sequences)),
         ("transfer.concurrency", transfer.concurrency as u64),
         ("transfer.concurrency-per-primary", transfer.concurrency_per_primary as u64),
         ("dns.tcp-connections", dns.tcp_connections as u64),
@@ -112,9 +137,40 @@ fn check_sections(tables: &mut Tables) {
     demand(store.cache_size >= 1 << 20, "store.cache-size", "must be at least \"1MiB\"".to_owned());
 
     let Some(main) = tables.main.take() else { return };
+    let dns = &mut tables.config.dns;
+    for path in [&mut dns.tls_cert, &mut dns.tls_key, &mut dns.cookie_secret_file].into_iter().flatten() {
+        *path = main.resolve(path);
+    }
+    match cookie_keys(dns) {
+        Ok(keys) => dns.cookie_keys = keys,
+        Err(mistake) => wrong.push(mistake),
+    }
     for (key, message) in wrong {
         tables.fail(main.origin(key), key, message);
     }
+}
+
+/// The secrets of cookies: those of the file, then those of the list.
+fn cookie_keys(dns: &sections::Dns) -> Result<Vec<sections::CookieKey>, (&'static str, String)> {
+    /// As many as [`crate::answer`] looks at: one in use, one before, one to come, and one for those who forget.
+    const KEYS_MAX: usize = 4;
+    let mut keys = Vec::new();
+    if let Some(path) = &dns.cookie_secret_file {
+        let in_file = |message| ("dns.cookie-secret-file", message);
+        let text = reader::read_secret(path).map_err(in_file)?;
+        let lines = text.expose().split(|octet| *octet == b'\n').map(<[u8]>::trim_ascii);
+        for line in lines.filter(|line| !line.is_empty() && !line.starts_with(b"#")) {
+            keys.push(values::cookie_secret(line).map(sections::CookieKey).map_err(in_file)?);
+        }
+    }
+    for secret in &dns.cookie_secrets {
+        let key = values::cookie_secret(secret.expose()).map_err(|message| ("dns.cookie-secrets", message))?;
+        keys.push(sections::CookieKey(key));
+    }
+    if keys.len() > KEYS_MAX {
+        return Err(("dns.cookie-secrets", format!("at most {KEYS_MAX} secrets count at one time")));
+    }
+    Ok(keys)
 }
 
 /// Whether `filter` can be read by the log's filter. The same grammar, without the dependency: directives separated
@@ -237,11 +293,14 @@ fn find_key(keys: &Keys, name: Name) -> Result<Name, String> {
 /// Primaries by the name of their table; `None` for one that is declared but wrong.
 type Primaries = BTreeMap<String, Option<Primary>>;
 
+/// What is wrong with a table: offset, key, message.
+type Wrong = (usize, &'static str, String);
+
 fn resolve_primaries(tables: &mut Tables, keys: &Keys) -> Primaries {
     let mut primaries = Primaries::new();
     for written in std::mem::take(&mut tables.primaries) {
         let origin = written.origin();
-        let Written { table: (name, table), source, .. } = written;
+        let Written { table: (name, table), source, at } = written;
         let path = format!("primary.{name}");
         if values::address(&name, DNS_PORT).is_ok() {
             tables.fail(origin, &path, "a primary's name must not look like an address");
@@ -251,8 +310,20 @@ fn resolve_primaries(tables: &mut Tables, keys: &Keys) -> Primaries {
             tables.fail(origin, &path, "a primary of this name was declared before");
             continue;
         }
-        let primary = table.and_then(|table| match primary(keys, table) {
-            Ok(primary) => Some(primary),
+        let primary = table.and_then(|table| match primary(keys, &table, &source, at) {
+            Ok((primary, None)) => Some(primary),
+            Ok((primary, Some(profile))) => {
+                let profiles = &mut tables.config.tls;
+                match profiles.get(&primary.address) {
+                    Some(other) if **other != profile => {
+                        let message = format!("{} has other tls-... keys in another table", primary.address);
+                        tables.fail(source.origin(table.address.span().start), &format!("{path}.address"), message);
+                        return None;
+                    }
+                    _ => profiles.insert(primary.address, Arc::new(profile)),
+                };
+                Some(primary)
+            }
             Err((at, key, message)) => {
                 tables.fail(source.origin(at), &format!("{path}.{key}"), message);
                 None
@@ -263,18 +334,86 @@ fn resolve_primaries(tables: &mut Tables, keys: &Keys) -> Primaries {
     primaries
 }
 
-fn primary(keys: &Keys, table: PrimaryTable) -> Result<Primary, (usize, &'static str, String)> {
-    let PrimaryTable { address, tsig_key, transport: _, source } = table;
-    let at = address.span().start;
-    let address = values::peer_address(address.get_ref(), DNS_PORT).map_err(|e| (at, "address", e))?;
-    let tsig_key = tsig_key.map(|key| named_key(keys, &key).map_err(|(at, e)| (at, "tsig-key", e))).transpose()?;
-    if let Some(source) = &source
+fn primary(
+    keys: &Keys,
+    table: &PrimaryTable,
+    source: &Source,
+    at: usize,
+) -> Result<(Primary, Option<TlsProfile>), Wrong> {
+    let transport = table.transport;
+    let port = if transport == Transport::Tls { DNS_TLS_PORT } else { DNS_PORT };
+    let written = &table.address;
+    let address = values::peer_address(written.get_ref(), port).map_err(|e| (written.span().start, "address", e))?;
+    let tsig_key =
+        table.tsig_key.as_ref().map(|key| named_key(keys, key).map_err(|(at, e)| (at, "tsig-key", e))).transpose()?;
+    if let Some(source) = &table.source
         && source.get_ref().is_ipv4() != address.is_ipv4()
     {
         let message = format!("{} and address {} are of different families", source.get_ref(), address.ip());
         return Err((source.span().start, "source", message));
     }
-    Ok(Primary { address, tsig_key, source: source.map(Spanned::into_inner) })
+    let profile = match transport {
+        Transport::Tls => Some(tls_profile(table, address, source, at)?),
+        Transport::Tcp => no_tls_keys(table, at).map(|()| None)?,
+    };
+    let from = table.source.as_ref().map(|source| *source.get_ref());
+    Ok((Primary { address, tsig_key, source: from, transport }, profile))
+}
+
+/// A `tls-…` key without `transport = "tls"` would be ignored, and the operator would believe otherwise.
+fn no_tls_keys(table: &PrimaryTable, at: usize) -> Result<(), Wrong> {
+    let start = |path: &Spanned<std::path::PathBuf>| path.span().start;
+    let places = [
+        (table.tls_profile.map(|_| at), "tls-profile"),
+        (table.tls_name.as_ref().map(|name| name.span().start), "tls-name"),
+        (table.tls_ca.as_ref().map(start), "tls-ca"),
+        (table.tls_pin.first().map(|pin| pin.span().start), "tls-pin"),
+        (table.tls_cert.as_ref().map(start), "tls-cert"),
+        (table.tls_key.as_ref().map(start), "tls-key"),
+    ];
+    match places.into_iter().find_map(|(at, key)| Some((at?, key))) {
+        None => Ok(()),
+        Some((at, key)) => Err((at, key, "has no effect without transport = \"tls\"".to_owned())),
+    }
+}
+
+fn tls_profile(table: &PrimaryTable, address: SocketAddr, source: &Source, at: usize) -> Result<TlsProfile, Wrong> {
+    let level = table.tls_profile.unwrap_or_default();
+    if level == TlsLevel::Opportunistic {
+        let checks = [("tls-ca", table.tls_ca.is_some()), ("tls-pin", !table.tls_pin.is_empty())];
+        if let Some((key, _)) = checks.into_iter().find(|(_, given)| *given) {
+            let message = "has no effect with tls-profile = \"opportunistic\", which checks nothing";
+            return Err((at, key, message.to_owned()));
+        }
+    }
+    let name = match &table.tls_name {
+        None => address.ip().to_string(),
+        Some(name) => {
+            tls::server_name(name.get_ref()).map_err(|e| (name.span().start, "tls-name", e))?;
+            name.get_ref().trim_end_matches('.').to_owned()
+        }
+    };
+    let authorities = table
+        .tls_ca
+        .as_ref()
+        .map(|path| tls::certificates(&source.resolve(path.get_ref())).map_err(|e| (path.span().start, "tls-ca", e)));
+    let pins = table.tls_pin.iter().map(|pin| tls::pin(pin.get_ref()).map_err(|e| (pin.span().start, "tls-pin", e)));
+    let pins = pins.collect::<Result<Vec<_>, _>>()?;
+    let identity = match (&table.tls_cert, &table.tls_key) {
+        (None, None) => None,
+        (Some(cert), Some(key)) => {
+            let chain = tls::certificates(&source.resolve(cert.get_ref()));
+            let chain = chain.map_err(|e| (cert.span().start, "tls-cert", e))?;
+            let secret = tls::private_key(&source.resolve(key.get_ref()), &chain);
+            Some(TlsIdentity { chain, key: secret.map_err(|e| (key.span().start, "tls-key", e))? })
+        }
+        (Some(cert), None) => return Err((cert.span().start, "tls-cert", "needs tls-key beside it".to_owned())),
+        (None, Some(key)) => return Err((key.span().start, "tls-key", "needs tls-cert beside it".to_owned())),
+    };
+    let authorities = authorities.transpose()?;
+    let checks_name = pins.is_empty() || table.tls_name.is_some();
+    let checks_authority = pins.is_empty() || authorities.is_some();
+    Ok(TlsProfile { level, name, checks_name, checks_authority, authorities, pins, identity })
 }
 
 fn named_key(keys: &Keys, written: &Spanned<String>) -> Result<Name, (usize, String)> {
@@ -324,7 +463,18 @@ struct Lookup<'a> {
 impl Lookup<'_> {
     /// The zone without its origin and tenant; `None` without a usable name.
     fn zone(&mut self, table: &ZoneTable) -> Option<Zone> {
-        let ZoneTable { name, primaries, tsig_key, allow_notify, allow_transfer, notify, guard, hook, tenant } = table;
+        let ZoneTable {
+            name,
+            primaries,
+            tsig_key,
+            allow_notify,
+            allow_transfer,
+            allow_query,
+            notify,
+            guard,
+            hook,
+            tenant,
+        } = table;
         if let Some(tenant) = tenant
             && !sections::is_tenant(tenant.get_ref())
         {
@@ -336,13 +486,23 @@ impl Lookup<'_> {
         let primaries = self.zone_primaries(primaries, tsig_key);
         let allow_notify = self.rules("allow-notify", allow_notify);
         let allow_transfer = self.rules("allow-transfer", allow_transfer);
+        let allow_query = allow_query.as_ref().map(|rules| self.rules("allow-query", rules));
         let notify = self.targets(notify);
         let policy = self.policy(guard.as_ref(), hook.as_ref());
         match values::domain_name(name.get_ref()) {
             Ok(name) => {
                 let origin = super::Origin { file: Arc::from(std::path::Path::new("")), line: 0 };
-                let tenant = Arc::from("");
-                Some(Zone { name, primaries, allow_notify, allow_transfer, notify, policy, tenant, origin })
+                Some(Zone {
+                    name,
+                    primaries,
+                    allow_notify,
+                    allow_transfer,
+                    allow_query,
+                    notify,
+                    policy,
+                    tenant: Arc::from(""),
+                    origin,
+                })
             }
             Err(message) => {
                 self.fail(name.span().start, "name", message);
@@ -364,7 +524,7 @@ impl Lookup<'_> {
                 // Declared, but wrong: said there.
                 Some(None) => continue,
                 None => match values::peer_address(text, DNS_PORT) {
-                    Ok(address) => Primary { address, tsig_key: tsig_key.clone(), source: None },
+                    Ok(address) => Primary { tsig_key: tsig_key.clone(), ..Primary::at(address) },
                     Err(message) => {
                         self.fail(at, "primaries", self.no_primary(text, message));
                         continue;
@@ -455,6 +615,12 @@ fn warn(config: &mut Config) {
     for key in config.tsig_keys.values().filter(|key| key.algorithm == TsigAlgorithm::HmacSha1) {
         let name = key.name.without_dot();
         warnings.push(format!("[tsig-key.{name}]: hmac-sha1 is out of date; use hmac-sha256 where the other side can"));
+    }
+    for (address, _) in config.tls.iter().filter(|(_, profile)| profile.level == TlsLevel::Opportunistic) {
+        warnings.push(format!(
+            "primary {address}: tls-profile = \"opportunistic\" checks no certificate; who stands between can read and \
+             change the zone (sign with a tsig-key, or take \"strict\")"
+        ));
     }
     if !config.api.owned_cidrs.is_empty() {
         warnings.push("[api] owned-cidrs has no effect yet: this version makes no reverse zones".to_owned());

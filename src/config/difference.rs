@@ -55,11 +55,24 @@ pub fn difference<'a>(old: &'a Config, new: &'a Config) -> Difference<'a> {
     changed(settings_changed, "transfer", old.transfer != new.transfer);
     changed(settings_changed, "guard", old.guard != new.guard);
     changed(settings_changed, "hook", old.hook != new.hook);
+    changed(settings_changed, "primary", old.tls != new.tls);
     changed(settings_changed, "log.filter", old.log.filter != new.log.filter);
     changed(settings_changed, "api.credential", old.api.credentials != new.api.credentials);
     changed(settings_changed, "api", api_settings(old) != api_settings(new));
     changed(needs_restart, "state-dir", old.state_dir != new.state_dir);
     changed(needs_restart, "dns.listen", old.dns.listen != new.dns.listen);
+    changed(needs_restart, "dns.listen-tls", old.dns.listen_tls != new.dns.listen_tls);
+    changed(needs_restart, "dns.allow-proxy", old.dns.allow_proxy != new.dns.allow_proxy);
+    let rate_limit = |config: &Config| {
+        let dns = &config.dns;
+        (dns.rate_limit, dns.rate_limit_slip, dns.rate_limit_ipv4_prefix, dns.rate_limit_ipv6_prefix)
+    };
+    changed(needs_restart, "dns.rate-limit", rate_limit(old) != rate_limit(new));
+    let told = |config: &Config| {
+        let dns = config.dns.clone();
+        (dns.cookies, dns.cookie_keys, dns.require_cookie, dns.nsid, dns.version, dns.identity)
+    };
+    changed(settings_changed, "dns", told(old) != told(new));
     changed(needs_restart, "dns.workers", old.dns.workers != new.dns.workers);
     changed(needs_restart, "dns.edns-size", old.dns.edns_size != new.dns.edns_size);
     changed(needs_restart, "dns.tcp-idle-timeout", old.dns.tcp_idle_timeout != new.dns.tcp_idle_timeout);

@@ -27,22 +27,25 @@ mod difference;
 mod guard;
 mod reader;
 mod sections;
+mod tls;
 mod values;
 mod zones;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use difference::{Difference, difference};
 pub use guard::{Guard, GuardTable, Hook, HookTable, OnDeadline, OnFailure, Strictness, ZonePolicy};
 pub use sections::{
-    Api, Credential, CredentialTable, Dns, Durability, Log, LogFormat, Role, Store, TokenHash, Transfer,
+    Api, CookieKey, Credential, CredentialTable, Dns, Durability, Log, LogFormat, PrimaryChoice, Role, Store,
+    TokenHash, Transfer,
 };
+pub use tls::{TlsIdentity, TlsLevel, TlsProfile};
 pub use values::{API_PORT, DNS_PORT, DNS_TLS_PORT, NotifyTarget, Secret, peer_address};
-pub use zones::{Origin, Primary, PrimaryTable, TsigKey, TsigKeyTable, Zone, ZoneTable};
+pub use zones::{Origin, Primary, PrimaryTable, Transport, TsigKey, TsigKeyTable, Zone, ZoneTable};
 
 pub use crate::dns::tsig::Algorithm as TsigAlgorithm;
 
@@ -81,6 +84,8 @@ pub struct Config {
     pub log: Log,
     /// `[tsig-key.NAME]`, by name.
     pub tsig_keys: BTreeMap<Name, TsigKey>,
+    /// How the primaries of `[primary.NAME]` with `transport = "tls"` are spoken to, by their address.
+    pub tls: BTreeMap<SocketAddr, Arc<TlsProfile>>,
     /// `[[secondary-zone]]`, in the order of the files; no name twice.
     pub zones: Vec<Zone>,
     /// What is allowed but deserves a look; to be logged at start and shown by `check-config`.
@@ -101,6 +106,7 @@ impl Default for Config {
             store: Store::default(),
             log: Log::default(),
             tsig_keys: BTreeMap::new(),
+            tls: BTreeMap::new(),
             zones: Vec::new(),
             warnings: Vec::new(),
         }

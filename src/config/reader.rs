@@ -18,9 +18,8 @@ use super::values::Secret;
 use super::zones::{Origin, PrimaryTable, TsigKeyTable, ZoneTable};
 use super::{Config, ConfigError, CredentialTable};
 
-/// What is said wherever a configuration asks for TLS.
-pub(super) const NO_TLS: &str = "this version does not speak TLS, neither for queries, transfers nor the API; \
-     leave the key out (transport = \"tcp\")";
+/// What is said where a configuration asks for TLS that is not there.
+pub(super) const NO_TLS: &str = "this version does not speak TLS for queries and the API; leave the key out";
 
 /// One file, with what is needed to turn offsets into lines.
 pub(super) struct Source {
@@ -80,6 +79,11 @@ pub(super) struct MainFile {
 }
 
 impl MainFile {
+    /// A path as written in this file, seen from its directory.
+    pub(super) fn resolve(&self, path: &Path) -> PathBuf {
+        self.source.resolve(path)
+    }
+
     /// The place of `section.key`, or of the section, or of the file's start.
     pub(super) fn origin(&self, key: &str) -> Origin {
         let section = key.split('.').next().unwrap_or(key);

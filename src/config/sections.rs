@@ -33,10 +33,21 @@ pub struct Dns {
     /// leave by the address that was asked. Takes effect after a restart.
     #[serde(deserialize_with = "de::dns_listen")]
     pub listen: Vec<SocketAddr>,
-    /// Addresses for DNS over TLS, port 853 if none is written. Default none. This version does not speak TLS: a
-    /// non-empty list is an error.
+    /// Addresses for DNS over TLS (RFC 7858) and for transfers to downstreams over TLS (RFC 9103), port 853 if none is
+    /// written. Default none. Needs `tls-cert` and `tls-key`. Takes effect after a restart.
     #[serde(deserialize_with = "de::tls_listen")]
     pub listen_tls: Vec<SocketAddr>,
+    /// PEM file with the server's certificate and the chain behind it, relative to this file. Required with
+    /// `listen-tls`. Read again at each reload, so that a renewed certificate needs no restart.
+    pub tls_cert: Option<PathBuf>,
+    /// PEM file with the key of `tls-cert`, relative to this file. Required with `listen-tls`. Read again at each
+    /// reload.
+    pub tls_key: Option<PathBuf>,
+    /// Prefixes of load balancers that may say for whom they speak (PROXY protocol version 2, over UDP, TCP and TLS):
+    /// the address they name is the one access lists, limits and cookies go by. Default none. Takes effect after a
+    /// restart.
+    #[serde(deserialize_with = "de::prefixes")]
+    pub allow_proxy: Vec<IpNet>,
     /// Threads that answer UDP queries. Default 0: one per core. Lower it when the host does other work too.
     /// Takes effect after a restart.
     pub workers: usize,
@@ -55,6 +66,53 @@ pub struct Dns {
     pub tcp_connections_per_client: usize,
     /// AXFR and IXFR answers to downstreams running at one time. Default 50. Takes effect after a restart.
     pub outbound_transfers: usize,
+    /// Equal replies a second over UDP to one network, all workers together; what exceeds it is sent short (TC) or not
+    /// at all. Default 0: no limit. For servers that are abused to flood others; 20 to 200 spares every resolver that
+    /// caches. Clients that have proved their address (TCP, a valid cookie, TSIG) are not limited. Takes effect after a
+    /// restart.
+    pub rate_limit: u32,
+    /// Every how many-th reply over `rate-limit` is sent short, so that a real client can come by TCP. Default 2; 1:
+    /// all of them, 0: none. Takes effect after a restart.
+    pub rate_limit_slip: u8,
+    /// Bits of an IPv4 address that make a network for `rate-limit`, 1 to 32. Default 24. Takes effect after a restart.
+    pub rate_limit_ipv4_prefix: u8,
+    /// Bits of an IPv6 address that make a network for `rate-limit`, 1 to 128. Default 56. Takes effect after a
+    /// restart.
+    pub rate_limit_ipv6_prefix: u8,
+    /// Whether DNS cookies are answered (RFC 7873, RFC 9018). Default true.
+    pub cookies: bool,
+    /// Secrets of cookies, 32 hexadecimal digits each: the first makes cookies, all are accepted. Default none: a new
+    /// random one with each start. Set the same on all servers behind one address. To change it: append the new one
+    /// everywhere, put it first everywhere, after an hour remove the old one.
+    pub cookie_secrets: Vec<Secret>,
+    /// File with such secrets, one a line, relative to this file; before `cookie-secrets`. Default none. Read again at
+    /// each reload.
+    pub cookie_secret_file: Option<PathBuf>,
+    /// Whether clients that show a cookie over UDP without a valid server cookie must come back with the one they get
+    /// (BADCOOKIE) before they are answered. Default false. For servers under attack by forged addresses.
+    pub require_cookie: bool,
+    /// Text by which this server is told from others behind the same address (NSID, RFC 5001), up to 128 octets.
+    /// Default `""`: no answer to NSID.
+    pub nsid: String,
+    /// Answer to the CHAOS names `version.bind` and `version.server`, up to 255 octets. Default `"secondaryd"`; `""`:
+    /// refused.
+    pub version: String,
+    /// Answer to the CHAOS names `id.server` and `hostname.bind` (RFC 4892), up to 255 octets; `""`: refused. Default
+    /// (key absent): the name of this host.
+    pub identity: Option<String>,
+    /// `cookie-secrets` and those of `cookie-secret-file`, decoded.
+    #[serde(skip)]
+    pub cookie_keys: Vec<CookieKey>,
+}
+
+/// A secret of cookies, decoded; never shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct CookieKey(pub [u8; 16]);
+
+impl std::fmt::Debug for CookieKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
 }
 
 impl Default for Dns {
@@ -62,12 +120,27 @@ impl Default for Dns {
         Dns {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 5300))],
             listen_tls: Vec::new(),
+            tls_cert: None,
+            tls_key: None,
+            allow_proxy: Vec::new(),
             workers: 0,
             edns_size: 1232,
             tcp_idle_timeout: Duration::from_secs(10),
             tcp_connections: 1000,
             tcp_connections_per_client: 100,
             outbound_transfers: 50,
+            rate_limit: 0,
+            rate_limit_slip: 2,
+            rate_limit_ipv4_prefix: 24,
+            rate_limit_ipv6_prefix: 56,
+            cookies: true,
+            cookie_secrets: Vec::new(),
+            cookie_secret_file: None,
+            require_cookie: false,
+            nsid: String::new(),
+            version: "secondaryd".to_owned(),
+            identity: None,
+            cookie_keys: Vec::new(),
         }
     }
 }
@@ -277,6 +350,35 @@ pub struct Transfer {
     /// Transfers running at one time from one primary address. Default 50. Lower it to spare a small primary; BIND
     /// by itself gives 10 transfers at a time (`transfers-out`).
     pub concurrency_per_primary: usize,
+    /// SOA queries a second to one primary address, whatever they are for. Default 500; 0: any number. Lower it to spare
+    /// a primary; with 100,000 zones of one primary that are all due after a restart, 500 take 200 seconds.
+    pub queries_per_second: u32,
+    /// Which primary of a zone gives a new version. Default `"highest-serial"`: all are asked and the newest wins.
+    pub primary_choice: PrimaryChoice,
+    /// How long the primary that gave the served version may be behind another before that one is taken instead, then
+    /// by a whole transfer. Default `"0s"`: the newest wins at once. Set it, e.g. to `"1h"`, where the primaries of a
+    /// zone number their versions alike but sign or edit on their own, so that their differences do not fit each other.
+    #[serde(deserialize_with = "de::duration")]
+    pub pin_tolerance: Duration,
+    /// Ask for the signature of the SOA too, and transfer a zone whole when it has changed although the serial has not.
+    /// Default false. For primaries that sign again without a new serial; costs larger SOA answers.
+    pub detect_resigned: bool,
+    /// Take differences that remove what is absent or add what is present, from the primary that gave the served
+    /// version. Default false: such differences lead to a whole transfer, after which the zones are equal for certain.
+    pub lenient_ixfr: bool,
+    /// Most difference sequences in one answer to IXFR; beyond, the whole zone is transferred. Default 10,000.
+    pub max_ixfr_sequences: u32,
+}
+
+/// How a primary is chosen among several.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PrimaryChoice {
+    /// All are asked, the highest serial wins, the first in the list of those that have it.
+    #[default]
+    HighestSerial,
+    /// They are asked one after the other, in the order of the list, and the first that answers is taken.
+    Ordered,
 }
 
 impl Default for Transfer {
@@ -304,6 +406,12 @@ impl Default for Transfer {
             max_records: 50_000_000,
             concurrency: 200,
             concurrency_per_primary: 50,
+            queries_per_second: 500,
+            primary_choice: PrimaryChoice::HighestSerial,
+            pin_tolerance: Duration::ZERO,
+            detect_resigned: false,
+            lenient_ixfr: false,
+            max_ixfr_sequences: 10_000,
         }
     }
 }

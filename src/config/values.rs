@@ -205,6 +205,18 @@ pub(super) fn sha256(text: &str) -> Result<[u8; 32], String> {
     Ok(hash)
 }
 
+/// The secret of server cookies in hexadecimal digits.
+pub(super) fn cookie_secret(text: &[u8]) -> Result<[u8; 16], String> {
+    // the text itself is never repeated
+    let wrong = || "a secret of cookies is 32 hexadecimal digits (openssl rand -hex 16)".to_owned();
+    let text = std::str::from_utf8(text).ok().filter(|text| text.len() == 32 && text.is_ascii()).ok_or_else(wrong)?;
+    let mut secret = [0; 16];
+    for (i, octet) in secret.iter_mut().enumerate() {
+        *octet = u8::from_str_radix(&text[2 * i..2 * i + 2], 16).map_err(|_| wrong())?;
+    }
+    Ok(secret)
+}
+
 /// A moment in RFC 3339 form.
 pub(super) fn timestamp(text: &str) -> Result<Timestamp, String> {
     let moment: jiff::Timestamp =
@@ -308,6 +320,12 @@ pub(super) mod de {
     pub(in crate::config) fn rules<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Spanned<Rule>>, D::Error> {
         let entries = Vec::<Spanned<Entry>>::deserialize(d)?.into_iter();
         Ok(entries.map(|entry| Spanned::new(entry.span(), entry.into_inner().0)).collect())
+    }
+
+    pub(in crate::config) fn rules_option<'de, D: Deserializer<'de>>(
+        d: D,
+    ) -> Result<Option<Vec<Spanned<Rule>>>, D::Error> {
+        rules(d).map(Some)
     }
 
     pub(in crate::config) fn tsig_algorithm<'de, D: Deserializer<'de>>(d: D) -> Result<Algorithm, D::Error> {

@@ -8,10 +8,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde::de::{Deserialize, Deserializer, Error as _};
 use toml::Spanned;
 
 use super::guard::{GuardTable, HookTable, ZonePolicy};
+use super::tls::TlsLevel;
 use super::values::{NotifyTarget, Secret, de};
 use crate::access::Rule;
 use crate::dns::Name;
@@ -69,21 +69,14 @@ fn hmac_sha256() -> TsigAlgorithm {
 }
 
 /// How a primary is spoken to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Transport {
     /// SOA queries over UDP, transfers over TCP, in clear text.
     #[default]
     Tcp,
-}
-
-impl<'de> Deserialize<'de> for Transport {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Transport, D::Error> {
-        match String::deserialize(d)?.as_str() {
-            "tcp" => Ok(Transport::Tcp),
-            "tls" => Err(D::Error::custom(super::reader::NO_TLS)),
-            other => Err(D::Error::custom(format!("\"tcp\" is expected, not {other:?}"))),
-        }
-    }
+    /// Everything over TLS (RFC 9103).
+    Tls,
 }
 
 /// A primary of one zone, ready to use.
@@ -95,12 +88,14 @@ pub struct Primary {
     pub tsig_key: Option<Name>,
     /// The address queries to it leave from; `None`: the system chooses.
     pub source: Option<IpAddr>,
+    /// How it is spoken to.
+    pub transport: Transport,
 }
 
 impl Primary {
     /// A primary without key at `address`.
     pub fn at(address: SocketAddr) -> Primary {
-        Primary { address, tsig_key: None, source: None }
+        Primary { address, tsig_key: None, source: None, transport: Transport::Tcp }
     }
 }
 
@@ -108,13 +103,33 @@ impl Primary {
 #[derive(Clone, Debug, serde::Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct PrimaryTable {
-    /// `IP`, `IP:port`, `[IPv6]:port` or `IP#port`; port 53 if none is written. Required.
+    /// `IP`, `IP:port`, `[IPv6]:port` or `IP#port`; if no port is written 53, with `transport = "tls"` 853. Required.
     pub address: Spanned<String>,
     /// NAME of the `[tsig-key.NAME]` that signs the exchanges. Default none.
     pub tsig_key: Option<Spanned<String>>,
-    /// `"tcp"`. Default `"tcp"`. `"tls"` (RFC 9103) is an error: this version does not speak it.
+    /// `"tcp"`: SOA queries over UDP, transfers over TCP, in clear text. `"tls"`: everything over TLS (RFC 9103, TLS 1.3
+    /// with ALPN `dot`). Default `"tcp"`.
     #[serde(default)]
     pub transport: Transport,
+    /// `"strict"`: the certificate must be signed by an authority of `tls-ca` and have `tls-name`, or have a key of
+    /// `tls-pin`; never clear text. `"opportunistic"`: nothing is checked, and without TLS at the primary the exchange
+    /// goes in clear text, at port 53 if the port is 853, else at the same port. Default `"strict"`.
+    pub tls_profile: Option<TlsLevel>,
+    /// Host name or address that the primary's certificate must have; a host name is also sent to the primary (SNI).
+    /// Default: the IP of `address`.
+    pub tls_name: Option<Spanned<String>>,
+    /// PEM file with the certificates of the authorities that may sign, or with the primary's own self-signed one;
+    /// relative to this file; read at the start and at each reload. Default: the system's authorities.
+    pub tls_ca: Option<Spanned<PathBuf>>,
+    /// SHA-256 of public keys (SPKI) in base64, of which the primary must have one. Alone they replace authority, name and
+    /// the end of the certificate; a `tls-ca` or `tls-name` that stands beside them must fit, too. Default none.
+    #[serde(default)]
+    pub tls_pin: Vec<Spanned<String>>,
+    /// PEM file with our certificate, and those between it and its authority, for primaries that ask for it (mutual TLS).
+    /// Relative to this file; read at the start and at each reload. Default none. Needs `tls-key`.
+    pub tls_cert: Option<Spanned<PathBuf>>,
+    /// PEM file with the private key of `tls-cert`, not encrypted. Default none.
+    pub tls_key: Option<Spanned<PathBuf>>,
     /// Own address that queries and transfers leave from, of the same family as `address`. Default: the system's
     /// choice. Set it on hosts with several addresses when the primary allows only one.
     pub source: Option<Spanned<IpAddr>>,
@@ -131,6 +146,8 @@ pub struct Zone {
     pub allow_notify: Vec<Rule>,
     /// Who may ask for AXFR and IXFR.
     pub allow_transfer: Vec<Rule>,
+    /// Who may ask questions; `None`: everybody.
+    pub allow_query: Option<Vec<Rule>>,
     /// Who is told about new serials.
     pub notify: Vec<NotifyTarget>,
     /// Guard rails and check of its own.
@@ -167,6 +184,10 @@ pub struct ZoneTable {
     /// everybody is refused.
     #[serde(default, deserialize_with = "de::rules")]
     pub allow_transfer: Vec<Spanned<Rule>>,
+    /// Who may ask questions about the zone, over any transport: prefixes, `"key:NAME"`, or both in one string; everybody
+    /// else is answered REFUSED. Default (key absent): everybody; an empty list: nobody.
+    #[serde(default, deserialize_with = "de::rules_option")]
+    pub allow_query: Option<Vec<Spanned<Rule>>>,
     /// Downstreams that are told about a new serial: addresses, or `"ADDRESS key:NAME"`. Default none.
     #[serde(default)]
     pub notify: Vec<Spanned<NotifyTarget>>,

@@ -22,11 +22,14 @@ use crate::served::ZoneId;
 use crate::store::Write;
 use crate::telemetry;
 use crate::time::Timestamp;
-use crate::zone::{Diff, Findings, Snapshot};
+use crate::zone::{Findings, Snapshot};
 
 use super::event::{Arrival, Contents, Event, Exchange, Form, Prepared};
 use super::events::Kind;
 use super::keeper::Keeper;
+use super::look;
+use super::review;
+use super::versions::{self, Giver};
 use super::zones::Unstored;
 
 /// Most warnings kept of one version.
@@ -43,8 +46,8 @@ impl Keeper {
         arrival: Arrival,
     ) -> Result<Transferred, Reason> {
         let Arrival { volume, expire_secs: expire_option, contents } = arrival;
-        let prepared = match contents {
-            Contents::UpToDate(serial) => return Ok(Transferred::UpToDate { serial, expire_option }),
+        let mut prepared = match contents {
+            Contents::UpToDate(serial) => return self.up_to_date(exchange.zone, serial, expire_option),
             Contents::New(prepared) => *prepared,
         };
         let committed = Committed {
@@ -60,57 +63,82 @@ impl Keeper {
             duration_ms: volume.duration.as_millis() as u64,
             zone_records: Some(prepared.snapshot.record_count()),
         };
+        prepared.findings.out_of_zone += volume.skipped_out_of_zone;
         let served = self.zones.get(&exchange.zone).and_then(|zone| zone.served);
         // What was right when the transfer began may be wrong now: the zone may have been confirmed meanwhile.
         let accept_now = self.zones.get(&exchange.zone).map(|zone| zone.refresh.accept());
         let takes = |accept: Accept| accept.takes(served, committed.soa.serial);
-        if !takes(accept) || !accept_now.is_none_or(takes) {
+        let is_pinned = self.zones.get(&exchange.zone).is_some_and(|zone| zone.review.pinned.is_some());
+        if is_pinned || !takes(accept) || !accept_now.is_none_or(takes) {
             return Ok(Transferred::UpToDate { serial: committed.soa.serial, expire_option });
         }
-        self.commit(exchange, prepared, &committed, &volume)?;
+        if let Some(reason) = self.objection(exchange.zone, &prepared) {
+            return Err(self.hold(exchange, prepared, &committed, reason));
+        }
+        self.count_transfer(exchange, &prepared, &committed, &volume);
+        let giver = Giver::Transferred { primary: exchange.address, kind: committed.kind };
+        prepared.warnings.splice(0..0, volume_notes(&volume));
+        self.commit(exchange.zone, prepared, giver)?;
         Ok(Transferred::Committed(committed))
     }
 
-    fn commit(
-        &mut self,
-        exchange: &Exchange,
-        prepared: Prepared,
-        transfer: &Committed,
-        volume: &Volume,
-    ) -> Result<(), Reason> {
-        let Prepared { snapshot, form, findings, warnings, base } = prepared;
-        let zone = self.zones.get_mut(&exchange.zone).expect("the caller has found the zone");
-        let (id, serial, snapshot) = (exchange.zone, snapshot.serial(), Arc::new(snapshot));
+    /// The primary has nothing to take: what we serve, something older, or a version that was held or refused before.
+    fn up_to_date(&self, id: ZoneId, serial: Serial, expire_option: Option<u32>) -> Result<Transferred, Reason> {
+        let zone = self.zones.get(&id).filter(|zone| zone.served != Some(serial));
+        match zone.and_then(|zone| zone.review.objection_to(serial)) {
+            Some(reason) => Err(reason),
+            None => Ok(Transferred::UpToDate { serial, expire_option }),
+        }
+    }
+
+    /// Why the version must not be served without a person. It was judged beside the version it came for; where that has
+    /// changed, the guard rails are asked once more.
+    fn objection(&self, id: ZoneId, prepared: &Prepared) -> Option<Reason> {
+        let zone = self.zones.get(&id)?;
+        if prepared.judged.objection.is_some() || prepared.base == zone.served {
+            return prepared.judged.objection.clone();
+        }
+        let guard = self.config.guard_of(zone.definition.policy.as_deref());
+        review::judge_again(&*zone.slot.snapshot()?, &prepared.snapshot, &guard).err()
+    }
+
+    fn count_transfer(&self, exchange: &Exchange, prepared: &Prepared, transfer: &Committed, volume: &Volume) {
+        let Some(zone) = self.zones.get(&exchange.zone) else { return };
+        let (kind, changes) = (kind_word(transfer.kind), prepared.judged.changes);
+        tracing::info!(
+            zone = %zone.definition.name, peer = %exchange.address, op = kind, from_serial = zone.served.map(|s| s.0),
+            serial = transfer.soa.serial.0, records = transfer.records, octets = transfer.octets,
+            changes = changes.deleted + changes.added, duration_ms = transfer.duration_ms, "new version"
+        );
+        metrics::counter!(telemetry::TRANSFERS, "type" => kind).increment(1);
+        metrics::counter!(telemetry::TRANSFER_OCTETS, "type" => kind).increment(transfer.octets);
+        metrics::histogram!(telemetry::TRANSFER_SECONDS, "type" => kind).record(volume.duration.as_secs_f64());
+    }
+
+    /// Makes a version the served one: publishes and stores it, and tells everybody who must know.
+    pub(super) fn commit(&mut self, id: ZoneId, prepared: Prepared, giver: Giver) -> Result<(), Reason> {
+        let Prepared { snapshot, form, findings, warnings, base, judged } = prepared;
+        let zone = self.zones.get_mut(&id).expect("the caller has found the zone");
+        let (serial, before) = (snapshot.serial(), zone.served);
         if let Form::Diffs(_) = form
-            && base != zone.served
+            && base != before
         {
             return Err(Reason::new(Code::IxfrInapplicable, "the zone has changed while the differences came"));
         }
-        let notes = notes(&findings, volume, snapshot.mixed_count());
+        let notes = notes(&findings, snapshot.mixed_count());
         let warnings = notes.into_iter().chain(warnings).take(WARNINGS_MAX).collect();
         let known = std::mem::replace(&mut zone.warnings, warnings);
-        let changes = match &form {
-            Form::Diffs(diffs) => diffs.iter().map(change_count).sum(),
-            Form::Full(Some(diff)) => change_count(diff),
-            Form::Full(None) => snapshot.record_count() as usize,
-        };
-        tracing::info!(
-            zone = %zone.definition.name, peer = %exchange.address, op = kind_word(transfer.kind), from_serial = zone.served.map(|s| s.0),
-            serial = serial.0, records = transfer.records, octets = transfer.octets, changes,
-            duration_ms = transfer.duration_ms, "new version"
-        );
         // What was said of the last version is no news: a zone may get a thousand versions a second.
         for warning in zone.warnings.iter().filter(|warning| !known.contains(warning)) {
             tracing::warn!(zone = %zone.definition.name, serial = serial.0, "{warning}");
         }
-        let kind = kind_word(transfer.kind);
-        metrics::counter!(telemetry::TRANSFERS, "type" => kind).increment(1);
-        metrics::counter!(telemetry::TRANSFER_OCTETS, "type" => kind).increment(transfer.octets);
-        metrics::histogram!(telemetry::TRANSFER_SECONDS, "type" => kind).record(volume.duration.as_secs_f64());
-        let write = match form {
+        zone.survey = judged.survey.clone();
+        let note = versions::note(before, &snapshot, &judged, giver);
+        let contents = match form {
             Form::Diffs(diffs) => Write::Append { zone: id.0, snapshot: snapshot.clone(), diffs },
             Form::Full(diff) => Write::Replace { zone: id.0, snapshot: snapshot.clone(), diff },
         };
+        let write = Write::Noted { zone: id.0, contents: Box::new(contents), bytes: note };
         match self.config.durability {
             Durability::Behind => {
                 self.publish(id, snapshot);
@@ -118,6 +146,7 @@ impl Keeper {
             }
             Durability::Before => self.write_contents(id, serial, write, Some(snapshot)),
         }
+        self.forget_held(id);
         Ok(())
     }
 
@@ -126,6 +155,7 @@ impl Keeper {
         let Some(zone) = self.zones.get_mut(&id) else { return };
         let (from, to, records) = (zone.served, snapshot.serial(), snapshot.record_count());
         zone.served = Some(to);
+        zone.refresh.note_served(look::of_version(&snapshot));
         self.publisher.publish(&zone.slot, snapshot);
         let definition = zone.definition.clone();
         let details = serde_json::json!({"fromSerial": from, "serial": to, "records": records});
@@ -200,17 +230,17 @@ impl Keeper {
 }
 
 /// What an operator should know of records that were not taken as they came.
-fn notes(findings: &Findings, volume: &Volume, mixed: u32) -> Vec<String> {
+pub(super) fn notes(findings: &Findings, mixed: u32) -> Vec<String> {
     let mut notes = Vec::new();
-    let out_of_zone = findings.out_of_zone + volume.skipped_out_of_zone;
-    if out_of_zone > 0 {
+    if findings.out_of_zone > 0 {
         let example = findings.out_of_zone_example.as_ref().map(|name| format!(", e.g. {name}")).unwrap_or_default();
-        notes.push(format!("{out_of_zone} records outside the zone were skipped{example}"));
+        notes.push(format!("{} records outside the zone were skipped{example}", findings.out_of_zone));
     }
-    if volume.negative_ttls > 0 {
+    if findings.passed_over > 0 {
         notes.push(format!(
-            "{} records came with the top bit of the TTL set; read as 0 (RFC 2181 §8)",
-            volume.negative_ttls
+            "{} changes of the differences did not fit and were passed over ([transfer] lenient-ixfr); PUT .../axfr brings \
+             the whole zone",
+            findings.passed_over
         ));
     }
     if mixed > 0 {
@@ -221,9 +251,16 @@ fn notes(findings: &Findings, volume: &Volume, mixed: u32) -> Vec<String> {
     notes
 }
 
-/// Records that a difference removes and adds, the SOAs aside.
-fn change_count(diff: &Diff) -> usize {
-    diff.deleted().count() + diff.added().count()
+/// The same of what the transfer itself has seen.
+pub(super) fn volume_notes(volume: &Volume) -> Vec<String> {
+    let mut notes = Vec::new();
+    if volume.negative_ttls > 0 {
+        notes.push(format!(
+            "{} records came with the top bit of the TTL set; read as 0 (RFC 2181 §8)",
+            volume.negative_ttls
+        ));
+    }
+    notes
 }
 
 fn kind_word(kind: TransferKind) -> &'static str {

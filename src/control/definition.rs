@@ -9,13 +9,15 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::access::Rule;
-use crate::config::NotifyTarget;
+use crate::config::{NotifyTarget, ZonePolicy};
 use crate::dns::Name;
 use crate::served::ZoneId;
 use crate::time::Timestamp;
 
 /// The port of a primary that is given by address alone (RFC 1035 §4.2).
 pub const PRIMARY_PORT: u16 = 53;
+/// The port of a primary with [`Transport::Tls`] that is given by address alone (RFC 7858 §3.1).
+pub const PRIMARY_TLS_PORT: u16 = crate::config::DNS_TLS_PORT;
 
 /// One zone as it was defined. Immutable: a change makes a new value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,9 +38,15 @@ pub struct ZoneDefinition {
     pub allow_notify: Vec<Rule>,
     /// Who may transfer the zone from us; empty: nobody.
     pub allow_transfer: Vec<Rule>,
+    /// Who may ask questions; `None`: everybody. Configured zones only.
+    #[serde(skip)]
+    pub allow_query: Option<Vec<Rule>>,
     /// Downstreams that are told of a new serial; configured zones only.
     #[serde(skip)]
     pub notify: Vec<NotifyTarget>,
+    /// Guard rails and check of its own; configured zones only.
+    #[serde(skip)]
+    pub policy: Option<Arc<ZonePolicy>>,
     /// Where the definition stands.
     pub origin: Origin,
     /// When the zone was first defined.
@@ -90,20 +98,27 @@ pub enum Transport {
     /// SOA over UDP with fall-back to TCP, transfers over TCP.
     #[default]
     Tcp,
+    /// Everything over TLS (RFC 9103).
+    Tls,
 }
 
 impl fmt::Display for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Transport::Tcp => f.write_str("tcp"),
+            Transport::Tls => f.write_str("tls"),
         }
     }
 }
 
 impl From<&crate::config::Primary> for Primary {
     fn from(primary: &crate::config::Primary) -> Primary {
-        let crate::config::Primary { address, tsig_key, source } = primary.clone();
-        Primary { address, tsig_key, transport: Transport::Tcp, source }
+        let crate::config::Primary { address, tsig_key, source, transport } = primary.clone();
+        let transport = match transport {
+            crate::config::Transport::Tcp => Transport::Tcp,
+            crate::config::Transport::Tls => Transport::Tls,
+        };
+        Primary { address, tsig_key, transport, source }
     }
 }
 

@@ -19,6 +19,7 @@ use super::event::{Event, Written};
 use super::events::Kind;
 use super::handle::{Command, EditError, NewSecondary, SecondaryChange, TransferMode};
 use super::keeper::{self, Keeper, report};
+use super::preflight::{Ask, Plan};
 use super::status::ZoneView;
 use super::zones::{self, StoredDefinition};
 
@@ -47,6 +48,10 @@ impl Keeper {
                 }
                 Err(error) => answer(reply, Err(error)),
             },
+            Command::Decide(zone, held, decision, user, reply) => self.decide(zone, held, decision, user, reply),
+            Command::RollBack(zone, to, user, reply) => self.roll_back(zone, to, user, reply),
+            Command::Release(zone, user, reply) => self.release(zone, &user, reply),
+            Command::Preflight(ask, reply) => answer(reply, self.plan(ask)),
             Command::Transfer(uuid, mode, reply) => answer(reply, self.transfer_now(uuid, mode)),
         }
     }
@@ -76,7 +81,9 @@ impl Keeper {
             primaries: new.primaries,
             allow_notify: Vec::new(),
             allow_transfer: Vec::new(),
+            allow_query: None,
             notify: Vec::new(),
+            policy: None,
             origin: Origin::Rest,
             created: now,
             modified: now,
@@ -216,11 +223,13 @@ impl Keeper {
         self.tell(&changed, Kind::Definition, serde_json::json!({"change": "changed"}));
         let zone = self.zones.get_mut(&changed.id).expect("it was there a line above");
         self.policy.set_zone(old.id, Arc::new(zones::access(&zone.definition)));
+        self.publisher.set_restricted(&zone.slot, zone.definition.allow_query.is_some());
         if old.primaries == zone.definition.primaries {
             return;
         }
         zone.epoch += 1;
         zone.transfer = None;
+        zone.tls.clear();
         let kept = zone
             .definition
             .primaries
@@ -234,6 +243,36 @@ impl Keeper {
         self.history.forget(old.id, zone.definition.primaries.iter().map(|primary| primary.address));
         let from = zone.definition.primaries.len() as u16;
         self.store.submit(Write::ForgetPrimaries { zone: old.id.0, from }, report("statuses of primaries"));
+        // The new primaries' versions are judged anew.
+        self.forget_held(old.id);
+    }
+
+    /// What a check of primaries needs; nothing is changed.
+    fn plan(&mut self, ask: Ask) -> Result<Plan, EditError> {
+        let (zone, primaries, base) = match ask {
+            Ask::Zone(uuid) => {
+                let id = self.board.by_uuid(uuid).ok_or(EditError::NotFound)?.id;
+                let zone = self.zones.get(&id).ok_or(EditError::NotFound)?;
+                (zone.definition.name.clone(), zone.definition.primaries.clone(), zone.slot.snapshot())
+            }
+            Ask::New { zone, primaries } => {
+                self.check_primaries(&primaries)?;
+                (zone, primaries, None)
+            }
+        };
+        let target = |primary: Primary| {
+            let target = keeper::target(&self.config, &self.policy, &mut self.profiles, &primary);
+            (primary, target)
+        };
+        Ok(Plan {
+            zone,
+            targets: primaries.into_iter().map(target).collect(),
+            base,
+            upstream: self.upstream.clone(),
+            hash_key: self.store.hash_key(),
+            limits: keeper::limits(&self.config),
+            sequences_max: self.config.transfer.max_ixfr_sequences,
+        })
     }
 
     fn transfer_now(&mut self, uuid: Uuid, mode: TransferMode) -> Result<(), EditError> {
@@ -259,11 +298,13 @@ impl Keeper {
         let now = Timestamp::now();
         self.config = new.clone();
         self.settings = Arc::new(keeper::settings(&new));
+        self.surroundings.store(Arc::new(keeper::surroundings(&new)));
         self.history.set_keep(new.store.history_attempts);
         for zone in self.zones.values_mut() {
             zone.refresh.set_settings(self.settings.clone());
         }
         self.upstream.set_bounds(keeper::bounds(&new));
+        self.profiles.reload(&old, &new);
         self.set_queue_limits();
         self.policy.keys.store(Arc::new(super::keyring(&new)));
 

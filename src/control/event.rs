@@ -10,10 +10,12 @@ use crate::reason::Reason;
 use crate::refresh::{Accept, Urgency};
 use crate::served::ZoneId;
 use crate::time::Timestamp;
+use crate::zone::signatures::Survey;
 use crate::zone::{Diff, Findings, Snapshot};
 
 use super::definition::ZoneDefinition;
 use super::handle::{Command, EditError};
+use super::review::Judged;
 use super::status::ZoneView;
 
 /// Something happened. The queue of events is bounded by what can be under way: commands of connected clients, and one
@@ -28,6 +30,14 @@ pub enum Event {
     Probed(Exchange, Box<Course>, Result<Probed, Reason>),
     /// A transfer has ended; its contents are checked and ready to be published.
     Transferred(Exchange, Box<Course>, Accept, Result<Arrival, Reason>),
+    /// The network's part of a transfer has ended, and its check may take long: the place in the queue is free.
+    Reviewing(Exchange),
+    /// A held version is on disk: its zone and its id.
+    HeldStored(ZoneId, uuid::Uuid),
+    /// A version that an operator wants served has been fetched or made.
+    Brought(Box<Brought>),
+    /// What a look at a zone's signatures has shown, at this serial.
+    Surveyed(ZoneId, Serial, Option<Survey>),
     /// A definition has been written, or not.
     Written(Written, Result<(), String>),
     /// A write of contents has ended.
@@ -111,7 +121,7 @@ pub enum Contents {
 #[derive(Debug)]
 pub struct Prepared {
     /// The whole zone.
-    pub snapshot: Snapshot,
+    pub snapshot: Arc<Snapshot>,
     /// How it came and how it is to be stored.
     pub form: Form,
     /// What was noticed on the way.
@@ -120,6 +130,8 @@ pub struct Prepared {
     pub warnings: Vec<String>,
     /// The serial it was applied to; `None`: to nothing.
     pub base: Option<Serial>,
+    /// What `review` found.
+    pub judged: Judged,
 }
 
 /// How new contents came.
@@ -129,6 +141,39 @@ pub enum Form {
     Full(Option<Diff>),
     /// As differences, which have been applied.
     Diffs(Vec<Diff>),
+}
+
+/// A version that an operator wants served, and who waits for it.
+#[derive(Debug)]
+pub enum Brought {
+    /// A held version.
+    Approved {
+        /// The zone.
+        zone: ZoneId,
+        /// Which held version.
+        held: uuid::Uuid,
+        /// Who approved.
+        user: String,
+        /// The version.
+        outcome: Result<Prepared, EditError>,
+        /// `None`: the deadline approved.
+        reply: Option<oneshot::Sender<Result<(), EditError>>>,
+    },
+    /// A kept version.
+    RolledBack {
+        /// The zone.
+        zone: ZoneId,
+        /// The serial it was made from.
+        base: Serial,
+        /// Its own.
+        to: Serial,
+        /// Who went back.
+        user: String,
+        /// The version; `None` if it is the served one.
+        outcome: Result<Option<Prepared>, EditError>,
+        /// Who waits.
+        reply: oneshot::Sender<Result<(), EditError>>,
+    },
 }
 
 /// A definition that was given to the store, and who waits for it.

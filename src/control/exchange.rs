@@ -1,9 +1,13 @@
 //! One exchange with a primary, run as a task of its own: ask, read, and for a transfer build and check the new
 //! contents beside the served ones. Ends with one event to the keeper, whatever happens.
 
+use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::dns::Name;
+use crate::config::{Config, TlsProfile};
+use crate::dns::{Name, Serial};
+use crate::net::tls;
 use crate::net::upstream::{Order, Phase, Seen, Target, Transferred, Upstream};
 use crate::reason::{Code, Reason};
 use crate::refresh::Accept;
@@ -11,6 +15,7 @@ use crate::transfer::inbound::{Asked, Received};
 use crate::zone::{self, Builder, ContentPolicy, Diff, HashKey, Limits, Snapshot};
 
 use super::event::{Arrival, Contents, Form, Prepared};
+use super::review::Judged;
 
 /// Differences up to this many octets are applied on the task itself; larger ones on the pool for heavy work.
 const LIGHT_OCTETS: usize = 64 * 1024;
@@ -29,22 +34,53 @@ pub(super) struct Job {
     pub(super) incremental: bool,
     /// Which serials to take.
     pub(super) accept: Accept,
+    /// A serial that was held or refused before and is not fetched again.
+    pub(super) refused: Option<Serial>,
     pub(super) hash_key: HashKey,
     pub(super) limits: Limits,
     pub(super) policy: ContentPolicy,
+    /// Differences of this primary may fail to fit (I4).
+    pub(super) lenient: bool,
+    /// Most difference sequences (I9).
+    pub(super) sequences_max: u32,
+}
+
+/// The TLS profiles in use, by the primary's address: that of a `[primary.NAME]` at this address, else a strict one with
+/// the system's authorities and the address for a name.
+#[derive(Debug, Default)]
+pub(super) struct Profiles {
+    made: HashMap<SocketAddr, Arc<tls::Profile>>,
+}
+
+impl Profiles {
+    /// The profile of the primary at `address`.
+    pub(super) fn at(&mut self, config: &Config, address: SocketAddr) -> Arc<tls::Profile> {
+        let made = self.made.entry(address).or_insert_with(|| match config.tls.get(&address) {
+            Some(profile) => Arc::new(tls::Profile::new(profile)),
+            None => Arc::new(tls::Profile::new(&TlsProfile::of_address(address.ip()))),
+        });
+        made.clone()
+    }
+
+    /// Forgets those that a reload has changed: the next exchange goes over a new connection.
+    pub(super) fn reload(&mut self, old: &Config, new: &Config) {
+        self.made.retain(|address, _| old.tls.get(address) == new.tls.get(address));
+    }
 }
 
 /// Transfers the zone and prepares it for the door.
 pub(super) async fn transfer(upstream: &Upstream, job: Job) -> (Result<Arrival, Reason>, Seen) {
-    let Job { target, zone, base, incremental, accept, hash_key, limits, policy } = job;
+    let Job { target, zone, base, incremental, accept, refused, hash_key, limits, policy, lenient, sequences_max } =
+        job;
     let asked = match &base {
         Some(base) if incremental => Asked::Ixfr { ours: base.soa_record() },
         _ => Asked::Axfr,
     };
     let served = base.as_ref().map(|base| base.serial());
     let difference_octets_max = base.as_ref().map_or(0, |base| base.image_octets()).max(DIFFERENCE_OCTETS_MIN);
-    let order = Order { zone, asked, hash_key, limits, difference_octets_max };
-    let (outcome, mut seen) = upstream.transfer(&target, order, |offered| accept.takes(served, offered)).await;
+    let order = Order { zone, asked, hash_key, limits, difference_octets_max, sequences_max };
+    let takes = |offered| Some(offered) != refused && accept.takes(served, offered);
+    let (outcome, mut seen) = upstream.transfer(&target, order, takes).await;
     let Transferred { received, expire_secs } = match outcome {
         Ok(transferred) => transferred,
         Err(reason) => return (Err(reason), seen),
@@ -55,7 +91,7 @@ pub(super) async fn transfer(upstream: &Upstream, job: Job) -> (Result<Arrival, 
             seen.reached(Phase::Verify);
             let octets: usize = diffs.iter().map(|diff| diff.as_bytes().len()).sum();
             let base = base.expect("differences are only read when a base was named");
-            heavy(octets > LIGHT_OCTETS, move || applied(&base, diffs, &policy, limits)).await
+            heavy(octets > LIGHT_OCTETS, move || applied(&base, diffs, &policy, limits, lenient)).await
         }
         Received::Full(builder) => {
             seen.reached(Phase::Verify);
@@ -65,8 +101,17 @@ pub(super) async fn transfer(upstream: &Upstream, job: Job) -> (Result<Arrival, 
     (contents.map(|contents| Arrival { volume: seen.volume, expire_secs, contents }), seen)
 }
 
-fn applied(base: &Snapshot, diffs: Vec<Diff>, policy: &ContentPolicy, limits: Limits) -> Result<Contents, Reason> {
-    let (snapshot, findings) = zone::apply(base, &diffs).map_err(Reason::from)?;
+fn applied(
+    base: &Snapshot,
+    diffs: Vec<Diff>,
+    policy: &ContentPolicy,
+    limits: Limits,
+    lenient: bool,
+) -> Result<Contents, Reason> {
+    let apply = if lenient { zone::apply_leniently } else { zone::apply };
+    let (snapshot, findings) = apply(base, &diffs).map_err(Reason::from)?;
+    // What is stored and sent on must lead from the old version to the new one exactly.
+    let diffs = if findings.passed_over > 0 { vec![zone::between(base, &snapshot)] } else { diffs };
     // A zone may also grow too large step by step.
     if snapshot.record_count() > limits.records_max {
         let detail = format!("more than {} records ([transfer] max-records)", limits.records_max);
@@ -74,11 +119,12 @@ fn applied(base: &Snapshot, diffs: Vec<Diff>, policy: &ContentPolicy, limits: Li
     }
     let warnings = zone::check(&snapshot, policy)?;
     Ok(Contents::New(Box::new(Prepared {
-        snapshot,
+        snapshot: Arc::new(snapshot),
         form: Form::Diffs(diffs),
         findings,
         warnings: warnings.iter().map(ToString::to_string).collect(),
         base: Some(base.serial()),
+        judged: Judged::default(),
     })))
 }
 
@@ -88,11 +134,12 @@ fn built(builder: Builder, base: Option<&Snapshot>, policy: &ContentPolicy) -> R
     // An equal or older serial has no place in a chain of differences (RFC 1995 §4).
     let difference = base.filter(|b| snapshot.serial().is_newer_than(b.serial())).map(|b| zone::between(b, &snapshot));
     Ok(Contents::New(Box::new(Prepared {
-        snapshot,
+        snapshot: Arc::new(snapshot),
         form: Form::Full(difference),
         findings,
         warnings: warnings.iter().map(ToString::to_string).collect(),
         base: base.map(Snapshot::serial),
+        judged: Judged::default(),
     })))
 }
 

@@ -5,15 +5,22 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use arc_swap::ArcSwap;
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use uuid::Uuid;
 
 use super::definition::Primary;
 use super::event::Event;
 use super::events::Bus;
+use super::explain::Surroundings;
+use super::held::Decision;
 use super::history::History;
+use super::preflight::{self, Ask, Checked, Plan};
 use super::status::{Board, ZoneView};
-use crate::dns::Name;
+use super::versions::{Past, Version};
+use crate::dns::{Name, Serial};
+use crate::store::Store;
+use crate::zone::Diff;
 
 /// A secondary zone to be created by REST.
 #[derive(Clone, Debug)]
@@ -87,6 +94,29 @@ pub enum EditError {
     /// No `[tsig-key.NAME]` of this name.
     #[error("no TSIG key {} is configured", .0.without_dot())]
     UnknownKey(Name),
+    /// No such held version, or not any more.
+    #[error("no version with this id is held")]
+    NoSuchHeld,
+    /// The held version cannot be served any more.
+    #[error("the held version is lost: {0}; a transfer fetches it again")]
+    HeldLost(String),
+    /// Something else was served before the command could be done.
+    #[error("another version has been served meanwhile; look again")]
+    Superseded,
+    /// The zone was rolled back.
+    #[error("the zone was rolled back and takes no other version until it is released")]
+    Pinned,
+    /// The zone was not rolled back.
+    #[error("the zone is not rolled back")]
+    NotPinned,
+    /// The history does not reach so far.
+    #[error("the kept history does not lead from serial {from} to {to}; the list of versions says what is kept")]
+    NotKept {
+        /// From here.
+        from: Serial,
+        /// To there.
+        to: Serial,
+    },
     /// The disk refused it.
     #[error("the change could not be stored: {0}")]
     Storage(String),
@@ -104,6 +134,14 @@ pub enum Command {
     Change(Uuid, SecondaryChange, oneshot::Sender<Result<Arc<ZoneView>, EditError>>),
     /// Removes a zone and its data.
     Remove(Uuid, oneshot::Sender<Result<(), EditError>>),
+    /// Decides about a held version: zone, held version, what, who.
+    Decide(Uuid, Uuid, Decision, String, oneshot::Sender<Result<(), EditError>>),
+    /// Goes back to a kept version and pins it: zone, serial, who.
+    RollBack(Uuid, Serial, String, oneshot::Sender<Result<(), EditError>>),
+    /// Takes newer versions again: zone, who.
+    Release(Uuid, String, oneshot::Sender<Result<(), EditError>>),
+    /// Wants to check primaries.
+    Preflight(Ask, oneshot::Sender<Result<Plan, EditError>>),
     /// Starts a transfer, or joins the running one.
     Transfer(Uuid, TransferMode, oneshot::Sender<Result<(), EditError>>),
 }
@@ -112,9 +150,13 @@ pub enum Command {
 #[derive(Clone, Debug)]
 pub struct Handle {
     board: Arc<Board>,
+    past: Past,
     events: mpsc::UnboundedSender<Event>,
     history: Arc<History>,
     bus: Arc<Bus>,
+    surroundings: Arc<ArcSwap<Surroundings>>,
+    /// Places for checks of primaries.
+    checks: Arc<Semaphore>,
 }
 
 impl Handle {
@@ -123,8 +165,24 @@ impl Handle {
         events: mpsc::UnboundedSender<Event>,
         history: Arc<History>,
         bus: Arc<Bus>,
+        store: Arc<Store>,
+        surroundings: Arc<ArcSwap<Surroundings>>,
     ) -> Handle {
-        Handle { board, events, history, bus }
+        let checks = Arc::new(Semaphore::new(preflight::CHECKS_MAX));
+        Handle { board, past: Past::new(store), events, history, bus, surroundings, checks }
+    }
+
+    /// What explanations need to know of this daemon.
+    pub fn surroundings(&self) -> Arc<Surroundings> {
+        self.surroundings.load_full()
+    }
+
+    /// Asks every primary for its SOA, and with `transfer` for the whole zone, which is built, checked and dropped.
+    /// Nothing changes, neither the zone nor its statuses. Waits while [`preflight::CHECKS_MAX`] others run.
+    pub async fn preflight(&self, ask: Ask, transfer: bool) -> Result<Vec<Checked>, EditError> {
+        let _place = self.checks.acquire().await.map_err(|_| EditError::ShuttingDown)?;
+        let plan = self.ask(|reply| Command::Preflight(ask, reply)).await?;
+        Ok(plan.run(transfer).await)
     }
 
     /// What became of every attempt.
@@ -160,6 +218,37 @@ impl Handle {
     /// Starts a transfer at once, past every back-off and cache of unreachable primaries.
     pub async fn transfer(&self, zone: Uuid, mode: TransferMode) -> Result<(), EditError> {
         self.ask(|reply| Command::Transfer(zone, mode, reply)).await
+    }
+
+    /// Serves or gives up a held version; done and durable when this returns.
+    pub async fn decide(&self, zone: Uuid, held: Uuid, decision: Decision, user: String) -> Result<(), EditError> {
+        self.ask(|reply| Command::Decide(zone, held, decision, user, reply)).await
+    }
+
+    /// Serves a kept version and takes no newer one until [`Handle::release`]; done and durable when this returns.
+    pub async fn roll_back(&self, zone: Uuid, to: Serial, user: String) -> Result<(), EditError> {
+        self.ask(|reply| Command::RollBack(zone, to, user, reply)).await
+    }
+
+    /// Takes newer versions again, and asks for them at once.
+    pub async fn release(&self, zone: Uuid, user: String) -> Result<(), EditError> {
+        self.ask(|reply| Command::Release(zone, user, reply)).await
+    }
+
+    /// The versions that are kept, in the order in which they were served. Reads from disk.
+    pub async fn versions(&self, zone: &ZoneView) -> Result<Vec<Version>, EditError> {
+        self.past.versions(zone.id).await
+    }
+
+    /// What leads from one kept version to another, whichever is the older. Reads from disk.
+    pub async fn difference(&self, zone: &ZoneView, from: Serial, to: Serial) -> Result<Diff, EditError> {
+        self.past.difference(zone.id, from, to).await
+    }
+
+    /// What leads from the served version to the one that is held. Reads from disk.
+    pub async fn held_difference(&self, zone: &ZoneView) -> Result<Diff, EditError> {
+        let served = zone.snapshot().ok_or(EditError::NoSuchHeld)?;
+        self.past.held_difference(zone.id, served).await
     }
 
     async fn ask<T>(

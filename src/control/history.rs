@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use super::definition::Primary;
 use super::event::{Course, Ended};
 use crate::dns::{Name, Serial};
-use crate::net::upstream::{self, TlsSession, Verified};
+use crate::net::upstream::{self, TlsSession};
 use crate::reason::{Code, Reason, StatusWord};
 use crate::refresh::{TransferKind, Urgency};
 use crate::served::ZoneId;
@@ -143,16 +143,11 @@ pub struct Tls {
 
 impl From<&TlsSession> for Tls {
     fn from(session: &TlsSession) -> Tls {
-        let verified = match &session.verified {
-            Verified::Unverified => "not verified (opportunistic)",
-            Verified::Authority => "signed by a trusted authority",
-            Verified::Pin => "pinned key",
-        };
         Tls {
             version: session.version.to_owned(),
             peer_names: session.peer_names.clone(),
             peer_not_after: session.peer_not_after,
-            verified: verified.to_owned(),
+            verified: session.verified.as_str().to_owned(),
             own_not_after: session.own_not_after,
         }
     }
@@ -268,6 +263,11 @@ impl Attempt {
     /// Whether it ended well.
     pub fn is_success(&self) -> bool {
         self.code.status() == StatusWord::Ok
+    }
+
+    /// Whether a query for differences was answered as one: with differences, or with a single SOA.
+    pub fn gives_differences(&self) -> bool {
+        self.is_success() && matches!(self.got, Some(TransferKind::Ixfr | TransferKind::Soa))
     }
 
     /// Sentence and detail for people; empty for a success without detail.

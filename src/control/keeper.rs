@@ -8,28 +8,33 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-use crate::config::Config;
-use crate::dns::Name;
+use crate::config::{Config, PrimaryChoice};
+use crate::dns::{Name, Serial};
 use crate::net::upstream::{Bounds, Inquiry, Phase, Seen, Target, Upstream};
 use crate::net::{self, Policy};
 use crate::reason::{Code, Reason, StatusWord};
-use crate::refresh::{self, Accept, Action, TransferKind, Urgency, unreachable};
+use crate::refresh::{self, Accept, Action, Finding, TransferKind, Urgency, unreachable};
 use crate::served::{InboxReader, Notice, Publisher, RefusedFor, State, ZoneId};
 use crate::store::{Store, Write};
 use crate::telemetry;
 use crate::time::Timestamp;
-use crate::zone::{ContentPolicy, Limits};
+use crate::zone::{ContentPolicy, Limits, signatures};
 
-use super::definition::ZoneDefinition;
-use super::event::{Arrival, Contents, Course, Ended, Event, Exchange};
+use super::definition::{Primary, Transport, ZoneDefinition};
+use super::event::{Arrival, Brought, Contents, Course, Ended, Event, Exchange};
 use super::events::{self, About, Bus, Kind};
-use super::exchange::{self, Job};
+use super::exchange::{self, Job, Profiles};
+use super::explain::Surroundings;
 use super::history::{Attempt, History};
+use super::hook::Hooks;
 use super::load::confirmation_bytes;
-use super::queue::Queue;
+use super::look;
+use super::queue::{self, Queue};
+use super::review;
 use super::schedule::Schedule;
 use super::status::{Board, RefusedNotify, ZoneStatus};
 use super::zones::Zone;
@@ -42,6 +47,8 @@ const PROBES_PER_PRIMARY: usize = 128;
 /// After a line about a NOTIFY, further ones of the zone are for debugging only: anybody who can forge the address of a
 /// primary could fill the log. What they lead to is logged as ever.
 const NOTIFY_LINE_GAP: Duration = Duration::from_secs(10);
+/// When NOTIFYs were lost, all zones are asked for over this time, and not more often.
+const SWEEP_SPREAD: Duration = Duration::from_secs(60);
 /// NOTIFYs of one zone are told to listeners at most this often.
 const NOTIFY_EVENT_GAP: Duration = Duration::from_secs(1);
 /// How often kept but unused connections are closed.
@@ -94,11 +101,21 @@ pub(super) struct Keeper {
     pub(super) events: mpsc::UnboundedSender<Event>,
     pub(super) schedule: Schedule,
     pub(super) unreachable: unreachable::Cache,
+    pub(super) profiles: Profiles,
     pub(super) next_id: u32,
     pub(super) generation: u64,
+    /// Where checks of new versions run.
+    hooks: Arc<Hooks>,
+    /// Transfers whose place in the queue has been given back before their end: the check of what they brought runs.
+    reviewing: HashSet<(ZoneId, u32)>,
     pub(super) history: Arc<History>,
     pub(super) bus: Arc<Bus>,
+    /// What explanations know of this daemon.
+    pub(super) surroundings: Arc<ArcSwap<Surroundings>>,
     inbox: InboxReader,
+    /// When all zones were asked for last because NOTIFYs were lost, and when they will be again.
+    swept: Timestamp,
+    sweep_due: Option<Timestamp>,
     probes: Queue<ProbeJob>,
     transfers: Queue<TransferJob>,
 }
@@ -113,18 +130,22 @@ impl Keeper {
         let Parts { config, publisher, policy, inbox, store } = parts;
         Keeper {
             settings: Arc::new(settings(&config)),
-            probes: Queue::new(PROBES, PROBES_PER_PRIMARY),
-            transfers: Queue::new(config.transfer.concurrency, config.transfer.concurrency_per_primary),
+            probes: Queue::new(probe_bounds(&config)),
+            transfers: Queue::new(transfer_bounds(&config)),
+            hooks: Arc::new(Hooks::new(&config.state_dir)),
+            reviewing: HashSet::new(),
             zones: HashMap::new(),
             names: HashMap::new(),
             creating: HashSet::new(),
             creating_ids: HashSet::new(),
             schedule: Schedule::default(),
             unreachable: unreachable::Cache::new(),
+            profiles: Profiles::default(),
             next_id: super::definition::FIRST_ZONE_ID,
             // Above every generation of an earlier run, so that an old entity tag never matches by accident.
             generation: Timestamp::now().0,
             history: History::new(store.clone(), config.store.history_attempts),
+            surroundings: Arc::new(ArcSwap::from_pointee(surroundings(&config))),
             bus: Arc::new(Bus::new(events::KEPT, Timestamp::now())),
             config,
             board,
@@ -134,19 +155,25 @@ impl Keeper {
             upstream,
             events,
             inbox,
+            swept: Timestamp(0),
+            sweep_due: None,
         }
     }
 
     /// Handles events until told to stop.
     pub(super) async fn run(mut self, mut events: mpsc::UnboundedReceiver<Event>) {
         let mut tidy = tokio::time::interval(TIDY);
+        self.survey_loaded();
         loop {
-            let wait = self.schedule.next().map_or(TIDY, |at| at.since(Timestamp::now()));
+            let due = [self.schedule.next(), self.probes.next_start(), self.transfers.next_start()];
+            let wait = due.into_iter().flatten().min().map_or(TIDY, |at| at.since(Timestamp::now()));
             let event = tokio::select! {
                 event = events.recv() => event,
                 () = tokio::time::sleep(wait) => None,
                 _ = tidy.tick() => {
                     self.upstream.drop_unused();
+                    self.probes.tidy(Timestamp::now());
+                    self.transfers.tidy(Timestamp::now());
                     self.settle_history();
                     None
                 }
@@ -168,6 +195,21 @@ impl Keeper {
         match event {
             Event::Command(command) => self.command(command),
             Event::Written(written, outcome) => self.written(written, outcome),
+            Event::Reviewing(exchange) => {
+                if self.reviewing.insert((exchange.zone, exchange.epoch)) {
+                    self.transfers.finished(exchange.address);
+                }
+            }
+            Event::HeldStored(zone, held) => self.held_stored(zone, held),
+            Event::Brought(brought) => match *brought {
+                Brought::Approved { zone, held, user, outcome, reply } => {
+                    self.approved(zone, held, user, outcome, reply)
+                }
+                Brought::RolledBack { zone, base, to, user, outcome, reply } => {
+                    self.rolled_back(zone, base, to, user, outcome, reply);
+                }
+            },
+            Event::Surveyed(zone, serial, survey) => self.surveyed(zone, serial, survey),
             Event::Inbox => self.read_inbox(),
             Event::Probed(exchange, course, outcome) => self.probed(exchange, &course, outcome),
             Event::Transferred(exchange, course, accept, outcome) => {
@@ -210,11 +252,24 @@ impl Keeper {
             self.follow_up(zone);
         }
         if self.inbox.take_sweep() {
-            tracing::warn!("more NOTIFYs came than could be kept; every zone is checked instead");
-            for zone in self.zones.keys().copied().collect::<Vec<_>>() {
-                self.zones.get_mut(&zone).expect("its key was just listed").refresh.handle_notify(now, None, None);
-                self.follow_up(zone);
-            }
+            // While one sweep is under way it has asked some zones already: those need the next one.
+            self.sweep_due = Some(self.sweep_due.unwrap_or(now).max(self.swept + SWEEP_SPREAD));
+            self.sweep(now);
+        }
+    }
+
+    /// Has every zone asked for, spread over [`SWEEP_SPREAD`] and not more often, if that is due.
+    fn sweep(&mut self, now: Timestamp) {
+        if self.sweep_due.is_none_or(|due| due > now) {
+            return;
+        }
+        (self.sweep_due, self.swept) = (None, now);
+        tracing::warn!("more NOTIFYs came than could be kept; every zone is asked for within a minute instead");
+        for (id, zone) in &mut self.zones {
+            zone.refresh.handle_lost_notifies(now, SWEEP_SPREAD);
+            let guard = self.config.guard_of(zone.definition.policy.as_deref());
+            let wanted = zone.wants_to_be_looked_at(guard.lapse_warning, now);
+            self.schedule.arm(*id, &mut zone.armed, wanted);
         }
     }
 
@@ -231,6 +286,7 @@ impl Keeper {
 
     fn run_timers(&mut self) {
         let now = Timestamp::now();
+        self.sweep(now);
         while let Some(zone) = self.schedule.pop_due(now) {
             let Some(state) = self.zones.get_mut(&zone) else { continue };
             state.armed = None;
@@ -238,6 +294,7 @@ impl Keeper {
             if state.unstored.as_ref().is_some_and(|unstored| unstored.again_at <= now) {
                 self.rewrite(zone);
             }
+            self.decide_overdue(zone, now);
             self.follow_up(zone);
         }
     }
@@ -254,6 +311,8 @@ impl Keeper {
         let Some(state) = self.current(&exchange) else { return };
         if let Ok(probed) = &outcome {
             state.refresh.note_udp_blocked(now, exchange.primary, probed.udp_blocked);
+            let look = refresh::Fingerprint { signature: probed.signature, ..look::of_soa(&probed.answer.soa) };
+            state.refresh.note_look(exchange.primary, look);
         }
         let probed = outcome.map(|p| refresh::Probed { serial: p.answer.serial, expire_option: p.expire_secs });
         state.refresh.handle_probe(now, exchange.primary, probed);
@@ -268,7 +327,9 @@ impl Keeper {
         outcome: Result<Arrival, Reason>,
     ) {
         let now = Timestamp::now();
-        self.transfers.finished(exchange.address);
+        if !self.reviewing.remove(&(exchange.zone, exchange.epoch)) {
+            self.transfers.finished(exchange.address);
+        }
         let code = outcome.as_ref().map(|_| ()).map_err(|reason| reason.code);
         self.unreachable.ended(exchange.address, unreachable::Exchange::Transfer, code, now);
         let Some(state) = self.current(&exchange) else { return };
@@ -292,7 +353,11 @@ impl Keeper {
 
     /// Tells of an exchange that has ended, before the zone's machine hears of it.
     fn note_attempt(&mut self, exchange: &Exchange, course: &Course, ended: Result<Ended, &Reason>) {
-        let Some(zone) = self.zones.get(&exchange.zone) else { return };
+        let Some(zone) = self.zones.get_mut(&exchange.zone) else { return };
+        zone.refresh.note_clear_text(exchange.primary, course.seen.fell_back.is_some());
+        if let Some(session) = &course.seen.tls {
+            zone.note_tls(exchange.primary, session);
+        }
         if let Err(reason) = ended {
             let op = if course.seen.asked == TransferKind::Soa { "soa" } else { "transfer" };
             log_failure(op, zone, exchange, reason);
@@ -374,8 +439,8 @@ impl Keeper {
                 }
             }
         }
-        let again_at = zone.unstored.as_ref().map(|unstored| unstored.again_at);
-        let wanted = [zone.refresh.poll_timeout(), again_at].into_iter().flatten().min();
+        let guard = self.config.guard_of(zone.definition.policy.as_deref());
+        let wanted = zone.wants_to_be_looked_at(guard.lapse_warning, Timestamp::now());
         self.schedule.arm(id, &mut zone.armed, wanted);
         while let Some(index) = zone.refresh.poll_changed() {
             let Some(state) = zone.refresh.primary(index) else { continue };
@@ -390,32 +455,41 @@ impl Keeper {
     fn show(&mut self, id: ZoneId) {
         let Some(zone) = self.zones.get(&id) else { return };
         let shown = zone.view.status();
-        let mut status = zone.status(shown.generation);
+        let guard = self.config.guard_of(zone.definition.policy.as_deref());
+        let mut status = zone.status(Timestamp::now(), shown.generation, &self.settings, guard.lapse_warning);
         if status != *shown {
             self.generation += 1;
             status.generation = self.generation;
+            self.tell_findings(&shown, &status);
             for change in changes(&shown, &status) {
                 self.tell(&status.definition, Kind::State, change);
+            }
+            for found in status.findings.iter().filter(|found| !shown.findings.iter().any(|old| is_same(old, found))) {
+                let primary = found.primary.and_then(|ix| status.definition.primaries.get(ix));
+                let primary = primary.map(|primary| primary.address.to_string());
+                let told = serde_json::json!({"code": found.code, "primary": primary, "message": found.evidence});
+                self.tell(&status.definition, Kind::Finding, told);
             }
             self.board.show(&zone.view, status);
         }
     }
 
     pub(super) fn set_queue_limits(&mut self) {
-        let t = &self.config.transfer;
-        self.transfers.set_limits(t.concurrency, t.concurrency_per_primary);
+        self.probes.set_bounds(probe_bounds(&self.config));
+        self.transfers.set_bounds(transfer_bounds(&self.config));
     }
 
     /// Starts every job whose turn has come.
     fn start_jobs(&mut self) {
-        while let Some((address, job)) = self.probes.start_next() {
+        let now = Timestamp::now();
+        while let Some((address, job)) = self.probes.start_next(now) {
             if !self.start_probe(job) {
-                self.probes.finished(address);
+                self.probes.not_started(address);
             }
         }
-        while let Some((address, job)) = self.transfers.start_next() {
+        while let Some((address, job)) = self.transfers.start_next(now) {
             if !self.start_transfer(job) {
-                self.transfers.finished(address);
+                self.transfers.not_started(address);
             }
         }
     }
@@ -432,7 +506,10 @@ impl Keeper {
                 return true;
             }
         };
-        let inquiry = Inquiry { zone: self.zones[&exchange.zone].definition.name.clone(), signature: false };
+        let inquiry = Inquiry {
+            zone: self.zones[&exchange.zone].definition.name.clone(),
+            signature: self.config.transfer.detect_resigned,
+        };
         let (upstream, events, started) = (self.upstream.clone(), self.events.clone(), Timestamp::now());
         tokio::spawn(async move {
             let (outcome, seen) = upstream.probe(&target, &inquiry).await;
@@ -457,7 +534,8 @@ impl Keeper {
         }
         let zone = self.zones.get_mut(&exchange.zone)?;
         zone.refresh.handle_started(exchange.primary);
-        Some(target(&self.config, &self.policy, zone, exchange.primary))
+        let primary = &zone.definition.primaries[exchange.primary];
+        Some(target(&self.config, &self.policy, &mut self.profiles, primary))
     }
 
     /// Whether an exchange whose turn has come may start: its zone still has this list of primaries, and the address is
@@ -493,22 +571,53 @@ impl Keeper {
             }
         };
         let zone = self.zones.get_mut(&exchange.zone).expect("its exchange has just begun");
+        // Somebody who asks for the whole zone again wants it judged again, too.
+        let is_forced = urgency == Urgency::Operator && kind == TransferKind::Axfr;
+        let offered = zone.refresh.primary(exchange.primary).and_then(|primary| primary.serial);
+        if let Some(reason) = offered.filter(|_| !is_forced).and_then(|serial| zone.review.objection_to(serial)) {
+            let course = Course { trigger: urgency, started: Timestamp::now(), seen: Seen::new(kind) };
+            let _ = self.events.send(Event::Transferred(exchange, Box::new(course), accept, Err(reason)));
+            return true;
+        }
+        let policy = review::Policy {
+            guard: self.config.guard_of(zone.definition.policy.as_deref()),
+            hook: self.config.hook_of(zone.definition.policy.as_deref()),
+            hooks: self.hooks.clone(),
+            survey: zone.survey.clone(),
+        };
+        let base = zone.slot.snapshot();
         let job = Job {
+            refused: zone.review.known_serial().filter(|_| !is_forced),
             zone: zone.definition.name.clone(),
             target,
-            base: zone.slot.snapshot(),
+            base: base.clone(),
             incremental: kind == TransferKind::Ixfr,
             hash_key: self.store.hash_key(),
             accept,
             limits: limits(&self.config),
             policy: ContentPolicy::default(),
+            // Of one and the same history only: what another primary removes may never have been here (P4).
+            sequences_max: self.config.transfer.max_ixfr_sequences,
+            lenient: self.config.transfer.lenient_ixfr && zone.refresh.source() == Some(exchange.primary),
         };
         let (cancel, cancelled) = oneshot::channel();
         zone.transfer = Some(cancel);
         let (upstream, events, started) = (self.upstream.clone(), self.events.clone(), Timestamp::now());
         tokio::spawn(async move {
+            let waiting = events.clone();
+            let reviewed = async {
+                let (outcome, seen) = exchange::transfer(&upstream, job).await;
+                let Arrival { volume, expire_secs, contents } = match outcome {
+                    Ok(arrival) => arrival,
+                    Err(reason) => return (Err(reason), seen),
+                };
+                // Nobody listens any more when the daemon stops.
+                let waiting = || drop(waiting.send(Event::Reviewing(exchange)));
+                let contents = review::review(contents, base, &policy, waiting).await;
+                (contents.map(|contents| Arrival { volume, expire_secs, contents }), seen)
+            };
             let (outcome, seen) = tokio::select! {
-                ended = exchange::transfer(&upstream, job) => ended,
+                ended = reviewed => ended,
                 _ = cancelled => {
                     (Err(Reason::new(Code::Cancelled, "the zone or its primaries were changed")), Seen::new(kind))
                 }
@@ -518,6 +627,32 @@ impl Keeper {
         });
         self.show(exchange.zone);
         true
+    }
+}
+
+impl Keeper {
+    /// Looks at the signatures of the zones that came from the disk, away from here.
+    fn survey_loaded(&self) {
+        let loaded = self.zones.values().filter_map(|zone| Some((zone.definition.id, zone.slot.snapshot()?)));
+        let signed: Vec<_> = loaded.filter(|(_, snapshot)| signatures::is_signed(snapshot)).collect();
+        if signed.is_empty() {
+            return;
+        }
+        let events = self.events.clone();
+        tokio::task::spawn_blocking(move || {
+            for (id, snapshot) in signed {
+                let survey = signatures::Survey::of(&snapshot, Timestamp::now());
+                // Nobody listens any more when the daemon stops.
+                let _ = events.send(Event::Surveyed(id, snapshot.serial(), survey));
+            }
+        });
+    }
+
+    fn surveyed(&mut self, id: ZoneId, serial: Serial, survey: Option<signatures::Survey>) {
+        if let Some(zone) = self.zones.get_mut(&id).filter(|zone| zone.served == Some(serial)) {
+            zone.survey = survey;
+            self.follow_up(id);
+        }
     }
 }
 
@@ -572,6 +707,10 @@ fn changes(old: &ZoneStatus, new: &ZoneStatus) -> Vec<serde_json::Value> {
     changes
 }
 
+fn is_same(a: &Finding, b: &Finding) -> bool {
+    (a.code, a.primary) == (b.code, b.primary)
+}
+
 /// A write nobody waits for: only its failure is worth a line.
 pub(super) fn report(what: &'static str) -> crate::store::Done {
     Box::new(move |outcome| {
@@ -597,8 +736,12 @@ fn log_failure(op: &'static str, zone: &Zone, exchange: &Exchange, reason: &Reas
 }
 
 /// Where the primary of an exchange is and how its messages are signed.
-fn target(config: &Config, policy: &Policy, zone: &Zone, primary: usize) -> Result<Target, Reason> {
-    let primary = &zone.definition.primaries[primary];
+pub(super) fn target(
+    config: &Config,
+    policy: &Policy,
+    profiles: &mut Profiles,
+    primary: &Primary,
+) -> Result<Target, Reason> {
     if let Some(listening) = net::listens_at(primary.address, &config.dns.listen) {
         return Err(Reason::new(Code::Loop, format!("[dns] listen has {listening}")));
     }
@@ -609,7 +752,17 @@ fn target(config: &Config, policy: &Policy, zone: &Zone, primary: usize) -> Resu
             None => return Err(Reason::new(Code::TsigBadKey, format!("no [tsig-key.{name}] is configured"))),
         },
     };
-    Ok(Target { address: primary.address, source: primary.source, key })
+    let tls = match primary.transport {
+        Transport::Tcp => None,
+        Transport::Tls => Some(profiles.at(config, primary.address)),
+    };
+    Ok(Target { address: primary.address, source: primary.source, key, tls })
+}
+
+/// What explanations need of the configuration.
+pub(super) fn surroundings(config: &Config) -> Surroundings {
+    let keys = config.tsig_keys.values().map(|key| (key.name.clone(), key.algorithm.as_str().to_owned()));
+    Surroundings { keys: keys.collect(), listen: config.dns.listen.clone() }
 }
 
 pub(super) fn settings(config: &Config) -> refresh::Settings {
@@ -622,6 +775,9 @@ pub(super) fn settings(config: &Config) -> refresh::Settings {
         retry_max: t.retry_max,
         expire_min: t.expire_min,
         expire_max: t.expire_max,
+        ordered: t.primary_choice == PrimaryChoice::Ordered,
+        pin_tolerance: t.pin_tolerance,
+        detect_resigned: t.detect_resigned,
         ..refresh::Settings::default()
     }
 }
@@ -638,7 +794,18 @@ pub(super) fn bounds(config: &Config) -> Bounds {
     }
 }
 
-fn limits(config: &Config) -> Limits {
+fn probe_bounds(config: &Config) -> queue::Bounds {
+    let per_second = config.transfer.queries_per_second;
+    queue::Bounds { in_flight_max: PROBES, per_primary_max: PROBES_PER_PRIMARY, per_second }
+}
+
+fn transfer_bounds(config: &Config) -> queue::Bounds {
+    let t = &config.transfer;
+    // Each update of a zone that is announced by NOTIFY is a transfer: no rate but that of the primary bounds them.
+    queue::Bounds { in_flight_max: t.concurrency, per_primary_max: t.concurrency_per_primary, per_second: 0 }
+}
+
+pub(super) fn limits(config: &Config) -> Limits {
     let t = &config.transfer;
     Limits { octets_max: t.max_bytes, records_max: t.max_records }
 }

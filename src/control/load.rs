@@ -12,7 +12,9 @@ use crate::zone::Snapshot;
 
 use super::commit::soa_timers;
 use super::definition::{FIRST_ZONE_ID, ZoneDefinition};
+use super::held::Review;
 use super::keeper::{Keeper, report};
+use super::look;
 use super::status::ZoneView;
 use super::zones::{self, StoredDefinition, Zone};
 
@@ -23,6 +25,7 @@ pub(super) struct Kept {
     primaries: Vec<(u16, Vec<u8>)>,
     snapshot: Option<Arc<Snapshot>>,
     damaged: Option<String>,
+    review: Option<Vec<u8>>,
 }
 
 /// Name under which the store keeps the next free zone number.
@@ -58,7 +61,13 @@ impl Keeper {
             };
             zones.push((
                 definition,
-                Kept { confirmation: stored.confirmation, primaries: stored.primaries, snapshot, damaged },
+                Kept {
+                    confirmation: stored.confirmation,
+                    primaries: stored.primaries,
+                    snapshot,
+                    damaged,
+                    review: stored.review,
+                },
             ));
         }
         if orphans > 0 {
@@ -90,21 +99,25 @@ impl Keeper {
         for ((definition, kept), slot) in zones.into_iter().zip(slots) {
             let (id, definition) = (definition.id, Arc::new(definition));
             self.policy.set_zone(id, Arc::new(zones::access(&definition)));
+            self.publisher.set_restricted(&slot, definition.allow_query.is_some());
             let serial = kept.snapshot.as_deref().map(Snapshot::serial);
             let restored = refresh::Restored {
                 soa: kept.snapshot.as_deref().map(soa_timers),
                 confirmation: kept.confirmation.as_deref().and_then(confirmation_from),
                 primaries: primary_states(&kept.primaries, definition.primaries.len()),
             };
-            let refresh =
+            let mut refresh =
                 Refresh::new(self.settings.clone(), definition.primaries.len(), u64::from(id.0), Some(restored), now);
             if let Some(snapshot) = kept.snapshot {
+                refresh.note_served(look::of_version(&snapshot));
                 self.publisher.publish(&slot, snapshot);
                 if refresh.is_expired() {
                     self.publisher.set_state(&slot, State::Expired);
                 }
                 self.publisher.set_expires(&slot, refresh.expires());
             }
+            let review = kept.review.as_deref().map(Review::from_bytes).unwrap_or_default();
+            refresh.set_frozen(review.pinned.is_some());
             let mut warnings = Vec::new();
             if let Some(why) = kept.damaged {
                 tracing::error!(zone = %definition.name, why, "stored contents are damaged; the zone is fetched again");
@@ -128,9 +141,14 @@ impl Keeper {
                 transfer: None,
                 announcement: None,
                 unstored: None,
+                review,
+                held_contents: None,
+                is_deciding: false,
+                survey: None,
                 newest: vec![None; primaries],
                 refused_notify: None,
                 notify_told: Timestamp::default(),
+                tls: HashMap::new(),
                 notify_shown: None,
             };
             self.zones.insert(id, zone);

@@ -10,6 +10,8 @@
 //! * [`event`]: everything that can happen, one closed enum.
 //! * `keeper`: owns the state of every zone; one task, microseconds an event; never waits.
 //! * `commit`: the door, the only caller of `Publisher::publish`.
+//! * `review`: judges each new version; `hook`: the operator's own check; `held`: versions that wait for a verdict.
+//! * `versions`: who gave which version, and the way back.
 //! * `exchange`: one probe or transfer, run as a task; builds and checks new contents beside the served ones.
 //! * `queue`, `schedule`: whose turn it is, and when.
 //! * [`history`]: what became of every attempt, on disk; [`events`]: what happens, for whoever listens.
@@ -19,17 +21,26 @@
 pub mod definition;
 pub mod event;
 pub mod events;
+pub mod explain;
 pub mod handle;
+pub mod health;
+pub mod held;
 pub mod history;
+pub mod preflight;
 pub mod status;
+pub mod versions;
 
 mod commit;
 mod edits;
 mod exchange;
+mod findings;
+mod hook;
 mod keeper;
 mod load;
+mod look;
 mod outbound;
 mod queue;
+mod review;
 mod schedule;
 mod zones;
 
@@ -80,7 +91,8 @@ pub async fn start(
     let outbound = outbound::source(board.clone(), parts.store.clone());
     parts.policy.keys.store(Arc::new(keyring(&parts.config)));
     let mut keeper = keeper::Keeper::new(parts, upstream, board.clone(), sender.clone());
-    let handle = Handle::new(board, sender, keeper.history.clone(), keeper.bus.clone());
+    let keeper::Keeper { history, bus, store, surroundings, .. } = &keeper;
+    let handle = Handle::new(board, sender, history.clone(), bus.clone(), store.clone(), surroundings.clone());
     let (loaded, in_view) = oneshot::channel();
     let task = tokio::spawn(async move {
         let loading = tokio::task::spawn_blocking(move || {

@@ -14,13 +14,16 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::definition::ZoneDefinition;
+use super::held::Review;
 use super::history::Attempt;
 use crate::dns::{Name, Serial};
+use crate::net::tls::TlsSession;
 use crate::reason::{Code, StatusWord};
-use crate::refresh::{NextAttempt, PrimaryState, ZoneState};
+use crate::refresh::{Finding, NextAttempt, PrimaryState, ZoneState};
 use crate::served::{RefusedFor, Slot, ZoneId};
 use crate::time::Timestamp;
 use crate::zone::Snapshot;
+use crate::zone::signatures::Lapse;
 
 /// One zone as it stands; immutable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,12 +46,22 @@ pub struct ZoneStatus {
     pub next_refresh: Option<Timestamp>,
     /// When the zone expires unless a primary confirms it.
     pub expires: Option<Timestamp>,
+    /// From when on a confirmation is missed: REFRESH and two RETRYs after the last one.
+    pub stale_at: Option<Timestamp>,
+    /// From when on the zone is about to expire: a quarter of its last lease is left.
+    pub expiring_at: Option<Timestamp>,
     /// Index of the primary that last gave or confirmed the zone.
     pub active_primary: Option<usize>,
     /// One per configured primary, in their order.
     pub primaries: Vec<PrimaryStatus>,
+    /// What was decided about versions, and what waits.
+    pub review: Review,
+    /// The signature of the served version that lapses first.
+    pub signatures: Option<Lapse>,
     /// What an operator should know of the contents, e.g. skipped records; bounded by the keeper.
     pub warnings: Vec<String>,
+    /// What the engine has found out about the primaries although nothing failed.
+    pub findings: Vec<Finding>,
     /// The last NOTIFY for the zone that was refused.
     pub refused_notify: Option<RefusedNotify>,
 }
@@ -75,6 +88,10 @@ pub struct PrimaryStatus {
     pub next_attempt: Option<NextAttempt>,
     /// The newest attempt that has ended; `None` also if none has since the start of the daemon.
     pub attempt: Option<Arc<Attempt>>,
+    /// The last TLS session with it, or the certificate that was refused.
+    pub tls: Option<Arc<TlsSession>>,
+    /// Since when it is behind the newest serial known; `None` if it is not.
+    pub behind_since: Option<Timestamp>,
 }
 
 /// One zone's place on the [`Board`]; lives as long as the zone.
@@ -110,9 +127,14 @@ impl ZoneView {
                 last_refresh: None,
                 next_refresh: None,
                 expires: None,
+                stale_at: None,
+                expiring_at: None,
                 active_primary: None,
                 primaries: Vec::new(),
+                review: Review::default(),
+                signatures: None,
                 warnings: Vec::new(),
+                findings: Vec::new(),
                 refused_notify: None,
             }),
         }

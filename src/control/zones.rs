@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
@@ -10,14 +11,19 @@ use tokio::sync::oneshot;
 use crate::access::{Kind, PrimaryAccess, ZoneAccess};
 use crate::config::Config;
 use crate::dns::{Name, Serial};
-use crate::refresh::Refresh;
+use crate::net::tls::TlsSession;
+use crate::refresh::{Refresh, Settings};
 use crate::served::{Slot, ZoneId};
 use crate::time::Timestamp;
+use crate::zone::Snapshot;
+use crate::zone::signatures::{Lapse, Survey};
 
 use super::definition::{Origin, Primary, ZoneDefinition, configured_uuid};
 use super::event::Exchange;
+use super::held::Review;
 use super::history::Newest;
 use super::status::{PrimaryStatus, RefusedNotify, ZoneStatus, ZoneView};
+use super::versions::Pinned;
 
 /// Everything the keeper knows of one zone.
 pub(super) struct Zone {
@@ -40,12 +46,22 @@ pub(super) struct Zone {
     pub(super) announcement: Option<oneshot::Sender<()>>,
     /// Why the served contents are not durable, and when they are written again.
     pub(super) unstored: Option<Unstored>,
+    /// What was decided about versions, and what waits.
+    pub(super) review: Review,
+    /// The held version until it is on disk.
+    pub(super) held_contents: Option<Arc<Snapshot>>,
+    /// A held version is on its way to the door.
+    pub(super) is_deciding: bool,
+    /// What is known of the signatures of the served version.
+    pub(super) survey: Option<Survey>,
     /// The newest attempt at each primary, where one has ended since the start.
     pub(super) newest: Vec<Option<Newest>>,
     /// The last NOTIFY that was refused.
     pub(super) refused_notify: Option<RefusedNotify>,
     /// When a NOTIFY was last worth an event.
     pub(super) notify_told: Timestamp,
+    /// The last TLS session with each primary that is asked so.
+    pub(super) tls: HashMap<usize, Arc<TlsSession>>,
     /// When a NOTIFY was last worth a line of the log.
     pub(super) notify_shown: Option<Timestamp>,
 }
@@ -63,13 +79,37 @@ impl Zone {
         Exchange { zone: self.definition.id, epoch: self.epoch, primary, address }
     }
 
+    /// Keeps what a primary has shown of itself.
+    pub(super) fn note_tls(&mut self, primary: usize, session: &TlsSession) {
+        if self.tls.get(&primary).is_none_or(|known| **known != *session) {
+            self.tls.insert(primary, Arc::new(session.clone()));
+        }
+    }
+
+    /// When something is to be done for it next.
+    pub(super) fn wants_to_be_looked_at(&self, lapse_warning: Duration, now: Timestamp) -> Option<Timestamp> {
+        let again_at = self.unstored.as_ref().map(|unstored| unstored.again_at);
+        let deadline = self.review.held.as_ref().map(|held| held.deadline).filter(|_| !self.is_deciding);
+        let lapse = self.lapse_due(lapse_warning, now);
+        [self.refresh.poll_timeout(), again_at, deadline, lapse].into_iter().flatten().min()
+    }
+
     /// The zone as the board shows it.
-    pub(super) fn status(&self, generation: u64) -> ZoneStatus {
+    pub(super) fn status(
+        &self,
+        now: Timestamp,
+        generation: u64,
+        settings: &Settings,
+        lapse_warning: Duration,
+    ) -> ZoneStatus {
         let refresh = &self.refresh;
         let shown = refresh.primaries().filter_map(|primary| primary.serial);
         let offered = shown.chain(refresh.announced_serial()).chain(self.served).reduce(newest);
         let storage = self.unstored.as_ref().map(|unstored| format!("not on disk: {}", unstored.detail));
         let timers = refresh.warnings();
+        let reviewed = self.review_warnings(now + lapse_warning);
+        let confirmation = refresh.confirmation();
+        let patience = refresh.soa().map(|soa| soa.refresh(settings) + 2 * soa.retry(settings));
         ZoneStatus {
             definition: self.definition.clone(),
             state: refresh.state(),
@@ -80,6 +120,8 @@ impl Zone {
             last_refresh: refresh.last_refresh(),
             next_refresh: refresh.next_refresh(),
             expires: refresh.expires(),
+            stale_at: confirmation.zip(patience).map(|(confirmation, patience)| confirmation.at + patience),
+            expiring_at: confirmation.map(|c| c.expires - c.expires.since(c.at) / 4),
             active_primary: refresh.active_primary(),
             primaries: refresh
                 .primaries()
@@ -87,16 +129,43 @@ impl Zone {
                 .map(|(ix, state)| PrimaryStatus {
                     state: state.to_item(),
                     next_attempt: refresh.next_attempt(ix),
+                    behind_since: refresh.lag(ix, now).map(|lag| now - lag),
                     attempt: self.newest.get(ix).and_then(Option::as_ref).map(|newest| newest.attempt.clone()),
+                    tls: self.tls.get(&ix).cloned(),
                 })
                 .collect(),
+            review: self.review.clone(),
+            signatures: self.survey.as_ref().map(|survey| survey.first.clone()),
             refused_notify: self.refused_notify.clone(),
+            findings: refresh.findings(now),
             warnings: storage
                 .into_iter()
+                .chain(reviewed)
                 .chain(timers.iter().map(ToString::to_string))
                 .chain(self.warnings.iter().cloned())
                 .collect(),
         }
+    }
+
+    /// What an operator should know of held, pinned and lapsing versions. Signatures that end before `soon` are told.
+    fn review_warnings(&self, soon: Timestamp) -> Vec<String> {
+        let held = self.review.held.as_ref().map(|held| {
+            format!("serial {} is held ({}) and waits for approval until {}", held.serial, held.reason, held.deadline)
+        });
+        let pinned = self.review.pinned.as_ref().map(|pinned| {
+            let Pinned { serial, left, by, at } = pinned;
+            format!("rolled back from serial {left} to {serial} by {by} at {at}; newer versions are not taken until released")
+        });
+        let lapse = self.survey.as_ref().map(|survey| &survey.first).filter(|first| first.at <= soon);
+        let lapse = lapse.map(|Lapse { at, owner, covered }| {
+            format!("signatures lapse, the first at {at}: {covered} of {owner}; the signer should have renewed it")
+        });
+        [held, pinned, lapse].into_iter().flatten().collect()
+    }
+
+    /// When a warning about signatures begins, if it has not yet.
+    pub(super) fn lapse_due(&self, lapse_warning: Duration, now: Timestamp) -> Option<Timestamp> {
+        self.survey.as_ref().map(|survey| survey.first.at - lapse_warning).filter(|due| *due > now)
     }
 
     /// Which primary a NOTIFY speaks for: the first with this address (and key, where it has one), whatever the port.
@@ -142,7 +211,9 @@ pub(super) fn configured(zone: &crate::config::Zone, id: ZoneId, now: Timestamp)
         primaries: zone.primaries.iter().map(Primary::from).collect(),
         allow_notify: zone.allow_notify.to_vec(),
         allow_transfer: zone.allow_transfer.to_vec(),
+        allow_query: zone.allow_query.clone(),
         notify: zone.notify.to_vec(),
+        policy: zone.policy.clone(),
         origin: Origin::Configured { file: zone.origin.to_string().into() },
         created: now,
         modified: now,
@@ -162,6 +233,7 @@ pub(super) fn access(definition: &ZoneDefinition) -> ZoneAccess {
             .collect(),
         allow_notify: definition.allow_notify.as_slice().into(),
         allow_transfer: definition.allow_transfer.as_slice().into(),
+        allow_query: definition.allow_query.as_deref().map(Into::into),
     }
 }
 

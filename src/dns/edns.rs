@@ -23,6 +23,8 @@ pub mod option {
     pub const PADDING: u16 = 12;
     /// RFC 8914.
     pub const EXTENDED_ERROR: u16 = 15;
+    /// RFC 9660.
+    pub const ZONE_VERSION: u16 = 19;
 }
 
 /// INFO-CODEs of RFC 8914 that we send.
@@ -30,12 +32,16 @@ pub mod option {
 pub struct ExtendedError(pub u16);
 
 impl ExtendedError {
+    /// None of the other codes says it; the text does.
+    pub const OTHER: ExtendedError = ExtendedError(0);
     /// The zone has never been loaded.
     pub const NOT_READY: ExtendedError = ExtendedError(14);
     /// The client may not do this.
     pub const PROHIBITED: ExtendedError = ExtendedError(18);
     /// The zone is not ours.
     pub const NOT_AUTHORITATIVE: ExtendedError = ExtendedError(20);
+    /// We do not do this, for nobody.
+    pub const NOT_SUPPORTED: ExtendedError = ExtendedError(21);
     /// The zone has expired or is damaged.
     pub const INVALID_DATA: ExtendedError = ExtendedError(24);
 }

@@ -19,6 +19,8 @@ pub const MESSAGE_OCTETS_MAX: usize = 65_535;
 pub const CLASS_IN: u16 = 1;
 /// Class ANY (as in TSIG records).
 pub const CLASS_ANY: u16 = 255;
+/// Class CHAOS, in which servers speak about themselves (RFC 4892).
+pub const CLASS_CHAOS: u16 = 3;
 
 /// Bits of [`Header::flags`].
 pub mod flag {
@@ -149,6 +151,8 @@ impl Rcode {
     pub const NOTAUTH: Rcode = Rcode(9);
     /// EDNS version not supported (RFC 6891 §9).
     pub const BADVERS: Rcode = Rcode(16);
+    /// The client has to come back with the cookie it gets (RFC 7873 §8).
+    pub const BADCOOKIE: Rcode = Rcode(23);
 
     /// The reason code of an answer with this RCODE; `None` for NOERROR.
     pub fn code(self) -> Option<Code> {
@@ -185,6 +189,7 @@ impl fmt::Display for Rcode {
         match (WORDS.get(self.0 as usize), self.0) {
             (Some(word), _) => f.pad(word),
             (None, 16) => f.pad("BADVERS"),
+            (None, 23) => f.pad("BADCOOKIE"),
             (None, other) => f.pad(&format!("RCODE{other}")),
         }
     }
@@ -511,7 +516,10 @@ mod tests {
         assert_eq!(Rcode::NOERROR.code(), None);
         assert_eq!(Rcode::REFUSED.code(), Some(Code::RcodeRefused));
         assert_eq!(Rcode(10).code(), Some(Code::RcodeOther));
-        assert_eq!(format!("{} {} {}", Rcode::NOTAUTH, Rcode::BADVERS, Rcode(23)), "NOTAUTH BADVERS RCODE23");
+        assert_eq!(
+            format!("{} {} {} {}", Rcode::NOTAUTH, Rcode::BADVERS, Rcode::BADCOOKIE, Rcode(24)),
+            "NOTAUTH BADVERS BADCOOKIE RCODE24"
+        );
     }
 
     proptest! {

@@ -1,4 +1,5 @@
-//! What is not an ordinary query: NOTIFY, requests for transfers, and everything signed.
+//! What is not an ordinary query: NOTIFY, requests for transfers, everything signed, and questions about zones that
+//! are not open to everybody.
 //!
 //! Called by the UDP workers and the TCP tasks with each message that `answer` hands back. Verifies the signature,
 //! asks [`crate::access`], writes the reply, signs it, and says what `control` must know; the caller sends the reply
@@ -14,7 +15,7 @@ use super::counters::{Counters, NotifyOutcome, TransferOutcome};
 use super::quiet::Quiet;
 use crate::access::{Refusal, Verdict};
 use crate::answer::{self, Client, Outcome, Workspace};
-use crate::dns::edns::{EdnsError, ExtendedError, Opt};
+use crate::dns::edns::{EdnsError, ExtendedError, Opt, option};
 use crate::dns::message::{self, CLASS_IN, HEADER_OCTETS, Header, MESSAGE_OCTETS_MAX, Notify, Question, Rcode, flag};
 use crate::dns::tsig::{self, Verified};
 use crate::dns::{Name, RecordType};
@@ -41,8 +42,8 @@ pub(super) struct TransferRequest {
     pub(super) request: outbound::Request,
     /// The request as it came, for an error reply to it.
     pub(super) message: Vec<u8>,
-    /// Whether it speaks EDNS, so that the first message of the answer carries an OPT.
-    pub(super) has_edns: bool,
+    /// The OPT of the first message of the answer, if the request speaks EDNS.
+    pub(super) opt: Option<Opt>,
     /// How it was signed.
     pub(super) signed: Option<Verified>,
 }
@@ -71,7 +72,7 @@ impl Cold {
     }
 
     /// Handles a message that [`answer::respond`] handed over: at least a header, and no response.
-    pub(super) fn handle(&self, view: &View, client: &Client, request: &[u8], now: Timestamp) -> Done {
+    pub(super) fn handle(&self, view: &View, client: &Client<'_>, request: &[u8], now: Timestamp) -> Done {
         let Ok(header) = Header::read(request) else {
             return Done::Drop;
         };
@@ -104,11 +105,11 @@ impl Cold {
                     Done::Reply(reply, None)
                 })
             }
-            _ => signed_query(view, client, &exchange),
+            _ => self.query(view, client, &exchange),
         }
     }
 
-    fn notify(&self, view: &View, client: &Client, exchange: &Exchange<'_>) -> (Vec<u8>, Option<Notice>) {
+    fn notify(&self, view: &View, client: &Client<'_>, exchange: &Exchange<'_>) -> (Vec<u8>, Option<Notice>) {
         let refuse = |outcome, rcode, error| {
             self.counters.count_notify(outcome);
             (exchange.reply(0, rcode, error), None)
@@ -118,12 +119,9 @@ impl Cold {
             return malformed(rcode);
         }
         let notify = match Notify::read(exchange.request) {
-            Ok(notify) if exchange.header.questions == 1 => notify,
+            Ok(notify) if exchange.header.questions == 1 && !exchange.has_trailing_octets() => notify,
             _ => return malformed(Rcode::FORMERR),
         };
-        if notify.qtype != RecordType::SOA {
-            return malformed(Rcode::NOTIMP);
-        }
         let slot = view.zone(&notify.zone).filter(|slot| notify.class == CLASS_IN && slot.state() != State::Disabled);
         let key = exchange.key();
         let verdict = match slot.and_then(|slot| self.policy.zone(slot.id())) {
@@ -131,6 +129,8 @@ impl Cold {
             None => Verdict::NotAuth,
         };
         match (verdict, slot) {
+            // after the question who asks: strangers learn nothing about what we understand
+            (Verdict::Allow, Some(_)) if notify.qtype != RecordType::SOA => malformed(Rcode::NOTIMP),
             (Verdict::Allow, Some(slot)) => {
                 self.counters.count_notify(NotifyOutcome::Accepted);
                 let notice = Notice::Notify {
@@ -170,7 +170,7 @@ impl Cold {
     fn transfer(
         &self,
         view: &View,
-        client: &Client,
+        client: &Client<'_>,
         exchange: &Exchange<'_>,
         question: &Question,
     ) -> Result<Done, Vec<u8>> {
@@ -179,15 +179,18 @@ impl Cold {
             return error(rcode, None);
         }
         let what = if question.qtype == RecordType::AXFR { "AXFR" } else { "IXFR" };
+        if question.class != CLASS_IN {
+            return error(Rcode::REFUSED, Some(ExtendedError::NOT_AUTHORITATIVE));
+        }
+        let slot = view.zone(&question.name).filter(|slot| slot.state() != State::Disabled);
+        let Some(slot) = slot else {
+            return error(Rcode::NOTAUTH, Some(ExtendedError::NOT_AUTHORITATIVE));
+        };
         // RFC 5936 §4.2 leaves AXFR over UDP undefined
         let over_udp = client.transport == Transport::Udp;
         let request = match outbound::Request::read(exchange.request) {
             Ok(request) if !over_udp || request.theirs.is_some() => request,
             _ => return error(Rcode::FORMERR, None),
-        };
-        let slot = view.zone(&request.zone).filter(|slot| slot.state() != State::Disabled);
-        let Some(slot) = slot else {
-            return error(Rcode::NOTAUTH, Some(ExtendedError::NOT_AUTHORITATIVE));
         };
         let verdict = match self.policy.zone(slot.id()) {
             Some(access) => access.transfer(client.addr.ip(), exchange.key()),
@@ -202,16 +205,44 @@ impl Cold {
             Verdict::NotAuth => return error(Rcode::NOTAUTH, Some(ExtendedError::NOT_AUTHORITATIVE)),
         }
         match (slot.state(), slot.snapshot()) {
-            (State::Served, Some(snapshot)) if over_udp => Ok(Done::Reply(exchange.lone_soa(request, &snapshot), None)),
+            (State::Served, Some(snapshot)) if over_udp => {
+                Ok(Done::Reply(exchange.lone_soa(request, slot, &snapshot), None))
+            }
             (State::Served, Some(_)) => Ok(Done::Transfer(Box::new(TransferRequest {
                 slot: Arc::clone(slot),
                 request,
                 message: exchange.request.to_vec(),
-                has_edns: exchange.has_edns(),
+                opt: exchange.opt(Some(slot)),
                 signed: exchange.signed.cloned(),
             }))),
             (State::Expired | State::Damaged, _) => error(Rcode::SERVFAIL, Some(ExtendedError::INVALID_DATA)),
             _ => error(Rcode::SERVFAIL, Some(ExtendedError::NOT_READY)),
+        }
+    }
+
+    /// An ordinary question: answered if the zone's rules admit this client with this key, and signed if it was.
+    fn query(&self, view: &View, client: &Client<'_>, exchange: &Exchange<'_>) -> Done {
+        let judge = |slot: &Slot| match self.policy.zone(slot.id()) {
+            Some(access) => access.query(client.addr.ip(), exchange.key()) == Verdict::Allow,
+            None => false,
+        };
+        let mut query = exchange.request.to_vec();
+        let mut client = Client { judge: Some(&judge), ..*client };
+        if let Some(signed) = exchange.signed {
+            tsig::cut(&mut query, signed.unsigned_len);
+            client.reserved = signed.key.record_octets() as u16;
+        }
+        let len = query.len();
+        query.resize(MESSAGE_OCTETS_MAX, 0);
+        match answer::respond(view, &client, &mut Workspace::new(), &mut query, len) {
+            Outcome::Reply(len) => {
+                query.truncate(len);
+                if let Some(signed) = exchange.signed {
+                    tsig::sign(&mut query, &signed.key, exchange.now, Some(&signed.mac));
+                }
+                Done::Reply(query, None)
+            }
+            Outcome::Drop | Outcome::Hand => Done::Drop,
         }
     }
 
@@ -247,29 +278,51 @@ impl Exchange<'_> {
         }
     }
 
+    /// Whether something stands behind a lone question that the counts do not promise.
+    fn has_trailing_octets(&self) -> bool {
+        let Header { answers, authorities, additionals, .. } = self.header;
+        let promised = answers != 0 || authorities != 0 || additionals != 0;
+        !promised && Question::read(self.request, HEADER_OCTETS).is_ok_and(|(_, end)| end != self.request.len())
+    }
+
     fn has_edns(&self) -> bool {
         !matches!(Opt::find(self.request), Ok(None) | Err(EdnsError::Message(_)))
     }
 
+    /// The OPT of an answer about `slot`: with EXPIRE if the request asks for it (RFC 7314 §3.2 names SOA, AXFR and IXFR).
+    fn opt(&self, slot: Option<&Slot>) -> Option<Opt> {
+        if !self.has_edns() {
+            return None;
+        }
+        let asked = |code| matches!(Opt::find(self.request), Ok(Some(opt)) if opt.option(code).is_some());
+        let expire = slot.filter(|_| asked(option::EXPIRE)).and_then(|slot| {
+            let soa_expire = || slot.snapshot().map(|snapshot| snapshot.soa().expire);
+            slot.expires().map(|at| at.since(self.now).as_secs().min(u64::from(u32::MAX)) as u32).or_else(soa_expire)
+        });
+        Some(match expire {
+            Some(secs) => Opt::default().with_option(option::EXPIRE, &secs.to_be_bytes()),
+            None => Opt::default(),
+        })
+    }
+
     /// A reply without records, signed if the request was.
     fn reply(&self, bits: u16, rcode: Rcode, error: Option<ExtendedError>) -> Vec<u8> {
-        self.finish(message::reply(self.request, bits, rcode), rcode, error)
+        self.finish(message::reply(self.request, bits, rcode), rcode, error, None)
     }
 
     /// The answer to IXFR over UDP: our SOA alone. If it is newer than theirs it says "use TCP" (RFC 1995 §2: "If the
     /// UDP reply does not fit, the query is responded to with a single SOA record of the server's current version to
     /// inform the client that a TCP query should be initiated").
-    fn lone_soa(&self, request: outbound::Request, snapshot: &Snapshot) -> Vec<u8> {
+    fn lone_soa(&self, request: outbound::Request, slot: &Slot, snapshot: &Snapshot) -> Vec<u8> {
         let mut out = Vec::new();
         match Outbound::soa_only(request, snapshot, 0).next(&mut out) {
-            Ok(true) => self.finish(out, Rcode::NOERROR, None),
+            Ok(true) => self.finish(out, Rcode::NOERROR, None, Some(slot)),
             _ => self.reply(0, Rcode::SERVFAIL, Some(ExtendedError::NOT_READY)),
         }
     }
 
-    fn finish(&self, mut out: Vec<u8>, rcode: Rcode, error: Option<ExtendedError>) -> Vec<u8> {
-        if self.has_edns() {
-            let mut opt = Opt::default();
+    fn finish(&self, mut out: Vec<u8>, rcode: Rcode, error: Option<ExtendedError>, about: Option<&Slot>) -> Vec<u8> {
+        if let Some(mut opt) = self.opt(about) {
             opt.extended_rcode = (rcode.0 >> 4) as u8;
             if let Some(error) = error {
                 opt = opt.with_error(error, "");
@@ -280,25 +333,5 @@ impl Exchange<'_> {
             tsig::sign(&mut out, &signed.key, self.now, Some(&signed.mac));
         }
         out
-    }
-}
-
-/// An ordinary query with a good signature: answered like any other, then signed.
-fn signed_query(view: &View, client: &Client, exchange: &Exchange<'_>) -> Done {
-    let Some(signed) = exchange.signed else {
-        return Done::Drop;
-    };
-    let mut query = exchange.request.to_vec();
-    tsig::cut(&mut query, signed.unsigned_len);
-    let len = query.len();
-    query.resize(MESSAGE_OCTETS_MAX, 0);
-    let client = Client { reserved: signed.key.record_octets() as u16, ..*client };
-    match answer::respond(view, &client, &mut Workspace::new(), &mut query, len) {
-        Outcome::Reply(len) => {
-            query.truncate(len);
-            tsig::sign(&mut query, &signed.key, exchange.now, Some(&signed.mac));
-            Done::Reply(query, None)
-        }
-        Outcome::Drop | Outcome::Hand => Done::Drop,
     }
 }

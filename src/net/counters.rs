@@ -20,6 +20,8 @@ pub struct QueryCounters {
     pub(super) truncated: AtomicU64,
     /// Messages not answered: no queries.
     pub(super) dropped: AtomicU64,
+    /// Replies held back or sent short by the rate limit.
+    pub(super) limited: AtomicU64,
 }
 
 /// What can become of a NOTIFY.
@@ -95,6 +97,7 @@ impl TransferOutcome {
 pub struct Counters {
     pub(super) udp: Box<[QueryCounters]>,
     pub(super) tcp: QueryCounters,
+    pub(super) tls: QueryCounters,
     notifies: [AtomicU64; NotifyOutcome::ALL.len()],
     transfers: [AtomicU64; TransferOutcome::ALL.len()],
     /// Connections accepted.
@@ -114,6 +117,8 @@ pub struct Queries {
     pub truncated: u64,
     /// Messages not answered: no queries.
     pub dropped: u64,
+    /// Replies held back or sent short by the rate limit.
+    pub limited: u64,
 }
 
 impl Counters {
@@ -121,6 +126,7 @@ impl Counters {
         Counters {
             udp: (0..udp_workers).map(|_| QueryCounters::default()).collect(),
             tcp: QueryCounters::default(),
+            tls: QueryCounters::default(),
             notifies: Default::default(),
             transfers: Default::default(),
             connections: AtomicU64::new(0),
@@ -136,6 +142,11 @@ impl Counters {
     /// What came over TCP.
     pub fn tcp(&self) -> Queries {
         Queries::default().plus(&self.tcp)
+    }
+
+    /// What came over TLS.
+    pub fn tls(&self) -> Queries {
+        Queries::default().plus(&self.tls)
     }
 
     /// NOTIFYs by outcome, over both transports.
@@ -167,6 +178,7 @@ impl Queries {
         self.received += counters.received.load(Ordering::Relaxed);
         self.truncated += counters.truncated.load(Ordering::Relaxed);
         self.dropped += counters.dropped.load(Ordering::Relaxed);
+        self.limited += counters.limited.load(Ordering::Relaxed);
         for (sum, counter) in self.rcodes.iter_mut().zip(&counters.rcodes) {
             *sum += counter.load(Ordering::Relaxed);
         }

@@ -1,8 +1,8 @@
 //! DNS over sockets: what is listened on, and who answers there.
 //!
 //! ```text
-//!  UDP worker (thread, one per core and address) ──► answer::respond ──► reply
-//!  TCP task   (tokio, one per connection)        ──►      │ Hand
+//!  UDP worker (thread, one per core and address) ──► answer::respond ──► reply ──► rate limit (UDP)
+//!  TCP or TLS task (tokio, one per connection)   ──►      │ Hand
 //!                                                         ▼
 //!                     cold: TSIG, access, NOTIFY ──► reply, then served::Inbox ──► control
 //!                                    AXFR, IXFR  ──► OutboundSource (control) ──► transfer::outbound ──► TCP
@@ -15,10 +15,15 @@
 //! Counters are plain atomics ([`Counters`]); whoever exports metrics reads them.
 
 mod cold;
+mod connection;
 pub mod counters;
 pub mod notifier;
+mod proxy;
 mod quiet;
+mod rate;
 mod tcp;
+pub mod tls;
+mod tls_listen;
 mod udp;
 pub mod upstream;
 
@@ -37,14 +42,19 @@ use arc_swap::ArcSwap;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::access::ZoneAccess;
+use crate::answer::Identity;
 use crate::dns::Serial;
 use crate::dns::edns::UDP_PAYLOAD_OCTETS;
 use crate::dns::tsig::Keyring;
-use crate::served::{Inbox, Slot, ViewHandle, ZoneId};
+use crate::served::{Inbox, Slot, Transport, ViewHandle, ZoneId};
 use crate::system::mmsg;
 use crate::zone::{Diff, Snapshot};
 use cold::Cold;
 pub use counters::Counters;
+pub use proxy::Proxies;
+pub use rate::RateLimit;
+use rate::RateLimiter;
+pub use tls_listen::TlsIdentity;
 
 /// Octets asked for as the receive buffer of a UDP socket; the kernel may grant less (`net.core.rmem_max`).
 const RECEIVE_BUFFER_OCTETS: usize = 4 << 20;
@@ -63,6 +73,8 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
 pub struct Policy {
     /// All TSIG keys.
     pub keys: ArcSwap<Keyring>,
+    /// What we tell about ourselves, and the secrets of cookies.
+    pub identity: ArcSwap<Identity>,
     /// The rules of each zone; a zone without an entry admits nothing.
     pub zones: RwLock<HashMap<ZoneId, Arc<ZoneAccess>>>,
 }
@@ -99,7 +111,7 @@ pub type OutboundSource =
     Arc<dyn Fn(Arc<Slot>, Option<Serial>) -> Pin<Box<dyn Future<Output = Option<OutboundData>> + Send>> + Send + Sync>;
 
 /// How to listen. [`Options::default`] is right for a daemon; tests turn pinning off.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     /// UDP workers per address; 0: one per CPU we may use.
     pub workers: usize,
@@ -107,13 +119,30 @@ pub struct Options {
     pub pin: bool,
     /// Largest UDP reply to clients that take as much (RFC 9715: 1232).
     pub udp_octets_max: u16,
-    /// Bounds for TCP.
+    /// Bounds for TCP and TLS together.
     pub tcp: TcpLimits,
+    /// Addresses for TLS, beside those for UDP and TCP; of no use without [`Options::tls`].
+    pub tls_addresses: Vec<SocketAddr>,
+    /// The certificate for them.
+    pub tls: Option<Arc<TlsIdentity>>,
+    /// Who may say for whom it speaks (PROXY protocol version 2).
+    pub proxies: Proxies,
+    /// Bounds equal replies over UDP.
+    pub rate_limit: RateLimit,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { workers: 0, pin: true, udp_octets_max: UDP_PAYLOAD_OCTETS, tcp: TcpLimits::default() }
+        Options {
+            workers: 0,
+            pin: true,
+            udp_octets_max: UDP_PAYLOAD_OCTETS,
+            tcp: TcpLimits::default(),
+            tls_addresses: Vec::new(),
+            tls: None,
+            proxies: Proxies::default(),
+            rate_limit: RateLimit::default(),
+        }
     }
 }
 
@@ -164,6 +193,7 @@ pub struct Services {
 pub struct Listeners {
     options: Options,
     bound: Vec<Bound>,
+    tls: Vec<(SocketAddr, TcpListener)>,
 }
 
 struct Bound {
@@ -181,7 +211,13 @@ impl Listeners {
             workers => workers,
         };
         let bound = addresses.iter().map(|&address| bind(address, workers)).collect::<io::Result<_>>()?;
-        Ok(Listeners { options, bound })
+        let tls = options.tls_addresses.iter().map(|&address| {
+            let named = |error: io::Error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"));
+            let listener = bind_tcp(address).map_err(named)?;
+            Ok((listener.local_addr().map_err(named)?, listener))
+        });
+        let tls = tls.collect::<io::Result<_>>()?;
+        Ok(Listeners { options, bound, tls })
     }
 
     /// The addresses with their real ports, in the order given to [`Listeners::bind`].
@@ -192,6 +228,7 @@ impl Listeners {
     /// Starts answering: UDP on threads of its own, TCP on `runtime`.
     pub fn start(self, services: Services, runtime: &tokio::runtime::Handle) -> io::Result<Running> {
         let addresses = self.addresses();
+        let tls_addresses = self.tls.iter().map(|(address, _)| *address).collect();
         let sockets = self.bound.iter().map(|bound| bound.udp.len()).sum();
         let counters = Arc::new(Counters::new(sockets));
         let cold = Arc::new(Cold::new(Arc::clone(&services.policy), Arc::clone(&counters)));
@@ -199,8 +236,10 @@ impl Listeners {
         let cpus = if self.options.pin { mmsg::allowed_cpus() } else { Vec::new() };
         let tcp = tcp::Server::new(services.clone(), Arc::clone(&cold), &self.options);
         // From here on a failure must stop what has been started: `Running` does that when it is dropped.
-        let mut running = Running { addresses, counters, stop: Arc::clone(&stop), workers: Vec::new(), tcp };
+        let mut running =
+            Running { addresses, tls_addresses, counters, stop: Arc::clone(&stop), workers: Vec::new(), tcp };
         let mut index = 0;
+        let workers = self.bound.first().map_or(1, |bound| bound.udp.len());
         for bound in self.bound {
             for (core, socket) in bound.udp.into_iter().enumerate() {
                 let worker = udp::Worker {
@@ -210,6 +249,8 @@ impl Listeners {
                     reply_octets_max: self.options.udp_octets_max,
                     view: services.view.reader(),
                     cold: Arc::clone(&cold),
+                    proxies: self.options.proxies.clone(),
+                    limiter: RateLimiter::new(&self.options.rate_limit, workers, random_key()),
                     inbox: services.inbox.clone(),
                     index,
                     stop: Arc::clone(&stop),
@@ -220,7 +261,12 @@ impl Listeners {
             }
             let _in_runtime = runtime.enter();
             let listener = tokio::net::TcpListener::from_std(bound.tcp)?;
-            runtime.spawn(Arc::clone(&running.tcp).accept(listener));
+            runtime.spawn(Arc::clone(&running.tcp).accept(listener, Transport::Tcp));
+        }
+        for (_, listener) in self.tls {
+            let _in_runtime = runtime.enter();
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            runtime.spawn(Arc::clone(&running.tcp).accept(listener, Transport::Tls));
         }
         Ok(running)
     }
@@ -245,6 +291,7 @@ pub fn listens_at(target: SocketAddr, listening: &[SocketAddr]) -> Option<Socket
 /// Listeners at work. Dropping it orders them to stop without waiting.
 pub struct Running {
     addresses: Vec<SocketAddr>,
+    tls_addresses: Vec<SocketAddr>,
     counters: Arc<Counters>,
     stop: Arc<AtomicBool>,
     workers: Vec<JoinHandle<()>>,
@@ -255,6 +302,11 @@ impl Running {
     /// The addresses with their real ports.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The addresses for TLS with their real ports.
+    pub fn tls_addresses(&self) -> &[SocketAddr] {
+        &self.tls_addresses
     }
 
     /// What has been counted so far; valid after the end too.
@@ -304,7 +356,21 @@ fn bind(address: SocketAddr, workers: usize) -> io::Result<Bound> {
     result.map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
 }
 
+/// A key for one worker's table. Without randomness rows can be guessed, which only helps to share one.
+fn random_key() -> [u8; 16] {
+    let mut key = [0; 16];
+    let _ = ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut key);
+    key
+}
+
 fn bind_once(mut address: SocketAddr, workers: usize) -> io::Result<Bound> {
+    let tcp = bind_tcp(address)?;
+    address.set_port(tcp.local_addr()?.port());
+    let udp = (0..workers).map(|_| bind_udp(address)).collect::<io::Result<_>>()?;
+    Ok(Bound { address, udp, tcp })
+}
+
+fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     let listener = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     listener.set_reuse_address(true)?;
     if address.is_ipv6() {
@@ -313,10 +379,7 @@ fn bind_once(mut address: SocketAddr, workers: usize) -> io::Result<Bound> {
     listener.set_nonblocking(true)?;
     listener.bind(&address.into())?;
     listener.listen(TCP_BACKLOG)?;
-    let tcp = TcpListener::from(listener);
-    address.set_port(tcp.local_addr()?.port());
-    let udp = (0..workers).map(|_| bind_udp(address)).collect::<io::Result<_>>()?;
-    Ok(Bound { address, udp, tcp })
+    Ok(TcpListener::from(listener))
 }
 
 fn bind_udp(address: SocketAddr) -> io::Result<UdpSocket> {

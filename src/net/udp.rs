@@ -5,7 +5,7 @@
 //! replies go out before any notice is passed on, so a slow primary never delays an acknowledgement (BEHAVIOUR N2).
 
 use std::io;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,9 +13,11 @@ use std::time::Duration;
 
 use super::cold::{Cold, Done};
 use super::counters::{QueryCounters, alone};
+use super::proxy::{self, Head, Proxies};
+use super::rate::{RateLimiter, Sentence};
 use crate::answer::{self, Client, Outcome, Workspace};
 use crate::served::{Inbox, Notice, Transport, ViewReader};
-use crate::system::mmsg::{self, Batch, SLOT_OCTETS};
+use crate::system::mmsg::{self, Batch, Datagram, SLOT_OCTETS};
 use crate::time::Timestamp;
 
 /// How long a worker waits for a query before it looks whether it is to stop.
@@ -38,6 +40,10 @@ pub(super) struct Worker {
     pub(super) reply_octets_max: u16,
     pub(super) view: ViewReader,
     pub(super) cold: Arc<Cold>,
+    /// Who may speak for others.
+    pub(super) proxies: Proxies,
+    /// Bounds equal replies to one network.
+    pub(super) limiter: Option<RateLimiter>,
     pub(super) inbox: Inbox,
     /// This worker's place among the blocks of [`super::Counters`].
     pub(super) index: usize,
@@ -79,15 +85,31 @@ impl Worker {
         notices: &mut Vec<Notice>,
     ) {
         let view = self.view.current();
+        let now = Timestamp::now();
+        let identity = self.cold.policy.identity.load();
+        let everybody = Client {
+            udp_octets_max: self.reply_octets_max,
+            identity: &identity,
+            now,
+            ..Client::new(Transport::Udp, SocketAddr::from(([0, 0, 0, 0], 0)))
+        };
         for index in 0..count {
-            let Some(datagram) = batch.datagram(index) else {
+            let Some(mut datagram) = batch.datagram(index) else {
                 counters.count(None, alone);
                 continue;
             };
-            let client = Client { udp_octets_max: self.reply_octets_max, ..Client::new(Transport::Udp, datagram.peer) };
+            if !self.proxies.is_empty() && !unwrap(&self.proxies, &mut datagram) {
+                counters.count(None, alone);
+                continue;
+            }
+            let client = Client { addr: datagram.peer, ..everybody };
             let outcome = match answer::respond(view, &client, work, datagram.buffer, datagram.len) {
                 Outcome::Hand => hand(&self.cold, view, &client, datagram.buffer, datagram.len, notices),
-                outcome => outcome,
+                Outcome::Reply(len) => match &mut self.limiter {
+                    Some(limiter) => limit(limiter, work, &client, datagram.buffer, len, counters),
+                    None => Outcome::Reply(len),
+                },
+                Outcome::Drop => Outcome::Drop,
             };
             match outcome {
                 Outcome::Reply(len) => {
@@ -107,12 +129,12 @@ impl Worker {
 fn hand(
     cold: &Cold,
     view: &crate::served::View,
-    client: &Client,
+    client: &Client<'_>,
     buffer: &mut [u8],
     len: usize,
     notices: &mut Vec<Notice>,
 ) -> Outcome {
-    match cold.handle(view, client, &buffer[..len], Timestamp::now()) {
+    match cold.handle(view, client, &buffer[..len], client.now) {
         Done::Reply(reply, notice) if reply.len() <= SLOT_OCTETS => {
             buffer[..reply.len()].copy_from_slice(&reply);
             notices.extend(notice);
@@ -120,6 +142,50 @@ fn hand(
         }
         // transfers are only granted over TCP, and nothing else makes so long a reply
         Done::Reply(..) | Done::Transfer(_) | Done::Drop => Outcome::Drop,
+    }
+}
+
+/// Takes the PROXY header off a datagram from a listed proxy. False if it begins one that cannot be understood.
+#[cold]
+fn unwrap(proxies: &Proxies, datagram: &mut Datagram<'_>) -> bool {
+    if !proxies.contains(datagram.peer.ip()) {
+        return true;
+    }
+    match proxy::read(&datagram.buffer[..datagram.len]) {
+        Head::Absent => true,
+        Head::Whole(proxied) => {
+            datagram.buffer.copy_within(proxied.octets..datagram.len, 0);
+            datagram.len -= proxied.octets;
+            // the batch sends the reply where the datagram came from; only who asks has changed
+            datagram.peer = proxied.client.unwrap_or(datagram.peer);
+            true
+        }
+        Head::Partial(_) | Head::Broken => false,
+    }
+}
+
+/// Lets a reply pass, makes it short, or holds it back.
+fn limit(
+    limiter: &mut RateLimiter,
+    work: &Workspace,
+    client: &Client<'_>,
+    buffer: &mut [u8],
+    len: usize,
+    counters: &QueryCounters,
+) -> Outcome {
+    if work.cookie_is_valid() {
+        return Outcome::Reply(len);
+    }
+    match limiter.judge(client.addr.ip(), &buffer[..len], work.subject(), client.now.0) {
+        Sentence::Send => Outcome::Reply(len),
+        Sentence::Slip => {
+            alone(&counters.limited);
+            Outcome::Reply(work.shorten(buffer, len))
+        }
+        Sentence::Silence => {
+            alone(&counters.limited);
+            Outcome::Drop
+        }
     }
 }
 

@@ -40,8 +40,8 @@ pub struct Refresh {
     pub(super) confirm_due: bool,
     /// All primaries were replaced: their numbering has nothing to do with the one served.
     pub(super) any_serial: bool,
-    /// A person has decided what is served: see [`Refresh::set_pinned`].
-    pub(super) pinned: bool,
+    /// A person has decided what is served: see [`Refresh::set_frozen`].
+    pub(super) frozen: bool,
     /// What the served version looks like.
     pub(super) served_look: Option<Fingerprint>,
     /// A NOTIFY has come since a new serial was last seen.
@@ -88,7 +88,7 @@ impl Refresh {
             expire_due: false,
             confirm_due: false,
             any_serial: false,
-            pinned: false,
+            frozen: false,
             served_look: None,
             announced: false,
             hint_was_empty: false,
@@ -264,6 +264,15 @@ impl Refresh {
             self.touch();
             self.next = soon;
             self.why = Why::Notify;
+        }
+    }
+
+    /// The last exchange with a primary of the opportunistic TLS profile went in clear text, or over TLS again.
+    pub fn note_clear_text(&mut self, ix: usize, clear: bool) {
+        if let Some(primary) = self.primaries.get_mut(ix).filter(|primary| primary.state.clear_text != clear) {
+            primary.state.clear_text = clear;
+            primary.changed = true;
+            self.touch();
         }
     }
 

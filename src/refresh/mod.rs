@@ -37,11 +37,11 @@
 
 mod asking;
 mod findings;
+mod frozen;
 mod learned;
 mod machine;
 mod noticing;
 mod outcome;
-mod pinned;
 mod primary;
 mod round;
 mod status;

@@ -56,7 +56,7 @@ impl Refresh {
         if let Some(served) = served {
             match serial.compare(served) {
                 // How the attempt ends shows when the transfer has ended, here or elsewhere: `settle`.
-                Some(Ordering::Greater) if self.pinned => {
+                Some(Ordering::Greater) if self.frozen => {
                     primary.state.succeed(now, Code::Ok);
                     self.confirm(now, ix, expire_option, false);
                 }
@@ -274,6 +274,7 @@ fn falls_back(code: Code) -> bool {
                 | Code::TlsExpired
                 | Code::TlsUntrusted
                 | Code::TlsVersion
+                | Code::TlsHandshake
                 | Code::GuardShrink
                 | Code::GuardApex
                 | Code::GuardSigned

@@ -25,6 +25,9 @@ pub struct PrimaryState {
     /// It answers over TCP, but not over UDP.
     #[serde(default)]
     pub udp_blocked: bool,
+    /// It is to be asked over TLS if it can, and could not.
+    #[serde(default)]
+    pub clear_text: bool,
     /// When the last attempt ended. Times at which the primary was not asked because it is known to be unreachable do
     /// not count.
     pub last_attempt: Option<Timestamp>,
@@ -32,6 +35,9 @@ pub struct PrimaryState {
     pub last_success: Option<Timestamp>,
     /// Attempts in a row that ended in an error; an answer that is merely behind ends the row.
     pub consecutive_failures: u32,
+    /// When the first of them ended.
+    #[serde(default)]
+    pub first_failure: Option<Timestamp>,
     /// The last error, kept after later successes.
     pub last_error: Option<Box<LastError>>,
     /// The last transfer that was committed, kept after later polls.
@@ -135,9 +141,11 @@ impl PrimaryState {
             activity: Activity::Idle,
             serial: None,
             udp_blocked: false,
+            clear_text: false,
             last_attempt: None,
             last_success: None,
             consecutive_failures: 0,
+            first_failure: None,
             last_error: None,
             last_transfer: None,
             last_notify: None,
@@ -153,9 +161,11 @@ impl PrimaryState {
             activity: self.activity,
             serial: self.serial,
             udp_blocked: self.udp_blocked,
+            clear_text: self.clear_text,
             last_attempt: self.last_attempt,
             last_success: self.last_success,
             consecutive_failures: self.consecutive_failures,
+            first_failure: self.first_failure,
             last_error: self.last_error.clone(),
             last_transfer: self.last_transfer.clone(),
             last_notify: self.last_notify,
@@ -205,27 +215,28 @@ impl PrimaryState {
         self.set_code(now, code);
         self.last_attempt = Some(now);
         self.last_success = Some(now);
-        self.consecutive_failures = 0;
+        (self.consecutive_failures, self.first_failure) = (0, None);
     }
 
     /// The last answer, which was not judged when it came, was a good one.
     pub(super) fn ended_well(&mut self, now: Timestamp, code: Code) {
         self.set_code(now, code);
         self.last_success = self.last_attempt;
-        self.consecutive_failures = 0;
+        (self.consecutive_failures, self.first_failure) = (0, None);
     }
 
     /// An answer came, but an older serial than ours.
     pub(super) fn lag(&mut self, now: Timestamp) {
         self.set_code(now, Code::SerialBehind);
         self.last_attempt = Some(now);
-        self.consecutive_failures = 0;
+        (self.consecutive_failures, self.first_failure) = (0, None);
     }
 
     pub(super) fn fail(&mut self, now: Timestamp, reason: &Reason) {
         self.note_error(now, reason);
         self.set_code(now, reason.code);
         self.last_attempt = Some(now);
+        self.first_failure = self.first_failure.filter(|_| self.consecutive_failures > 0).or(Some(now));
         self.consecutive_failures = self.consecutive_failures.saturating_add(1);
     }
 

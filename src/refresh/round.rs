@@ -107,7 +107,7 @@ impl Refresh {
             return None;
         }
         let pinned = self.pinned(now);
-        let hint = self.hint.as_mut().filter(|hint| !hint.tried && !self.pinned)?;
+        let hint = self.hint.as_mut().filter(|hint| !hint.tried && !self.frozen)?;
         hint.tried = true;
         let sender = hint.from.map(usize::from)?;
         if pinned.is_none_or(|pinned| pinned == sender) {
@@ -136,7 +136,7 @@ impl Refresh {
     }
 
     pub(super) fn wants(&self, ix: usize, serial: Serial) -> bool {
-        if self.pinned {
+        if self.frozen {
             return false;
         }
         let Some(served) = self.served_serial() else { return true };

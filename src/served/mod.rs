@@ -31,6 +31,8 @@ pub enum Transport {
     Udp,
     /// A connection, clear.
     Tcp,
+    /// A connection under TLS (RFC 7858).
+    Tls,
 }
 
 impl Transport {
@@ -39,6 +41,13 @@ impl Transport {
         match self {
             Transport::Udp => "udp",
             Transport::Tcp => "tcp",
+            Transport::Tls => "tls",
         }
+    }
+
+    /// Whether a message may be as long as 65,535 octets.
+    #[inline]
+    pub fn is_stream(self) -> bool {
+        self != Transport::Udp
     }
 }

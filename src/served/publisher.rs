@@ -69,6 +69,16 @@ impl Publisher {
         slot.set_state(state);
     }
 
+    /// Says whether only some clients are answered; who they are is not known here but asked of the caller of `answer`.
+    pub fn set_restricted(&self, slot: &Slot, restricted: bool) {
+        slot.set_restricted(restricted);
+    }
+
+    /// Says whether a version is held back for approval; the old one, if there is one, stays served.
+    pub fn set_held(&self, slot: &Slot, held: bool) {
+        slot.set_held(held);
+    }
+
     /// Lets go of the zone's contents: [`State::NotLoaded`].
     pub fn unload(&self, slot: &Slot) {
         slot.set_state(State::NotLoaded);

@@ -38,9 +38,14 @@ pub enum State {
     Disabled = 4,
 }
 
+/// Flags beside the [`State`] in one octet, so that one load says whether a question is answered without further ado.
+const RESTRICTED: u8 = 0x10;
+const HELD: u8 = 0x20;
+const FLAGS: u8 = RESTRICTED | HELD;
+
 impl State {
     fn from_octet(octet: u8) -> State {
-        match octet {
+        match octet & !FLAGS {
             1 => State::Served,
             2 => State::Expired,
             3 => State::Damaged,
@@ -56,6 +61,7 @@ pub struct Slot {
     name: Name,
     labels: usize,
     hash: u64,
+    /// A [`State`] and the flags above.
     state: AtomicU8,
     /// [`Timestamp`] in milliseconds; 0 while nothing has confirmed the zone.
     expires: AtomicU64,
@@ -104,6 +110,22 @@ impl Slot {
         State::from_octet(self.state.load(Ordering::Acquire))
     }
 
+    /// Whether it is served, and to everybody: the one check of an ordinary question.
+    #[inline]
+    pub fn is_open(&self) -> bool {
+        self.state.load(Ordering::Acquire) & !HELD == State::Served as u8
+    }
+
+    /// Whether not everybody is answered.
+    pub fn is_restricted(&self) -> bool {
+        self.state.load(Ordering::Acquire) & RESTRICTED != 0
+    }
+
+    /// Whether a version of the zone is held back until somebody approves it.
+    pub fn is_held(&self) -> bool {
+        self.state.load(Ordering::Acquire) & HELD != 0
+    }
+
     /// When the zone expires unless a primary confirms it before; `None` while nothing ever has.
     pub fn expires(&self) -> Option<Timestamp> {
         match self.expires.load(Ordering::Relaxed) {
@@ -125,7 +147,22 @@ impl Slot {
     }
 
     pub(super) fn set_state(&self, state: State) {
-        self.state.store(state as u8, Ordering::Release);
+        // one writer, the publisher, so nothing is lost between the load and the store
+        let flags = self.state.load(Ordering::Relaxed) & FLAGS;
+        self.state.store(state as u8 | flags, Ordering::Release);
+    }
+
+    pub(super) fn set_restricted(&self, restricted: bool) {
+        self.set_flag(RESTRICTED, restricted);
+    }
+
+    pub(super) fn set_held(&self, held: bool) {
+        self.set_flag(HELD, held);
+    }
+
+    fn set_flag(&self, flag: u8, is_set: bool) {
+        let rest = self.state.load(Ordering::Relaxed) & !flag;
+        self.state.store(if is_set { rest | flag } else { rest }, Ordering::Release);
     }
 
     pub(super) fn set_expires(&self, at: Option<Timestamp>) {

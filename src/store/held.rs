@@ -1,7 +1,7 @@
 //! What is kept of a zone beside its contents and their history: the version that waits for a verdict, what was decided
 //! about versions, and who gave which version. Table `h`.
 //!
-//! In: [`Write::Review`], [`Write::Hold`] and [`Write::Note`](super::Write::Note) from `control`. Out: at start the
+//! In: [`Write::Review`](super::Write), `Hold` and `Noted` from `control`. Out: at start the
 //! reviews; later [`Store::held`], [`Store::history`] and [`Store::diffs_between`], which read from disk and are not
 //! for the keeper's thread. Reviews and notes are octets from above.
 //!
@@ -25,7 +25,7 @@ const NOTES_TRIMMED: usize = 16;
 pub struct History {
     /// The unbroken chain of differences, oldest first.
     pub steps: Vec<Step>,
-    /// What was written with [`Write::Note`](super::Write::Note), by the number of the last step there was then.
+    /// What was written with [`Write::Noted`](super::Write::Noted), by the number of the last step there was then.
     pub notes: Vec<(u64, Vec<u8>)>,
     /// The stored serial: where the chain ends.
     pub stored: Option<Serial>,
@@ -85,7 +85,7 @@ impl Writer {
         self.review(zone, Some(review), false)
     }
 
-    /// Keeps who gave the version that was written last.
+    /// Keeps who gave the version that was just staged.
     pub(super) fn note(&mut self, zone: ZoneNumber, bytes: &[u8]) -> Result<(), StoreError> {
         if bytes.len() > layout::BODY_OCTETS_MAX {
             return Err(StoreError::TooLarge { octets: bytes.len(), max: layout::BODY_OCTETS_MAX });

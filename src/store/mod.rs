@@ -223,10 +223,12 @@ pub enum Write {
         /// As in `Review`.
         review: Vec<u8>,
     },
-    /// Who gave the version written last, opaque. May wait for company.
-    Note {
+    /// A `Replace` or `Append` with who gave the version, opaque.
+    Noted {
         /// Which zone.
         zone: ZoneNumber,
+        /// The contents.
+        contents: Box<Write>,
         /// At most 7,000 octets; meant are about 100.
         bytes: Vec<u8>,
     },
@@ -272,7 +274,7 @@ impl Write {
     /// Whether losing it does no more than expire a zone early or forget an attempt, so that it need not start a
     /// sync of its own.
     fn may_wait(&self) -> bool {
-        matches!(self, Write::Confirm { .. } | Write::Primary { .. } | Write::Attempt { .. } | Write::Note { .. })
+        matches!(self, Write::Confirm { .. } | Write::Primary { .. } | Write::Attempt { .. })
     }
 }
 

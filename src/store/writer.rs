@@ -308,7 +308,10 @@ impl Writer {
             }
             Write::Review { zone, bytes, drop_held } => self.review(zone, bytes.as_deref(), drop_held),
             Write::Hold { zone, snapshot, review } => self.hold(zone, &snapshot, &review),
-            Write::Note { zone, bytes } => self.note(zone, &bytes),
+            Write::Noted { zone, contents, bytes } => {
+                self.stage_write(*contents)?;
+                self.note(zone, &bytes)
+            }
             Write::Local { zones, metas } => self.stage_local(zones, metas),
             Write::Remove { zone } => self.remove(zone),
             Write::Replace { zone, snapshot, diff } => self.replace(zone, &snapshot, diff),

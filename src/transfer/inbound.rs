@@ -95,6 +95,7 @@ pub struct Inbound {
     key: HashKey,
     empty_messages_max: u32,
     difference_octets_max: u64,
+    sequences_max: usize,
     counters: Counters,
     said: Said,
     empty_in_row: u32,
@@ -154,6 +155,7 @@ impl Inbound {
             key,
             empty_messages_max: EMPTY_MESSAGES_MAX,
             difference_octets_max: u64::MAX,
+            sequences_max: usize::MAX,
             counters: Counters::default(),
             said: Said::default(),
             empty_in_row: 0,
@@ -175,6 +177,12 @@ impl Inbound {
     /// is a good value, since a full transfer costs no more (I9).
     pub fn with_difference_octets_max(mut self, octets: u64) -> Inbound {
         self.difference_octets_max = octets;
+        self
+    }
+
+    /// Gives up differences (`IXFR_INAPPLICABLE`) of more than `sequences` steps (`[transfer] max-ixfr-sequences`, I9).
+    pub fn with_sequences_max(mut self, sequences: u32) -> Inbound {
+        self.sequences_max = sequences as usize;
         self
     }
 
@@ -392,6 +400,11 @@ impl Inbound {
             }
             let (soa, octets) = (Soa::new(record), record.owner.len() + RECORD_OCTETS + record.rdata.len());
             self.soa(soa)?;
+            if self.diffs.len() > self.sequences_max {
+                let detail =
+                    format!("more than {} difference sequences ([transfer] max-ixfr-sequences)", self.sequences_max);
+                return Err(Reason::new(Code::IxfrInapplicable, detail));
+            }
             // A chain may consist of nothing but SOAs, and each of its links costs memory.
             return match self.state {
                 State::Deleting(..) | State::Adding(..) => self.count_difference(octets),

@@ -69,6 +69,17 @@ impl From<ApplyError> for Reason {
 /// Applies `diffs` in order, all or nothing; untouched pages stay shared. O(changes x log owners), besides one rewrite of each
 /// touched page and the decoding of each touched owner. The apex SOA is then the last sequence's new SOA.
 pub fn apply(base: &Snapshot, diffs: &[Diff]) -> Result<(Snapshot, Findings), ApplyError> {
+    apply_as(base, diffs, Misfits::Refused)
+}
+
+/// As [`apply`], but what removes absent records or adds present ones is passed over and counted
+/// ([`Findings::passed_over`]). The SOAs must fit all the same. The result differs from `base` by something else than
+/// `diffs`: store [`super::between`] of the two.
+pub fn apply_leniently(base: &Snapshot, diffs: &[Diff]) -> Result<(Snapshot, Findings), ApplyError> {
+    apply_as(base, diffs, Misfits::PassedOver)
+}
+
+fn apply_as(base: &Snapshot, diffs: &[Diff], misfits: Misfits) -> Result<(Snapshot, Findings), ApplyError> {
     let mut bench = Bench { base, works: BTreeMap::new(), findings: Findings::default() };
     let mut serial = base.serial();
     for diff in diffs {
@@ -80,13 +91,32 @@ pub fn apply(base: &Snapshot, diffs: &[Diff]) -> Result<(Snapshot, Findings), Ap
         }
         serial = diff.to_serial();
         bench.delete(diff.old_soa())?;
-        diff.deleted().try_for_each(|record| bench.delete(record))?;
+        diff.deleted().try_for_each(|record| misfits.judge(bench.delete(record), &mut bench.findings))?;
         bench.add(diff.new_soa())?;
-        diff.added().try_for_each(|record| bench.add(record))?;
+        diff.added().try_for_each(|record| misfits.judge(bench.add(record), &mut bench.findings))?;
     }
     bench.settle_names();
     bench.touch_delegations();
     bench.finish()
+}
+
+/// What to do with changes that do not fit the version they are applied to.
+#[derive(Clone, Copy)]
+enum Misfits {
+    Refused,
+    PassedOver,
+}
+
+impl Misfits {
+    fn judge(self, outcome: Result<(), ApplyError>, findings: &mut Findings) -> Result<(), ApplyError> {
+        match (self, outcome) {
+            (Misfits::PassedOver, Err(ApplyError::Absent(_) | ApplyError::Present(_))) => {
+                findings.passed_over += 1;
+                Ok(())
+            }
+            (_, outcome) => outcome,
+        }
+    }
 }
 
 /// An owner taken out of its page.
@@ -350,6 +380,18 @@ mod tests {
         assert_eq!(refusal("a A 192.0.2.1", "b A 192.0.2.1", ""), Code::IxfrInapplicable);
         assert_eq!(refusal("a A 192.0.2.1", "", "a A 192.0.2.1"), Code::IxfrInapplicable);
         assert_eq!(refusal("a A 192.0.2.1", "", "a 60 A 192.0.2.1"), Code::IxfrInapplicable);
+    }
+
+    /// I4: 'option "benevolent"'.
+    #[test]
+    fn leniently_what_does_not_fit_is_passed_over_and_counted() {
+        let base = zone("a A 192.0.2.1");
+        let misfit = diff((1, 2), "b A 192.0.2.1", "a A 192.0.2.1\nc A 192.0.2.3");
+        let (next, findings) = apply_leniently(&base, std::slice::from_ref(&misfit)).expect("applicable");
+        assert_eq!((next.serial(), next.owner_count(), findings.passed_over), (Serial(2), 3, 2));
+        let (same, _) = apply(&base, &[crate::zone::between(&base, &next)]).expect("the true difference applies");
+        assert_eq!(same.record_count(), next.record_count());
+        assert!(apply_leniently(&base, &[diff((3, 4), "", "")]).is_err(), "another history all the same");
     }
 
     #[test]

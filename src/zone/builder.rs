@@ -46,6 +46,8 @@ pub struct Findings {
     pub out_of_zone_example: Option<Name>,
     /// Records that came more than once.
     pub duplicates: u64,
+    /// Changes of a difference that did not fit and were passed over, where that is allowed.
+    pub passed_over: u64,
 }
 
 /// Hashes are parted by their first five bits: the slots of the root node.

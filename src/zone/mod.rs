@@ -55,7 +55,7 @@ mod tally;
 mod text;
 pub mod zonemd;
 
-pub use apply::{ApplyError, apply};
+pub use apply::{ApplyError, apply, apply_leniently};
 pub use between::between;
 pub use builder::{Builder, Findings, Limits};
 pub use check::{ContentPolicy, Verdict, Warning, check};

@@ -66,6 +66,7 @@ fn every_question_on_the_fixtures_is_answered_as_the_model_says() {
         ("reverse", "2.0.192.in-addr.arpa"),
         ("delegations", "delegations.example"),
         ("all-types", "all-types.example"),
+        ("signed-nsec3-closed", "signed-nsec3-closed.example"),
         ("signed-nsec", "signed-nsec.example"),
         ("signed-nsec3", "signed-nsec3.example"),
     ] {

@@ -6,16 +6,23 @@
 //! | `%zone APEX FIXTURE` | serves `fixtures/zones/FIXTURE.zone` |
 //! | `%zone APEX` ... `%end` | serves the zone file between |
 //! | `%state APEX STATE` | a zone without contents: `not-loaded`, `expired`, `damaged`, `disabled` |
-//! | `? NAME TYPE [tcp] [do] [edns=N] [version=N] [class=N] [rd] [cd]` | asks; `do` implies `edns=1232` |
+//! | `%server nsid=TEXT version=TEXT host=TEXT secrets=HEX,HEX require-cookie now=SECS` | what the server is from here on |
+//! | `%expires APEX SECS` | until when the zone is good |
+//! | `%held APEX` | a version of the zone waits for approval |
+//! | `? NAME TYPE [tcp] [tls] [do] [edns=N] [version=N] [class=N] [rd] [cd] [opt=CODE[:HEX]]...` | asks; `do` and `opt` imply `edns=1232` |
 //! | `= RCODE [aa] [tc] [ede=N]` | header and OPT of the reply |
+//! | `op CODE HEX`, `op CODE "TEXT"` | all options of the reply; without such a line they are not looked at |
+//! | `octets N` | the length of the reply |
 //! | `an RR`, `au RR`, `ad RR` | all records of the three sections, in any order |
 //! | `ad *` | whatever stands in the additional section |
 
 use std::fs;
 use std::path::Path;
 
+use secondaryd::answer::{Cookies, Identity};
 use secondaryd::dns::{Name, zonefile};
 use secondaryd::served::{State, Transport};
+use secondaryd::time::Timestamp;
 
 use super::stage::{Edns, Question, Stage};
 use super::witness::{self, Rr};
@@ -65,11 +72,16 @@ fn run(path: &Path) -> usize {
                 };
                 stage.add_as(&name(apex), state);
             }
+            ["%server", ref settings @ ..] => configure(&mut stage, settings),
+            ["%expires", apex, secs] => {
+                stage.set_expires(&name(apex), Timestamp::from_secs(secs.parse().expect("seconds")));
+            }
+            ["%held", apex] => stage.hold(&name(apex)),
             ["?", qname, qtype, ref options @ ..] => {
                 let mut expected = Vec::new();
-                while let Some((_, line)) =
-                    lines.next_if(|(_, line)| ["= ", "an ", "au ", "ad "].iter().any(|p| line.starts_with(p)))
-                {
+                while let Some((_, line)) = lines.next_if(|(_, line)| {
+                    ["= ", "an ", "au ", "ad ", "op ", "octets "].iter().any(|p| line.starts_with(p))
+                }) {
                     expected.push(line);
                 }
                 ask(&stage, &format!("{place}: {line}\n{why}"), qname, qtype, options, &expected);
@@ -79,6 +91,24 @@ fn run(path: &Path) -> usize {
         }
     }
     asked
+}
+
+fn configure(stage: &mut Stage, settings: &[&str]) {
+    let value = |key: &str| settings.iter().find_map(|setting| setting.strip_prefix(key)?.strip_prefix('='));
+    let octets = |key: &str| value(key).unwrap_or_default().as_bytes().to_vec();
+    let secrets = value("secrets")
+        .map_or(Vec::new(), |all| all.split(',').map(|secret| hex(secret).try_into().expect("16 octets")).collect());
+    let cookies = Cookies::new(secrets, settings.contains(&"require-cookie"));
+    stage.identity = Identity::default()
+        .with_nsid(&octets("nsid"))
+        .with_version(&octets("version"))
+        .with_host(&octets("host"))
+        .with_cookies(cookies);
+    stage.now = Timestamp::from_secs(value("now").map_or(0, |secs| secs.parse().expect("seconds")));
+}
+
+fn hex(text: &str) -> Vec<u8> {
+    (0..text.len() / 2).map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).expect("digits")).collect()
 }
 
 fn name(text: &str) -> Name {
@@ -99,6 +129,15 @@ fn ask(stage: &Stage, place: &str, qname: &str, qtype: &str, options: &[&str], e
         let edns = Edns { octets: 1232, version: 0, dnssec_ok: false };
         match *option {
             "tcp" => transport = Transport::Tcp,
+            "tls" => transport = Transport::Tls,
+            _ if option.starts_with("opt=") => {
+                let (code, value) = option[4..].split_once(':').unwrap_or((&option[4..], ""));
+                let (code, value) = (code.parse::<u16>().expect("a code"), hex(value));
+                question.edns.get_or_insert(edns);
+                question.options.extend_from_slice(&code.to_be_bytes());
+                question.options.extend_from_slice(&(value.len() as u16).to_be_bytes());
+                question.options.extend_from_slice(&value);
+            }
             "do" => question.edns = Some(Edns { dnssec_ok: true, ..question.edns.unwrap_or(edns) }),
             "rd" => question.flags[0] |= 1,
             "cd" => question.flags[1] |= 0x10,
@@ -114,10 +153,15 @@ fn ask(stage: &Stage, place: &str, qname: &str, qtype: &str, options: &[&str], e
     }
     let query = question.to_message();
     let bytes = stage.respond(&query, transport).unwrap_or_else(|outcome| panic!("{place}: {outcome:?}"));
+    let octets = expected.iter().find_map(|line| line.strip_prefix("octets "));
+    assert!(octets.is_none_or(|octets| octets.parse() == Ok(bytes.len())), "{place}: {} octets", bytes.len());
+    if question.class == 3 {
+        return in_chaos(place, &bytes, expected);
+    }
     let reply = witness::read(&query, &bytes);
     assert_eq!(bytes[12..12 + question.name.len()], question.name, "{place}: the question's own spelling");
     let limit = match (transport, question.edns) {
-        (Transport::Tcp, _) => 65_535,
+        (Transport::Tcp | Transport::Tls, _) => 65_535,
         (_, Some(edns)) => edns.octets.clamp(512, 1232) as usize,
         (_, None) => 512,
     };
@@ -135,12 +179,46 @@ fn ask(stage: &Stage, place: &str, qname: &str, qtype: &str, options: &[&str], e
         seen.push_str(&format!(" ede={error}"));
     }
     assert_eq!(seen, header.trim(), "{place}\n{reply:#?}");
+    let options: Vec<String> = expected.iter().filter_map(|line| line.strip_prefix("op ")).map(str::to_owned).collect();
+    if !options.is_empty() {
+        let seen = reply.edns.as_ref().map_or(&[][..], |edns| &edns.options);
+        let seen: Vec<String> = seen.iter().map(|(code, value)| option_text(*code, value)).collect();
+        assert_eq!(seen, options, "{place}");
+    }
     for (prefix, section) in [("an ", &reply.answer), ("au ", &reply.authority), ("ad ", &reply.additional)] {
         let lines: Vec<_> = expected.iter().filter_map(|line| line.strip_prefix(prefix)).collect();
         if lines != ["*"] {
             assert_eq!(*section, records(&lines), "{place}: {prefix}\n{reply:#?}");
         }
     }
+}
+
+/// The text of an extended error in words, everything else in digits.
+fn option_text(code: u16, value: &[u8]) -> String {
+    match (code, value) {
+        (15, [_, _, text @ ..]) => format!("15 {:?}", String::from_utf8_lossy(text)),
+        _ => {
+            format!("{code} {}", value.iter().map(|octet| format!("{octet:02x}")).collect::<String>()).trim().to_owned()
+        }
+    }
+}
+
+/// Replies of class CHAOS hold one text or nothing.
+fn in_chaos(place: &str, bytes: &[u8], expected: &[&str]) {
+    let message = hickory_proto::op::Message::from_vec(bytes).expect("a message");
+    let mut seen = rcode_word(u16::from(message.metadata.response_code)).to_owned();
+    seen.push_str(if message.metadata.authoritative { " aa" } else { "" });
+    let opt = secondaryd::dns::edns::Opt::find(bytes).expect("a sound reply");
+    if let Some([c0, c1, ..]) = opt.as_ref().and_then(|opt| opt.option(15)) {
+        seen.push_str(&format!(" ede={}", u16::from_be_bytes([*c0, *c1])));
+    }
+    let texts: Vec<String> = message.answers.iter().map(|record| format!("an {}", record.data)).collect();
+    let wanted: Vec<&str> = expected.iter().filter(|line| line.starts_with("an ")).copied().collect();
+    assert_eq!(
+        (format!("= {seen}"), texts),
+        (expected[0].to_owned(), wanted.iter().map(|s| s.to_string()).collect()),
+        "{place}"
+    );
 }
 
 fn records(lines: &[&str]) -> Vec<Rr> {
@@ -160,6 +238,7 @@ fn rcode_word(rcode: u16) -> &'static str {
         5 => "REFUSED",
         6 => "YXDOMAIN",
         16 => "BADVERS",
+        23 => "BADCOOKIE",
         _ => "?",
     }
 }

@@ -4,9 +4,10 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use secondaryd::answer::{self, Client, Outcome, Workspace};
+use secondaryd::answer::{self, Client, Identity, Outcome, Workspace};
 use secondaryd::dns::{Name, Record, RecordType, name};
 use secondaryd::served::{Publisher, State, Transport, ViewHandle, ZoneId};
+use secondaryd::time::Timestamp;
 use secondaryd::zone::{Builder, HashKey, Limits};
 
 /// The key of all tests; nothing may depend on it.
@@ -17,6 +18,10 @@ pub(crate) struct Stage {
     publisher: Publisher,
     view: Arc<ViewHandle>,
     next: u32,
+    /// What the server says about itself.
+    pub(crate) identity: Identity,
+    /// The time at which everything is asked.
+    pub(crate) now: Timestamp,
     /// One for all queries: nothing of an earlier one may show.
     work: RefCell<Workspace>,
 }
@@ -24,7 +29,7 @@ pub(crate) struct Stage {
 impl Stage {
     pub(crate) fn new() -> Stage {
         let (publisher, view) = Publisher::new(KEY);
-        Stage { publisher, view, next: 0, work: RefCell::default() }
+        Stage { publisher, view, next: 0, identity: Identity::default(), now: Timestamp(0), work: RefCell::default() }
     }
 
     /// Serves `apex` from `records`.
@@ -44,6 +49,18 @@ impl Stage {
         self.publisher.set_state(&slot, state);
     }
 
+    /// Says until when a zone is good.
+    pub(crate) fn set_expires(&mut self, apex: &Name, at: Timestamp) {
+        let slot = self.view.load().zone(apex).cloned().expect("a zone");
+        self.publisher.set_expires(&slot, Some(at));
+    }
+
+    /// Says that a version of a zone waits for approval.
+    pub(crate) fn hold(&mut self, apex: &Name) {
+        let slot = self.view.load().zone(apex).cloned().expect("a zone");
+        self.publisher.set_held(&slot, true);
+    }
+
     fn add(&mut self, apex: &Name) -> Arc<secondaryd::served::Slot> {
         self.next += 1;
         self.publisher.add_zones([(ZoneId(self.next), apex.clone())]).remove(0)
@@ -53,7 +70,12 @@ impl Stage {
     pub(crate) fn respond(&self, query: &[u8], transport: Transport) -> Result<Vec<u8>, Outcome> {
         let mut buffer = vec![0xee; if transport == Transport::Udp { 4096 } else { 65_535 }];
         buffer[..query.len()].copy_from_slice(query);
-        let client = Client::new(transport, SocketAddr::from(([192, 0, 2, 200], 5353)));
+        let client = Client {
+            identity: &self.identity,
+            now: self.now,
+            keepalive: std::time::Duration::from_secs(10),
+            ..Client::new(transport, SocketAddr::from(([198, 51, 100, 100], 5353)))
+        };
         match answer::respond(&self.view.load(), &client, &mut self.work.borrow_mut(), &mut buffer, query.len()) {
             Outcome::Reply(len) => Ok(buffer[..len].to_vec()),
             other => Err(other),
@@ -71,6 +93,8 @@ pub(crate) struct Question {
     /// RD and CD as they stand in the third and fourth octet.
     pub(crate) flags: [u8; 2],
     pub(crate) edns: Option<Edns>,
+    /// Options of EDNS in wire form.
+    pub(crate) options: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -85,7 +109,7 @@ impl Question {
         let mut wire = Vec::new();
         name::parse_labels(text.as_bytes(), &mut wire).expect("a name");
         wire.push(0);
-        Question { name: wire, qtype, class: 1, flags: [0, 0], edns: None }
+        Question { name: wire, qtype, class: 1, flags: [0, 0], edns: None, options: Vec::new() }
     }
 
     pub(crate) fn to_message(&self) -> Vec<u8> {
@@ -96,7 +120,9 @@ impl Question {
         message.extend_from_slice(&self.class.to_be_bytes());
         if let Some(edns) = self.edns {
             let [high, low] = edns.octets.to_be_bytes();
-            message.extend_from_slice(&[0, 0, 41, high, low, 0, edns.version, (edns.dnssec_ok as u8) << 7, 0, 0, 0]);
+            message.extend_from_slice(&[0, 0, 41, high, low, 0, edns.version, (edns.dnssec_ok as u8) << 7, 0]);
+            message.extend_from_slice(&(self.options.len() as u16).to_be_bytes());
+            message.extend_from_slice(&self.options);
         }
         message
     }

@@ -21,6 +21,8 @@ pub(crate) struct Edns {
     pub(crate) dnssec_ok: bool,
     /// INFO-CODE of the extended error.
     pub(crate) error: Option<u16>,
+    /// All options as (code, value), in order.
+    pub(crate) options: Vec<(u16, Vec<u8>)>,
 }
 
 #[derive(Debug)]
@@ -37,7 +39,9 @@ pub(crate) struct Reply {
 
 /// Decodes `reply` and holds it against `query` in what every reply of ours must keep.
 pub(crate) fn read(query: &[u8], reply: &[u8]) -> Reply {
+    let flags = reply[3];
     let reply = read_theirs(query, reply);
+    assert_eq!(flags & 0xf0, 0, "RA, Z, AD and CD are clear");
     for rrs in [&reply.answer, &reply.authority, &reply.additional] {
         assert!(rrs.windows(2).all(|two| two[0] != two[1]), "a record twice in one section: {rrs:?}");
     }
@@ -50,8 +54,6 @@ pub(crate) fn read_theirs(query: &[u8], reply: &[u8]) -> Reply {
     let metadata = &message.metadata;
     assert_eq!(reply[..2], query[..2], "the id");
     assert_eq!(reply[2] & 0xf9, 0x80 | query[2] & 0x79, "QR set, opcode and RD kept");
-    assert!(!metadata.recursion_available && !metadata.authentic_data && !metadata.checking_disabled);
-    assert_eq!(reply[3] & 0x40, 0, "Z is clear");
     let sections = [&message.answers, &message.authorities, &message.additionals];
     let [mut answer, mut authority, mut additional] =
         sections.map(|section| section.iter().map(rr).collect::<Vec<_>>());
@@ -59,8 +61,10 @@ pub(crate) fn read_theirs(query: &[u8], reply: &[u8]) -> Reply {
     let edns = message.edns.as_ref().map(|edns| {
         let mut octets = Vec::new();
         edns.options().emit(&mut BinEncoder::new(&mut octets)).expect("options");
-        let error = octets.strip_prefix(&[0, 15, 0, 2]).map(|code| u16::from_be_bytes([code[0], code[1]]));
-        Edns { octets: edns.max_payload(), version: edns.version(), dnssec_ok: edns.flags().dnssec_ok, error }
+        let options = options(&octets);
+        let error = options.iter().find(|option| option.0 == 15);
+        let error = error.map(|(_, value)| u16::from_be_bytes([value[0], value[1]]));
+        Edns { octets: edns.max_payload(), version: edns.version(), dnssec_ok: edns.flags().dnssec_ok, error, options }
     });
     Reply {
         rcode: u16::from(metadata.response_code),
@@ -71,6 +75,17 @@ pub(crate) fn read_theirs(query: &[u8], reply: &[u8]) -> Reply {
         additional,
         edns,
     }
+}
+
+/// Splits options in wire form.
+fn options(mut octets: &[u8]) -> Vec<(u16, Vec<u8>)> {
+    let mut options = Vec::new();
+    while let [c0, c1, l0, l1, rest @ ..] = octets {
+        let (value, behind) = rest.split_at(usize::from(u16::from_be_bytes([*l0, *l1])));
+        options.push((u16::from_be_bytes([*c0, *c1]), value.to_vec()));
+        octets = behind;
+    }
+    options
 }
 
 fn rr(record: &rr::Record) -> Rr {

@@ -33,7 +33,7 @@
 //! | B23 | broken NSEC3 | [`content`] `b23_…` | |
 //! | B24 | no EDNS | [`network`] `b24_…` | T9 |
 //! | B25 | another history | [`serials`] `b25_…` | I3, I4, I5, P4 |
-//! | B26 | TLS | none: transfers over TLS are not built | X1 |
+//! | B26 | TLS | [`encrypted`] `b26_…` | X1 |
 //! | B27 | answers from elsewhere | [`network`] `b27_…` | |
 //! | B28 | ourselves, two secondaries naming each other | [`serials`] `b28_…` | T10, T11 |
 //! | B29 | colliding hashes | [`content`] `b29_…` | |
@@ -46,9 +46,10 @@ mod reply;
 mod stage;
 
 mod content;
+mod encrypted;
 mod network;
 mod serials;
 mod signed;
 mod stream;
 
-use harness::{Key, address, client, daemon, wait};
+use harness::{Key, address, certificates, client, daemon, wait};

@@ -145,7 +145,7 @@ fn b13_udp_dead_and_tcp_alive_is_udp_blocked() {
     let tcp_only = |zone: &'static str, tcp: fn(&crate::primary::Query, &str) -> Vec<Step>| {
         move |query: &crate::primary::Query| match query.over {
             Over::Udp => Vec::new(),
-            Over::Tcp => tcp(query, zone),
+            Over::Tcp | Over::Tls => tcp(query, zone),
         }
     };
     let blocked = stage.primary("blocked.example");

@@ -1,5 +1,5 @@
 //! A primary that does as it is told: each query is handed to the test's script, which says what to send, how, and
-//! when to be silent. UDP and TCP at one loopback address of its own; any number of connections, a thread each.
+//! when to be silent. UDP and TCP, or TLS, at one loopback address of its own; any number of connections, a thread each.
 
 use std::io::{Read, Result, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use secondaryd::dns::{RecordType, message};
 
 use crate::{address, reply};
@@ -22,6 +23,7 @@ const SERVED_MAX: Duration = Duration::from_secs(60);
 pub(crate) enum Over {
     Udp,
     Tcp,
+    Tls,
 }
 
 /// A query as it came.
@@ -59,8 +61,20 @@ pub(crate) struct Primary {
     stage: Arc<Stage>,
 }
 
+/// How connections begin.
+#[derive(Clone)]
+pub(crate) enum Greeting {
+    /// In clear text.
+    Clear,
+    /// With a TLS handshake.
+    Tls(Arc<ServerConfig>),
+    /// With silence, whatever the other side says.
+    Silence,
+}
+
 struct Stage {
     script: Mutex<Script>,
+    greeting: Mutex<Greeting>,
     seen: Mutex<Vec<(Over, RecordType)>>,
     ended: AtomicBool,
     open: AtomicUsize,
@@ -77,6 +91,21 @@ impl Primary {
         primary
     }
 
+    /// A primary whose connections begin so.
+    pub(crate) fn greeting(
+        greeting: Greeting,
+        script: impl Fn(&Query) -> Vec<Step> + Send + Sync + 'static,
+    ) -> Primary {
+        let primary = Primary::start(script);
+        primary.greet(greeting);
+        primary
+    }
+
+    /// Connections begin so from now on.
+    pub(crate) fn greet(&self, greeting: Greeting) {
+        *self.stage.greeting.lock().expect("not poisoned") = greeting;
+    }
+
     /// A primary that answers over UDP only.
     pub(crate) fn without_tcp(script: impl Fn(&Query) -> Vec<Step> + Send + Sync + 'static) -> Primary {
         let (address, socket, _) = sockets();
@@ -91,6 +120,7 @@ impl Primary {
         socket.set_read_timeout(Some(TICK)).expect("a timeout");
         let stage = Arc::new(Stage {
             script: Mutex::new(Arc::new(script)),
+            greeting: Mutex::new(Greeting::Clear),
             seen: Mutex::default(),
             ended: AtomicBool::new(false),
             open: AtomicUsize::new(0),
@@ -125,10 +155,10 @@ impl Primary {
         self.stage.seen.lock().expect("not poisoned").iter().filter(|seen| **seen == (over, qtype)).count()
     }
 
-    /// The types asked for over TCP since the script was given, in order.
+    /// The types asked for over TCP or TLS since the script was given, in order.
     pub(crate) fn seen_over_tcp(&self) -> Vec<RecordType> {
         let seen = self.stage.seen.lock().expect("not poisoned");
-        seen.iter().filter(|(over, _)| *over == Over::Tcp).map(|(_, qtype)| *qtype).collect()
+        seen.iter().filter(|(over, _)| *over != Over::Udp).map(|(_, qtype)| *qtype).collect()
     }
 
     /// Connections that are open now.
@@ -178,7 +208,7 @@ impl Stage {
                     let stage = self.clone();
                     thread::spawn(move || {
                         stage.open.fetch_add(1, Ordering::Relaxed);
-                        let _ = stage.serve_stream(stream);
+                        let _ = stage.serve(stream);
                         stage.open.fetch_sub(1, Ordering::Relaxed);
                     });
                 }
@@ -187,14 +217,38 @@ impl Stage {
         }
     }
 
-    fn serve_stream(&self, mut stream: TcpStream) -> Result<()> {
-        let until = Instant::now() + SERVED_MAX;
+    fn serve(&self, mut stream: TcpStream) -> Result<()> {
         stream.set_nonblocking(false)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(TICK))?;
         stream.set_write_timeout(Some(Duration::from_secs(5)))?;
+        let tcp = stream.try_clone()?;
+        let greeting = self.greeting.lock().expect("not poisoned").clone();
+        match greeting {
+            Greeting::Clear => self.serve_stream(Over::Tcp, &mut stream, &tcp),
+            Greeting::Tls(config) => {
+                let session = ServerConnection::new(config).expect("a good configuration");
+                self.serve_stream(Over::Tls, &mut StreamOwned::new(session, stream), &tcp)
+            }
+            Greeting::Silence => {
+                let until = Instant::now() + SERVED_MAX;
+                // The other side's first words, and then its end.
+                while !self.has_ended() && Instant::now() < until {
+                    match stream.read(&mut [0; 4096]) {
+                        Ok(0) => break,
+                        Err(error) if !is_timeout(&error) => break,
+                        _ => {}
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn serve_stream(&self, over: Over, mut stream: &mut (impl Read + Write), tcp: &TcpStream) -> Result<()> {
+        let until = Instant::now() + SERVED_MAX;
         while let Some(message) = self.read_message(&mut stream, until)? {
-            for step in self.answer(Over::Tcp, &message) {
+            for step in self.answer(over, &message) {
                 match step {
                     Step::Send(message) => stream.write_all(&framed(&message))?,
                     Step::Raw(octets) => stream.write_all(&octets)?,
@@ -212,7 +266,7 @@ impl Stage {
                         }
                     }
                     Step::Hold => while self.read_message(&mut stream, until)?.is_some() {},
-                    Step::Close => return stream.shutdown(Shutdown::Both),
+                    Step::Close => return tcp.shutdown(Shutdown::Both),
                     Step::Elsewhere(_) => {}
                 }
             }
@@ -231,7 +285,7 @@ impl Stage {
     }
 
     /// The next message; `None` when the other side has closed.
-    fn read_message(&self, stream: &mut TcpStream, until: Instant) -> Result<Option<Vec<u8>>> {
+    fn read_message(&self, stream: &mut impl Read, until: Instant) -> Result<Option<Vec<u8>>> {
         let mut octets = Vec::new();
         loop {
             let wanted = match octets[..] {
@@ -245,7 +299,7 @@ impl Stage {
             match stream.read(&mut buffer) {
                 Ok(0) => return Ok(None),
                 Ok(length) => octets.extend_from_slice(&buffer[..length]),
-                Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {
+                Err(error) if is_timeout(&error) => {
                     if self.has_ended() || Instant::now() > until {
                         return Ok(None);
                     }
@@ -254,6 +308,10 @@ impl Stage {
             }
         }
     }
+}
+
+fn is_timeout(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut)
 }
 
 /// An address that is free for both; what was free a moment ago may be taken.

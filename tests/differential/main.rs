@@ -20,6 +20,7 @@ mod witness;
 mod zones;
 
 mod alone;
+mod odd;
 mod random;
 mod serve;
 mod validated;

@@ -36,27 +36,42 @@ impl Random {
 /// Owner -> type -> rdata of its records.
 type Contents = BTreeMap<Name, BTreeMap<&'static str, BTreeSet<String>>>;
 
-/// The zone with this number; the same one each time.
-pub(crate) fn zone(number: u64) -> Zone {
+/// The zone with this number, and for some numbers a zone below one of its cuts as well; the same ones each time.
+pub(crate) fn zones(number: u64) -> Vec<Zone> {
     let mut random = Random(0x9e37_79b9_7f4a_7c15u64.wrapping_mul(number + 1));
+    let apex: Name = format!("r{number}.test").parse().expect("a name");
+    let contents = contents(&apex, &apex, &mut random);
+    let cut = contents.iter().find(|(owner, types)| **owner != apex && types.contains_key("NS"));
+    let child = cut.map(|(owner, _)| owner.clone()).filter(|_| number % 3 == 0);
+    let mut zones = vec![finish(&apex, contents, number)];
+    if let Some(child) = child {
+        // its CNAMEs and DNAMEs lead back into the parent as well
+        let contents = self::contents(&child, &apex, &mut random);
+        zones.push(finish(&child, contents, number / 4));
+    }
+    zones
+}
+
+/// Signs the zone as its number says, and writes it down.
+fn finish(apex: &Name, mut contents: Contents, number: u64) -> Zone {
     let signed = [Signed::No, Signed::Nsec, Signed::Nsec3 { opt_out: false }, Signed::Nsec3 { opt_out: true }]
         [number as usize % 4];
-    let name = format!("r{number}.test");
-    let apex: Name = name.parse().expect("a name");
-    let mut contents = contents(&apex, &mut random);
     if signed != Signed::No {
-        sign(&apex, &mut contents, signed, number);
+        sign(apex, &mut contents, signed, number);
     }
     let mut text = String::new();
     for (owner, types) in &contents {
         for (rtype, rdatas) in types {
-            rdatas.iter().for_each(|rdata| writeln!(text, "{owner} 300 IN {rtype} {rdata}").expect("text"));
+            // TTLs differ between RRsets, and from the SOA's
+            let ttl = 60 * (1 + rtype.len());
+            rdatas.iter().for_each(|rdata| writeln!(text, "{owner} {ttl} IN {rtype} {rdata}").expect("text"));
         }
     }
-    Zone { name, text, serial: 1 }
+    Zone { name: apex.without_dot().to_string(), text, serial: 1 }
 }
 
-fn contents(apex: &Name, random: &mut Random) -> Contents {
+/// Contents of the zone at `apex`; what points somewhere points below `around`.
+fn contents(apex: &Name, around: &Name, random: &mut Random) -> Contents {
     let mut contents = Contents::new();
     let mut add = |owner: &Name, rtype, rdata: String| {
         contents.entry(owner.clone()).or_default().entry(rtype).or_default().insert(rdata);
@@ -65,16 +80,18 @@ fn contents(apex: &Name, random: &mut Random) -> Contents {
     add(apex, "NS", format!("ns.{apex}"));
     add(&format!("ns.{apex}").parse().expect("a name"), "A", "192.0.2.1".to_owned());
     let labels = ["a", "b", "c", "*", "d"];
-    for _ in 0..4 + random.below(14) {
+    let many = [14, 14, 14, 60][random.below(4)];
+    for _ in 0..4 + random.below(many) {
         let depth = 1 + random.below(4);
         let relative: Vec<&str> = (0..depth).map(|_| random.one_of(&labels)).collect();
         let owner: Name = format!("{}.{apex}", relative.join(".")).parse().expect("a name");
         let target = match random.below(5) {
             0 => "elsewhere.invalid.".to_owned(),
             1 => format!("{apex}"),
-            _ => format!("{}.{}.{apex}", random.one_of(&labels), random.one_of(&labels)),
+            2 => format!("{}.{}.{apex}", random.one_of(&labels), random.one_of(&labels)),
+            _ => format!("{}.{}.{around}", random.one_of(&labels), random.one_of(&labels)),
         };
-        match random.below(12) {
+        match random.below(15) {
             0..=3 => add(&owner, "A", format!("192.0.2.{}", random.below(3))),
             4 | 5 => add(&owner, "TXT", "text".to_owned()),
             6 => add(&owner, "MX", format!("5 {target}")),
@@ -85,7 +102,10 @@ fn contents(apex: &Name, random: &mut Random) -> Contents {
                 add(&format!("ns.{owner}").parse().expect("a name"), "A", "192.0.2.9".to_owned());
             }
             10 => add(&owner, "CNAME", target),
-            _ => add(&owner, "DNAME", target),
+            11 => add(&owner, "DNAME", target),
+            12 => (0..40).for_each(|i| add(&owner, "A", format!("198.51.100.{i}"))),
+            13 => add(&owner, "NS", target),
+            _ => add(&owner, "SRV", format!("1 2 53 {target}")),
         }
     }
     // what servers refuse to load: CNAME beside others, several CNAME or DNAME, cuts at wildcards, names below a DNAME

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use secondaryd::access::ZoneAccess;
+use secondaryd::answer::{Cookies, Identity};
 use secondaryd::dns::{Name, zonefile};
 use secondaryd::net::{Listeners, Options, Policy, Running, Services};
 use secondaryd::served::{Publisher, ZoneId, inbox};
@@ -34,12 +36,12 @@ impl Served {
             publisher.publish(slot, Arc::new(builder.finish(None).expect("a zone").0));
         }
         let (sender, _) = inbox::inbox(1, Box::new(|| {}));
-        let services = Services {
-            view,
-            policy: Arc::new(Policy::default()),
-            inbox: sender,
-            outbound: Arc::new(|_, _| Box::pin(async { None })),
-        };
+        // as the daemon has it: rules for each zone, something to tell about itself
+        let policy = Arc::new(Policy::default());
+        slots.iter().for_each(|slot| policy.set_zone(slot.id(), Arc::new(ZoneAccess::default())));
+        let identity = Identity::default().with_version(b"secondaryd").with_host(b"here");
+        policy.identity.store(Arc::new(identity.with_cookies(Cookies::new(vec![[7; 16]], false))));
+        let services = Services { view, policy, inbox: sender, outbound: Arc::new(|_, _| Box::pin(async { None })) };
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("runtime");
         let options = Options { workers: 1, pin: false, ..Options::default() };

@@ -27,19 +27,25 @@ fn anchors(zone: &str) -> String {
 }
 
 fn check(fixture: &str, questions: &[(&str, &str, &str)]) {
+    check_zone(fixture, &format!("{fixture}.example"), questions);
+}
+
+fn check_zone(fixture: &str, name: &str, questions: &[(&str, &str, &str)]) {
     if Command::new("delv").arg("-v").output().is_err() {
         eprintln!("skipped: delv is not installed");
         return;
     }
-    let name = format!("{fixture}.example");
-    let zone: Zone = zones::fixture(&format!("{fixture}.zone"), &name, 7);
+    let zone: Zone = zones::fixture(&format!("{fixture}.zone"), name, 7);
     let served = Served::start(&[zone]);
     let directory = tempfile::tempdir().expect("directory");
     let file = directory.path().join("anchors");
     std::fs::write(&file, anchors(fixture)).expect("anchors");
     let mut wrong = String::new();
     for &(owner, qtype, expected) in questions {
-        let full = if owner == "@" { name.clone() } else { format!("{owner}.{name}") };
+        let full = match owner {
+            "@" => name.to_owned(),
+            owner => format!("{owner}.{}", name.trim_end_matches('.')),
+        };
         let output = Command::new("delv")
             .args(["-4", "+multiline", &format!("+root={name}")])
             .arg(format!("@{}", served.address.ip()))
@@ -106,6 +112,52 @@ fn answers_of_a_zone_with_nsec3_and_opt_out_are_validated() {
             ("insecure", "DS", SECURELY_ABSENT),
             ("insecure2.optent", "DS", SECURELY_ABSENT),
             ("optent", "A", SECURELY_ABSENT),
+        ],
+    );
+}
+
+/// The same zone with NSEC3 as RFC 9276 wants it: without opt-out a wildcard's answer is proved to the end.
+#[test]
+fn answers_of_a_zone_with_nsec3_and_no_opt_out_are_validated() {
+    check(
+        "signed-nsec3-closed",
+        &[
+            ("@", "SOA", SECURE),
+            ("www", "A", SECURE),
+            ("alias", "A", SECURE),
+            ("www.dname", "A", SECURE),
+            ("some.wild", "A", SECURE),
+            ("a.b.wild", "TXT", SECURE),
+            ("some.cname", "A", SECURE),
+            ("secure", "DS", SECURE),
+            ("a.b.www", "A", SECURELY_ABSENT),
+            ("www", "TXT", SECURELY_ABSENT),
+            ("@", "TXT", SECURELY_ABSENT),
+            ("y.ent", "A", SECURELY_ABSENT),
+            ("ent", "TXT", SECURELY_ABSENT),
+            ("some.wild", "MX", SECURELY_ABSENT),
+            ("nowhere", "A", SECURELY_ABSENT),
+            ("insecure", "DS", SECURELY_ABSENT),
+            ("insecure2.optent", "DS", SECURELY_ABSENT),
+            ("optent", "A", SECURELY_ABSENT),
+        ],
+    );
+}
+
+#[test]
+fn answers_of_a_root_are_validated() {
+    check_zone(
+        "root",
+        ".",
+        &[
+            ("@", "SOA", SECURE),
+            ("@", "NS", SECURE),
+            ("@", "DNSKEY", SECURE),
+            ("com", "DS", SECURE),
+            ("example", "DS", SECURELY_ABSENT),
+            ("nowhere", "A", SECURELY_ABSENT),
+            ("a.b.c.nowhere", "A", SECURELY_ABSENT),
+            ("@", "TXT", SECURELY_ABSENT),
         ],
     );
 }

@@ -56,6 +56,8 @@ pub(crate) struct Secondaryd {
     /// Keys of `[transfer]`.
     settings: String,
     durability: &'static str,
+    /// Whole tables of the configuration.
+    tables: String,
     zones: Vec<Entry>,
     agent: ureq::Agent,
     process: Option<Process>,
@@ -79,6 +81,7 @@ impl Secondaryd {
             settings: "retry-initial = \"1s\"\nretry-min = \"1s\"\nrefresh-min = \"1s\"\nexpire-min = \"1s\"\n"
                 .to_owned(),
             durability: "behind",
+            tables: String::new(),
             zones: Vec::new(),
             agent,
             process: None,
@@ -101,6 +104,20 @@ impl Secondaryd {
     pub(crate) fn with_settings(mut self, settings: &str) -> Secondaryd {
         self.settings += settings;
         self
+    }
+
+    /// Has these tables too, as they would stand in the file.
+    pub(crate) fn with_tables(mut self, tables: &str) -> Secondaryd {
+        self.tables += tables;
+        self
+    }
+
+    /// Reads the configuration again (SIGHUP), and waits until the log says so.
+    pub(crate) fn reload(&self) {
+        let count = || self.log().matches("configuration reloaded").count();
+        let before = count();
+        self.process.as_ref().expect("started").hang_up();
+        wait::until_true("the configuration is read again", SOON, || count() > before);
     }
 
     /// Publishes a version only when it is on disk.
@@ -168,12 +185,31 @@ impl Secondaryd {
         self.send(method, path, "")
     }
 
+    /// As [`Secondaryd::call`], by another credential of the configuration.
+    pub(crate) fn call_as(&self, token: &str, method: &str, path: &str) -> Result<(u16, Value), String> {
+        self.send_as(token, method, path, "")
+    }
+
+    /// `secondaryctl` against this daemon.
+    #[track_caller]
+    pub(crate) fn ctl(&self, arguments: &[&str]) -> std::process::Output {
+        Command::new(env!("CARGO_BIN_EXE_secondaryctl"))
+            .args(["--url", &format!("http://{}", self.api), "--token", TOKEN])
+            .args(arguments)
+            .output()
+            .expect("secondaryctl runs")
+    }
+
     /// Status code and body of a request with a JSON body.
     pub(crate) fn send(&self, method: &str, path: &str, body: &str) -> Result<(u16, Value), String> {
+        self.send_as(TOKEN, method, path, body)
+    }
+
+    fn send_as(&self, token: &str, method: &str, path: &str, body: &str) -> Result<(u16, Value), String> {
         let request = ureq::http::Request::builder()
             .method(method)
             .uri(format!("http://{}{path}", self.api))
-            .header("Authorization", format!("Bearer {TOKEN}"))
+            .header("Authorization", format!("Bearer {token}"))
             .header("Content-Type", "application/json");
         let answer = match body {
             "" => self.agent.run(request.body(()).map_err(|error| error.to_string())?),
@@ -249,6 +285,7 @@ impl Secondaryd {
             list(&[self.api]),
             self.settings
         );
+        text += &self.tables;
         let mut keys: Vec<Key> = self.zones.iter().flat_map(|zone| [zone.key, zone.downstream_key]).flatten().collect();
         keys.sort_by_key(|key| key.name);
         keys.dedup();

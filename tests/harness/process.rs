@@ -76,6 +76,11 @@ impl Process {
         self.signal("STOP");
     }
 
+    /// SIGHUP.
+    pub(crate) fn hang_up(&self) {
+        self.signal("HUP");
+    }
+
     /// Goes on.
     pub(crate) fn resume(&self) {
         self.signal("CONT");

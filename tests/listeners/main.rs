@@ -1,6 +1,10 @@
-//! The listeners over real sockets on 127.0.0.1 and ::1: UDP, TCP, NOTIFY, TSIG, transfers out, limits, shutdown.
+//! The listeners over real sockets on 127.0.0.1 and ::1: UDP, TCP, TLS, NOTIFY, TSIG, transfers out, proxies, limits,
+//! shutdown.
 
 mod notify;
+mod proxied;
 mod queries;
+mod restricted;
 mod setup;
+mod tls;
 mod transfers;

@@ -6,7 +6,7 @@ use secondaryd::dns::message::{self, Header, Rcode};
 use secondaryd::dns::tsig::{self, StreamVerifier};
 use secondaryd::dns::{RecordType, Serial};
 use secondaryd::net::counters::NotifyOutcome;
-use secondaryd::served::{Notice, Transport, ZoneId};
+use secondaryd::served::{Notice, RefusedFor, Transport, ZoneId};
 use secondaryd::time::Timestamp;
 
 use super::setup::{PATIENCE, Server, exchange, key, name, query, rcode, records};
@@ -22,17 +22,18 @@ fn error_of(reply: &[u8]) -> Option<u16> {
 }
 
 /// N1: "a NOERROR answer with QR and AA set, same id, same question, empty other sections, and starts a refresh at once";
-/// N5: the hint is passed on; N6: without SOA it is normal; N10: UDP and TCP.
+/// N5: the hint is passed on; N6: without SOA it is normal; N10: UDP, TCP and TLS.
 #[test]
 fn a_notify_from_a_primary_is_acknowledged_and_passed_on() {
     let server = Server::start();
     for (hint, transport) in
-        [(None, Transport::Udp), (Some(77), Transport::Udp), (None, Transport::Tcp), (Some(u32::MAX), Transport::Tcp)]
+        [(None, Transport::Udp), (Some(77), Transport::Udp), (None, Transport::Tcp), (Some(u32::MAX), Transport::Tls)]
     {
         let request = notify("EXAMPLE", hint, false);
         let reply = match transport {
             Transport::Udp => server.udp(&request),
             Transport::Tcp => exchange(&mut server.tcp(), &request).expect("a reply"),
+            Transport::Tls => exchange(&mut server.tls(), &request).expect("a reply"),
         };
         assert_eq!(reply[..4], [0x47, 0x11, 0x80 | 4 << 3 | 4, 0], "id, QR, opcode, AA, NOERROR");
         assert_eq!(reply[4..12], [0, 1, 0, 0, 0, 0, 0, 0]);
@@ -66,6 +67,9 @@ fn other_notifies_are_refused_and_told_why() {
         let plain = server.udp(&notify(zone, Some(9), false));
         assert_eq!((Header::read(&plain).expect("header").rcode(), error_of(&plain)), (rcode, None), "{zone}");
     }
+    // Told, once for the zone and source; nothing is to be done.
+    let told = server.notices.try_next();
+    assert!(matches!(told, Some(Notice::Refused { zone: ZoneId(0), why: RefusedFor::Source, .. })), "{told:?}");
     assert_eq!(server.notices.try_next(), None);
     let counters = server.running.as_ref().expect("running").counters();
     assert_eq!((counters.notifies(NotifyOutcome::Refused), counters.notifies(NotifyOutcome::NotAuth)), (2, 6));
@@ -105,10 +109,12 @@ fn a_zone_with_a_key_wants_its_notifies_signed_with_it() {
         verifier.verify(&reply, Timestamp::now()).expect("signed by the same key");
         verifier.finish().expect("the last is signed");
     }
-    let notice = server.notices.wait(PATIENCE).expect("workers live").expect("a notice");
+    let next = || server.notices.wait(PATIENCE).expect("workers live").expect("a notice");
+    assert!(matches!(next(), Notice::Refused { why: RefusedFor::Unsigned, .. }), "told once a minute, not of each");
+    let notice = next();
     let Notice::Notify { key, hint, .. } = notice else { panic!("refused: {notice:?}") };
     assert_eq!((key, hint), (Some(name("known.")), Some(Serial(5))));
-    assert_eq!(server.notices.try_next(), None, "only the second was accepted");
+    assert_eq!(server.notices.try_next(), None, "only the last was accepted");
 }
 
 /// MAC Size and Error of the TSIG record at the end of `reply` (RFC 8945 §4.2).
@@ -150,16 +156,17 @@ fn bad_signatures_are_answered_notauth() {
 }
 
 #[test]
-fn a_signed_query_gets_a_signed_answer_over_both_transports() {
+fn a_signed_query_gets_a_signed_answer_over_every_transport() {
     let server = Server::start();
-    for transport in [Transport::Udp, Transport::Tcp] {
+    for transport in [Transport::Udp, Transport::Tcp, Transport::Tls] {
         let mut request = query(3, "www.example", RecordType::A);
         let mac = tsig::sign(&mut request, &key("known."), Timestamp::now(), None);
         let reply = match transport {
             Transport::Udp => server.udp(&request),
             Transport::Tcp => exchange(&mut server.tcp(), &request).expect("a reply"),
+            Transport::Tls => exchange(&mut server.tls(), &request).expect("a reply"),
         };
-        assert!(transport == Transport::Tcp || reply.len() <= 512);
+        assert!(transport.is_stream() || reply.len() <= 512);
         StreamVerifier::new(key("known.").into(), mac).verify(&reply, Timestamp::now()).expect("signed");
         assert_eq!(Message::from_vec(&reply).expect("a message").answers.len(), 1);
     }

@@ -1,7 +1,6 @@
 //! Transfers to the next tier: BEHAVIOUR O1 and O2, T5.
 
-use std::io::Write;
-use std::net::TcpStream;
+use std::io::{Read, Write};
 
 use secondaryd::dns::edns::{ExtendedError, Opt};
 use secondaryd::dns::message::{self, Header, Rcode};
@@ -16,10 +15,27 @@ use secondaryd::zone::{Limits, apply};
 use super::setup::{KEY, Server, exchange, framed, key, name, query, rcode, read_framed, records, snapshot, version};
 
 /// Reads an answer to its end by the same rules as our own transfers in.
-fn receive(stream: &mut TcpStream, asked: Asked, id: u16, mut verifier: Option<StreamVerifier>) -> Received {
+pub(crate) fn receive(stream: &mut impl Read, asked: Asked, id: u16, verifier: Option<StreamVerifier>) -> Received {
+    let (received, others) = receive_among_others(stream, asked, id, verifier);
+    assert!(others.is_empty(), "nothing else was asked");
+    received
+}
+
+/// As above; replies to other queries that come in between are given back.
+fn receive_among_others(
+    stream: &mut impl Read,
+    asked: Asked,
+    id: u16,
+    mut verifier: Option<StreamVerifier>,
+) -> (Received, Vec<Vec<u8>>) {
+    let mut others = Vec::new();
     let mut inbound = Inbound::new(name("example"), asked, id, KEY, Limits::default());
     loop {
         let message = read_framed(stream).expect("a message");
+        if message[..2] != id.to_be_bytes() {
+            others.push(message);
+            continue;
+        }
         let len = match &mut verifier {
             Some(verifier) => verifier.verify(&message, Timestamp::now()).expect("signed"),
             None => message.len(),
@@ -34,14 +50,14 @@ fn receive(stream: &mut TcpStream, asked: Asked, id: u16, mut verifier: Option<S
     if let Some(verifier) = verifier {
         verifier.finish().expect("the last is signed");
     }
-    inbound.finish().expect("received")
+    (inbound.finish().expect("received"), others)
 }
 
-fn soa(serial: u32) -> Record {
+pub(crate) fn soa(serial: u32) -> Record {
     records(&version(serial), &name("example")).remove(0)
 }
 
-fn zone_of(received: Received) -> Vec<Record> {
+pub(crate) fn zone_of(received: Received) -> Vec<Record> {
     match received {
         Received::Full(builder) => sorted(&builder.finish(None).expect("a zone").0),
         _ => panic!("not the whole zone"),
@@ -55,7 +71,7 @@ fn sorted(zone: &secondaryd::zone::Snapshot) -> Vec<Record> {
 }
 
 #[test]
-fn axfr_sends_the_zone_signed_or_not_and_queries_behind_it_are_answered() {
+fn axfr_sends_the_zone_signed_or_not_and_queries_beside_it_are_answered() {
     let server = Server::start();
     let expected = sorted(&snapshot(&name("example"), &version(2)));
     let mut stream = server.tcp();
@@ -67,8 +83,10 @@ fn axfr_sends_the_zone_signed_or_not_and_queries_behind_it_are_answered() {
         });
         let behind = query(6, "www.example", RecordType::A);
         stream.write_all(&[framed(&request), framed(&behind)].concat()).expect("written");
-        assert_eq!(zone_of(receive(&mut stream, Asked::Axfr, 5, verifier)), expected);
-        assert_eq!(read_framed(&mut stream).expect("a reply")[..2], [0, 6]);
+        let (received, mut others) = receive_among_others(&mut stream, Asked::Axfr, 5, verifier);
+        assert_eq!(zone_of(received), expected);
+        let reply = others.pop().unwrap_or_else(|| read_framed(&mut stream).expect("a reply"));
+        assert_eq!((&reply[..2], rcode(&reply)), (&[0, 6][..], 0));
     }
     assert_eq!(server.running.as_ref().expect("running").counters().transfers(TransferOutcome::Completed), 2);
 }
@@ -130,4 +148,74 @@ fn one_transfer_too_many_is_told_to_come_back() {
     let reply = exchange(&mut server.tcp(), &query(5, "example", RecordType::AXFR)).expect("a reply");
     assert_eq!(rcode(&reply), Rcode::SERVFAIL.0 as u8);
     assert_eq!(server.running.as_ref().expect("running").counters().transfers(TransferOutcome::Unavailable), 1);
+}
+
+/// RFC 7766 §6.2.1.1: "responses SHOULD be sent as soon as they are available": the answer to a query behind a transfer does
+/// not wait for its end, which the downstream decides by how fast it reads.
+#[test]
+fn a_query_behind_a_long_transfer_is_answered_before_its_end() {
+    // given a zone of some megabytes, more than the buffers of the connection hold
+    let server = Server::start();
+    let apex = name("example");
+    let text: String = (0..40_000).map(|i| format!("more-{i} TXT \"{}\"\n", "y".repeat(200))).collect();
+    server.publisher.publish(&server.slots[0], snapshot(&apex, &(version(2) + &text)).into());
+    let mut stream = server.tcp();
+    // when it is asked for, and then something else, and after both the first message has been read
+    let request = message::query(5, &apex, RecordType::AXFR, None);
+    stream.write_all(&framed(&request)).expect("written");
+    let first = read_framed(&mut stream).expect("the first message");
+    let answers = |message: &[u8]| usize::from(u16::from_be_bytes([message[6], message[7]]));
+    let mut records = answers(&first);
+    stream.write_all(&framed(&query(6, "www.example", RecordType::A))).expect("written");
+    // then its reply stands between messages of the transfer
+    let (mut before, mut behind, mut answered) = (0, 0, false);
+    while records < 40_406 {
+        let message = read_framed(&mut stream).expect("a message");
+        if message[..2] == [0, 6] {
+            answered = true;
+            continue;
+        }
+        records += answers(&message);
+        *(if answered { &mut behind } else { &mut before }) += 1;
+    }
+    assert!(answered && behind > 0, "{before} messages before the reply, {behind} behind it");
+}
+
+/// RFC 9103 §6.4: several transfers are asked for on one connection at once; each is whole.
+#[test]
+fn transfers_asked_for_at_once_on_one_connection_are_all_sent() {
+    let server = Server::start();
+    let mut stream = server.tls();
+    let all: Vec<u8> =
+        (10..15).flat_map(|id| framed(&message::query(id, &name("example"), RecordType::AXFR, None))).collect();
+    stream.write_all(&all).expect("written");
+    let mut soas = [0; 5];
+    while soas.iter().any(|count| *count < 2) {
+        let message = hickory_proto::op::Message::from_vec(&read_framed(&mut stream).expect("a message"));
+        let message = message.expect("a sound message");
+        let of_type_soa =
+            |record: &&hickory_proto::rr::Record| record.record_type() == hickory_proto::rr::RecordType::SOA;
+        soas[usize::from(message.metadata.id) - 10] += message.answers.iter().filter(of_type_soa).count();
+    }
+    assert_eq!(soas, [2; 5]);
+}
+
+/// RFC 7314 §3.2: "In the case of a secondary server, the EXPIRE option ... contains the remaining time", in the answer to
+/// SOA, AXFR and IXFR.
+#[test]
+fn downstreams_learn_how_long_the_zone_lives() {
+    let server = Server::start();
+    let now = Timestamp::now();
+    server.publisher.set_expires(&server.slots[0], Some(now + std::time::Duration::from_secs(1000)));
+    let opt = Opt::default().with_option(9, b"");
+    let mut stream = server.tcp();
+    for qtype in [RecordType::SOA, RecordType::AXFR] {
+        let reply = exchange(&mut stream, &message::query(5, &name("example"), qtype, Some(&opt))).expect("a reply");
+        let expire = Opt::find(&reply).expect("sound").expect("EDNS").expire().expect("EXPIRE");
+        assert!((900..=1000).contains(&expire), "{qtype}: {expire}");
+        stream = server.tcp();
+    }
+    let a = message::query(5, &name("www.example"), RecordType::A, Some(&opt));
+    let reply = exchange(&mut stream, &a).expect("a reply");
+    assert_eq!(Opt::find(&reply).expect("sound").expect("EDNS").expire(), None);
 }

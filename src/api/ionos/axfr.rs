@@ -15,17 +15,24 @@ use super::{Date, accepted, json};
 use crate::api::Api;
 use crate::api::auth::Caller;
 use crate::api::fault::Fault;
+use crate::api::native::attempt::AttemptItem;
+use crate::api::native::history;
 use crate::api::query::Params;
 use crate::api::request::{Writer, Zone};
 use crate::control::definition::{Primary, Transport};
 use crate::control::handle::TransferMode;
+use crate::control::health::Health;
 use crate::control::status::{PrimaryStatus, ZoneStatus};
 use crate::dns::Serial;
 use crate::reason::{Code, StatusWord};
-use crate::refresh::{Activity, TransferKind, Why, ZoneState};
+use crate::refresh::{Activity, Finding, FindingCode, TransferKind, Why, ZoneState};
+use crate::served::RefusedFor;
+use crate::time::Timestamp;
 
 /// Seconds a request may be held by `Prefer: wait=N`; more is read as this.
 const WAIT_SECS_MAX: u64 = 60;
+/// Seconds a request may wait for the end of its transfer.
+const TRANSFER_WAIT_SECS_MAX: u64 = 600;
 /// RFC 7240; not among the names of the `http` crate.
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 
@@ -47,7 +54,8 @@ pub(super) async fn read(
     let mut response = if knows(&headers, zone.status.generation) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        json(StatusCode::ACCEPTED, &Status::of(&zone.status, api.settings().primary_port))
+        let status = remembered(&api, &zone).await;
+        json(StatusCode::ACCEPTED, &Status::of(&status, api.settings().primary_port, Timestamp::now()))
     };
     let tag = HeaderValue::from_str(&tag(zone.status.generation)).expect("digits in quotes");
     response.headers_mut().insert(ETAG, tag);
@@ -74,8 +82,92 @@ pub(super) async fn start(
         Some("refresh") => TransferMode::Refresh,
         Some(_) => return Err(Fault::bad_parameter("mode", "must be axfr or refresh")),
     };
+    let wait = params.single("wait")?.map(span).transpose()?;
     api.control().transfer(zone.view.uuid, mode).await?;
-    Ok(accepted())
+    let Some(wait) = wait else { return Ok(accepted()) };
+    let Some(status) = ended(&api, &zone, wait).await else { return Err(Fault::zone_not_found()) };
+    let mut body = Status::of(&status, api.settings().primary_port, Timestamp::now());
+    body.outcome = Some(Outcome::of(&status, zone.status.served_serial));
+    Ok(json(StatusCode::OK, &body))
+}
+
+/// `30`, `30s` or `2m`, at most [`TRANSFER_WAIT_SECS_MAX`].
+fn span(text: &str) -> Result<Duration, Fault> {
+    let (digits, factor) = match text.strip_suffix('m') {
+        Some(minutes) => (minutes, 60),
+        None => (text.strip_suffix('s').unwrap_or(text), 1),
+    };
+    let secs = digits.parse::<u64>().ok().map(|secs| secs.saturating_mul(factor));
+    secs.filter(|secs| (1..=TRANSFER_WAIT_SECS_MAX).contains(secs)).map(Duration::from_secs).ok_or_else(|| {
+        Fault::bad_parameter("wait", format_args!("must be a time such as 30s, at most {TRANSFER_WAIT_SECS_MAX}s"))
+    })
+}
+
+/// The status once nothing runs any more, or `wait` has passed; `None` if the zone has gone.
+async fn ended(api: &Api, zone: &Zone, wait: Duration) -> Option<Arc<ZoneStatus>> {
+    let mut generations = zone.view.subscribe();
+    let mut stop = api.stop.clone();
+    let running = async {
+        // The status is read again after each change; the first one may be the last.
+        while !is_quiet(&zone.view.status()) && generations.changed().await.is_ok() {}
+    };
+    tokio::select! {
+        _ = timeout(wait, running) => {}
+        _ = stop.wait_for(|&stop| stop) => {}
+    }
+    api.control().board().by_uuid(zone.view.uuid).map(|view| view.status())
+}
+
+/// Whether no round is running.
+fn is_quiet(status: &ZoneStatus) -> bool {
+    status.next_refresh.is_some() && status.primaries.iter().all(|primary| primary.state.activity == Activity::Idle)
+}
+
+/// What came of a transfer that was waited for.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Outcome {
+    /// `OK` if a primary has given or confirmed the zone, `IN_PROGRESS` if it still runs, else how the first one failed.
+    status: StatusWord,
+    error_code: Code,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_message: Option<String>,
+    /// Another serial is served than before.
+    changed: bool,
+}
+
+impl Outcome {
+    fn of(status: &ZoneStatus, before: Option<Serial>) -> Outcome {
+        let changed = status.served_serial != before;
+        let is_ok = |primary: &&PrimaryStatus| primary.state.word() == StatusWord::Ok;
+        let first = match status.primaries.iter().find(is_ok) {
+            Some(primary) => Some(primary),
+            None => status.primaries.first(),
+        };
+        let Some(first) = first.filter(|_| is_quiet(status)) else {
+            let (status, error_code) = (StatusWord::InProgress, Code::InProgress);
+            return Outcome { status, error_code, error_message: None, changed };
+        };
+        let error_message = first.state.message(status.served_serial);
+        Outcome { status: first.state.word(), error_code: first.state.shown(), error_message, changed }
+    }
+}
+
+/// The status with the last attempts of an earlier run where there is none of this one.
+async fn remembered(api: &Api, zone: &Zone) -> Arc<ZoneStatus> {
+    let forgotten = |primary: &PrimaryStatus| primary.attempt.is_none() && primary.state.last_attempt.is_some();
+    if !zone.status.primaries.iter().any(forgotten) {
+        return zone.status.clone();
+    }
+    // Without them the status is as good as it can be.
+    let attempts = history::of(api, zone).await.unwrap_or_default();
+    let mut status = ZoneStatus::clone(&zone.status);
+    let definition = status.definition.clone();
+    for (shown, primary) in status.primaries.iter_mut().zip(&definition.primaries).filter(|(shown, _)| forgotten(shown))
+    {
+        shown.attempt = attempts.iter().find(|attempt| attempt.primary == primary.address).cloned();
+    }
+    Arc::new(status)
 }
 
 /// Returns when the zone's generation has moved, `wait` has passed, or the daemon stops.
@@ -138,8 +230,64 @@ struct Status {
     offered_serial: Option<Serial>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stored_serial: Option<Serial>,
+    /// The version that waits for approval; more at `.../held`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held: Option<Held>,
+    /// The zone was rolled back and takes no newer version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pinned: Option<Pinned>,
+    /// End of the first signature of the served version that lapses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signatures_expire: Option<Date>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
+    /// What was noticed although no exchange failed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    findings: Vec<FindingItem>,
+    /// How the zone is, in one word.
+    health: Health,
+    /// The last NOTIFY that was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused_notify: Option<Refused>,
+    /// Of a transfer that was waited for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<Outcome>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FindingItem {
+    code: FindingCode,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    primary_ip: Option<String>,
+    since: Date,
+    message: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Held {
+    id: Uuid,
+    serial: Serial,
+    error_code: Code,
+    deadline: Date,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Pinned {
+    serial: Serial,
+    left: Serial,
+    by: String,
+    at: Date,
+}
+
+#[derive(Serialize)]
+struct Refused {
+    from: String,
+    time: Date,
+    why: &'static str,
+    count: u32,
 }
 
 /// One primary: the members of the specification first.
@@ -182,6 +330,33 @@ struct Item {
     /// What is noteworthy beside the code.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<&'static str>,
+    /// Since when it is behind the newest serial anybody has shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    behind_since: Option<Date>,
+    /// When the running row of failures began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_failure: Option<Date>,
+    /// The last attempt in full: phase reached, times, volumes, TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempt: Option<AttemptItem>,
+    /// The last TLS session, or the certificate that was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<Tls>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Tls {
+    version: &'static str,
+    verified: &'static str,
+    /// In the primary's certificate.
+    names: Vec<String>,
+    /// When the primary's certificate ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<Date>,
+    /// When our own certificate ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    own_expires: Option<Date>,
 }
 
 #[derive(Serialize)]
@@ -207,13 +382,24 @@ struct LastTransfer {
 }
 
 impl Status {
-    fn of(status: &ZoneStatus, default_port: u16) -> Status {
+    fn of(status: &ZoneStatus, default_port: u16, now: Timestamp) -> Status {
         let definition = &*status.definition;
         let active = status.active_primary.and_then(|index| definition.primaries.get(index));
-        let items = definition.primaries.iter().zip(&status.primaries);
+        let items = definition.primaries.iter().zip(&status.primaries).enumerate();
+        let findings = status.findings.iter().map(|found| FindingItem {
+            code: found.code,
+            primary_ip: found.primary.and_then(|ix| Some(definition.primaries.get(ix)?.spelled(default_port))),
+            since: Date(found.since),
+            message: found.evidence.clone(),
+        });
         Status {
             r#type: "collection",
-            items: items.map(|(primary, shown)| Item::of(primary, shown, status.served_serial, default_port)).collect(),
+            items: items
+                .map(|(ix, (primary, shown))| {
+                    let notes = status.findings.iter().filter(|found| found.primary == Some(ix));
+                    Item::of(primary, shown, status.served_serial, default_port, notes)
+                })
+                .collect(),
             zone_id: definition.uuid,
             zone_name: definition.name.without_dot(),
             state: status.state,
@@ -225,13 +411,45 @@ impl Status {
             generation: status.generation,
             offered_serial: status.offered_serial,
             stored_serial: status.stored_serial,
+            held: status.review.held.as_ref().map(|held| Held {
+                id: held.id,
+                serial: held.serial,
+                error_code: held.reason.code,
+                deadline: Date(held.deadline),
+            }),
+            pinned: status.review.pinned.clone().map(|pinned| Pinned {
+                serial: pinned.serial,
+                left: pinned.left,
+                by: pinned.by,
+                at: Date(pinned.at),
+            }),
+            signatures_expire: status.signatures.as_ref().map(|lapse| Date(lapse.at)),
             warnings: status.warnings.clone(),
+            findings: findings.collect(),
+            health: Health::of(status, now),
+            refused_notify: status.refused_notify.as_ref().map(|refused| Refused {
+                from: refused.from.to_string(),
+                time: Date(refused.at),
+                why: match refused.why {
+                    RefusedFor::Source => "source",
+                    RefusedFor::Unsigned => "unsigned",
+                    RefusedFor::Key => "key",
+                },
+                count: refused.count,
+            }),
+            outcome: None,
         }
     }
 }
 
 impl Item {
-    fn of(primary: &Primary, status: &PrimaryStatus, served: Option<Serial>, default_port: u16) -> Item {
+    fn of<'a>(
+        primary: &Primary,
+        status: &PrimaryStatus,
+        served: Option<Serial>,
+        default_port: u16,
+        notes: impl Iterator<Item = &'a Finding>,
+    ) -> Item {
         let state = &status.state;
         let error_message = state.message(served);
         Item {
@@ -268,7 +486,17 @@ impl Item {
             activity: state.activity,
             since: Date(state.since),
             next_attempt_why: status.next_attempt.map(|next| next.why),
-            notes: if state.udp_blocked { vec!["UDP_BLOCKED"] } else { Vec::new() },
+            notes: notes.map(|found| found.code.as_str()).chain(state.clear_text.then_some("CLEAR_TEXT")).collect(),
+            behind_since: status.behind_since.map(Date),
+            first_failure: state.first_failure.map(Date),
+            attempt: status.attempt.as_deref().map(|attempt| AttemptItem::new(attempt, primary.spelled(default_port))),
+            tls: status.tls.as_deref().map(|session| Tls {
+                version: session.version,
+                verified: session.verified.as_str(),
+                names: session.peer_names.clone(),
+                expires: session.peer_not_after.map(Date),
+                own_expires: session.own_not_after.map(Date),
+            }),
         }
     }
 }

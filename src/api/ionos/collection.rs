@@ -14,7 +14,7 @@ const LIMIT_MAX: usize = 1000;
 const OFFSET_MAX: usize = i32::MAX as usize;
 
 /// The page `offset` and `limit` ask for.
-pub(super) fn page(params: &Params) -> Result<Page, Fault> {
+pub(in crate::api) fn page(params: &Params) -> Result<Page, Fault> {
     Ok(Page {
         offset: params.number("offset", 0..=OFFSET_MAX, 0)?,
         limit: params.number("limit", 1..=LIMIT_MAX, LIMIT_DEFAULT)?,
@@ -22,26 +22,26 @@ pub(super) fn page(params: &Params) -> Result<Page, Fault> {
 }
 
 /// Where a list stands and how it was asked for.
-pub(super) struct Address<'a> {
+pub(in crate::api) struct Address<'a> {
     /// What absolute links begin with.
-    pub(super) base: String,
+    pub(in crate::api) base: String,
     /// Path-absolute.
-    pub(super) path: String,
+    pub(in crate::api) path: String,
     /// The filters that were given, for the links: the next page is one of the same list.
-    pub(super) filters: Vec<(&'a str, &'a str)>,
+    pub(in crate::api) filters: Vec<(&'a str, &'a str)>,
     /// The part of the list.
-    pub(super) page: Page,
+    pub(in crate::api) page: Page,
 }
 
 impl Address<'_> {
     /// The list as an object: path-absolute, its page included.
-    pub(super) fn href(&self) -> String {
+    pub(in crate::api) fn href(&self) -> String {
         let Page { offset, limit } = self.page;
         format!("{}?limit={limit}&offset={offset}{}", self.path, self.filter_text())
     }
 
     /// Links to this page and those beside it.
-    pub(super) fn links(&self, total: usize) -> Links {
+    pub(in crate::api) fn links(&self, total: usize) -> Links {
         let filters = self.filter_text();
         let link = |offset| format!("{}{}?offset={offset}&limit={}{filters}", self.base, self.path, self.page.limit);
         Links {
@@ -64,7 +64,7 @@ impl Address<'_> {
 }
 
 /// The parameters of `names` that were given, for [`Address::filters`].
-pub(super) fn given<'a>(params: &'a Params, names: &[&'a str]) -> Result<Vec<(&'a str, &'a str)>, Fault> {
+pub(in crate::api) fn given<'a>(params: &'a Params, names: &[&'a str]) -> Result<Vec<(&'a str, &'a str)>, Fault> {
     let mut given = Vec::new();
     for name in names {
         if let Some(value) = params.single(name)? {
@@ -76,7 +76,7 @@ pub(super) fn given<'a>(params: &'a Params, names: &[&'a str]) -> Result<Vec<(&'
 
 /// Absolute URLs; those that do not exist are left out.
 #[derive(Debug, Serialize)]
-pub(super) struct Links {
+pub(in crate::api) struct Links {
     #[serde(rename = "prev", skip_serializing_if = "Option::is_none")]
     previous: Option<String>,
     #[serde(rename = "self")]
@@ -86,7 +86,7 @@ pub(super) struct Links {
 }
 
 /// The identity of an object that has none of its own: v5 of its URL.
-pub(super) fn id_of_url(href: &str) -> Uuid {
+pub(in crate::api) fn id_of_url(href: &str) -> Uuid {
     Uuid::new_v5(&Uuid::NAMESPACE_URL, href.as_bytes())
 }
 

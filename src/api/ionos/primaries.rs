@@ -1,10 +1,12 @@
 //! Primaries as clients write and read them: `primaryIps`, and our `primaries` for keys and transports.
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::api::fault::{ErrorCode, Message};
 use crate::config::peer_address;
-use crate::control::definition::{Primary, Transport};
+use crate::control::definition::{PRIMARY_TLS_PORT, Primary, Transport};
 use crate::dns::Name;
 
 /// Primaries of one zone at most.
@@ -39,7 +41,7 @@ pub(super) fn parse(
         }]),
         (Some(ips), None) => Ok(ips),
         (None, Some(entries)) => Ok(entries),
-        (Some(ips), Some(entries)) => combine(&ips, entries),
+        (Some(ips), Some(entries)) => combine(&ips, entries, default_port),
     }
 }
 
@@ -66,8 +68,13 @@ fn in_order<T>(
     if messages.is_empty() { Ok(primaries) } else { Err(messages) }
 }
 
-fn combine(ips: &[Primary], entries: Vec<Primary>) -> Result<Vec<Primary>, Vec<Message>> {
-    let entry_at = |ip: &Primary| entries.iter().find(|entry| entry.address == ip.address).cloned();
+fn combine(ips: &[Primary], entries: Vec<Primary>, default_port: u16) -> Result<Vec<Primary>, Vec<Message>> {
+    // `primaryIps` may leave the port out, and means that of the entry's transport.
+    let is_same = |ip: SocketAddr, entry: &Primary| {
+        let by_default = entry.transport == Transport::Tls && entry.address.port() == PRIMARY_TLS_PORT;
+        entry.address == ip || by_default && ip.port() == default_port && entry.address.ip() == ip.ip()
+    };
+    let entry_at = |ip: &Primary| entries.iter().find(|entry| is_same(ip.address, entry)).cloned();
     let combined: Option<Vec<Primary>> = ips.iter().map(entry_at).collect();
     combined.filter(|combined| combined.len() == entries.len()).ok_or_else(|| {
         vec![Message {
@@ -79,6 +86,12 @@ fn combine(ips: &[Primary], entries: Vec<Primary>) -> Result<Vec<Primary>, Vec<M
 
 impl Entry {
     fn parse(&self, default_port: u16) -> Result<Primary, String> {
+        let transport = match self.transport.as_deref() {
+            None | Some("tcp") => Transport::Tcp,
+            Some("tls") => Transport::Tls,
+            Some(other) => return Err(format!("transport {other:?} is not one this daemon speaks: tcp, tls")),
+        };
+        let default_port = if transport == Transport::Tls { PRIMARY_TLS_PORT } else { default_port };
         let mut address = peer_address(&self.ip, default_port)?;
         if let Some(port) = self.port {
             if address.port() != default_port && address.port() != port {
@@ -93,10 +106,6 @@ impl Entry {
             .tsig_key
             .as_deref()
             .map(|key| key.parse::<Name>().map_err(|error| format!("tsigKey {key:?} is no domain name: {error}")));
-        let transport = match self.transport.as_deref() {
-            None | Some("tcp") => Transport::Tcp,
-            Some(other) => return Err(format!("transport {other:?} is not one this daemon speaks; it speaks tcp")),
-        };
         Ok(Primary { tsig_key: tsig_key.transpose()?, transport, ..Primary::at(address) })
     }
 
@@ -194,7 +203,19 @@ mod tests {
 
     #[test]
     fn a_transport_we_do_not_speak_is_refused() {
-        assert!(parse(None, Some(&[entry(r#"{"ip":"192.0.2.1","transport":"tls"}"#)]), 53).is_err());
+        assert!(parse(None, Some(&[entry(r#"{"ip":"192.0.2.1","transport":"quic"}"#)]), 53).is_err());
+    }
+
+    /// RFC 9103 §7.2, RFC 7858 §3.1: port 853 unless another is agreed upon.
+    #[test]
+    fn a_primary_over_tls_is_asked_at_port_853_unless_another_is_written() {
+        let parsed = |json| parse(None, Some(&[entry(json)]), 53).expect("a primary")[0].clone();
+        let primary = parsed(r#"{"ip":"192.0.2.1","transport":"tls"}"#);
+        assert_eq!((primary.address.port(), primary.transport), (853, Transport::Tls));
+        assert_eq!(parsed(r#"{"ip":"192.0.2.1","port":8853,"transport":"tls"}"#).address.port(), 8853);
+        let both =
+            parse(Some(&["192.0.2.1".to_owned()]), Some(&[entry(r#"{"ip":"192.0.2.1","transport":"tls"}"#)]), 53);
+        assert_eq!(both.expect("the same"), [primary]);
     }
 
     #[test]

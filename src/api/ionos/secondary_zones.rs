@@ -220,7 +220,7 @@ impl Filter {
 /// The body of POST and PUT; unknown members are ignored.
 #[derive(Debug, Deserialize)]
 #[serde(expecting = "an object")]
-pub(super) struct Request {
+pub(in crate::api) struct Request {
     properties: Option<RequestProperties>,
 }
 
@@ -240,6 +240,11 @@ struct Checked {
 }
 
 impl Request {
+    /// The name and the primaries of a zone that may be added one day.
+    pub(in crate::api) fn zone(self, settings: &Settings) -> Result<(Name, Vec<Primary>), Fault> {
+        self.check(settings, None).map(|(name, checked)| (name, checked.primaries))
+    }
+
     /// Collects everything that is wrong. Without `zoneName` the zone keeps the name it `has`.
     fn check(self, settings: &Settings, has: Option<&Name>) -> Result<(Name, Checked), Fault> {
         let Some(sent) = self.properties else {
@@ -285,6 +290,11 @@ impl From<EditError> for Fault {
             EditError::IdTaken => ErrorCode::IdTaken,
             EditError::Configured { .. } => ErrorCode::ZoneConfigured,
             EditError::PrimaryNotAllowed(_) | EditError::UnknownKey(_) => ErrorCode::BadValue,
+            EditError::NoSuchHeld => ErrorCode::VersionNotFound,
+            EditError::NotKept { .. } => ErrorCode::VersionNotFound,
+            EditError::HeldLost(_) | EditError::Superseded | EditError::Pinned | EditError::NotPinned => {
+                ErrorCode::VersionConflict
+            }
             EditError::Storage(_) => ErrorCode::Storage,
             EditError::ShuttingDown => ErrorCode::ShuttingDown,
         };

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use super::connection::Stream;
+use super::connection::Connection;
 use super::{POISONED, Target};
 
 /// Unused connections are kept this long; primaries close idle ones after ten seconds and more.
@@ -19,35 +19,40 @@ pub(super) struct Kept {
     streams: Mutex<HashMap<Route, Vec<Waiting>>>,
 }
 
-type Route = (SocketAddr, Option<IpAddr>);
+/// Address, source, and the TLS profile.
+type Route = (SocketAddr, Option<IpAddr>, Option<u64>);
+
+fn route(target: &Target) -> Route {
+    (target.address, target.source, target.tls.as_ref().map(|profile| profile.id()))
+}
 
 #[derive(Debug)]
 struct Waiting {
-    stream: Stream,
+    connection: Connection,
     since: Instant,
 }
 
 impl Kept {
     /// The connection to `target` that was used last, if one is young enough.
-    pub(super) fn take(&self, target: &Target) -> Option<Stream> {
+    pub(super) fn take(&self, target: &Target) -> Option<Connection> {
         let mut kept = self.streams.lock().expect(POISONED);
-        let route = (target.address, target.source);
+        let route = route(target);
         let streams = kept.get_mut(&route)?;
         streams.retain(|waiting| waiting.since.elapsed() < KEEP);
         let taken = streams.pop();
         if streams.is_empty() {
             kept.remove(&route);
         }
-        taken.map(|waiting| waiting.stream)
+        taken.map(|waiting| waiting.connection)
     }
 
     /// Keeps a connection whose last answer was read to its end.
-    pub(super) fn put(&self, target: &Target, stream: Stream) {
+    pub(super) fn put(&self, target: &Target, connection: Connection) {
         let mut kept = self.streams.lock().expect(POISONED);
-        let streams = kept.entry((target.address, target.source)).or_default();
+        let streams = kept.entry(route(target)).or_default();
         streams.retain(|waiting| waiting.since.elapsed() < KEEP);
         if streams.len() < KEPT_PER_PRIMARY {
-            streams.push(Waiting { stream, since: Instant::now() });
+            streams.push(Waiting { connection, since: Instant::now() });
         }
     }
 

@@ -9,9 +9,12 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::POISONED;
+use crate::reason::Reason;
 
 /// What was learnt holds this long.
 const HOLDS: Duration = Duration::from_secs(3600);
+/// A primary that gave no TLS is asked in clear text this long (opportunistic profile only).
+const CLEAR_HOLDS: Duration = Duration::from_secs(600);
 /// Primaries remembered; beyond, everything is learnt anew.
 const PRIMARIES_MAX: usize = 10_000;
 
@@ -19,6 +22,7 @@ const PRIMARIES_MAX: usize = 10_000;
 #[derive(Debug, Default)]
 pub(super) struct Manners {
     edns: Mutex<HashMap<SocketAddr, (Edns, Instant)>>,
+    clear: Mutex<HashMap<SocketAddr, (Reason, Instant)>>,
 }
 
 /// How a primary takes EDNS.
@@ -42,14 +46,28 @@ impl Manners {
         }
     }
 
+    /// Why TLS was not to be had at this address a while ago.
+    pub(super) fn no_tls(&self, primary: SocketAddr) -> Option<Reason> {
+        let known = self.clear.lock().expect(POISONED);
+        known.get(&primary).filter(|(_, learnt)| learnt.elapsed() < CLEAR_HOLDS).map(|(reason, _)| reason.clone())
+    }
+
+    /// Remembers that TLS was not to be had.
+    pub(super) fn learn_no_tls(&self, primary: SocketAddr, reason: Reason) {
+        remember(&mut self.clear.lock().expect(POISONED), primary, reason);
+    }
+
     /// Remembers how the primary has just taken EDNS.
     pub(super) fn learn_edns(&self, primary: SocketAddr, edns: Edns) {
-        let mut known = self.edns.lock().expect(POISONED);
-        if known.len() >= PRIMARIES_MAX && !known.contains_key(&primary) {
-            known.clear();
-        }
-        known.insert(primary, (edns, Instant::now()));
+        remember(&mut self.edns.lock().expect(POISONED), primary, edns);
     }
+}
+
+fn remember<T>(known: &mut HashMap<SocketAddr, (T, Instant)>, primary: SocketAddr, what: T) {
+    if known.len() >= PRIMARIES_MAX && !known.contains_key(&primary) {
+        known.clear();
+    }
+    known.insert(primary, (what, Instant::now()));
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Exchanges with primaries: SOA probes over UDP (TCP where UDP fails), transfers over kept TCP connections.
+//! Exchanges with primaries: SOA probes over UDP (TCP where UDP fails), transfers over kept TCP connections; everything
+//! over TLS where the primary is configured so.
 //!
 //! In: a [`Target`] and what to ask. Out: the answer, as `transfer` reads it, or a [`Reason`](crate::reason::Reason); and beside it what the
 //! exchange has [`Seen`]. Called by tasks that `control` starts; decides nothing about what comes next. Every exchange
@@ -9,7 +10,8 @@
 //! * `manners`: what was learnt of each primary, so that it is not asked twice in a way it does not take.
 //! * [`seen`]: what is told of an exchange, however it ended.
 //!
-//! RFC 1996 §3.6, RFC 5936 §4 (transport of AXFR), RFC 1995 §2, RFC 7766 (connection reuse), RFC 8945 (TSIG).
+//! RFC 1996 §3.6, RFC 5936 §4 (transport of AXFR), RFC 1995 §2, RFC 7766 (connection reuse), RFC 8945
+//! (TSIG), RFC 9103 (TLS).
 
 mod connection;
 mod kept;
@@ -23,10 +25,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-pub use seen::{Phase, Seen, TlsSession, Transport, Verified, Volume};
+pub use crate::net::tls::{TlsSession, Verified};
+pub use seen::{Phase, Seen, Transport, Volume};
 
 use crate::dns::Name;
 use crate::dns::tsig::{self, Key};
+use crate::net::tls;
 use crate::time::Timestamp;
 use crate::transfer::inbound::{Asked, Received};
 use crate::transfer::probe::SoaAnswer;
@@ -44,6 +48,8 @@ pub struct Target {
     pub source: Option<IpAddr>,
     /// Signs the query and must sign the answer.
     pub key: Option<Arc<Key>>,
+    /// Everything goes over TLS, as this says; `None`: in clear text.
+    pub tls: Option<Arc<tls::Profile>>,
 }
 
 /// How long an exchange may take, and how slow it may be.
@@ -107,6 +113,8 @@ pub struct Order {
     pub limits: Limits,
     /// Most octets of differences; beyond, a whole zone costs no more (I9).
     pub difference_octets_max: u64,
+    /// Most difference sequences (I9).
+    pub sequences_max: u32,
 }
 
 /// The client side towards all primaries; shared by all tasks.

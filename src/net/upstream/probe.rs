@@ -29,14 +29,23 @@ impl Upstream {
     pub async fn probe(&self, target: &Target, inquiry: &Inquiry) -> (Result<Probed, Reason>, Seen) {
         let mut seen = Seen::new(TransferKind::Soa);
         let began = Instant::now();
-        let outcome = match self.probe_udp(target, inquiry, &mut seen).await {
-            UdpProbe::Answered(answer) => Ok((answer, false)),
-            UdpProbe::Failed(reason) => Err(reason),
-            UdpProbe::Truncated => self.probe_tcp(target, inquiry, &mut seen).await.map(|answer| (answer, false)),
-            UdpProbe::Silent => self.probe_tcp(target, inquiry, &mut seen).await.map(|answer| (answer, true)),
+        let mut udp_blocked = false;
+        let outcome = if target.tls.is_some() {
+            // A probe tells who asks for what: it is as private as the transfer (RFC 9103 §9.3.3).
+            self.probe_stream(target, inquiry, &mut seen).await
+        } else {
+            match self.probe_udp(target, inquiry, &mut seen).await {
+                UdpProbe::Answered(answer) => Ok(answer),
+                UdpProbe::Failed(reason) => Err(reason),
+                UdpProbe::Truncated => self.probe_stream(target, inquiry, &mut seen).await,
+                UdpProbe::Silent => {
+                    udp_blocked = true;
+                    self.probe_stream(target, inquiry, &mut seen).await
+                }
+            }
         };
         seen.volume.duration = began.elapsed();
-        let probed = outcome.map(|(answer, udp_blocked)| {
+        let probed = outcome.map(|answer| {
             seen.got = Some(TransferKind::Soa);
             seen.volume.records = 1;
             Probed { expire_secs: answer.expire_secs, signature: answer.signature, answer, udp_blocked }
@@ -79,23 +88,23 @@ impl Upstream {
         }
     }
 
-    async fn probe_tcp(&self, target: &Target, inquiry: &Inquiry, seen: &mut Seen) -> Result<SoaAnswer, Reason> {
+    async fn probe_stream(&self, target: &Target, inquiry: &Inquiry, seen: &mut Seen) -> Result<SoaAnswer, Reason> {
         let bounds = self.bounds();
         let mut edns = self.speaks_edns(target);
         let mut refused = false;
         loop {
             let probe = Probe { zone: inquiry.zone.clone(), id: random_id(), edns, signature: inquiry.signature };
             let (query, request_mac) = signed(probe.query(), target);
-            let mut stream = self.ask(target, &query, &bounds, Phase::Soa, seen).await?;
+            let mut connection = self.ask(target, &query, &bounds, Phase::Soa, seen).await?;
             let mut message = Vec::new();
             // A SOA answer is small: slowly is as good as never.
             let mut pace = Pace::new();
-            let whole = read_message(&mut stream, &mut message, &mut pace, &bounds);
+            let whole = read_message(&mut connection, &mut message, &mut pace, &bounds);
             timeout(bounds.idle, whole).await.unwrap_or_else(|_| Err(silence(bounds.idle)))?;
             heard(seen, &message);
             match read_probe(&probe, &message, target, request_mac) {
                 Ok(answer) => {
-                    self.kept.put(target, stream);
+                    self.kept.put(target, connection);
                     self.learn_edns(target, refused, seen);
                     return Ok(answer);
                 }

@@ -5,8 +5,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::net::tls::TlsSession;
+use crate::reason::Reason;
 use crate::refresh::TransferKind;
-use crate::time::Timestamp;
 
 /// The furthest an exchange has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -90,32 +91,6 @@ pub struct Volume {
     pub duration: Duration,
 }
 
-/// How the certificate of a primary was judged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verified {
-    /// Not at all: the profile is opportunistic.
-    Unverified,
-    /// Signed by a trusted authority, and it has the expected name.
-    Authority,
-    /// Its public key is pinned.
-    Pin,
-}
-
-/// A TLS session with a primary.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsSession {
-    /// `TLSv1.3`.
-    pub version: &'static str,
-    /// Names in the primary's certificate, at most a handful.
-    pub peer_names: Vec<String>,
-    /// When the primary's certificate expires.
-    pub peer_not_after: Option<Timestamp>,
-    /// How the certificate was judged.
-    pub verified: Verified,
-    /// When our own certificate expires, if we show one (mutual).
-    pub own_not_after: Option<Timestamp>,
-}
-
 /// What one exchange saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
@@ -137,6 +112,8 @@ pub struct Seen {
     pub local: Option<SocketAddr>,
     /// The TLS session, if one came about; also of a certificate that was refused.
     pub tls: Option<TlsSession>,
+    /// Why an opportunistic exchange went in clear text.
+    pub fell_back: Option<Reason>,
     /// The answer had an OPT record.
     pub edns: bool,
     /// The primary's own explanation (RFC 8914): code and text, bounded; without control characters.
@@ -156,6 +133,7 @@ impl Seen {
             got: None,
             local: None,
             tls: None,
+            fell_back: None,
             edns: false,
             ede: None,
         }

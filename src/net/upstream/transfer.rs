@@ -80,7 +80,7 @@ impl Upstream {
         bounds: &Bounds,
         seen: &mut Seen,
     ) -> Result<Transferred, Reason> {
-        let (id, Order { zone, asked, hash_key, limits, difference_octets_max }) = (random_id(), order);
+        let (id, Order { zone, asked, hash_key, limits, difference_octets_max, sequences_max }) = (random_id(), order);
         let opt = edns.then(expire_wanted);
         let unsigned = match &asked {
             Asked::Axfr => message::query(id, &zone, RecordType::AXFR, opt.as_ref()),
@@ -88,14 +88,15 @@ impl Upstream {
         };
         let (query, request_mac) = signed(unsigned, target);
         let mut verifier = target.key.as_ref().zip(request_mac).map(|(key, mac)| StreamVerifier::new(key.clone(), mac));
-        let mut inbound =
-            Inbound::new(zone, asked, id, hash_key, limits).with_difference_octets_max(difference_octets_max);
+        let mut inbound = Inbound::new(zone, asked, id, hash_key, limits)
+            .with_difference_octets_max(difference_octets_max)
+            .with_sequences_max(sequences_max);
         let phase = Phase::asking(seen.asked);
-        let mut stream = self.ask(target, &query, bounds, phase, seen).await?;
+        let mut connection = self.ask(target, &query, bounds, phase, seen).await?;
         let (mut message, mut pace, mut judged) = (Vec::new(), Pace::new(), false);
         let mut declined = None;
         loop {
-            read_message(&mut stream, &mut message, &mut pace, bounds).await?;
+            read_message(&mut connection, &mut message, &mut pace, bounds).await?;
             self.octets_in.fetch_add(message.len() as u64, Ordering::Relaxed);
             let unsigned = match &mut verifier {
                 Some(verifier) => verifier.verify(&message, Timestamp::now())?,
@@ -123,8 +124,8 @@ impl Upstream {
             verifier.finish()?;
         }
         // What follows the last message would be an answer to nothing: such a connection is not used again.
-        if stream.buffer().is_empty() {
-            self.kept.put(target, stream);
+        if connection.stream.buffer().is_empty() {
+            self.kept.put(target, connection);
         }
         Ok(Transferred { received: inbound.finish()?, expire_secs })
     }

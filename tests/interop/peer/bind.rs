@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::process::Command;
 
-use super::{Peer, Sent, count, daemon};
+use super::{Peer, Sent, count, daemon, file_name};
 use crate::process::run;
 
 /// Key of the control channel, which is on a loopback address of this test only.
@@ -44,7 +44,7 @@ pub(super) fn configuration(peer: &Peer) -> String {
     }
     for zone in peer.zones.keys() {
         let _ = match setup.primary {
-            None => writeln!(text, "zone \"{zone}\" {{ type primary; file \"{zone}.zone\"; }};"),
+            None => writeln!(text, "zone \"{zone}\" {{ type primary; file \"{}\"; }};", file_name(zone)),
             Some(primary) => writeln!(
                 text,
                 "zone \"{zone}\" {{ type secondary; file \"{zone}.copy\"; masterfile-format text; primaries {{ {} }}; \

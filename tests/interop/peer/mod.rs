@@ -296,7 +296,7 @@ impl Peer {
     }
 
     fn zone_file(&self, zone: &str) -> PathBuf {
-        self.path(&format!("{zone}.zone"))
+        self.path(&file_name(zone))
     }
 
     /// Replaces the master file in one step: no server ever sees half of it.
@@ -314,6 +314,11 @@ impl Peer {
     fn dir(&self) -> String {
         self.dir.path().to_str().expect("temporary directories have plain names").to_owned()
     }
+}
+
+/// The master file of a zone. That of the root is named as Knot's `%s` wants it.
+fn file_name(zone: &str) -> String {
+    format!("{}.zone", zone.trim_end_matches('.'))
 }
 
 /// Lines of `log` in which all of `words` stand.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::process::Command;
 
-use super::{Peer, Sent, daemon};
+use super::{Peer, Sent, daemon, file_name};
 use crate::process::run;
 
 pub(super) fn command(peer: &Peer) -> Command {
@@ -36,7 +36,8 @@ pub(super) fn configuration(peer: &Peer) -> String {
     for zone in peer.zones.keys() {
         let _ = write!(
             text,
-            "zone:\n name: \"{zone}\"\n zonefile: \"{zone}.zone\"\n outgoing-interface: {}\n",
+            "zone:\n name: \"{zone}\"\n zonefile: \"{}\"\n outgoing-interface: {}\n",
+            file_name(zone),
             setup.listen.ip()
         );
         let _ = write!(text, " provide-xfr: 127.0.0.0/8 {key}\n provide-xfr: ::1 {key}\n");

@@ -1,4 +1,4 @@
-//! What a person does to the served version: exchanges it for another one, or pins it. Part of the machine; see
+//! What a person does to the served version: exchanges it for another one, or freezes it. Part of the machine; see
 //! [`super`] for the picture.
 
 use super::status::Phase;
@@ -21,15 +21,15 @@ impl Refresh {
         self.advance(now);
     }
 
-    /// While pinned nothing is transferred: the primaries are asked as ever, and any that shows the served serial or a
+    /// While frozen nothing is transferred: the primaries are asked as ever, and any that shows the served serial or a
     /// newer one confirms the zone, because a person has decided what is served. Without an answer it expires as ever.
-    pub fn set_pinned(&mut self, pinned: bool) {
-        self.pinned = pinned;
+    pub fn set_frozen(&mut self, frozen: bool) {
+        self.frozen = frozen;
         self.touch();
     }
 
-    /// Whether a person has pinned the served version.
-    pub fn is_pinned(&self) -> bool {
-        self.pinned
+    /// Whether a person has frozen the served version.
+    pub fn is_frozen(&self) -> bool {
+        self.frozen
     }
 }

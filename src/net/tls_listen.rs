@@ -1,0 +1,61 @@
+//! The server's side of TLS: its certificate and key, read from files and read again when they change.
+//!
+//! DNS over TLS (RFC 7858) with TLS 1.2 and 1.3, ALPN `dot`; transfers to downstreams over the same port (RFC 9103, whose
+//! clients insist on TLS 1.3 themselves). Connections that stand keep what they began with.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::ServerConfig;
+
+/// The application protocol of DNS over TLS (RFC 7858 as registered, RFC 9103 §7.1). A client that offers none is served
+/// as well; one that offers only others is not.
+const ALPN: &[u8] = b"dot";
+
+/// A certificate chain and its key, in use by the listeners.
+pub struct TlsIdentity(ArcSwap<ServerConfig>);
+
+impl TlsIdentity {
+    /// Reads PEM files: the chain, the server's own certificate first, and its key.
+    pub fn load(certificates: &Path, key: &Path) -> io::Result<TlsIdentity> {
+        Ok(TlsIdentity(ArcSwap::new(read(certificates, key)?)))
+    }
+
+    /// Reads them again, for connections to come. On failure the old ones stay.
+    pub fn reload(&self, certificates: &Path, key: &Path) -> io::Result<()> {
+        self.0.store(read(certificates, key)?);
+        Ok(())
+    }
+
+    pub(super) fn current(&self) -> Arc<ServerConfig> {
+        self.0.load_full()
+    }
+}
+
+fn read(certificates: &Path, key: &Path) -> io::Result<Arc<ServerConfig>> {
+    let in_file = |path: &Path, error: &dyn std::fmt::Display| {
+        io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", path.display()))
+    };
+    let chain = CertificateDer::pem_file_iter(certificates)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| in_file(certificates, &error))?;
+    if chain.is_empty() {
+        return Err(in_file(certificates, &"no certificate in PEM form is in it"));
+    }
+    let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| in_file(key, &error))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .map_err(io::Error::other)?
+        .with_no_client_auth()
+        .with_single_cert(chain, secret)
+        .map_err(|error| in_file(key, &error))?;
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    // clients that come back often shall not pay for a whole handshake each time (RFC 7858 §3.4)
+    config.ticketer = rustls::crypto::ring::Ticketer::new().map_err(io::Error::other)?;
+    Ok(Arc::new(config))
+}
