@@ -214,7 +214,7 @@ pub(crate) fn many(plan: &Plan, report: &mut Report) {
             versions.iter().for_each(|version| primary.set(version.clone()));
             let began = Instant::now();
             let mut contender = start(plan, who, &primary, &names, plan.cores);
-            let missing = ask::until_all(contender.address, &apexes, 1, LONG);
+            let missing = ask::until_all(contender.address, &apexes, Some(1), LONG);
             if missing > 0 {
                 failed(&contender, "cold start", &format!("{missing} of {zones} zones are not there after {LONG:?}"));
                 continue;
@@ -230,7 +230,7 @@ pub(crate) fn many(plan: &Plan, report: &mut Report) {
             }
             let began = Instant::now();
             let unheard = ask::notify_all(contender.address, &apexes, LONG);
-            let missing = ask::until_all(contender.address, &apexes, 2, LONG / 3);
+            let missing = ask::until_all(contender.address, &apexes, Some(2), LONG / 3);
             report.add(
                 "many zones: NOTIFY for each, until all are new",
                 "s",
@@ -245,7 +245,7 @@ pub(crate) fn many(plan: &Plan, report: &mut Report) {
             primary.set_silent(true);
             let began = Instant::now();
             contender.launch();
-            let missing = ask::until_all(contender.address, &apexes, if missing > 0 { 1 } else { 2 }, LONG);
+            let missing = ask::until_all(contender.address, &apexes, (missing == 0).then_some(2), LONG);
             if missing == 0 {
                 report.add("many zones: restart from disk", "s", zones, who, began.elapsed().as_secs_f64());
             } else {
@@ -335,7 +335,7 @@ fn cost_of(
     let serial = versions[0].snapshot.serial().0;
     for &who in &plan.contenders {
         let contender = start(plan, who, &primary, &names, 1);
-        if ask::until_all(contender.address, &apexes, serial, LONG) > 0 {
+        if ask::until_all(contender.address, &apexes, Some(serial), LONG) > 0 {
             failed(&contender, udp, "zones are missing");
             continue;
         }
@@ -401,7 +401,7 @@ pub(crate) fn latency(plan: &Plan, report: &mut Report) {
         versions.iter().for_each(|version| primary.set(version.clone()));
         let contender = start(plan, who, &primary, &names, plan.cores);
         let apexes: Vec<Name> = all.iter().map(|contents| contents.apex.clone()).chain([big.apex.clone()]).collect();
-        if ask::until_all(contender.address, &apexes, 1, LONG) > 0 {
+        if ask::until_all(contender.address, &apexes, Some(1), LONG) > 0 {
             failed(&contender, "latency", "zones are missing");
             continue;
         }
