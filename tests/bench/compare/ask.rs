@@ -71,7 +71,7 @@ pub(crate) fn notify(server: SocketAddr, zone: &Name) {
 /// Sends a NOTIFY for each zone as fast as they are answered; those without an answer in the end.
 pub(crate) fn notify_all(server: SocketAddr, zones: &[Name], limit: Duration) -> usize {
     let messages: Vec<_> = zones.iter().map(|zone| message::notify(0, zone, None, None)).collect();
-    exchange(server, &messages, limit, |_| true)
+    exchange(server, &messages, limit, |reply| reply[3] & 15 == 0)
 }
 
 /// Waits until every zone is answered with `serial` (`None`: with any); those that are not in the end.

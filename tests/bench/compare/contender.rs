@@ -87,7 +87,9 @@ impl Contender {
             dir.path().join("state").to_str().expect("a plain name"),
         );
         for zone in zones {
-            let _ = write!(text, "[[secondary-zone]]\nname = {zone:?}\nprimaries = [\"{primary}\"]\n");
+            // NOTIFYs come from the benches, not from the primary's address.
+            let notify = "allow-notify = [\"127.0.0.0/8\"]";
+            let _ = write!(text, "[[secondary-zone]]\nname = {zone:?}\nprimaries = [\"{primary}\"]\n{notify}\n");
         }
         fs::write(dir.path().join("conf"), text).expect("configuration");
         Contender { who: Who::Ours, address, server: Server::Ours { dir, process: None } }
