@@ -58,7 +58,12 @@ pub(crate) struct Contender {
     pub(crate) who: Who,
     pub(crate) address: SocketAddr,
     server: Server,
+    /// How long it does nothing when it is at rest.
+    pub(crate) calm: Duration,
 }
+
+/// How long a contender does nothing when it is at rest, unless a tiny run says less.
+const CALM: Duration = Duration::from_millis(500);
 
 impl Contender {
     /// Writes the configuration of a secondary for `zones` with so many threads that answer; starts nothing.
@@ -74,7 +79,7 @@ impl Contender {
         // Serials matter to interop's own waiting only, which is not used here.
         let zones: Vec<_> =
             zones.iter().map(|name| Zone { name: name.clone(), text: String::new(), serial: 0 }).collect();
-        Contender { who, address, server: Server::Peer(Box::new(setup.prepare(&zones))) }
+        Contender { who, address, server: Server::Peer(Box::new(setup.prepare(&zones))), calm: CALM }
     }
 
     /// The settings of `lab.json`: a release build's defaults.
@@ -92,7 +97,7 @@ impl Contender {
             let _ = write!(text, "[[secondary-zone]]\nname = {zone:?}\nprimaries = [\"{primary}\"]\n{notify}\n");
         }
         fs::write(dir.path().join("conf"), text).expect("configuration");
-        Contender { who: Who::Ours, address, server: Server::Ours { dir, process: None } }
+        Contender { who: Who::Ours, address, server: Server::Ours { dir, process: None }, calm: CALM }
     }
 
     /// Starts it (again) and waits for nothing.
@@ -135,16 +140,16 @@ impl Contender {
         {
             peer.flush();
             // A reload that it tells to write has to start first.
-            std::thread::sleep(Duration::from_millis(300));
+            std::thread::sleep(self.calm);
             self.quiet();
         }
     }
 
-    /// Waits until it has used no processor time for half a second; at most a minute.
+    /// Waits until it has used no processor time for as long as [`Contender::calm`] says; at most a minute.
     pub(crate) fn quiet(&self) {
         let end = Instant::now() + Duration::from_secs(60);
         let (mut last, mut since) = (self.cpu(), Instant::now());
-        while since.elapsed() < Duration::from_millis(500) && Instant::now() < end {
+        while since.elapsed() < self.calm && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(50));
             let now = self.cpu();
             // One tick is housekeeping.

@@ -65,6 +65,8 @@ pub(crate) struct Plan {
     /// Between two queries whose latency is taken.
     pub(crate) interval: Duration,
     pub(crate) cores: usize,
+    /// How long a contender does nothing when it is at rest.
+    pub(crate) calm: Duration,
 }
 
 const STEPS: [&str; 4] = ["zone", "many", "cost", "latency"];
@@ -122,10 +124,11 @@ fn main() {
         zones: sizes("zones"),
         repetitions: *matches.get_one("reps").expect("a default"),
         time: Duration::from_secs_f64(*matches.get_one("seconds").expect("a default")),
-        written: if is_smoke { 3 } else { 200 },
+        written: if is_smoke { 3 } else { 50 },
         changing: if is_smoke { 3 } else { 200 },
         rate: if is_smoke { 100.0 } else { 1_000.0 },
         interval: Duration::from_micros(500),
+        calm: Duration::from_millis(if is_smoke { 60 } else { 500 }),
         cores: std::thread::available_parallelism().map_or(1, usize::from),
     };
     let mut report = Report::default();

@@ -28,6 +28,7 @@ const APEX: &str = "big.example";
 
 fn start(plan: &Plan, who: Who, primary: &Primary, zones: &[String], workers: usize) -> Contender {
     let mut contender = Contender::prepare(who, primary.address, zones, workers);
+    contender.calm = plan.calm;
     contender.launch();
     if workers == 1 && plan.cores > 1 {
         contender.pin(0);
