@@ -175,7 +175,7 @@ impl Daemon {
             metrics()
         });
         let (sockets, api_addresses) = bind_api(&config.api.listen).await?;
-        let settings = api::settings::Settings::new(&config.api);
+        let settings = api::settings::Settings::new(&config.api, &config.quota);
         let api = Api::new(handle.clone(), settings, readiness, metrics, stopped.clone());
         let api_task = tokio::spawn(api::serve::serve(sockets, api::router(api.clone()), stopped));
         tracing::info!(
@@ -219,7 +219,7 @@ impl Daemon {
 
     /// Takes over a configuration that was read again.
     pub fn reload(&self, config: Config) {
-        self.api.reconfigure(api::settings::Settings::new(&config.api));
+        self.api.reconfigure(api::settings::Settings::new(&config.api, &config.quota));
         self.policy.identity.store(Arc::new(identity(&config, self.cookie_secret)));
         self.reload_certificate(&config);
         let _ = self.events.send(Event::Reload(Box::new(config)));

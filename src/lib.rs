@@ -44,7 +44,7 @@
 //! 1. Only `control::commit` and the loading of stored zones call `Publisher::publish`; `Publisher` is not `Clone`.
 //! 2. A published snapshot has passed `zone::check`.
 //! 3. Within one run the served serial of a transferred zone never moves backwards (RFC 1982), except by a forced
-//!    transfer, after expiry, or when the zone gets a primary list with no address in common with the old one.
+//!    transfer, a roll-back, after expiry, or when the zone gets a primary list with no address in common with the old one.
 //! 4. A query worker never blocks, allocates, or frees a snapshot (the reaper drops the last reference).
 //! 5. The store holds for each zone one generation of pages and the unbroken chain of diffs after it, or nothing; before
 //!    the base a bounded history of diffs.

@@ -10,10 +10,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use secondaryd::answer::{self, Client, Outcome, Workspace};
+use secondaryd::answer::{self, Client, Cookies, Identity, Outcome, Workspace};
 use secondaryd::dns::edns::Opt;
 use secondaryd::dns::{Name, RecordType, message, zonefile};
-use secondaryd::served::{Publisher, Transport, ZoneId};
+use secondaryd::served::{Publisher, State, Transport, ZoneId};
+use secondaryd::time::Timestamp;
 use secondaryd::zone::{Builder, HashKey, Limits};
 
 struct Counting;
@@ -60,6 +61,9 @@ fn no_query_over_udp_allocates_or_frees() {
                     let mut opt = Opt::default();
                     opt.dnssec_ok = true;
                     queries.push(message::query(1, name, qtype, Some(&opt)));
+                    let asking =
+                        [3, 9, 10, 11, 12, 19].iter().fold(opt, |opt, &code| opt.with_option(code, b"8 octets"));
+                    queries.push(message::query(1, name, qtype, Some(&asking)));
                 }
             }
         }
@@ -67,7 +71,15 @@ fn no_query_over_udp_allocates_or_frees() {
         let slot = publisher.add_zones([(ZoneId(id as u32), apex)]).remove(0);
         publisher.publish(&slot, Arc::new(snapshot));
     }
-    let client = Client::new(Transport::Udp, SocketAddr::from(([192, 0, 2, 1], 5353)));
+    // and a zone that has expired, whose reply says when
+    let gone: Name = "gone.example".parse().expect("a name");
+    let slot = publisher.add_zones([(ZoneId(99), gone.clone())]).remove(0);
+    publisher.set_state(&slot, State::Expired);
+    publisher.set_expires(&slot, Some(Timestamp::from_secs(1_800_000_000)));
+    queries.push(message::query(1, &gone, RecordType::A, Some(&Opt::default())));
+    let identity = Identity::default().with_nsid(b"here").with_cookies(Cookies::new(vec![[1; 16]], false));
+    let client =
+        Client { identity: &identity, ..Client::new(Transport::Udp, SocketAddr::from(([192, 0, 2, 1], 5353))) };
     let mut reader = handle.reader();
     let mut buffer = vec![0; 4096];
     let mut work = Workspace::new();

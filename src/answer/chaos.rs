@@ -16,16 +16,16 @@ pub(super) fn answer(client: &Client<'_>, query: &Query, name: &Folded, mut writ
     match (text, query.qtype) {
         (Some(text), RecordType::TXT | RecordType::ANY) if writer.put_chaos(text).is_ok() => {
             writer.set_authoritative();
-            writer.finish(None)
+            writer.finish_aside(None)
         }
         // the name exists in CHAOS, with no other type
         (Some(_), _) => {
             writer.set_authoritative();
-            writer.finish(None)
+            writer.finish_aside(None)
         }
         (None, _) => {
             writer.set_rcode(Rcode::REFUSED);
-            writer.finish(Some(&Why::code(ExtendedError::NOT_AUTHORITATIVE)))
+            writer.finish_aside(Some(&Why::code(ExtendedError::NOT_AUTHORITATIVE)))
         }
     }
 }

@@ -109,11 +109,25 @@ impl Folded {
     }
 
     /// Hashes all suffixes, from the right.
-    #[inline]
+    #[inline(never)]
     pub(super) fn hash(&mut self, key: &HashKey) {
-        let mut hash = 0;
-        self.hashes[0] = hash;
-        for depth in 1..=self.labels {
+        self.hashes[0] = 0;
+        self.hash_from(key, 0);
+    }
+
+    /// As [`Folded::hash`]; what `known` knows is taken from there. Returns of how many labels that was.
+    #[inline(always)]
+    pub(super) fn hash_with(&mut self, key: &HashKey, known: &Known) -> usize {
+        let depth = known.len_of_suffix(self, key);
+        self.hashes[..=depth].copy_from_slice(&known.hashes[..=depth]);
+        self.hash_from(key, depth);
+        depth
+    }
+
+    #[inline(always)]
+    fn hash_from(&mut self, key: &HashKey, known: usize) {
+        let mut hash = self.hashes[known];
+        for depth in known + 1..=self.labels {
             let label = self.labels - depth;
             let (start, end) = (usize::from(self.starts[label]), usize::from(self.starts[label + 1]));
             hash = key.child(hash, &self.lower[start + 1..end]);
@@ -168,6 +182,42 @@ impl Folded {
     #[inline]
     pub(super) fn hashes(&self) -> &[u64] {
         &self.hashes[..=self.labels]
+    }
+}
+
+/// The apex that questions were about last, hashed: most questions of a worker end in few apexes, and hashing `com` and
+/// `example.com` anew for each of them costs more than finding out that they are the same.
+pub(super) struct Known {
+    key: Option<HashKey>,
+    octets: [u8; NAME_OCTETS_MAX + 1],
+    len: usize,
+    labels: usize,
+    hashes: [u64; LABELS_MAX + 1],
+}
+
+impl Known {
+    /// Nothing but the root, whose hash is 0 under every key.
+    pub(super) fn new() -> Known {
+        Known { key: None, octets: [0; NAME_OCTETS_MAX + 1], len: 1, labels: 0, hashes: [0; LABELS_MAX + 1] }
+    }
+
+    /// Labels of `name`'s longest suffix whose hashes are known here: all of the apex's, or none.
+    #[inline(always)]
+    fn len_of_suffix(&self, name: &Folded, key: &HashKey) -> usize {
+        let is_known = name.labels >= self.labels
+            && name.suffix(self.labels) == &self.octets[..self.len]
+            && self.key.as_ref() == Some(key);
+        if is_known { self.labels } else { 0 }
+    }
+
+    /// Remembers the suffix of `labels` labels of `name`, hashed under `key`.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn keep(&mut self, name: &Folded, labels: usize, key: &HashKey) {
+        let suffix = name.suffix(labels);
+        self.octets[..suffix.len()].copy_from_slice(suffix);
+        (self.key, self.len, self.labels) = (Some(*key), suffix.len(), labels);
+        self.hashes[..=labels].copy_from_slice(&name.hashes[..=labels]);
     }
 }
 
@@ -232,6 +282,18 @@ mod tests {
             prop_assert_eq!(question.lower(), anywhere.lower());
             prop_assert_eq!(question.hashes(), anywhere.hashes());
             prop_assert_eq!(question.hash_at(labels.len()), key.name(question.lower()));
+            // what is known of a suffix, or of another name, changes nothing
+            for depth in 0..=labels.len() {
+                let mut known = Known::new();
+                known.keep(&question, depth, &key);
+                let mut again = Folded::new();
+                again.read(&message, 12);
+                again.hash_with(&key, &known);
+                prop_assert_eq!(again.hashes(), anywhere.hashes());
+                let other = HashKey::from_bytes([2; 16]);
+                again.hash_with(&other, &known);
+                prop_assert_eq!(again.hash_at(labels.len()), other.name(again.lower()));
+            }
             for depth in 0..=labels.len() {
                 prop_assert_eq!(question.suffix(depth), anywhere.suffix(depth));
             }

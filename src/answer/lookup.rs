@@ -24,7 +24,7 @@ pub(super) enum Found<'s> {
 }
 
 /// Finds `name`, hashed, in a zone whose apex is the name's suffix of `apex_depth` labels.
-#[inline]
+#[inline(always)]
 pub(super) fn locate<'s>(snapshot: &'s Snapshot, name: &Folded, apex_depth: usize, qtype: RecordType) -> Found<'s> {
     let depth = name.labels();
     let mut cuts = snapshot.cut_depths() & (u128::MAX >> (127 - (depth - apex_depth)));
@@ -72,6 +72,7 @@ fn probe<'s>(snapshot: &'s Snapshot, name: &Folded, depth: usize, apex_depth: us
 
 /// For a name of which the suffix of `exists` labels exists and the one of `absent` labels does not: its closest
 /// encloser's wildcard, or nothing.
+#[inline(never)]
 fn not_there<'s>(
     snapshot: &'s Snapshot,
     name: &Folded,
@@ -108,8 +109,14 @@ pub(super) fn host<'s>(snapshot: &'s Snapshot, name: &Folded, apex_depth: usize,
     if glue {
         return probe(snapshot, name, name.labels(), apex_depth);
     }
-    match locate(snapshot, name, apex_depth, RecordType::A) {
+    match locate_host(snapshot, name, apex_depth) {
         Found::Name(entry) => Some(entry),
         _ => None,
     }
+}
+
+/// As [`locate`] for an address; a call instead of a copy.
+#[inline(never)]
+fn locate_host<'s>(snapshot: &'s Snapshot, name: &Folded, apex_depth: usize) -> Found<'s> {
+    locate(snapshot, name, apex_depth, RecordType::A)
 }

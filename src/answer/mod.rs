@@ -50,7 +50,7 @@ use crate::dns::edns::UDP_PAYLOAD_OCTETS;
 use crate::dns::message::Rcode;
 use crate::served::{Slot, Transport, View};
 use crate::time::Timestamp;
-use folded::Folded;
+use folded::{Folded, Known};
 use options::{Asked, Gathered};
 use query::{Edns, Parsed, Query, Refused};
 use resolve::Reply;
@@ -107,6 +107,7 @@ impl Client<'static> {
 /// up anew each time would cost more than reading the name.
 pub struct Workspace {
     name: Folded,
+    known: Known,
     asked: Asked,
     gathered: Gathered,
     account: Account,
@@ -129,6 +130,7 @@ impl Workspace {
     pub fn new() -> Workspace {
         Workspace {
             name: Folded::new(),
+            known: Known::new(),
             asked: Asked::default(),
             gathered: Gathered::new(),
             account: Account::default(),
@@ -192,8 +194,8 @@ pub fn respond(view: &View, client: &Client<'_>, work: &mut Workspace, buffer: &
     }
     match query::parse(&buffer[..len], &mut work.name, &mut work.asked) {
         Parsed::Query(query) => {
-            work.name.hash(view.key());
-            answer(view, client, work, buffer, &query)
+            let depth = work.name.hash_with(view.key(), &work.known);
+            answer(view, client, work, buffer, &query, depth)
         }
         Parsed::Refused(refused) => refuse(view, client, work, buffer, &refused),
         Parsed::Hand => Outcome::Hand,
@@ -201,10 +203,17 @@ pub fn respond(view: &View, client: &Client<'_>, work: &mut Workspace, buffer: &
     }
 }
 
-/// The stage behind parsing: finds the zone and answers from it.
+/// The stage behind parsing: finds the zone and answers from it. So many labels of the name were known before.
 #[inline]
-fn answer(view: &View, client: &Client<'_>, work: &mut Workspace, buffer: &mut [u8], query: &Query) -> Outcome {
-    let Workspace { name, asked, gathered, account } = work;
+fn answer(
+    view: &View,
+    client: &Client<'_>,
+    work: &mut Workspace,
+    buffer: &mut [u8],
+    query: &Query,
+    known_labels: usize,
+) -> Outcome {
+    let Workspace { name, known, asked, gathered, account } = work;
     let mut cookie_is_valid = false;
     let mut options = None;
     if query.edns.is_some_and(|edns| edns.has_options) {
@@ -219,7 +228,7 @@ fn answer(view: &View, client: &Client<'_>, work: &mut Workspace, buffer: &mut [
         options = Some(gathered);
     }
     let writer = Writer::new(client, buffer, query.question_end, query.edns, options);
-    let Some(finished) = Reply::new(view, client, query, writer).resolve(name) else {
+    let Some(finished) = Reply::new(view, client, query, writer).resolve(name, known, known_labels) else {
         return Outcome::Hand;
     };
     *account = Account {
@@ -272,14 +281,14 @@ fn begin_options(client: &Client<'_>, asked: &Asked, gathered: &mut Gathered) ->
 
 #[cold]
 fn refuse(view: &View, client: &Client<'_>, work: &mut Workspace, buffer: &mut [u8], refused: &Refused) -> Outcome {
-    let Workspace { name, asked, gathered, account } = work;
+    let Workspace { name, asked, gathered, account, .. } = work;
     let options = refused.edns.filter(|edns: &Edns| edns.has_options).map(|_| {
         begin_options(client, asked, gathered);
         gathered
     });
     let mut writer = Writer::new(client, buffer, refused.question_end, refused.edns, options);
     writer.set_rcode(refused.rcode);
-    let Finished { octets, opt_at, .. } = writer.finish(None);
+    let Finished { octets, opt_at, .. } = writer.finish_aside(None);
     // errors of one client are all alike
     name.clear(view.key());
     *account = Account { question_end: refused.question_end as u16, opt_at, depth: 0, cookie_is_valid: false };

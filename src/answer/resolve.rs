@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::additional;
 use super::denial::{Absent, Proofs, is_signed};
-use super::folded::Folded;
+use super::folded::{Folded, Known};
 use super::lookup::{Found, locate};
 use super::query::Query;
 use super::why::Why;
@@ -128,7 +128,7 @@ impl<'v, 'b> Reply<'v, 'b> {
     /// Works the reply out for the question's name, hashed. `None`: nothing is written, as only the caller of
     /// [`respond`](super::respond) can say whether this client is answered.
     #[inline]
-    pub(super) fn resolve(mut self, name: &mut Folded) -> Option<Finished> {
+    pub(super) fn resolve(mut self, name: &mut Folded, known: &mut Known, known_labels: usize) -> Option<Finished> {
         if self.query.qclass != CLASS_IN && self.query.qclass != CLASS_ANY {
             return Some(self.in_other_class(name));
         }
@@ -144,6 +144,9 @@ impl<'v, 'b> Reply<'v, 'b> {
                 Answering::No(rcode, why) => return Some(self.fail(rcode, &why)),
             },
         };
+        if slot.labels() != known_labels {
+            known.keep(name, slot.labels(), self.view.key());
+        }
         if let Some(options) = self.writer.options() {
             options.put_zone_version(slot.labels(), snapshot.serial().0);
             if self.query.qtype == RecordType::SOA && name.labels() == slot.labels() {
@@ -184,7 +187,7 @@ impl<'v, 'b> Reply<'v, 'b> {
         self.writer.clear_authoritative();
         // whatever was asked, the client gets the same no; to those who count replies they are alike
         self.writer.depth = 0;
-        self.writer.finish(Some(why))
+        self.writer.finish_aside(Some(why))
     }
 
     /// CHAOS is about ourselves; no other class has a zone here.
@@ -223,7 +226,7 @@ impl<'v, 'b> Reply<'v, 'b> {
 
     /// The zone that answers for `name`: the one with the longest apex, but the parent's for DS (RFC 4035 §3.1.4.1)
     /// if that is ours too.
-    #[inline]
+    #[inline(always)]
     fn zone_of(&self, name: &Folded) -> Option<&'v Arc<Slot>> {
         let slot = self.view.enclosing(name.hashes(), name.labels(), |depth| name.suffix(depth))?;
         if self.query.qtype == RecordType::DS && slot.labels() == name.labels() && slot.labels() > 0 {
@@ -231,6 +234,13 @@ impl<'v, 'b> Reply<'v, 'b> {
             return parent.or(Some(slot));
         }
         Some(slot)
+    }
+
+    /// As [`Reply::zone_of`], along a chain.
+    #[cold]
+    #[inline(never)]
+    fn next_zone(&self, name: &Folded) -> Option<&'v Arc<Slot>> {
+        self.zone_of(name)
     }
 
     /// Goes on at the target of a CNAME, which stands at `target_at` in the message, as long as that leads somewhere
@@ -251,13 +261,13 @@ impl<'v, 'b> Reply<'v, 'b> {
             if !links.add(name.hash_at(name.labels())) {
                 return self.settle(held);
             }
-            let Some(slot) = self.zone_of(name) else {
+            let Some(slot) = self.next_zone(name) else {
                 return self.settle(held);
             };
             if !std::ptr::eq(&**slot, held.slot) {
                 return self.follow_into(slot, held, name, target_at, links);
             }
-            match self.answer_from(held, Sought { name, at: target_at })? {
+            match self.answer_next(held, Sought { name, at: target_at })? {
                 Some(next) => target_at = next,
                 None => return self.settle(held),
             }
@@ -282,21 +292,38 @@ impl<'v, 'b> Reply<'v, 'b> {
             _ => return self.settle(before),
         };
         let held = Held { slot, snapshot, before: Some(before) };
-        match self.answer_from(&held, Sought { name, at: target_at })? {
+        match self.answer_next(&held, Sought { name, at: target_at })? {
             Some(next) => self.follow(&held, name, next, links),
             None => self.settle(&held),
         }
     }
 
+    /// As [`Reply::answer_from`], along a chain.
+    #[cold]
+    #[inline(never)]
+    fn answer_next(&mut self, held: &Held<'_>, sought: Sought<'_>) -> Result<Option<usize>, Full> {
+        self.answer_from(held, sought)
+    }
+
+    /// Answers from a wildcard below the closest encloser, which has so many labels.
+    #[inline(never)]
+    fn answer_from_wildcard(
+        &mut self,
+        held: &Held<'_>,
+        sought: Sought<'_>,
+        entry: Entry<'_>,
+        encloser: usize,
+    ) -> Result<Option<usize>, Full> {
+        self.writer.depth = encloser as u8;
+        self.answer_at(held, sought, entry, Some(encloser))
+    }
+
     /// Answers for one name from one zone. Returns where the target of a CNAME stands that is to be followed.
-    #[inline]
+    #[inline(always)]
     fn answer_from(&mut self, held: &Held<'_>, sought: Sought<'_>) -> Result<Option<usize>, Full> {
         match locate(held.snapshot, sought.name, held.apex_depth(), self.query.qtype) {
             Found::Name(entry) => self.answer_at(held, sought, entry, None),
-            Found::Wildcard { entry, encloser } => {
-                self.writer.depth = encloser as u8;
-                self.answer_at(held, sought, entry, Some(encloser))
-            }
+            Found::Wildcard { entry, encloser } => self.answer_from_wildcard(held, sought, entry, encloser),
             Found::Nothing { encloser } => {
                 self.writer.set_rcode(Rcode::NXDOMAIN);
                 self.negative(held, sought, Absent::Name { encloser })
@@ -308,7 +335,7 @@ impl<'v, 'b> Reply<'v, 'b> {
 
     /// Answers from `entry`: the name's own or, if `encloser` says how many labels its closest encloser has, that of the
     /// wildcard there.
-    #[inline]
+    #[inline(always)]
     fn answer_at(
         &mut self,
         held: &Held<'_>,
@@ -338,7 +365,10 @@ impl<'v, 'b> Reply<'v, 'b> {
             }
             return Ok(None);
         }
-        if let Some(block) = entry.rrset(RecordType::CNAME).filter(|block| block.rr_count() > 0) {
+        // NSEC stands beside a CNAME (RFC 4035 §2.5), so an alias is no answer to it: BIND and Knot think so too
+        if qtype != RecordType::NSEC
+            && let Some(block) = entry.rrset(RecordType::CNAME).filter(|block| block.rr_count() > 0)
+        {
             self.writer.set_authoritative();
             let rrs = self.put(Section::Answer, held, entry, &block, &names)?;
             self.owe_if_wildcard(held, sought, encloser);
@@ -576,7 +606,7 @@ impl<'v, 'b> Reply<'v, 'b> {
     }
 
     /// The names on which images of `entry` lean when its owner is the suffix of `depth` labels of the sought name.
-    #[inline]
+    #[inline(always)]
     fn names<'n>(&self, held: &Held<'n>, sought: Sought<'n>, entry: Entry<'n>, depth: usize) -> Names<'n> {
         let message = self.writer.written();
         Names {

@@ -426,8 +426,15 @@ impl<'b> Writer<'b> {
         }
     }
 
+    /// As [`Writer::finish`], for replies off the straight way; a call instead of a copy.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn finish_aside(self, why: Option<&Why>) -> Finished {
+        self.finish(why)
+    }
+
     /// Writes the header and, if the client speaks EDNS, OPT.
-    #[inline]
+    #[inline(always)]
     pub(super) fn finish(mut self, why: Option<&Why>) -> Finished {
         let mut opt_at = 0;
         if let Some(edns) = self.edns {

@@ -89,6 +89,13 @@ impl Credentials {
         }
     }
 
+    /// The caller with this name, if the credential holds.
+    pub fn caller_named(&self, tenant: &str, user: &str, now: Timestamp) -> Option<Caller> {
+        let is_it = |known: &&Known| *known.caller.tenant == *tenant && *known.caller.user == *user;
+        let known = self.known.iter().find(is_it)?;
+        known.expires.is_none_or(|end| end > now).then(|| known.caller.clone())
+    }
+
     fn find(&self, presented: &Presented, now: Timestamp) -> Option<Caller> {
         let hash = TokenHash::of(&presented.secret).0;
         let is = |tag: &hmac::Tag| hmac::verify(&self.key, &hash, tag.as_ref()).is_ok();
@@ -113,6 +120,22 @@ impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list().entries(self.known.iter().map(|known| &known.caller)).finish()
     }
+}
+
+/// A configured credential, or else a token that was issued.
+fn identify(api: &Api, headers: &HeaderMap) -> Result<Caller, Fault> {
+    let (settings, now) = (api.settings(), Timestamp::now());
+    settings.credentials.authenticate(headers, now).or_else(|fault| {
+        bearer(headers).and_then(|token| api.tokens().find(token, &settings.credentials, now)).ok_or(fault)
+    })
+}
+
+/// The token of the one `Authorization` field, if it is a bearer's.
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let mut fields = headers.get_all(AUTHORIZATION).into_iter();
+    let (field, None) = (fields.next()?.as_bytes(), fields.next()) else { return None };
+    let (scheme, rest) = field.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| rest.trim_ascii()).filter(|rest| !rest.is_empty())
 }
 
 /// What stands in an `Authorization` field.
@@ -144,7 +167,7 @@ impl Presented {
 
 /// Layer around everything that needs a credential, unknown paths and methods included.
 pub async fn require(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
-    match api.settings().credentials.authenticate(request.headers(), Timestamp::now()) {
+    match identify(&api, request.headers()) {
         Ok(caller) => {
             request.extensions_mut().insert(caller.clone());
             let mut response = next.run(request).await;

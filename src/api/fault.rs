@@ -49,6 +49,12 @@ error_codes! {
     PathNotFound = "dns-path-not-found", NOT_FOUND;
     /// No such zone, or not the caller's.
     ZoneNotFound = "dns-zone-not-found", NOT_FOUND;
+    /// No such record in the zone.
+    RecordNotFound = "dns-record-not-found", NOT_FOUND;
+    /// No such reverse record, or not the caller's.
+    ReverseRecordNotFound = "dns-reverse-record-not-found", NOT_FOUND;
+    /// The zone has no DNSSEC keys.
+    KeysNotFound = "dns-keys-not-found", NOT_FOUND;
     /// The zone has never been transferred.
     ZoneWithoutData = "dns-zone-without-data", NOT_FOUND;
     /// No such held or kept version.
@@ -69,6 +75,20 @@ error_codes! {
     ZoneRename = "dns-zone-rename", BAD_REQUEST;
     /// Another zone has this name, or overlaps with it.
     ZoneExists = "dns-zone-exists", CONFLICT;
+    /// There is a record with the same owner, type and content.
+    RecordExists = "dns-record-exists", CONFLICT;
+    /// A CNAME would not stand alone, or a null MX.
+    CnameConflict = "dns-cname-conflict", CONFLICT;
+    /// The last name server of the zone would go.
+    LastNs = "dns-last-ns", CONFLICT;
+    /// The address has a PTR already, or no zone of the tenant takes one.
+    IpNotAvailable = "dns-ip-not-available", CONFLICT;
+    /// The tenant has as much of it as it may have.
+    QuotaExceeded = "dns-quota-exceeded", FORBIDDEN;
+    /// A line of a zone file is wrong.
+    BadZoneFile = "dns-bad-zone-file", BAD_REQUEST;
+    /// The version does not do this.
+    NotImplemented = "dns-not-implemented", NOT_IMPLEMENTED;
     /// What is served, held or pinned now does not allow it.
     VersionConflict = "dns-version-conflict", CONFLICT;
     /// The UUID belongs to another object.
@@ -144,7 +164,7 @@ impl Fault {
 
     /// 404 for zones that do not exist and those of other tenants alike.
     pub fn zone_not_found() -> Fault {
-        Fault::new(ErrorCode::ZoneNotFound, "There is no secondary zone with this id.")
+        Fault::new(ErrorCode::ZoneNotFound, "There is no zone with this id.")
     }
 
     /// A query parameter that cannot be understood.

@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! serve ── bound_header ── negotiate ─┬─ /healthz /readyz /metrics /health…   native, open
+//!                                    ├─ /openapi.json                       openapi, open
 //!  (limits)                           ├─ /                                    page, open
 //!                                     └─ auth::require ─┬─ /secondaryzones…   ionos
 //!                                                       ├─ /transfers, …      native
@@ -18,13 +19,16 @@
 pub mod auth;
 pub mod fault;
 pub mod ionos;
+pub mod local;
 pub mod names;
 pub mod native;
+pub mod openapi;
 pub mod page;
 pub mod query;
 pub mod request;
 pub mod serve;
 pub mod settings;
+pub mod tokens;
 
 use std::fmt;
 use std::sync::Arc;
@@ -33,15 +37,18 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::HeaderValue;
-use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
+use axum::routing::get;
 use tokio::sync::{Semaphore, watch};
 
 use self::fault::{ErrorCode, Fault};
 use self::settings::Settings;
+use self::tokens::Tokens;
 use crate::control::Handle;
 use crate::telemetry;
+use crate::time::Timestamp;
 
 /// What `/readyz` says: `Err` tells what is still missing.
 pub type Readiness = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
@@ -52,6 +59,7 @@ pub type Metrics = Box<dyn Fn() -> String + Send + Sync>;
 pub struct Api {
     control: Handle,
     settings: ArcSwap<Settings>,
+    tokens: Tokens,
     ready: Readiness,
     metrics: Metrics,
     /// Becomes true when the daemon stops, which ends waiting requests.
@@ -61,7 +69,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// `stop` is the signal that also stops [`serve::serve`].
+    /// `stop` is the signal that also stops [`serve::serve`]. Reads the issued tokens from disk.
     pub fn new(
         control: Handle,
         settings: Settings,
@@ -69,8 +77,9 @@ impl Api {
         metrics: Metrics,
         stop: watch::Receiver<bool>,
     ) -> Arc<Api> {
+        let tokens = Tokens::load(&control, Timestamp::now());
         let streams = Arc::new(Semaphore::new(native::events::STREAMS_MAX));
-        Arc::new(Api { control, settings: ArcSwap::from_pointee(settings), ready, metrics, stop, streams })
+        Arc::new(Api { control, tokens, settings: ArcSwap::from_pointee(settings), ready, metrics, stop, streams })
     }
 
     /// Takes over a reloaded configuration; requests that are under way end under the old one.
@@ -81,6 +90,11 @@ impl Api {
     /// The line to the keeper.
     pub fn control(&self) -> &Handle {
         &self.control
+    }
+
+    /// The tokens that were issued.
+    pub fn tokens(&self) -> &Tokens {
+        &self.tokens
     }
 
     /// The configuration as of now.
@@ -97,8 +111,12 @@ impl fmt::Debug for Api {
 
 /// All paths of the daemon.
 pub fn router(api: Arc<Api>) -> Router {
-    let open = native::open().merge(page::routes()).method_not_allowed_fallback(wrong_method);
-    let guarded = ionos::routes()
+    let (dialects, document) = ionos::paths().finish();
+    let document: Arc<str> = document.into();
+    let openapi = get(move || async move { ([(CONTENT_TYPE, "application/json")], document.to_string()) });
+    let open =
+        native::open().merge(page::routes()).route("/openapi.json", openapi).method_not_allowed_fallback(wrong_method);
+    let guarded = dialects
         .merge(native::guarded())
         .method_not_allowed_fallback(wrong_method)
         .fallback(unknown_path)

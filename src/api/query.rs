@@ -29,6 +29,11 @@ impl Params {
         }
     }
 
+    /// Every value of a parameter that may be repeated, in order.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+
     /// A parameter that is `true` or `false`.
     pub fn flag(&self, name: &str) -> Result<Option<bool>, Fault> {
         match self.single(name)? {

@@ -22,7 +22,9 @@ use super::Api;
 use super::auth::Caller;
 use super::fault::{ErrorCode, Fault};
 use crate::config::Role;
+use crate::control::definition::ZoneDefinition;
 use crate::control::status::{ZoneStatus, ZoneView};
+use crate::local::LocalZone;
 
 /// Octets of all header fields together.
 pub const HEADERS_OCTETS_MAX: usize = 16 * 1024;
@@ -88,15 +90,33 @@ pub struct Id(pub Uuid);
 impl FromRequestParts<Arc<Api>> for Id {
     type Rejection = Fault;
 
-    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Id, Fault> {
-        // The rejection means that the segment is no UTF-8 once decoded.
-        let path = <RawPathParams as FromRequestParts<_>>::from_request_parts(parts, api).await.ok();
-        let text = path.as_ref().and_then(|path| path.iter().find(|(name, _)| *name == "id")).map(|(_, text)| text);
-        text.and_then(parse_id).map(Id).ok_or_else(|| {
-            let text = "The id in the path is no UUID such as e74d0d15-f567-4b7b-9069-26ee1f93bae3.";
-            Fault::new(ErrorCode::BadId, text)
-        })
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Api>) -> Result<Id, Fault> {
+        id_in_path(parts, "id").await.map(Id)
     }
+}
+
+/// The identity of a record of the zone in the path.
+#[derive(Clone, Copy, Debug)]
+pub struct RecordId(pub Uuid);
+
+impl FromRequestParts<Arc<Api>> for RecordId {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Api>) -> Result<RecordId, Fault> {
+        // Both are read before either is looked for.
+        id_in_path(parts, "id").await?;
+        id_in_path(parts, "record").await.map(RecordId)
+    }
+}
+
+async fn id_in_path(parts: &mut Parts, segment: &str) -> Result<Uuid, Fault> {
+    // The rejection means that a segment is no UTF-8 once decoded.
+    let params = RawPathParams::from_request_parts(parts, &()).await.ok();
+    let found = params.as_ref().and_then(|params| params.iter().find(|(name, _)| *name == segment));
+    found.and_then(|(_, text)| parse_id(text)).ok_or_else(|| {
+        let text = "The id in the path is no UUID such as e74d0d15-f567-4b7b-9069-26ee1f93bae3.";
+        Fault::new(ErrorCode::BadId, text)
+    })
 }
 
 /// A UUID in its common form of 36 characters, in any case; other spellings would give one object several URLs.
@@ -111,7 +131,7 @@ pub async fn segment(parts: &mut Parts, api: &Arc<Api>, wanted: &str) -> String 
     found.map(|(_, text)| text.to_owned()).unwrap_or_default()
 }
 
-/// The caller's zone named in the path, as it stood when the request came.
+/// The caller's secondary zone named in the path, as it stood when the request came.
 #[derive(Clone, Debug)]
 pub struct Zone {
     /// Its place on the board.
@@ -125,7 +145,8 @@ impl Zone {
     pub fn find(api: &Api, caller: &Caller, id: Uuid) -> Option<Zone> {
         let view = api.control().board().by_uuid(id)?;
         let status = view.status();
-        (*status.definition.tenant == *caller.tenant).then_some(Zone { view, status })
+        let is_ours = *status.definition.tenant == *caller.tenant && status.definition.local.is_none();
+        is_ours.then_some(Zone { view, status })
     }
 }
 
@@ -147,6 +168,53 @@ impl OptionalFromRequestParts<Arc<Api>> for Zone {
         let Id(id) = Id::from_request_parts(parts, api).await?;
         let caller = Caller::from_request_parts(parts, api).await?;
         Ok(Zone::find(api, &caller, id))
+    }
+}
+
+/// The caller's local zone named in the path, as it stood when the request came.
+#[derive(Clone, Debug)]
+pub struct Managed {
+    /// Its place on the board.
+    pub view: Arc<ZoneView>,
+    /// What it should be.
+    pub definition: Arc<ZoneDefinition>,
+    /// Its entries.
+    pub zone: Arc<LocalZone>,
+}
+
+impl Managed {
+    /// The zone, if it exists, is local and belongs to the caller's tenant.
+    pub fn find(api: &Api, caller: &Caller, id: Uuid) -> Option<Managed> {
+        let view = api.control().board().by_uuid(id)?;
+        Managed::of(view, caller)
+    }
+
+    /// What stands at this place of the board, if it is local and the caller's.
+    pub fn of(view: Arc<ZoneView>, caller: &Caller) -> Option<Managed> {
+        let definition = view.status().definition.clone();
+        let zone = view.local().filter(|_| *definition.tenant == *caller.tenant)?;
+        Some(Managed { view, definition, zone })
+    }
+}
+
+impl FromRequestParts<Arc<Api>> for Managed {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Managed, Fault> {
+        let Id(id) = Id::from_request_parts(parts, api).await?;
+        let caller = Caller::from_request_parts(parts, api).await?;
+        Managed::find(api, &caller, id).ok_or_else(Fault::zone_not_found)
+    }
+}
+
+impl OptionalFromRequestParts<Arc<Api>> for Managed {
+    type Rejection = Fault;
+
+    /// For PUT, which creates what is not there; a malformed id is refused all the same.
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Option<Managed>, Fault> {
+        let Id(id) = Id::from_request_parts(parts, api).await?;
+        let caller = Caller::from_request_parts(parts, api).await?;
+        Ok(Managed::find(api, &caller, id))
     }
 }
 

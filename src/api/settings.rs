@@ -6,6 +6,7 @@ use axum::http::header::HOST;
 use super::auth::Credentials;
 use super::serve::Ends;
 use crate::config;
+use crate::dns::Name;
 
 /// Shown as name server where the configuration names none and the host has no full name.
 const NAMESERVER_UNKNOWN: &str = "ns1.secondaryd.invalid";
@@ -15,12 +16,16 @@ const NAMESERVER_UNKNOWN: &str = "ns1.secondaryd.invalid";
 pub struct Settings {
     /// Who may call.
     pub credentials: Credentials,
+    /// Name servers of local zones; at least one.
+    pub nameservers: Vec<Name>,
     /// Names shown with secondary zones, without final dots; at least one.
     pub secondary_nameservers: Vec<String>,
     /// Port of primaries given without one, which is also left out on output.
     pub primary_port: u16,
     /// Whether zones of one label, `arpa` and the root may come in.
     pub allow_tld: bool,
+    /// How much each tenant may have.
+    pub quota: config::Quota,
     /// Octets of a request body.
     pub max_body_octets: u64,
     /// Without a final slash; empty: taken from `Host`.
@@ -29,26 +34,29 @@ pub struct Settings {
 
 impl Settings {
     /// Translates `[api]`. Logs a warning for what leaves the API without use.
-    pub fn new(api: &config::Api) -> Settings {
+    pub fn new(api: &config::Api, quota: &config::Quota) -> Settings {
         let credentials = Credentials::new(&api.credentials);
         if credentials.is_empty() {
             tracing::warn!("no [[api.credential]] is configured: only /healthz, /readyz and /metrics answer");
         }
-        let named = if api.secondary_nameservers.is_empty() { &api.nameservers } else { &api.secondary_nameservers };
-        let mut secondary_nameservers: Vec<String> = named.iter().map(|name| name.without_dot()).collect();
-        if secondary_nameservers.is_empty() {
-            secondary_nameservers.push(own_name().unwrap_or_else(|| {
+        let mut nameservers = api.nameservers.clone();
+        if nameservers.is_empty() {
+            nameservers.push(own_name().unwrap_or_else(|| {
                 tracing::warn!(
-                    "[api] nameservers is not set and the host has no full name: showing {NAMESERVER_UNKNOWN}"
+                    "[api] nameservers is not set and the host has no full name: using {NAMESERVER_UNKNOWN}"
                 );
-                NAMESERVER_UNKNOWN.to_owned()
+                NAMESERVER_UNKNOWN.parse().expect("a name")
             }));
         }
+        let shown = if api.secondary_nameservers.is_empty() { &nameservers } else { &api.secondary_nameservers };
+        let secondary_nameservers = shown.iter().map(|name| name.without_dot()).collect();
         Settings {
             credentials,
+            nameservers,
             secondary_nameservers,
             primary_port: api.primary_port,
             allow_tld: api.allow_tld,
+            quota: quota.clone(),
             max_body_octets: api.max_body,
             public_url: api.public_url.trim_end_matches('/').to_owned(),
         }
@@ -74,16 +82,19 @@ fn is_authority(host: &str) -> bool {
 }
 
 /// The name of the host, if it is a full one.
-fn own_name() -> Option<String> {
+fn own_name() -> Option<Name> {
     let text = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
-    let name = super::names::zone_name(text.trim(), false).ok()?;
-    Some(name.without_dot())
+    super::names::zone_name(text.trim(), false).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use axum::http::HeaderValue;
+
+    fn settings(api: &config::Api) -> Settings {
+        Settings::new(api, &config::Quota::default())
+    }
 
     fn host(text: &'static str) -> HeaderMap {
         HeaderMap::from_iter([(HOST, HeaderValue::from_static(text))])
@@ -96,20 +107,20 @@ mod tests {
 
     #[test]
     fn links_begin_with_the_public_url_or_the_host() {
-        let plain = Settings::new(&config::Api::default());
+        let plain = settings(&config::Api::default());
         assert_eq!(plain.base_url(&host("dns.example:8053"), ends()), "http://dns.example:8053");
         assert_eq!(plain.base_url(&HeaderMap::new(), ends()), "http://127.0.0.1:8053");
         assert_eq!(plain.base_url(&host("evil\"><script>"), ends()), "http://127.0.0.1:8053");
         let public = config::Api { public_url: "https://dns.example/".to_owned(), ..config::Api::default() };
-        assert_eq!(Settings::new(&public).base_url(&host("other"), ends()), "https://dns.example");
+        assert_eq!(settings(&public).base_url(&host("other"), ends()), "https://dns.example");
     }
 
     #[test]
     fn there_is_always_a_name_server_to_show() {
-        let none = Settings::new(&config::Api::default());
+        let none = settings(&config::Api::default());
         assert_eq!(none.secondary_nameservers.len(), 1);
         let named =
             config::Api { nameservers: vec!["ns1.example.net".parse().expect("a name")], ..config::Api::default() };
-        assert_eq!(Settings::new(&named).secondary_nameservers, ["ns1.example.net"]);
+        assert_eq!(settings(&named).secondary_nameservers, ["ns1.example.net"]);
     }
 }

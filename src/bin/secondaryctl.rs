@@ -20,6 +20,8 @@ mod client;
 mod review;
 #[path = "secondaryctl/table.rs"]
 mod table;
+#[path = "secondaryctl/why.rs"]
+mod why;
 
 use client::{Client, Zone, ZoneProperties, decode, decode_all, percent_encode};
 use table::{Table, ago, ahead};
@@ -53,6 +55,82 @@ enum Verb {
     Zones,
     /// One zone: serial, timers, and what each primary is doing and why.
     Zone { name: String },
+    /// Why a zone is as it is: verdict, evidence, and what to do.
+    Explain {
+        name: String,
+        /// Only the lines for the configuration of such a primary: bind, knot, nsd, powerdns or windows.
+        #[arg(long)]
+        snippet: Option<String>,
+    },
+    /// What became of the attempts at a zone's primaries, newest first.
+    History {
+        name: String,
+        /// Only these reason codes, with commas between.
+        #[arg(long)]
+        code: Option<String>,
+        /// Only this primary: IP or IP#port.
+        #[arg(long)]
+        primary: Option<String>,
+        /// Only soa, ixfr, axfr or transfer (both).
+        #[arg(long)]
+        kind: Option<String>,
+        /// Only what ended at this time or later, e.g. 2026-11-21T23:00:00Z.
+        #[arg(long)]
+        since: Option<String>,
+        /// Only what ended before this time.
+        #[arg(long)]
+        until: Option<String>,
+        /// Most lines.
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
+    /// Try the primaries of a zone without changing anything; with --primary of a zone that need not be here.
+    Check {
+        name: String,
+        /// Address of a primary: IP, IP:port or IP#port.
+        #[arg(long = "primary", num_args = 1..)]
+        primaries: Vec<String>,
+        /// TSIG key of the daemon's configuration, for these primaries.
+        #[arg(long, requires = "primaries")]
+        tsig_key: Option<String>,
+        /// Also transfer the whole zone, check it and drop it.
+        #[arg(long)]
+        transfer: bool,
+    },
+    /// How all zones are, in one word and one exit code.
+    Health,
+    /// One line per zone and primary.
+    Transfers {
+        /// Only PENDING, IN_PROGRESS, OK, LAGGING or ERROR.
+        #[arg(long)]
+        status: Option<String>,
+        /// Only these reason codes, with commas between.
+        #[arg(long)]
+        code: Option<String>,
+        /// Only zones with this in their name.
+        #[arg(long)]
+        zone: Option<String>,
+        /// Only this primary: IP or IP#port.
+        #[arg(long)]
+        primary: Option<String>,
+    },
+    /// What happens, as it happens, one line an event.
+    Events {
+        /// Only these zones, with commas between.
+        #[arg(long)]
+        zone: Option<String>,
+        /// Only these kinds, e.g. version,attempt,state.
+        #[arg(long = "type")]
+        kind: Option<String>,
+        /// Go on behind the event with this id.
+        #[arg(long)]
+        since: Option<String>,
+        /// End after so many events.
+        #[arg(long)]
+        count: Option<u64>,
+    },
+    /// A zone as it is served, as a zone file.
+    Export { name: String },
     /// Ask the primaries for a newer serial now, as a NOTIFY would.
     Refresh { name: String },
     /// Transfer the whole zone again now, also at an equal serial.
@@ -193,6 +271,37 @@ fn run(arguments: Arguments) -> Outcome {
         Verb::Status => status(&client, json),
         Verb::Zones => zones(&client, json),
         Verb::Zone { name } => zone(&client, &client.find(&name)?, json),
+        Verb::Explain { name, snippet } => why::explain(&client, &name, snippet.as_deref(), json),
+        Verb::History { name, code, primary, kind, since, until, limit } => {
+            let (code, primary, kind) = (code.as_deref(), primary.as_deref(), kind.as_deref());
+            let past = why::Past { code, primary, kind, since: since.as_deref(), until: until.as_deref(), limit };
+            why::history(&client, &name, &past, json)
+        }
+        Verb::Check { name, primaries, tsig_key, transfer } => {
+            let properties = match primaries.is_empty() {
+                true => None,
+                false => Some(properties(&name, &primaries, tsig_key.as_deref())?),
+            };
+            why::check(&client, &name, properties, transfer, json)
+        }
+        Verb::Health => why::health(&client, json),
+        Verb::Transfers { status, code, zone, primary } => {
+            let given = [
+                ("status", status.as_deref()),
+                ("code", code.as_deref()),
+                ("zone", zone.as_deref()),
+                ("primary", primary.as_deref()),
+            ];
+            why::transfers(&client, &given, json)
+        }
+        Verb::Events { zone, kind, since, count } => {
+            let given = [("zone", zone.as_deref()), ("type", kind.as_deref()), ("last-event-id", since.as_deref())];
+            why::events(&client, &given, count, json)
+        }
+        Verb::Export { name } => {
+            let found = client.find(&name)?;
+            Ok((Verdict::Ok, client.text(&format!("/secondaryzones/{}/zonefile", found.id))?))
+        }
         Verb::Refresh { name } => {
             let found = client.find(&name)?;
             client.call(Method::PUT, &format!("/secondaryzones/{}/axfr?mode=refresh", found.id), None)?;
@@ -434,7 +543,18 @@ fn add(
     description: &str,
     json: bool,
 ) -> Outcome {
-    let mut properties = json!({ "zoneName": name, "description": description });
+    let mut properties = properties(name, primaries, tsig_key)?;
+    properties["description"] = description.into();
+    let made = client.call(Method::POST, "/secondaryzones", Some(json!({ "properties": properties })))?;
+    if json {
+        return Ok((Verdict::Ok, format!("{made}\n")));
+    }
+    Ok((Verdict::Ok, format!("{name} added, first transfer started; see: secondaryctl zone {name}\n")))
+}
+
+/// What a zone is made of, as the API takes it.
+fn properties(name: &str, primaries: &[String], tsig_key: Option<&str>) -> Result<Value, Failure> {
+    let mut properties = json!({ "zoneName": name });
     match tsig_key {
         None => properties["primaryIps"] = json!(primaries),
         Some(key) => {
@@ -442,11 +562,7 @@ fn add(
             properties["primaries"] = entries.collect::<Result<Value, Failure>>()?;
         }
     }
-    let made = client.call(Method::POST, "/secondaryzones", Some(json!({ "properties": properties })))?;
-    if json {
-        return Ok((Verdict::Ok, format!("{made}\n")));
-    }
-    Ok((Verdict::Ok, format!("{name} added, first transfer started; see: secondaryctl zone {name}\n")))
+    Ok(properties)
 }
 
 /// A primary with a key, as the API takes it; the port is left to the daemon unless one is written.

@@ -11,7 +11,7 @@ use toml::Spanned;
 use super::guard::{self, GuardTable, HookTable, ZonePolicy};
 use super::reader::{self, Source, Tables, Written};
 use super::sections::{self, Credential, CredentialTable, TokenHash};
-use super::tls::{self, TlsIdentity, TlsLevel, TlsProfile};
+use super::tls::{self, TlsAlpn, TlsIdentity, TlsLevel, TlsProfile};
 use super::values::{self, DNS_PORT, DNS_TLS_PORT, NotifyTarget};
 use super::zones::{Primary, PrimaryTable, Transport, TsigKey, TsigKeyTable, Zone, ZoneTable};
 use super::{Config, ConfigErrors, TsigAlgorithm};
@@ -25,6 +25,7 @@ pub(super) fn resolve(mut tables: Tables) -> Result<Config, ConfigErrors> {
     let keys = resolve_keys(&mut tables);
     let primaries = resolve_primaries(&mut tables, &keys);
     resolve_zones(&mut tables, &keys, &primaries);
+    check_local(&mut tables, &keys);
     let Tables { mut config, mut errors, guard, hook, .. } = tables;
     config.guard = config.guard.with(&guard);
     config.hook = config.hook.with(&hook);
@@ -124,6 +125,7 @@ fn check_sections(tables: &mut Tables) {
         ("transfer.max-ixfr-sequences", u64::from(transfer.max_ixfr_sequences)),
         ("transfer.concurrency", transfer.concurrency as u64),
         ("transfer.concurrency-per-primary", transfer.concurrency_per_primary as u64),
+        ("transfer.pipelining", transfer.pipelining as u64),
         ("dns.tcp-connections", dns.tcp_connections as u64),
         ("dns.tcp-connections-per-client", dns.tcp_connections_per_client as u64),
         ("dns.outbound-transfers", dns.outbound_transfers as u64),
@@ -186,6 +188,20 @@ fn tracing_filter(filter: &str) -> bool {
             Some((target, level)) => is_target(target) && is_level(level),
             None => is_level(directive.trim()) || directive.contains("::") && is_target(directive.trim()),
         })
+}
+
+/// The keys that `[local]` names.
+fn check_local(tables: &mut Tables, keys: &Keys) {
+    let local = &tables.config.local;
+    let rules = local.allow_transfer.iter().filter_map(|rule| Some(("local.allow-transfer", rule.key()?.clone())));
+    let targets = local.notify.iter().filter_map(|target| Some(("local.notify", target.key.clone()?)));
+    let wrong = rules.chain(targets).filter_map(|(key, name)| Some((key, find_key(keys, name).err()?)));
+    for (key, message) in wrong.collect::<Vec<_>>() {
+        let origin = tables.main.as_ref().map(|main| main.origin(key));
+        if let Some(origin) = origin {
+            tables.fail(origin, key, message);
+        }
+    }
 }
 
 fn resolve_credentials(tables: &mut Tables) {
@@ -262,6 +278,10 @@ fn tsig_key(
     name: Name,
     table: TsigKeyTable,
 ) -> Result<TsigKey, (usize, &'static str, String)> {
+    if table.algorithm == TsigAlgorithm::HmacMd5 && !table.allow_md5 {
+        let message = "hmac-md5 is broken (RFC 8945 §6); take hmac-sha256, or set allow-md5 = true beside it";
+        return Err((at, "algorithm", message.to_owned()));
+    }
     let (at, key, text) = match (table.secret, table.secret_file) {
         (Some(secret), None) => (secret.span().start, "secret", secret.into_inner()),
         (None, Some(path)) => {
@@ -365,6 +385,7 @@ fn no_tls_keys(table: &PrimaryTable, at: usize) -> Result<(), Wrong> {
     let start = |path: &Spanned<std::path::PathBuf>| path.span().start;
     let places = [
         (table.tls_profile.map(|_| at), "tls-profile"),
+        (table.tls_alpn.map(|_| at), "tls-alpn"),
         (table.tls_name.as_ref().map(|name| name.span().start), "tls-name"),
         (table.tls_ca.as_ref().map(start), "tls-ca"),
         (table.tls_pin.first().map(|pin| pin.span().start), "tls-pin"),
@@ -413,7 +434,11 @@ fn tls_profile(table: &PrimaryTable, address: SocketAddr, source: &Source, at: u
     let authorities = authorities.transpose()?;
     let checks_name = pins.is_empty() || table.tls_name.is_some();
     let checks_authority = pins.is_empty() || authorities.is_some();
-    Ok(TlsProfile { level, name, checks_name, checks_authority, authorities, pins, identity })
+    let alpn = table.tls_alpn.unwrap_or(match level {
+        TlsLevel::Strict => TlsAlpn::Required,
+        TlsLevel::Opportunistic => TlsAlpn::Optional,
+    });
+    Ok(TlsProfile { level, name, checks_name, checks_authority, authorities, pins, identity, alpn })
 }
 
 fn named_key(keys: &Keys, written: &Spanned<String>) -> Result<Name, (usize, String)> {
@@ -572,6 +597,11 @@ impl Lookup<'_> {
             {
                 self.fail(target.span().start, "notify", message);
             }
+            let key = target.get_ref().key.as_ref().and_then(|name| self.keys.get(name)?.as_ref());
+            if let Some(TsigKey { algorithm: old @ (TsigAlgorithm::HmacMd5 | TsigAlgorithm::HmacSha224), .. }) = key {
+                let message = format!("NOTIFY cannot be signed with {}; take another key", old.as_str());
+                self.fail(target.span().start, "notify", message);
+            }
         }
         written.iter().map(|target| target.get_ref().clone()).collect()
     }
@@ -612,18 +642,20 @@ fn warn(config: &mut Config) {
         warnings
             .push(format!("[api] listen {listen}: tokens cross the network in clear text; put a TLS proxy before it"));
     }
-    for key in config.tsig_keys.values().filter(|key| key.algorithm == TsigAlgorithm::HmacSha1) {
-        let name = key.name.without_dot();
-        warnings.push(format!("[tsig-key.{name}]: hmac-sha1 is out of date; use hmac-sha256 where the other side can"));
+    for key in config.tsig_keys.values() {
+        let is_old =
+            matches!(key.algorithm, TsigAlgorithm::HmacMd5 | TsigAlgorithm::HmacSha1 | TsigAlgorithm::HmacSha224);
+        if is_old {
+            let (name, word) = (key.name.without_dot(), key.algorithm.as_str());
+            warnings
+                .push(format!("[tsig-key.{name}]: {word} is out of date; use hmac-sha256 where the other side can"));
+        }
     }
     for (address, _) in config.tls.iter().filter(|(_, profile)| profile.level == TlsLevel::Opportunistic) {
         warnings.push(format!(
             "primary {address}: tls-profile = \"opportunistic\" checks no certificate; who stands between can read and \
              change the zone (sign with a tsig-key, or take \"strict\")"
         ));
-    }
-    if !config.api.owned_cidrs.is_empty() {
-        warnings.push("[api] owned-cidrs has no effect yet: this version makes no reverse zones".to_owned());
     }
     config.warnings = warnings;
 }

@@ -52,6 +52,8 @@ pub fn difference<'a>(old: &'a Config, new: &'a Config) -> Difference<'a> {
         }
     };
     changed(settings_changed, "durability", old.durability != new.durability);
+    changed(settings_changed, "local", old.local != new.local);
+    changed(settings_changed, "quota", old.quota != new.quota);
     changed(settings_changed, "transfer", old.transfer != new.transfer);
     changed(settings_changed, "guard", old.guard != new.guard);
     changed(settings_changed, "hook", old.hook != new.hook);

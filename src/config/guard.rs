@@ -67,7 +67,7 @@ pub struct GuardTable {
     /// Default `"refuse"`. A zone without ZONEMD is always fine.
     pub zonemd: Option<Strictness>,
     /// Zones with more records are not digested, which a warning says: each version costs a pass over the whole zone,
-    /// also after a difference of one record (about a second for a million records). Default 1,000,000.
+    /// also after a difference of one record. Default 1,000,000.
     pub zonemd_records_max: Option<u64>,
     /// Warn when the first signature of the served version lapses within this time. Default `"3d"`.
     #[serde(deserialize_with = "de::duration_option")]

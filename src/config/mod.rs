@@ -13,6 +13,7 @@
 //! | (top) | [`Config`] |
 //! | `[dns]` | [`Dns`] |
 //! | `[api]`, `[[api.credential]]` | [`Api`], [`CredentialTable`] |
+//! | `[local]`, `[quota]` | [`Local`], [`Quota`] |
 //! | `[transfer]` | [`Transfer`] |
 //! | `[guard]` | [`GuardTable`] |
 //! | `[hook]` | [`HookTable`] |
@@ -40,14 +41,16 @@ use std::sync::Arc;
 pub use difference::{Difference, difference};
 pub use guard::{Guard, GuardTable, Hook, HookTable, OnDeadline, OnFailure, Strictness, ZonePolicy};
 pub use sections::{
-    Api, CookieKey, Credential, CredentialTable, Dns, Durability, Log, LogFormat, PrimaryChoice, Role, Store,
-    TokenHash, Transfer,
+    Api, CookieKey, Credential, CredentialTable, Dns, Durability, Local, Log, LogFormat, PrimaryChoice, Quota, Role,
+    Store, TokenHash, Transfer,
 };
-pub use tls::{TlsIdentity, TlsLevel, TlsProfile};
+pub use tls::{TlsAlpn, TlsIdentity, TlsLevel, TlsProfile};
 pub use values::{API_PORT, DNS_PORT, DNS_TLS_PORT, NotifyTarget, Secret, peer_address};
 pub use zones::{Origin, Primary, PrimaryTable, Transport, TsigKey, TsigKeyTable, Zone, ZoneTable};
 
 pub use crate::dns::tsig::Algorithm as TsigAlgorithm;
+
+use ipnet::IpNet;
 
 use crate::dns::Name;
 
@@ -72,6 +75,10 @@ pub struct Config {
     pub dns: Dns,
     /// `[api]`.
     pub api: Api,
+    /// `[local]`.
+    pub local: Local,
+    /// `[quota]`.
+    pub quota: Quota,
     /// `[transfer]`.
     pub transfer: Transfer,
     /// `[guard]`: what holds a version back.
@@ -100,6 +107,8 @@ impl Default for Config {
             include: Vec::new(),
             dns: Dns::default(),
             api: Api::default(),
+            local: Local::default(),
+            quota: Quota::default(),
             transfer: Transfer::default(),
             guard: Guard::default(),
             hook: Hook::default(),
@@ -133,6 +142,13 @@ impl Config {
             Some(prefixes) => prefixes.iter().any(|prefix| prefix.contains(&ip)),
             None => self.api.listen.iter().all(|listen| listen.ip().is_loopback()) || sections::is_remote(ip),
         }
+    }
+
+    /// Where the PTR of an address may make a reverse zone (`[api] owned-cidrs`); `None`: everywhere.
+    pub fn owned_cidrs(&self) -> Option<Vec<IpNet>> {
+        let owned = &self.api.owned_cidrs;
+        let has_one_tenant = self.api.credentials.iter().all(|other| other.tenant == self.default_tenant());
+        if owned.is_empty() && has_one_tenant { None } else { Some(owned.clone()) }
     }
 
     /// The guard rails of a zone with this policy of its own.

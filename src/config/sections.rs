@@ -7,7 +7,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use super::values::{Secret, de};
+use super::values::{NotifyTarget, Secret, de};
+use crate::access::Rule;
 use crate::dns::Name;
 use crate::time::Timestamp;
 
@@ -164,8 +165,8 @@ pub struct Api {
     /// delegate to. Default none: the same as `nameservers`.
     #[serde(deserialize_with = "de::domains")]
     pub secondary_nameservers: Vec<Name>,
-    /// Prefixes in which PTR records may make reverse zones. Default: everything with one tenant, nothing with more.
-    /// This version makes no reverse zones; the key is checked and kept.
+    /// Prefixes in which the PTR of an address makes a reverse zone (/24 or /64) where the tenant has none that holds it.
+    /// Default: everything with one tenant, nothing with more.
     #[serde(deserialize_with = "de::prefixes")]
     pub owned_cidrs: Vec<IpNet>,
     /// Port of primaries that come in by REST without one. Default 53.
@@ -350,9 +351,6 @@ pub struct Transfer {
     /// Transfers running at one time from one primary address. Default 50. Lower it to spare a small primary; BIND
     /// by itself gives 10 transfers at a time (`transfers-out`).
     pub concurrency_per_primary: usize,
-    /// SOA queries a second to one primary address, whatever they are for. Default 500; 0: any number. Lower it to spare
-    /// a primary; with 100,000 zones of one primary that are all due after a restart, 500 take 200 seconds.
-    pub queries_per_second: u32,
     /// Which primary of a zone gives a new version. Default `"highest-serial"`: all are asked and the newest wins.
     pub primary_choice: PrimaryChoice,
     /// How long the primary that gave the served version may be behind another before that one is taken instead, then
@@ -368,6 +366,16 @@ pub struct Transfer {
     pub lenient_ixfr: bool,
     /// Most difference sequences in one answer to IXFR; beyond, the whole zone is transferred. Default 10,000.
     pub max_ixfr_sequences: u32,
+    /// Transfers and SOA queries under way at once on one connection to a primary (RFC 7766 §6.2.1.1). Default 16. 1 asks for
+    /// one thing at a time; a primary that leaves queries unanswered is treated so by itself.
+    pub pipelining: usize,
+    /// Queries a second to one primary address, SOA queries and transfers together; as many may go out at once. Default
+    /// 2000, twice what a busy primary publishes. 0 takes the bound away. Lower it to spare a small primary; NOTIFYs
+    /// do not go past it.
+    pub queries_per_second: u32,
+    /// Whether IXFR is asked for over UDP first (RFC 1995 §2), where a `tsig-key` signs it; what does not fit, or fails,
+    /// goes over TCP. Default false: a connection is mostly there already.
+    pub ixfr_over_udp: bool,
 }
 
 /// How a primary is chosen among several.
@@ -406,12 +414,14 @@ impl Default for Transfer {
             max_records: 50_000_000,
             concurrency: 200,
             concurrency_per_primary: 50,
-            queries_per_second: 500,
             primary_choice: PrimaryChoice::HighestSerial,
             pin_tolerance: Duration::ZERO,
             detect_resigned: false,
             lenient_ixfr: false,
             max_ixfr_sequences: 10_000,
+            pipelining: 16,
+            queries_per_second: 2000,
+            ixfr_over_udp: false,
         }
     }
 }
@@ -439,6 +449,36 @@ pub struct Store {
 impl Default for Store {
     fn default() -> Store {
         Store { cache_size: 16 << 20, history_bytes: None, history_versions: 100, history_attempts: 100 }
+    }
+}
+
+/// `[local]`: zones that are edited here by the API.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Local {
+    /// Downstreams that may transfer local zones, written as in a `[[secondary-zone]]`. Default none.
+    pub allow_transfer: Vec<Rule>,
+    /// Downstreams that are told of a new serial of a local zone, written as in a `[[secondary-zone]]`. Default none.
+    pub notify: Vec<NotifyTarget>,
+}
+
+/// `[quota]`: how much each tenant may have.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Quota {
+    /// Local zones, reverse zones among them. Default 50,000.
+    pub zones: usize,
+    /// Records of local zones without the PTRs of addresses. Default 100,000.
+    pub records: usize,
+    /// PTRs of addresses in local zones. Default 5,000.
+    pub reverse_records: usize,
+    /// Secondary zones made by REST. Default 100,000.
+    pub secondary_zones: usize,
+}
+
+impl Default for Quota {
+    fn default() -> Quota {
+        Quota { zones: 50_000, records: 100_000, reverse_records: 5_000, secondary_zones: 100_000 }
     }
 }
 

@@ -113,6 +113,8 @@ fn the_template_shows_every_key() {
         ("dns", keys_of::<Dns>()),
         ("api", keys_of::<Api>()),
         ("api.credential", keys_of::<CredentialTable>()),
+        ("local", keys_of::<Local>()),
+        ("quota", keys_of::<Quota>()),
         ("transfer", keys_of::<Transfer>()),
         ("guard", keys_of::<GuardTable>()),
         ("hook", keys_of::<HookTable>()),
@@ -323,8 +325,17 @@ fn a_mistake_in_a_key_or_primary_is_not_repeated_at_its_users() {
 #[test]
 fn algorithms_that_cannot_be_computed_are_errors() {
     let key = |algorithm: &str| format!("[tsig-key.t]\nalgorithm = \"{algorithm}\"\nsecret = \"c3dvcmRmaXNo\"");
-    assert_error(&key("hmac-md5"), "test.toml:2: tsig-key.t.algorithm: ", &["hmac-md5", "hmac-sha512"]);
-    assert!(config(&key("hmac-sha1")).warnings.iter().any(|warning| warning.contains("out of date")));
+    assert_error(&key("hmac-md4"), "test.toml:2: tsig-key.t.algorithm: ", &["hmac-md4", "hmac-sha512"]);
+    // G2: "-sha1 and -sha224 allowed with a warning; -md5 only by explicit option"
+    assert_error(&key("hmac-md5"), "test.toml:1: tsig-key.t.algorithm: ", &["allow-md5 = true"]);
+    for allowed in [key("hmac-sha1"), key("hmac-sha224"), key("hmac-md5") + "\nallow-md5 = true\n"] {
+        let warnings = config(&allowed).warnings;
+        assert!(warnings.iter().any(|warning| warning.contains("out of date")), "{allowed}: {warnings:?}");
+    }
+    let notify =
+        "[[secondary-zone]]\nname = \"a.example\"\nprimaries = [\"192.0.2.1\"]\nnotify = [\"192.0.2.9 key:t\"]\n";
+    let text = format!("{}\n{notify}", key("hmac-sha224"));
+    assert!(errors(&text)[0].contains("NOTIFY cannot be signed with hmac-sha224"), "{:?}", errors(&text));
 }
 
 #[test]

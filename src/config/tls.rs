@@ -25,6 +25,17 @@ pub enum TlsLevel {
     Opportunistic,
 }
 
+/// Whether the primary must choose ALPN `dot`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TlsAlpn {
+    /// It must (RFC 9103 §7.1).
+    #[default]
+    Required,
+    /// It may choose nothing: servers that know no ALPN.
+    Optional,
+}
+
 /// How one primary is spoken to over TLS, ready to use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsProfile {
@@ -42,6 +53,8 @@ pub struct TlsProfile {
     pub pins: Vec<[u8; 32]>,
     /// What we show of ourselves (mutual TLS).
     pub identity: Option<TlsIdentity>,
+    /// Whether ALPN `dot` is demanded.
+    pub alpn: TlsAlpn,
 }
 
 /// A certificate with its key.
@@ -65,6 +78,7 @@ impl TlsProfile {
             authorities: None,
             pins: Vec::new(),
             identity: None,
+            alpn: TlsAlpn::Required,
         }
     }
 }

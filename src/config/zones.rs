@@ -11,7 +11,7 @@ use std::sync::Arc;
 use toml::Spanned;
 
 use super::guard::{GuardTable, HookTable, ZonePolicy};
-use super::tls::TlsLevel;
+use super::tls::{TlsAlpn, TlsLevel};
 use super::values::{NotifyTarget, Secret, de};
 use crate::access::Rule;
 use crate::dns::Name;
@@ -54,9 +54,13 @@ pub struct TsigKey {
 #[derive(Clone, Debug, serde::Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct TsigKeyTable {
-    /// `"hmac-sha256"` (default), `"hmac-sha384"`, `"hmac-sha512"`, or `"hmac-sha1"` for old primaries.
+    /// `"hmac-sha256"` (default), `"hmac-sha384"`, `"hmac-sha512"`; for old primaries `"hmac-sha224"` or `"hmac-sha1"` with
+    /// a warning, `"hmac-md5"` with `allow-md5`. The last and `"hmac-sha224"` cannot sign NOTIFYs to downstreams.
     #[serde(default = "hmac_sha256", deserialize_with = "de::tsig_algorithm")]
     pub algorithm: TsigAlgorithm,
+    /// Whether the algorithm may be `"hmac-md5"`, which nobody should use any more (RFC 8945 §6). Default false.
+    #[serde(default)]
+    pub allow_md5: bool,
     /// The secret in base64, as `keymgr -t`, `tsig-keygen` and `nsd-control` print it. This or `secret-file`.
     pub secret: Option<Spanned<Secret>>,
     /// File that holds the secret in base64; a line feed at its end is dropped; relative to this file. This or
@@ -125,6 +129,9 @@ pub struct PrimaryTable {
     /// the end of the certificate; a `tls-ca` or `tls-name` that stands beside them must fit, too. Default none.
     #[serde(default)]
     pub tls_pin: Vec<Spanned<String>>,
+    /// `"required"`: the primary must choose ALPN `dot`, as RFC 9103 §7.1 says. `"optional"`: it may choose none; for
+    /// servers that know no ALPN, such as NSD 4.6. Default `"required"`, with the opportunistic profile `"optional"`.
+    pub tls_alpn: Option<TlsAlpn>,
     /// PEM file with our certificate, and those between it and its authority, for primaries that ask for it (mutual TLS).
     /// Relative to this file; read at the start and at each reload. Default none. Needs `tls-key`.
     pub tls_cert: Option<Spanned<PathBuf>>,

@@ -17,8 +17,8 @@ use crate::dns::Serial;
 use crate::net::notifier::{Downstream, announce};
 use crate::net::upstream::Volume;
 use crate::reason::{Code, Reason};
-use crate::refresh::{Accept, Committed, TransferKind, Transferred};
-use crate::served::ZoneId;
+use crate::refresh::{Accept, Committed, Confirmation, TransferKind, Transferred};
+use crate::served::{Slot, State, ZoneId};
 use crate::store::Write;
 use crate::telemetry;
 use crate::time::Timestamp;
@@ -26,7 +26,8 @@ use crate::zone::{Findings, Snapshot};
 
 use super::event::{Arrival, Contents, Event, Exchange, Form, Prepared};
 use super::events::Kind;
-use super::keeper::Keeper;
+use super::keeper::{Keeper, report};
+use super::load::confirmation_bytes;
 use super::look;
 use super::review;
 use super::versions::{self, Giver};
@@ -78,6 +79,7 @@ impl Keeper {
         self.count_transfer(exchange, &prepared, &committed, &volume);
         let giver = Giver::Transferred { primary: exchange.address, kind: committed.kind };
         prepared.warnings.splice(0..0, volume_notes(&volume));
+        self.confirm_first(exchange, &committed);
         self.commit(exchange.zone, prepared, giver)?;
         Ok(Transferred::Committed(committed))
     }
@@ -150,6 +152,20 @@ impl Keeper {
         Ok(())
     }
 
+    /// The first contents of a zone are of no use after a crash without a confirmation, which may wait for company in the
+    /// store: it goes before them, so that they are never there without it. Later versions have the one before.
+    fn confirm_first(&self, exchange: &Exchange, committed: &Committed) {
+        let is_first = self.zones.get(&exchange.zone).is_some_and(|zone| zone.stored.is_none());
+        if is_first {
+            let now = Timestamp::now();
+            let whole = committed.soa.expire(&self.settings);
+            let left = committed.expire_option.map_or(whole, |secs| whole.min(Duration::from_secs(u64::from(secs))));
+            let confirmation = Confirmation { at: now, by: exchange.primary as u16, expires: now + left };
+            let bytes = confirmation_bytes(&confirmation);
+            self.store.submit(Write::Confirm { zone: exchange.zone.0, bytes }, report("confirmation"));
+        }
+    }
+
     /// Makes `snapshot` the served version.
     pub(super) fn publish(&mut self, id: ZoneId, snapshot: Arc<Snapshot>) {
         let Some(zone) = self.zones.get_mut(&id) else { return };
@@ -160,6 +176,14 @@ impl Keeper {
         let definition = zone.definition.clone();
         let details = serde_json::json!({"fromSerial": from, "serial": to, "records": records});
         self.tell(&definition, Kind::Version, details);
+    }
+
+    /// The same for a local zone, whose contents are durable already; `None` changes the state only.
+    pub(super) fn publish_local(&mut self, slot: &Slot, snapshot: Option<Arc<Snapshot>>, state: State) {
+        match snapshot {
+            Some(snapshot) => self.publisher.publish_as(slot, snapshot, state),
+            None => self.publisher.set_state(slot, state),
+        }
     }
 
     fn write_contents(&self, zone: ZoneId, serial: Serial, write: Write, unpublished: Option<Arc<Snapshot>>) {

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::access::Rule;
 use crate::config::{NotifyTarget, ZonePolicy};
 use crate::dns::Name;
+use crate::local::Attributes;
 use crate::served::ZoneId;
 use crate::time::Timestamp;
 
@@ -44,6 +45,9 @@ pub struct ZoneDefinition {
     /// Downstreams that are told of a new serial; configured zones only.
     #[serde(skip)]
     pub notify: Vec<NotifyTarget>,
+    /// What stands behind the SOA of a zone that is edited here; `None`: a secondary zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local: Option<Attributes>,
     /// Guard rails and check of its own; configured zones only.
     #[serde(skip)]
     pub policy: Option<Arc<ZonePolicy>>,

@@ -8,7 +8,6 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::config::{self, Config};
-use crate::dns::Name;
 use crate::refresh;
 use crate::served::ZoneId;
 use crate::store::{StoreError, Write};
@@ -20,7 +19,6 @@ use super::events::Kind;
 use super::handle::{Command, EditError, NewSecondary, SecondaryChange, TransferMode};
 use super::keeper::{self, Keeper, report};
 use super::preflight::{Ask, Plan};
-use super::status::ZoneView;
 use super::zones::{self, StoredDefinition};
 
 type Reply<T> = oneshot::Sender<Result<T, EditError>>;
@@ -48,10 +46,11 @@ impl Keeper {
                 }
                 Err(error) => answer(reply, Err(error)),
             },
+            Command::Local(request, reply) => self.local(request, reply),
+            Command::Preflight(ask, reply) => answer(reply, self.plan(ask)),
             Command::Decide(zone, held, decision, user, reply) => self.decide(zone, held, decision, user, reply),
             Command::RollBack(zone, to, user, reply) => self.roll_back(zone, to, user, reply),
             Command::Release(zone, user, reply) => self.release(zone, &user, reply),
-            Command::Preflight(ask, reply) => answer(reply, self.plan(ask)),
             Command::Transfer(uuid, mode, reply) => answer(reply, self.transfer_now(uuid, mode)),
         }
     }
@@ -62,11 +61,17 @@ impl Keeper {
         if self.names.contains_key(&new.name) || self.creating.contains(&new.name) {
             return Err(EditError::NameTaken(new.name));
         }
+        let secondary_max = self.config.quota.secondary_zones;
+        if self.board.secondary_count(&new.tenant) >= secondary_max {
+            return Err(EditError::Quota(secondary_max));
+        }
         let uuid = new.uuid.unwrap_or_else(Uuid::new_v4);
         if self.board.by_uuid(uuid).is_some() || self.creating_ids.contains(&uuid) {
             return Err(EditError::IdTaken);
         }
-        if let Some(other) = self.foreign_overlap(&new) {
+        if !self.config.api.allow_subzones
+            && let Some(other) = self.board.foreign_overlap(&new.name, &new.tenant)
+        {
             return Err(EditError::Overlaps { name: new.name, other });
         }
         let now = Timestamp::now();
@@ -83,6 +88,7 @@ impl Keeper {
             allow_transfer: Vec::new(),
             allow_query: None,
             notify: Vec::new(),
+            local: None,
             policy: None,
             origin: Origin::Rest,
             created: now,
@@ -90,22 +96,6 @@ impl Keeper {
             created_by: new.user.clone(),
             modified_by: new.user,
         })
-    }
-
-    /// A zone of another tenant at, above or below the new one: two tenants must not answer for each other's names.
-    fn foreign_overlap(&self, new: &NewSecondary) -> Option<Name> {
-        if self.config.api.allow_subzones {
-            return None;
-        }
-        let foreign = |zone: &ZoneView| zone.status().definition.tenant != new.tenant;
-        let mut above = new.name.parent();
-        while let Some(name) = above {
-            if self.board.by_name(&name).is_some_and(|zone| foreign(&zone)) {
-                return Some(name);
-            }
-            above = name.parent();
-        }
-        self.board.first_at_or_below(&new.name, foreign)
     }
 
     /// `None` if the change changes nothing.
@@ -126,7 +116,8 @@ impl Keeper {
 
     /// The zone, if REST may change it.
     fn editable(&self, uuid: Uuid) -> Result<ZoneId, EditError> {
-        let view = self.board.by_uuid(uuid).ok_or(EditError::NotFound)?;
+        // Local zones are changed by requests of their own.
+        let view = self.board.by_uuid(uuid).filter(|view| !self.local.holds(view.id)).ok_or(EditError::NotFound)?;
         match &view.status().definition.origin {
             Origin::Configured { file } => Err(EditError::Configured { file: file.clone() }),
             Origin::Rest => Ok(view.id),
@@ -315,6 +306,19 @@ impl Keeper {
         }
         self.forget(removed);
         let mut added = Vec::new();
+        let displaced: HashSet<ZoneId> = difference
+            .zones_added
+            .iter()
+            .filter_map(|zone| self.names.get(&zone.name).copied().filter(|id| self.local.holds(*id)))
+            .collect();
+        if !displaced.is_empty() {
+            tracing::warn!(
+                zones = displaced.len(),
+                "local zones stand in the configuration as secondary zones now; the configuration wins, they are kept on disk"
+            );
+            self.forget_local(&displaced);
+        }
+        self.set_all_local_access();
         for zone in difference.zones_added.iter().chain(&difference.zones_changed) {
             match self.names.get(&zone.name).copied() {
                 Some(id) => {

@@ -51,6 +51,8 @@ pub enum Event {
         /// Whether they are.
         outcome: Result<(), String>,
     },
+    /// A group of changes of local zones has been written, or not.
+    LocalStored(Box<super::local::Finished>, Result<(), String>),
     /// The configuration was read again (SIGHUP).
     Reload(Box<crate::config::Config>),
     /// Stop: cancel what runs, then end.

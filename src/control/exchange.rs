@@ -24,6 +24,9 @@ const LIGHT_RECORDS: u64 = 500;
 /// Differences up to this many octets are read whatever the size of the zone: a whole zone would save nothing worth it.
 const DIFFERENCE_OCTETS_MIN: u64 = 64 * 1024;
 
+/// Octets of the largest record there can be.
+const RECORD_OCTETS_MAX: u64 = 255 + 10 + 65_535;
+
 /// What a transfer needs to know of its zone.
 pub(super) struct Job {
     pub(super) target: Target,
@@ -117,6 +120,13 @@ fn applied(
         let detail = format!("more than {} records ([transfer] max-records)", limits.records_max);
         return Err(Reason::new(Code::LimitRecords, detail));
     }
+    // Counted as the builder counts a whole zone, and only where so many records could be so large.
+    let is_far_below = snapshot.record_count().saturating_mul(RECORD_OCTETS_MAX) <= limits.octets_max
+        || snapshot.image_octets() <= limits.octets_max / 2;
+    if !is_far_below && octets_in_full(&snapshot) > limits.octets_max {
+        let detail = format!("more than {} octets ([transfer] max-bytes)", limits.octets_max);
+        return Err(Reason::new(Code::LimitBytes, detail));
+    }
     let warnings = zone::check(&snapshot, policy)?;
     Ok(Contents::New(Box::new(Prepared {
         snapshot: Arc::new(snapshot),
@@ -126,6 +136,11 @@ fn applied(
         base: Some(base.serial()),
         judged: Judged::default(),
     })))
+}
+
+/// Octets of all records with names in full.
+fn octets_in_full(snapshot: &Snapshot) -> u64 {
+    snapshot.records().map(|record| (record.owner.as_wire().len() + 10 + record.rdata.len()) as u64).sum()
 }
 
 fn built(builder: Builder, base: Option<&Snapshot>, policy: &ContentPolicy) -> Result<Contents, Reason> {

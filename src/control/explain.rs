@@ -91,6 +91,8 @@ pub enum Cause {
     SerialLower,
     /// A new version is held back by policy.
     Held,
+    /// The zone was rolled back and takes no newer version.
+    Pinned,
     /// The zone is larger or slower than the configuration allows.
     Limit,
     /// What the primary sends is not valid.
@@ -134,7 +136,9 @@ impl Cause {
             TsigMissing | TsigBadKey | TsigBadSig | TsigBadTrunc => Cause::WrongKey,
             TlsName | TlsExpired | TlsUntrusted | TlsVersion => Cause::Tls,
             SerialBehind | SerialUndefined | SerialFlapping => Cause::SerialLower,
-            GuardShrink | GuardApex | GuardSigned | HookRefused | HookTimeout => Cause::Held,
+            GuardShrink | GuardApex | GuardSigned | HookRefused | HookTimeout | ZonemdMismatch | DnssecExpired => {
+                Cause::Held
+            }
             StorageFailed | StorageCorrupt => Cause::Storage,
             Loop => Cause::Loop,
             code => match code.as_str().split('_').next() {
@@ -159,6 +163,7 @@ impl Cause {
             Cause::Finding => "behaves oddly",
             Cause::SerialLower => "has an older serial than the one served here",
             Cause::Held => "has a version that policy holds back",
+            Cause::Pinned => "has a newer version than the one the zone was rolled back to",
             Cause::Limit => "sends more than the configuration allows",
             Cause::InvalidContent => "sends something that is not valid",
             Cause::NotServed => "does not serve the zone",
@@ -201,6 +206,8 @@ pub fn explain(facts: &Facts) -> Explanation {
     let health = Health::of(zone, now);
     let worst = worst(&witnesses);
     let cause = match worst {
+        _ if zone.review.held.is_some() => Cause::Held,
+        _ if zone.review.pinned.is_some() => Cause::Pinned,
         Some(witness) => Cause::of(witness.code()),
         None if zone.refused_notify.is_some() => Cause::NotifyRefused,
         None if health == Health::Loading || pending(&witnesses) => Cause::UnderWay,
@@ -285,6 +292,22 @@ fn verdict(
                 RefusedFor::Key => format!("NOTIFY from {from} is refused, because it is signed with another key; changes are found by polling only"),
             }
         }),
+        (Cause::Held, _) if zone.review.held.is_some() => zone.review.held.as_ref().map(|held| {
+            format!(
+                "version {} from primary {} is held back ({}: {}); it is decided without a person in {}",
+                held.serial,
+                at(held.primary),
+                held.reason.code,
+                held.reason.message(),
+                span(held.deadline.since(now))
+            )
+        }),
+        (Cause::Pinned, _) => zone.review.pinned.as_ref().map(|pinned| {
+            format!(
+                "{} has rolled it back to serial {} on {}, and no newer version is taken until it is released",
+                pinned.by, pinned.serial, pinned.at
+            )
+        }),
         (Cause::Finding, _) => match zone.findings.first() {
             Some(found) => Some(found_in_words(zone, found)),
             None => zone.warnings.first().cloned(),
@@ -303,10 +326,9 @@ fn verdict(
         }
         _ => None,
     };
+    let is_aside = matches!(cause, Cause::NotifyRefused | Cause::Finding | Cause::Held | Cause::Pinned);
     match because {
-        Some(because) if health == Health::Ok && matches!(cause, Cause::NotifyRefused | Cause::Finding) => {
-            format!("{symptom}. But {because}.")
-        }
+        Some(because) if health <= Health::Degraded && is_aside => format!("{symptom}. But {because}."),
         Some(because) => format!("{symptom}: {because}."),
         None => format!("{symptom}. Nothing has to be done."),
     }
@@ -370,8 +392,9 @@ fn testimony(witness: &Witness<'_>, served: Option<Serial>, now: Timestamp) -> S
         line += &format!("; last serial shown {serial}");
     }
     if state.consecutive_failures > 0 {
-        let since = state.first_failure.map_or(String::new(), |at| format!(" since {}", span(now.since(at))));
-        line += &format!("; {} failures in a row{since}", state.consecutive_failures);
+        let since = state.first_failure.map_or(String::new(), |at| format!(" for {}", span(now.since(at))));
+        let failures = if state.consecutive_failures == 1 { "failure" } else { "failures in a row" };
+        line += &format!("; {} {failures}{since}", state.consecutive_failures);
     }
     match state.last_success {
         Some(at) => line += &format!("; last success {} ago", span(now.since(at))),
@@ -409,12 +432,14 @@ fn fixes(
     witnesses: &[Witness<'_>],
 ) -> Vec<Fix> {
     let zone = &*facts.zone;
-    let mut fixes: Vec<Fix> = Vec::new();
+    let mut fixes: Vec<Fix> = advice::review(zone);
     let failing =
         worst.into_iter().chain(witnesses.iter().filter(|w| w.fails() && worst.is_none_or(|x| x.index != w.index)));
     for witness in failing {
+        // What to do about a version that waits is said already, with its numbers.
+        let is_said = zone.review.held.is_some() && Cause::of(witness.code()) == Cause::Held;
         for fix in advice(facts, witness) {
-            if !fixes.contains(&fix) {
+            if !is_said && !fixes.contains(&fix) {
                 fixes.push(fix);
             }
         }

@@ -15,11 +15,12 @@ use super::events::Bus;
 use super::explain::Surroundings;
 use super::held::Decision;
 use super::history::History;
+use super::local::{LocalOutcome, LocalRefused, LocalRequest};
 use super::preflight::{self, Ask, Checked, Plan};
 use super::status::{Board, ZoneView};
 use super::versions::{Past, Version};
 use crate::dns::{Name, Serial};
-use crate::store::Store;
+use crate::store::{Store, Write};
 use crate::zone::Diff;
 
 /// A secondary zone to be created by REST.
@@ -88,6 +89,9 @@ pub enum EditError {
         /// The file.
         file: Arc<str>,
     },
+    /// The tenant has as many secondary zones as it may have.
+    #[error("the quota of {0} secondary zones is reached")]
+    Quota(usize),
     /// `[transfer] allow-primaries` does not hold the address.
     #[error("primary {0} is not allowed by [transfer] allow-primaries")]
     PrimaryNotAllowed(std::net::IpAddr),
@@ -134,22 +138,25 @@ pub enum Command {
     Change(Uuid, SecondaryChange, oneshot::Sender<Result<Arc<ZoneView>, EditError>>),
     /// Removes a zone and its data.
     Remove(Uuid, oneshot::Sender<Result<(), EditError>>),
+    /// Changes local zones.
+    Local(LocalRequest, oneshot::Sender<Result<LocalOutcome, LocalRefused>>),
+    /// Wants to check primaries.
+    Preflight(Ask, oneshot::Sender<Result<Plan, EditError>>),
     /// Decides about a held version: zone, held version, what, who.
     Decide(Uuid, Uuid, Decision, String, oneshot::Sender<Result<(), EditError>>),
     /// Goes back to a kept version and pins it: zone, serial, who.
     RollBack(Uuid, Serial, String, oneshot::Sender<Result<(), EditError>>),
     /// Takes newer versions again: zone, who.
     Release(Uuid, String, oneshot::Sender<Result<(), EditError>>),
-    /// Wants to check primaries.
-    Preflight(Ask, oneshot::Sender<Result<Plan, EditError>>),
     /// Starts a transfer, or joins the running one.
     Transfer(Uuid, TransferMode, oneshot::Sender<Result<(), EditError>>),
 }
 
 /// A cloneable line to the keeper.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Handle {
     board: Arc<Board>,
+    store: Arc<Store>,
     past: Past,
     events: mpsc::UnboundedSender<Event>,
     history: Arc<History>,
@@ -159,17 +166,23 @@ pub struct Handle {
     checks: Arc<Semaphore>,
 }
 
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handle").finish_non_exhaustive()
+    }
+}
+
 impl Handle {
     pub(super) fn new(
         board: Arc<Board>,
         events: mpsc::UnboundedSender<Event>,
         history: Arc<History>,
         bus: Arc<Bus>,
-        store: Arc<Store>,
         surroundings: Arc<ArcSwap<Surroundings>>,
+        store: Arc<Store>,
     ) -> Handle {
         let checks = Arc::new(Semaphore::new(preflight::CHECKS_MAX));
-        Handle { board, past: Past::new(store), events, history, bus, surroundings, checks }
+        Handle { board, past: Past::new(store.clone()), store, events, history, bus, surroundings, checks }
     }
 
     /// What explanations need to know of this daemon.
@@ -218,6 +231,32 @@ impl Handle {
     /// Starts a transfer at once, past every back-off and cache of unreachable primaries.
     pub async fn transfer(&self, zone: Uuid, mode: TransferMode) -> Result<(), EditError> {
         self.ask(|reply| Command::Transfer(zone, mode, reply)).await
+    }
+
+    /// Makes changes of local zones: all of `request` or nothing. When this returns they are durable, in DNS answers
+    /// and on the board.
+    pub async fn local(&self, request: LocalRequest) -> Result<LocalOutcome, LocalRefused> {
+        let (reply, answer) = oneshot::channel();
+        let stopping = || LocalRefused::Failed(EditError::ShuttingDown);
+        let command = Command::Local(request, reply);
+        self.events.send(Event::Command(command)).map_err(|_| stopping())?;
+        answer.await.unwrap_or_else(|_| Err(stopping()))
+    }
+
+    /// Keeps a named value of the API (issued tokens, jobs) over restarts, or forgets it; durable when this returns.
+    pub async fn remember(&self, name: String, bytes: Option<Vec<u8>>) -> Result<(), EditError> {
+        let (reply, answer) = oneshot::channel();
+        let done = move |outcome: Result<(), crate::store::StoreError>| {
+            // A client that has gone away does not undo the change.
+            let _ = reply.send(outcome.map_err(|error| EditError::Storage(error.to_string())));
+        };
+        self.store.submit(Write::Meta { name, bytes }, Box::new(done));
+        answer.await.unwrap_or(Err(EditError::ShuttingDown))
+    }
+
+    /// The values that were kept under names that begin with `prefix`. Reads from disk: not for the runtime's threads.
+    pub fn remembered(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, EditError> {
+        self.store.metas(prefix).map_err(|error| EditError::Storage(error.to_string()))
     }
 
     /// Serves or gives up a held version; done and durable when this returns.

@@ -194,6 +194,7 @@ impl Keeper {
             && zone.review.held.as_ref().is_some_and(|current| current.id == held)
             && let Some(contents) = zone.held_contents.take()
         {
+            tracing::debug!(zone = %zone.definition.name, %held, "held version is on disk");
             bury(contents);
         }
     }

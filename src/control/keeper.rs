@@ -32,6 +32,7 @@ use super::explain::Surroundings;
 use super::history::{Attempt, History};
 use super::hook::Hooks;
 use super::load::confirmation_bytes;
+use super::local::LocalDesk;
 use super::look;
 use super::queue::{self, Queue};
 use super::review;
@@ -105,6 +106,8 @@ pub(super) struct Keeper {
     pub(super) profiles: Profiles,
     pub(super) next_id: u32,
     pub(super) generation: u64,
+    /// Local zones.
+    pub(super) local: LocalDesk,
     /// Where checks of new versions run.
     hooks: Arc<Hooks>,
     /// Transfers whose place in the queue has been given back before their end: the check of what they brought runs.
@@ -145,6 +148,7 @@ impl Keeper {
             next_id: super::definition::FIRST_ZONE_ID,
             // Above every generation of an earlier run, so that an old entity tag never matches by accident.
             generation: Timestamp::now().0,
+            local: LocalDesk::default(),
             history: History::new(store.clone(), config.store.history_attempts),
             surroundings: Arc::new(ArcSwap::from_pointee(surroundings(&config))),
             bus: Arc::new(Bus::new(events::KEPT, Timestamp::now())),
@@ -217,6 +221,7 @@ impl Keeper {
                 self.transferred(exchange, *course, accept, outcome);
             }
             Event::Stored { zone, serial, unpublished, outcome } => self.stored(zone, serial, unpublished, outcome),
+            Event::LocalStored(finished, outcome) => self.local_stored(*finished, outcome),
             Event::Reload(config) => self.reload(*config),
             Event::Shutdown => {}
         }
@@ -406,6 +411,8 @@ impl Keeper {
     /// Does what the zone's machine wants done now, arms its timer and shows how it stands.
     pub(super) fn follow_up(&mut self, id: ZoneId) {
         let Some(zone) = self.zones.get_mut(&id) else { return };
+        // for the words of SERVFAIL, should nothing of the zone be served
+        self.publisher.set_held(&zone.slot, zone.review.held.is_some());
         while let Some(action) = zone.refresh.poll_action() {
             match action {
                 Action::Probe { primary, urgency } => {
@@ -535,8 +542,7 @@ impl Keeper {
         }
         let zone = self.zones.get_mut(&exchange.zone)?;
         zone.refresh.handle_started(exchange.primary);
-        let primary = &zone.definition.primaries[exchange.primary];
-        Some(target(&self.config, &self.policy, &mut self.profiles, primary))
+        Some(target(&self.config, &self.policy, &mut self.profiles, &zone.definition.primaries[exchange.primary]))
     }
 
     /// Whether an exchange whose turn has come may start: its zone still has this list of primaries, and the address is
@@ -792,6 +798,9 @@ pub(super) fn bounds(config: &Config) -> Bounds {
         rate_min: t.lowest_rate,
         rate_window: t.lowest_rate_window,
         octets_max: t.max_bytes,
+        pipelining: t.pipelining,
+        queries_per_second: t.queries_per_second,
+        ixfr_over_udp: t.ixfr_over_udp,
     }
 }
 

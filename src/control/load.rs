@@ -14,6 +14,7 @@ use super::commit::soa_timers;
 use super::definition::{FIRST_ZONE_ID, ZoneDefinition};
 use super::held::Review;
 use super::keeper::{Keeper, report};
+use super::local::{self, LocalIndex};
 use super::look;
 use super::status::ZoneView;
 use super::zones::{self, StoredDefinition, Zone};
@@ -29,7 +30,7 @@ pub(super) struct Kept {
 }
 
 /// Name under which the store keeps the next free zone number.
-const NEXT_ID: &str = "next-zone";
+pub(super) const NEXT_ID: &str = "next-zone";
 
 impl Keeper {
     /// Takes every zone of the store and the configuration. Reads the whole store: not for the runtime's threads.
@@ -38,6 +39,7 @@ impl Keeper {
         let config = self.config.clone();
         let mut wanted: HashMap<&Name, &crate::config::Zone> = zones::by_name(&config);
         let mut zones = Vec::new();
+        let mut local_zones = Vec::new();
         let mut orphans = 0usize;
         if let Ok(Some(bytes)) = self.store.meta(NEXT_ID)
             && let Ok(next) = <[u8; 4]>::try_from(bytes.as_slice())
@@ -54,6 +56,10 @@ impl Keeper {
                 orphans += 1;
                 continue;
             };
+            if definition.local.is_some() {
+                local_zones.push(local::read(definition, stored, self.store.hash_key()));
+                continue;
+            }
             let (snapshot, damaged) = match stored.contents {
                 store::Contents::Empty => (None, None),
                 store::Contents::Loaded { snapshot } => (Some(snapshot), None),
@@ -85,8 +91,36 @@ impl Keeper {
         }
         tracing::info!(zones = zones.len(), stored = known, "zones loaded");
         self.add_zones(zones);
+        self.load_local(local_zones);
         for id in self.zones.keys().copied().collect::<Vec<_>>() {
             self.follow_up(id);
+        }
+    }
+
+    /// Takes the local zones of the store.
+    fn load_local(&mut self, found: Vec<local::Found>) {
+        let (mut zones, mut rebuilt) = (Vec::new(), Vec::new());
+        for local::Found { definition, zone, is_rebuilt } in found {
+            match zone {
+                Ok((zone, snapshot)) => {
+                    if is_rebuilt {
+                        rebuilt.push((definition.id, snapshot.clone()));
+                    }
+                    zones.push((Arc::new(definition), Arc::new(zone), snapshot));
+                }
+                Err(why) => self.add_damaged_local(definition, why),
+            }
+        }
+        let index = LocalIndex::of(zones.iter().map(|(d, zone, _)| (d.tenant.as_str(), d.id, &**zone)));
+        self.board.set_local_index(Arc::new(index));
+        let largest = zones.iter().filter_map(|(_, zone, _)| zone.largest_num()).max().unwrap_or(0);
+        let stored = self.store.meta(local::NEXT_RECORD).ok().flatten();
+        let next = stored.and_then(|bytes| Some(u64::from_be_bytes(bytes.try_into().ok()?))).unwrap_or(0);
+        self.local.next_num = next.max(largest + 1);
+        tracing::info!(zones = zones.len(), rebuilt = rebuilt.len(), "local zones loaded");
+        self.add_local_zones(zones);
+        for (id, snapshot) in rebuilt {
+            self.store.submit(Write::Replace { zone: id.0, snapshot, diff: None }, report("contents of a local zone"));
         }
     }
 

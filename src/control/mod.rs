@@ -16,6 +16,7 @@
 //! * `queue`, `schedule`: whose turn it is, and when.
 //! * [`history`]: what became of every attempt, on disk; [`events`]: what happens, for whoever listens.
 //! * [`status`]: the read model; [`handle`]: what the API may ask; [`definition`]: what a zone should be.
+//! * [`local`]: zones that are edited here.
 //! * `outbound`: what downstreams get, once it is durable.
 
 pub mod definition;
@@ -26,6 +27,7 @@ pub mod handle;
 pub mod health;
 pub mod held;
 pub mod history;
+pub mod local;
 pub mod preflight;
 pub mod status;
 pub mod versions;
@@ -91,8 +93,14 @@ pub async fn start(
     let outbound = outbound::source(board.clone(), parts.store.clone());
     parts.policy.keys.store(Arc::new(keyring(&parts.config)));
     let mut keeper = keeper::Keeper::new(parts, upstream, board.clone(), sender.clone());
-    let keeper::Keeper { history, bus, store, surroundings, .. } = &keeper;
-    let handle = Handle::new(board, sender, history.clone(), bus.clone(), store.clone(), surroundings.clone());
+    let handle = Handle::new(
+        board,
+        sender,
+        keeper.history.clone(),
+        keeper.bus.clone(),
+        keeper.surroundings.clone(),
+        keeper.store.clone(),
+    );
     let (loaded, in_view) = oneshot::channel();
     let task = tokio::spawn(async move {
         let loading = tokio::task::spawn_blocking(move || {

@@ -5,21 +5,24 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, RwLock};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::definition::ZoneDefinition;
 use super::held::Review;
 use super::history::Attempt;
+use super::local::LocalIndex;
 use crate::dns::{Name, Serial};
+use crate::local::LocalZone;
 use crate::net::tls::TlsSession;
 use crate::reason::{Code, StatusWord};
 use crate::refresh::{Finding, NextAttempt, PrimaryState, ZoneState};
+use crate::reverse;
 use crate::served::{RefusedFor, Slot, ZoneId};
 use crate::time::Timestamp;
 use crate::zone::Snapshot;
@@ -88,10 +91,10 @@ pub struct PrimaryStatus {
     pub next_attempt: Option<NextAttempt>,
     /// The newest attempt that has ended; `None` also if none has since the start of the daemon.
     pub attempt: Option<Arc<Attempt>>,
-    /// The last TLS session with it, or the certificate that was refused.
-    pub tls: Option<Arc<TlsSession>>,
     /// Since when it is behind the newest serial known; `None` if it is not.
     pub behind_since: Option<Timestamp>,
+    /// The last TLS session with it, or the certificate that was refused.
+    pub tls: Option<Arc<TlsSession>>,
 }
 
 /// One zone's place on the [`Board`]; lives as long as the zone.
@@ -104,6 +107,7 @@ pub struct ZoneView {
     /// The apex.
     pub name: Name,
     slot: Arc<Slot>,
+    local: ArcSwapOption<LocalZone>,
     current: ArcSwap<ZoneStatus>,
     changed: watch::Sender<u64>,
 }
@@ -117,6 +121,7 @@ impl ZoneView {
             name: definition.name.clone(),
             changed: watch::channel(0).0,
             slot,
+            local: ArcSwapOption::empty(),
             current: ArcSwap::from_pointee(ZoneStatus {
                 definition,
                 state: ZoneState::Provisioning,
@@ -145,6 +150,15 @@ impl ZoneView {
         self.current.load_full()
     }
 
+    /// The entries of a local zone; `None` for secondary zones (and local ones that are damaged).
+    pub fn local(&self) -> Option<Arc<LocalZone>> {
+        self.local.load_full()
+    }
+
+    pub(super) fn set_local(&self, zone: Arc<LocalZone>) {
+        self.local.store(Some(zone));
+    }
+
     /// The contents as served; `None` before the first transfer. Also given for an expired zone.
     pub fn snapshot(&self) -> Option<Arc<Snapshot>> {
         self.slot.snapshot()
@@ -165,12 +179,13 @@ impl ZoneView {
 /// All zones, findable by identity and in the order of their names.
 #[derive(Debug, Default)]
 pub struct Board {
+    local: ArcSwap<LocalIndex>,
     index: RwLock<Index>,
     /// Per tenant, kept up to date with each status.
     tallies: Mutex<HashMap<String, Tally>>,
 }
 
-/// How many zones and primaries of a tenant stand how.
+/// How many secondary zones and primaries of a tenant stand how.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Zones.
@@ -220,6 +235,7 @@ fn take_one<K: Eq + Hash>(counts: &mut HashMap<K, u64>, key: K) {
 #[derive(Debug, Default)]
 struct Index {
     by_uuid: HashMap<Uuid, Arc<ZoneView>>,
+    by_number: HashMap<ZoneId, Arc<ZoneView>>,
     by_name: BTreeMap<Name, Arc<ZoneView>>,
 }
 
@@ -236,6 +252,40 @@ impl Board {
         self.index.read().expect(POISONED).by_name.get(name).cloned()
     }
 
+    /// The zone with this number, whoever owns it.
+    pub fn by_number(&self, number: ZoneId) -> Option<Arc<ZoneView>> {
+        self.index.read().expect(POISONED).by_number.get(&number).cloned()
+    }
+
+    /// What is known of all local zones together.
+    pub fn local_index(&self) -> Arc<LocalIndex> {
+        self.local.load_full()
+    }
+
+    pub(super) fn set_local_index(&self, index: Arc<LocalIndex>) {
+        self.local.store(index);
+    }
+
+    /// The tenant's zones, local or secondary, that are for `address`, the one with the longest prefix first.
+    pub fn reverse_zones_of(&self, tenant: &str, address: IpAddr) -> Vec<Arc<ZoneView>> {
+        let index = self.index.read().expect(POISONED);
+        let zones = reverse::zones_holding(address).into_iter().filter_map(|name| index.by_name.get(&name).cloned());
+        zones.filter(|zone| zone.status().definition.tenant == tenant).collect()
+    }
+
+    /// A zone of another tenant at, above or below `name`: two tenants must not answer for each other's names.
+    pub fn foreign_overlap(&self, name: &Name, tenant: &str) -> Option<Name> {
+        let foreign = |zone: &ZoneView| zone.status().definition.tenant != tenant;
+        let mut above = name.parent();
+        while let Some(ancestor) = above {
+            if self.by_name(&ancestor).is_some_and(|zone| foreign(&zone)) {
+                return Some(ancestor);
+            }
+            above = ancestor.parent();
+        }
+        self.first_at_or_below(name, foreign)
+    }
+
     /// The apex of the first zone below `name`, or at it, for which `matches` holds.
     pub fn first_at_or_below(&self, name: &Name, matches: impl Fn(&ZoneView) -> bool) -> Option<Name> {
         let index = self.index.read().expect(POISONED);
@@ -247,6 +297,11 @@ impl Board {
     /// Every zone for which `keep` holds, in canonical order of their names. O(zones).
     pub fn select(&self, mut keep: impl FnMut(&ZoneView) -> bool) -> Vec<Arc<ZoneView>> {
         self.index.read().expect(POISONED).by_name.values().filter(|z| keep(z)).cloned().collect()
+    }
+
+    /// Secondary zones of a tenant.
+    pub fn secondary_count(&self, tenant: &str) -> usize {
+        self.tallies.lock().expect(POISONED).get(tenant).map_or(0, |tally| tally.zones as usize)
     }
 
     /// Up to `max` zones behind `after` (from the first one on if `None`) for which `keep` holds, in canonical order.
@@ -283,8 +338,11 @@ impl Board {
         let mut tallies = self.tallies.lock().expect(POISONED);
         for zone in zones {
             let status = zone.status();
-            tallies.entry(status.definition.tenant.clone()).or_default().add(&status);
+            if status.definition.local.is_none() {
+                tallies.entry(status.definition.tenant.clone()).or_default().add(&status);
+            }
             index.by_uuid.insert(zone.uuid, zone.clone());
+            index.by_number.insert(zone.id, zone.clone());
             index.by_name.insert(zone.name.clone(), zone);
         }
     }
@@ -292,6 +350,7 @@ impl Board {
     pub(super) fn remove(&self, zone: &ZoneView) {
         let mut index = self.index.write().expect(POISONED);
         index.by_uuid.remove(&zone.uuid);
+        index.by_number.remove(&zone.id);
         index.by_name.remove(&zone.name);
         self.uncount(&zone.status());
     }
@@ -299,6 +358,9 @@ impl Board {
     /// Shows a zone of the board as it stands now.
     pub(super) fn show(&self, zone: &ZoneView, status: ZoneStatus) {
         let status = Arc::new(status);
+        if status.definition.local.is_some() {
+            return zone.replace(status);
+        }
         self.uncount(&zone.status());
         let mut tallies = self.tallies.lock().expect(POISONED);
         match tallies.get_mut(&status.definition.tenant) {
@@ -310,6 +372,10 @@ impl Board {
     }
 
     fn uncount(&self, status: &ZoneStatus) {
+        // Local zones have no primaries and are not counted.
+        if status.definition.local.is_some() {
+            return;
+        }
         let mut tallies = self.tallies.lock().expect(POISONED);
         if let Some(tally) = tallies.get_mut(&status.definition.tenant) {
             tally.subtract(status);

@@ -107,9 +107,9 @@ impl Zone {
         let offered = shown.chain(refresh.announced_serial()).chain(self.served).reduce(newest);
         let storage = self.unstored.as_ref().map(|unstored| format!("not on disk: {}", unstored.detail));
         let timers = refresh.warnings();
-        let reviewed = self.review_warnings(now + lapse_warning);
         let confirmation = refresh.confirmation();
         let patience = refresh.soa().map(|soa| soa.refresh(settings) + 2 * soa.retry(settings));
+        let reviewed = self.review_warnings(now + lapse_warning);
         ZoneStatus {
             definition: self.definition.clone(),
             state: refresh.state(),
@@ -213,6 +213,7 @@ pub(super) fn configured(zone: &crate::config::Zone, id: ZoneId, now: Timestamp)
         allow_transfer: zone.allow_transfer.to_vec(),
         allow_query: zone.allow_query.clone(),
         notify: zone.notify.to_vec(),
+        local: None,
         policy: zone.policy.clone(),
         origin: Origin::Configured { file: zone.origin.to_string().into() },
         created: now,
@@ -225,7 +226,7 @@ pub(super) fn configured(zone: &crate::config::Zone, id: ZoneId, now: Timestamp)
 /// Who may notify and transfer the zone, for `net`.
 pub(super) fn access(definition: &ZoneDefinition) -> ZoneAccess {
     ZoneAccess {
-        kind: Kind::Secondary,
+        kind: if definition.local.is_some() { Kind::Local } else { Kind::Secondary },
         primaries: definition
             .primaries
             .iter()

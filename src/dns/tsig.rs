@@ -15,8 +15,6 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use ring::hmac;
-
 use super::message::{self, CLASS_ANY, HEADER_OCTETS, Header, RawRecord, Rcode};
 use super::{Name, RecordType};
 use crate::reason::{Code, Reason};
@@ -35,11 +33,17 @@ mod error {
     pub(super) const BADTRUNC: u16 = 22;
 }
 
-/// The HMACs we know. MD5 is not among them, and SHA-224 is not in `ring`.
+mod hmac;
+
+/// The HMACs we know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Algorithm {
+    /// `hmac-md5.sig-alg.reg.int`; only where a configuration insists (RFC 8945 §6: "MUST NOT use").
+    HmacMd5,
     /// `hmac-sha1`; for old primaries.
     HmacSha1,
+    /// `hmac-sha224`; for old primaries.
+    HmacSha224,
     /// `hmac-sha256`, the mandatory one.
     HmacSha256,
     /// `hmac-sha384`.
@@ -49,13 +53,21 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    const ALL: [Algorithm; 4] =
-        [Algorithm::HmacSha1, Algorithm::HmacSha256, Algorithm::HmacSha384, Algorithm::HmacSha512];
+    const ALL: [Algorithm; 6] = [
+        Algorithm::HmacMd5,
+        Algorithm::HmacSha1,
+        Algorithm::HmacSha224,
+        Algorithm::HmacSha256,
+        Algorithm::HmacSha384,
+        Algorithm::HmacSha512,
+    ];
 
     /// The name as configurations write it.
     pub fn as_str(self) -> &'static str {
         match self {
+            Algorithm::HmacMd5 => "hmac-md5",
             Algorithm::HmacSha1 => "hmac-sha1",
+            Algorithm::HmacSha224 => "hmac-sha224",
             Algorithm::HmacSha256 => "hmac-sha256",
             Algorithm::HmacSha384 => "hmac-sha384",
             Algorithm::HmacSha512 => "hmac-sha512",
@@ -63,26 +75,31 @@ impl Algorithm {
     }
 
     fn name(self) -> Name {
-        self.as_str().parse().expect("an algorithm's word is a domain name")
-    }
-
-    fn hmac(self) -> hmac::Algorithm {
-        match self {
-            Algorithm::HmacSha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
-            Algorithm::HmacSha256 => hmac::HMAC_SHA256,
-            Algorithm::HmacSha384 => hmac::HMAC_SHA384,
-            Algorithm::HmacSha512 => hmac::HMAC_SHA512,
-        }
+        let word = match self {
+            Algorithm::HmacMd5 => MD5_NAME,
+            _ => self.as_str(),
+        };
+        word.parse().expect("an algorithm's word is a domain name")
     }
 
     fn mac_octets(self) -> usize {
-        self.hmac().digest_algorithm().output_len()
+        match self {
+            Algorithm::HmacMd5 => 16,
+            Algorithm::HmacSha1 => 20,
+            Algorithm::HmacSha224 => 28,
+            Algorithm::HmacSha256 => 32,
+            Algorithm::HmacSha384 => 48,
+            Algorithm::HmacSha512 => 64,
+        }
     }
 }
 
+/// What the protocol calls HMAC-MD5 (RFC 8945 §6).
+const MD5_NAME: &str = "hmac-md5.sig-alg.reg.int";
+
 /// The text names no algorithm we know.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown TSIG algorithm {0:?}: one of hmac-sha256, hmac-sha384, hmac-sha512, hmac-sha1")]
+#[error("unknown TSIG algorithm {0:?}: one of hmac-sha256, hmac-sha384, hmac-sha512, hmac-sha1, hmac-sha224")]
 pub struct UnknownAlgorithm(pub String);
 
 impl FromStr for Algorithm {
@@ -93,7 +110,7 @@ impl FromStr for Algorithm {
         let word = text.strip_suffix('.').unwrap_or(text);
         Algorithm::ALL
             .into_iter()
-            .find(|a| a.as_str().eq_ignore_ascii_case(word))
+            .find(|a| a.as_str().eq_ignore_ascii_case(word) || a.name().without_dot().eq_ignore_ascii_case(word))
             .ok_or_else(|| UnknownAlgorithm(text.to_owned()))
     }
 }
@@ -110,7 +127,7 @@ pub struct Key {
 impl Key {
     /// A key from the raw octets of its secret.
     pub fn new(name: Name, algorithm: Algorithm, secret: &[u8]) -> Key {
-        Key { name, algorithm, hmac: hmac::Key::new(algorithm.hmac(), secret) }
+        Key { name, algorithm, hmac: hmac::Key::new(algorithm, secret) }
     }
 
     /// Octets a TSIG record of this key adds to a message (without other-data).
@@ -290,11 +307,15 @@ fn digest_mac(mac: &[u8], context: &mut hmac::Context) {
     context.update(mac);
 }
 
-/// Whether `received` is the MAC `context` comes to, in constant time: both are hashed once more under the key, so
-/// what a comparison could leak says nothing about the right MAC.
+/// Whether `received` is the MAC `context` comes to.
 fn is_mac(key: &Key, context: hmac::Context, received: &[u8]) -> bool {
-    let again = hmac::sign(&key.hmac, received);
-    hmac::verify(&key.hmac, context.sign().as_ref(), again.as_ref()).is_ok()
+    is_equal(key, &context.sign(), received)
+}
+
+/// Compares in constant time: both are hashed once more under the key, so what a comparison could leak says nothing about
+/// the right MAC.
+fn is_equal(key: &Key, ours: &[u8], received: &[u8]) -> bool {
+    hmac::sign(&key.hmac, ours) == hmac::sign(&key.hmac, received)
 }
 
 fn id_of(message: &[u8]) -> u16 {
@@ -314,7 +335,7 @@ pub fn sign(message: &mut Vec<u8>, key: &Key, now: Timestamp, request_mac: Optio
     }
     context.update(message);
     tsig.digest_variables(&mut context);
-    tsig.mac = context.sign().as_ref().to_vec();
+    tsig.mac = context.sign();
     tsig.append(message);
     tsig.mac
 }
@@ -377,7 +398,7 @@ impl TsigFailure {
                 digest_mac(request_mac, &mut context);
                 context.update(&out);
                 tsig.digest_variables(&mut context);
-                tsig.mac = context.sign().as_ref().to_vec();
+                tsig.mac = context.sign();
                 tsig.append(&mut out);
             }
         }
@@ -423,13 +444,12 @@ pub fn verify_request(message: &[u8], keyring: &Keyring, now: Timestamp) -> Resu
     if tsig.mac.len() < whole {
         // Our policy is the whole MAC; the octets that came must still be right to be worth a signed answer.
         let ours = context.sign();
-        let again = hmac::sign(&key.hmac, &tsig.mac);
-        return Err(match hmac::verify(&key.hmac, &ours.as_ref()[..tsig.mac.len()], again.as_ref()) {
-            Ok(()) => {
+        return Err(match is_equal(key, &ours[..tsig.mac.len()], &tsig.mac) {
+            true => {
                 let detail = format!("MAC of {} octets, {whole} are wanted", tsig.mac.len());
                 signed(error::BADTRUNC, Vec::new(), Code::TsigBadTrunc, detail)
             }
-            Err(_) => unsigned(error::BADSIG, Code::TsigBadSig, format!("key {}", tsig.key)),
+            false => unsigned(error::BADSIG, Code::TsigBadSig, format!("key {}", tsig.key)),
         });
     }
     if !is_mac(key, context, &tsig.mac) {
@@ -595,7 +615,7 @@ impl StreamSigner {
         } else {
             tsig.digest_timers(&mut context);
         }
-        tsig.mac = context.sign().as_ref().to_vec();
+        tsig.mac = context.sign();
         tsig.append(message);
         (self.first, self.last_mac) = (false, tsig.mac);
     }

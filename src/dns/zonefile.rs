@@ -67,6 +67,11 @@ pub enum EntryError {
 ///
 /// Owners are folded; names in rdata keep the spelling of the file (and of `$ORIGIN`).
 pub fn parse(text: impl AsRef<[u8]>, origin: &Name) -> Result<Vec<Record>, Vec<LineError>> {
+    Ok(parse_numbered(text, origin)?.into_iter().map(|(_, record)| record).collect())
+}
+
+/// As [`parse`], each record with the number of its first line, for those who find fault with it later.
+pub fn parse_numbered(text: impl AsRef<[u8]>, origin: &Name) -> Result<Vec<(usize, Record)>, Vec<LineError>> {
     let mut entries = Entries { text: text.as_ref(), at: 0, line: 1 };
     let mut reader = Reader {
         origin: origin.as_wire().to_vec(),
@@ -75,7 +80,7 @@ pub fn parse(text: impl AsRef<[u8]>, origin: &Name) -> Result<Vec<Record>, Vec<L
         last_ttl: None,
         records: Vec::new(),
     };
-    let mut errors = Vec::new();
+    let (mut errors, mut lines) = (Vec::new(), Vec::new());
     while let Some((line, entry)) = entries.next() {
         if let Err(what) = entry.and_then(|entry| reader.entry(&entry)) {
             errors.push(LineError { line, what });
@@ -83,8 +88,10 @@ pub fn parse(text: impl AsRef<[u8]>, origin: &Name) -> Result<Vec<Record>, Vec<L
                 break;
             }
         }
+        // Directives give no record.
+        lines.resize(reader.records.len(), line);
     }
-    if errors.is_empty() { Ok(reader.records) } else { Err(errors) }
+    if errors.is_empty() { Ok(lines.into_iter().zip(reader.records).collect()) } else { Err(errors) }
 }
 
 /// Appends one line: owner, TTL, class, type and rdata, names absolute.

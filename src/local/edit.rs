@@ -51,6 +51,8 @@ pub struct Draft {
     pub link: Option<Link>,
     /// See [`Entry::spelled`].
     pub spelled: Option<String>,
+    /// Number and birth of the record it was before it moved here from another zone.
+    pub moved: Option<(u64, crate::time::Timestamp)>,
 }
 
 impl Draft {
@@ -66,6 +68,7 @@ impl Draft {
             enabled: true,
             link: None,
             spelled: None,
+            moved: None,
         }
     }
 }

@@ -9,13 +9,22 @@ use uuid::Uuid;
 use super::*;
 use crate::dns::{Name, RecordType, Serial};
 use crate::time::Timestamp;
-use crate::zone::{self, HashKey};
+use crate::zone::{self, Diff, HashKey};
 
 const KEY: HashKey = HashKey::from_bytes([7; 16]);
 const NOW: Timestamp = Timestamp::from_secs(1_795_305_000);
 
 fn name(text: &str) -> Name {
     text.parse().expect("a name")
+}
+
+/// A list of edits as one request.
+struct Settled {
+    zone: LocalZone,
+    diff: Option<Diff>,
+    written: BTreeMap<u64, Option<Arc<Entry>>>,
+    outcomes: Vec<Option<Arc<Entry>>>,
+    refused: Vec<Refused>,
 }
 
 /// Gives out what projecting needs.
@@ -29,24 +38,23 @@ impl World {
         World { next_num: 1, ids: 1 << 100 }
     }
 
-    fn project(&mut self, zone: &LocalZone, edits: &[Edit]) -> Projected {
+    fn project(&mut self, zone: &LocalZone, edits: &[Edit]) -> Settled {
         let ids = &mut self.ids;
         let mut fresh_id = || {
             *ids += 1;
             Uuid::from_u128(*ids)
         };
         let taken = Uuid::from_u128(u128::MAX);
-        project(
-            zone,
-            edits,
-            &mut Surroundings {
-                now: NOW,
-                next_num: &mut self.next_num,
-                fresh_id: &mut fresh_id,
-                is_taken: &|id| id == taken,
-                ptr_elsewhere: &|_| None,
-            },
-        )
+        let mut around = Surroundings {
+            now: NOW,
+            next_num: &mut self.next_num,
+            fresh_id: &mut fresh_id,
+            is_taken: &|id| id == taken,
+            ptr_elsewhere: &|_| None,
+        };
+        let Projected { zone: mut next, wanted_serial, written, outcomes, refused } = project(zone, edits, &mut around);
+        let diff = difference(zone, &mut next, &written, wanted_serial, NOW);
+        Settled { zone: next, diff, written, outcomes, refused }
     }
 
     /// example. with its name server.
@@ -63,7 +71,7 @@ fn draft(owner: &str, rtype: &str, content: &str) -> Draft {
     Draft::new(name(owner), rtype, content::read(rtype, content, 0).expect("content"))
 }
 
-fn refusal(projected: &Projected) -> &Refusal {
+fn refusal(projected: &Settled) -> &Refusal {
     &projected.refused.first().expect("refused").why
 }
 
@@ -222,13 +230,16 @@ fn a_new_default_ttl_moves_the_records_that_inherit_it() {
     assert!(changed.written.is_empty(), "entries say 'inherit' as before");
 }
 
+/// Kind, owner, type, content, TTL and state of an edit, as numbers.
+type Raw = (u8, u8, u8, u8, Option<u32>, bool);
+
 /// One edit out of a small world, so that edits meet.
-fn edit() -> impl Strategy<Value = Vec<(u8, u8, u8, u8, Option<u32>, bool)>> {
+fn edit() -> impl Strategy<Value = Vec<Raw>> {
     let ttl = proptest::option::of(prop_oneof![Just(60u32), Just(600)]);
     proptest::collection::vec((0u8..7, 0u8..4, 0u8..4, 0u8..3, ttl, any::<bool>()), 1..12)
 }
 
-fn edits_of(zone: &LocalZone, raw: &[(u8, u8, u8, u8, Option<u32>, bool)]) -> Vec<Edit> {
+fn edits_of(zone: &LocalZone, raw: &[Raw]) -> Vec<Edit> {
     let owners = ["example", "a.example", "b.a.example", "c.example"];
     let contents = [
         ("A", ["192.0.2.1", "192.0.2.2", "192.0.2.3"]),
@@ -241,7 +252,7 @@ fn edits_of(zone: &LocalZone, raw: &[(u8, u8, u8, u8, Option<u32>, bool)]) -> Ve
         let (rtype, texts) = contents[usize::from(rtype)];
         Draft { ttl, enabled, ..draft(owners[usize::from(owner)], rtype, texts[usize::from(content)]) }
     };
-    let edit = |&(kind, owner, rtype, content, ttl, enabled): &(u8, u8, u8, u8, Option<u32>, bool)| {
+    let edit = |&(kind, owner, rtype, content, ttl, enabled): &Raw| {
         let draft = made(owner, rtype, content, ttl, enabled);
         let some = entries.get(usize::from(owner) * 4 + usize::from(content)).copied().unwrap_or(Uuid::from_u128(5));
         match kind {

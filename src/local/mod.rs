@@ -2,9 +2,9 @@
 //!
 //! ```text
 //!  dialects of api ──> Edit ─┐
-//!                            ├─> project ──> the next LocalZone + one Diff   (or why not)
-//!  the served LocalZone ─────┘                     │             │
-//!                               lists of the API <─┘             └─> zone::apply, store, IXFR out
+//!                            ├─> project ──> the next LocalZone ──> difference: one Diff   (or why not)
+//!  the served LocalZone ─────┘                     │                                   │
+//!                               lists of the API <─┘      zone::apply, store, IXFR out <─┘
 //! ```
 //!
 //! In: the zone as it is, edits, the time. Out: the zone as it is to be, the difference sequence that leads there, and the
@@ -36,6 +36,6 @@ mod zone;
 
 pub use edit::{AttributesPatch, Draft, Edit, Patch, Refusal, Refused};
 pub use entry::{Entry, Link};
-pub use project::{Projected, Surroundings, project};
+pub use project::{Projected, Surroundings, difference, project};
 pub use soa::{Attributes, EmailError, email_of, first_serial, next_serial, rname_of};
 pub use zone::LocalZone;

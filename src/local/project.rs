@@ -1,8 +1,9 @@
-//! A zone and edits -> the zone as it is to be, and the one difference that leads there.
+//! A zone and edits -> the zone as it is to be; two such zones -> the one difference that leads there.
 //!
 //! Edits are tried in order on a copy; a refused one leaves no trace, so the caller may keep the good ones of a list or
-//! drop them all. At the end the RRsets that were touched are compared with what was served: their records under
-//! one TTL (RFC 2181 §5.2), disabled ones left out. The serial moves once if anything of it differs, else not at all.
+//! drop them all. When all edits of a request are made, [`difference`] compares the RRsets that were touched with what was
+//! served: their records under one TTL (RFC 2181 §5.2), disabled ones left out. The serial moves once if anything of it
+//! differs, else not at all.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -36,10 +37,10 @@ pub struct Surroundings<'a> {
 /// What a list of edits makes of a zone.
 #[derive(Clone, Debug)]
 pub struct Projected {
-    /// The zone as it is to be.
+    /// The zone as it is to be, under its old serial.
     pub zone: LocalZone,
-    /// From the served version to the next one; `None`: nothing that DNS shows has changed.
-    pub diff: Option<Diff>,
+    /// A serial that is to be taken if it is ahead, from an imported SOA.
+    pub wanted_serial: Option<Serial>,
     /// The entries to be written (`Some`) and deleted (`None`), by number.
     pub written: BTreeMap<u64, Option<Arc<Entry>>>,
     /// For each edit the entry it made, changed, found equal, or removed; `None` for edits of more than one entry, for
@@ -61,11 +62,13 @@ pub fn project(zone: &LocalZone, edits: &[Edit], around: &mut Surroundings<'_>) 
             None
         }));
     }
-    let Bench { zone: mut next, touched, wanted_serial, around } = bench;
+    let Bench { zone: next, touched, wanted_serial, .. } = bench;
     let written = written(zone, &next, &touched);
-    let diff = difference(zone, &mut next, &touched, wanted_serial, around.now);
-    Projected { zone: next, diff, written, outcomes, refused }
+    Projected { zone: next, wanted_serial, written, outcomes, refused }
 }
+
+/// What makes a record itself: owner, type and canonical rdata.
+type Whole = (Name, RecordType, Box<[u8]>);
 
 /// An owner and type whose entries an edit has changed.
 type Place = (Name, RecordType);
@@ -211,7 +214,7 @@ impl Bench<'_, '_> {
 
     fn fill(&mut self, old: &LocalZone, drafts: &[Draft]) -> Result<(), Refusing> {
         let apex = old.apex().clone();
-        let mut entries: BTreeMap<(Name, RecordType, Box<[u8]>), Arc<Entry>> = BTreeMap::new();
+        let mut entries: BTreeMap<Whole, Arc<Entry>> = BTreeMap::new();
         let has_ns = drafts.iter().any(|draft| draft.rtype == RecordType::NS && draft.owner == apex);
         if !has_ns {
             for ns in old.rrset(&apex, RecordType::NS) {
@@ -241,7 +244,7 @@ impl Bench<'_, '_> {
                     let id = (self.around.fresh_id)();
                     self.numbered(self.entry(id, draft, place.2.clone()))
                 }
-                Some(kept) if kept.ttl == draft.ttl && kept.enabled => Entry::clone(kept),
+                Some(kept) if draft.ttl.is_none_or(|ttl| ttl == old.ttl_of(kept)) && kept.enabled => Entry::clone(kept),
                 Some(kept) => Entry { ttl: draft.ttl, enabled: true, modified: self.around.now, ..Entry::clone(kept) },
             };
             let entry = Arc::new(entry);
@@ -267,11 +270,7 @@ impl Bench<'_, '_> {
         }
         attributes.enabled = patch.enabled.unwrap_or(attributes.enabled);
         self.wanted_serial = patch.serial.or(self.wanted_serial);
-        let ttl = patch.default_ttl.unwrap_or(attributes.default_ttl);
-        if std::mem::replace(&mut attributes.default_ttl, ttl) != ttl {
-            let inheriting = self.zone.entries_from(0).filter(|entry| entry.ttl.is_none());
-            self.touched.extend(inheriting.map(|entry| (entry.owner.clone(), entry.rtype)));
-        }
+        attributes.default_ttl = patch.default_ttl.unwrap_or(attributes.default_ttl);
     }
 
     /// Whether a record may stand where it wants to; `instead` is the one it takes the place of.
@@ -326,7 +325,7 @@ impl Bench<'_, '_> {
     fn entry(&self, id: Uuid, draft: &Draft, rdata: Box<[u8]>) -> Entry {
         Entry {
             id,
-            num: 0,
+            num: draft.moved.map_or(0, |moved| moved.0),
             owner: draft.owner.clone(),
             rtype: draft.rtype,
             rdata,
@@ -335,7 +334,7 @@ impl Bench<'_, '_> {
             enabled: draft.enabled,
             link: draft.link.clone(),
             spelled: draft.spelled.clone(),
-            created: self.around.now,
+            created: draft.moved.map_or(self.around.now, |moved| moved.1),
             modified: self.around.now,
         }
     }
@@ -390,18 +389,28 @@ fn written(old: &LocalZone, new: &LocalZone, touched: &BTreeSet<Place>) -> BTree
     written
 }
 
-/// The sequence from what `old` shows to what `new` shows; gives `new` its serial.
-fn difference(
+/// The sequence from what `old` shows to what `new` shows, with the serial of `new` set to follow; `None`: DNS shows the
+/// same of both. `written` names every entry in which they differ. O(entries written and their RRsets; where the
+/// default TTL differs, the zone).
+pub fn difference(
     old: &LocalZone,
     new: &mut LocalZone,
-    touched: &BTreeSet<Place>,
+    written: &BTreeMap<u64, Option<Arc<Entry>>>,
     wanted: Option<Serial>,
     now: Timestamp,
 ) -> Option<Diff> {
+    let place = |entry: &Arc<Entry>| (entry.owner.clone(), entry.rtype);
+    let mut touched: BTreeSet<Place> = BTreeSet::new();
+    for num in written.keys() {
+        touched.extend(old.by_num(*num).into_iter().chain(new.by_num(*num)).map(place));
+    }
+    if old.attributes.default_ttl != new.attributes.default_ttl {
+        touched.extend(new.entries_from(0).filter(|entry| entry.ttl.is_none()).map(place));
+    }
     let old_soa = old.soa();
     let mut builder = DiffBuilder::new(old_soa.borrow());
     let empty = builder.octets();
-    for (owner, rtype) in touched {
+    for (owner, rtype) in &touched {
         let (before, after) = (old.shown(owner, *rtype), new.shown(owner, *rtype));
         let ttls_differ = before.as_ref().map(|b| b.0) != after.as_ref().map(|a| a.0);
         let records = |shown: &Option<(u32, Vec<Arc<Entry>>)>, other: &Option<(u32, Vec<Arc<Entry>>)>| {

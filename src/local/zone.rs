@@ -135,6 +135,11 @@ impl LocalZone {
         self.by_num.find(|item| item.0.num.cmp(&num)).map(|item| &item.0)
     }
 
+    /// The largest number of any entry.
+    pub fn largest_num(&self) -> Option<u64> {
+        self.by_num.from(self.by_num.len().checked_sub(1)?).next().map(|item| item.0.num)
+    }
+
     /// The entry at this place; `rdata` in canonical form.
     pub fn find(&self, owner: &Name, rtype: RecordType, rdata: &[u8]) -> Option<&Arc<Entry>> {
         let order = |place: &ByPlace| place_order(&place.0, owner, rtype, rdata);

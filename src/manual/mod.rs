@@ -18,9 +18,30 @@ pub mod configuration {}
 #[doc = include_str!("status.md")]
 pub mod status {}
 
+/// Zones that are edited here.
+#[doc = include_str!("local-zones.md")]
+pub mod local_zones {}
+/// What holds a version back, versions and roll-back.
+#[doc = include_str!("guards.md")]
+pub mod guards {}
+/// Explain, history, check, events, health.
+#[doc = include_str!("why.md")]
+pub mod why {}
+
 /// Every reason code.
 #[doc = include_str!("reasons.md")]
 pub mod reasons {}
+
+/// What was found out about primaries although nothing failed.
+#[doc = include_str!("findings.md")]
+pub mod findings {}
+
+/// What bad primaries do to us and to other secondaries.
+#[doc = include_str!("bad-primaries.md")]
+pub mod bad_primaries {}
+/// What clients get: transports, limits, cookies.
+#[doc = include_str!("answering.md")]
+pub mod answering {}
 
 /// Signals, systemd, backup, metrics.
 #[doc = include_str!("operations.md")]
@@ -47,7 +68,29 @@ pub const TOPICS: &[Topic] = &[
         text: concat!(include_str!("configuration.md"), include_str!("../../config/secondaryd.toml")),
     },
     Topic { name: "status", about: "what the REST status and secondaryctl say", text: include_str!("status.md") },
+    Topic {
+        name: "local-zones",
+        about: "zones that are edited here, reverse records",
+        text: include_str!("local-zones.md"),
+    },
+    Topic {
+        name: "guards",
+        about: "what holds a version back; kept versions, roll-back",
+        text: include_str!("guards.md"),
+    },
+    Topic { name: "why", about: "explain, history, check, events, health", text: include_str!("why.md") },
     Topic { name: "reasons", about: "every reason code: cause and remedy", text: include_str!("reasons.md") },
+    Topic { name: "findings", about: "what is wrong although nothing failed", text: include_str!("findings.md") },
+    Topic {
+        name: "bad-primaries",
+        about: "what bad primaries do to us and to other secondaries",
+        text: include_str!("bad-primaries.md"),
+    },
+    Topic {
+        name: "answering",
+        about: "transports, limits, cookies, what clients get",
+        text: include_str!("answering.md"),
+    },
     Topic { name: "operations", about: "signals, systemd, backup, metrics", text: include_str!("operations.md") },
 ];
 
@@ -79,6 +122,7 @@ fn reason(code: &str) -> Option<&'static str> {
 mod tests {
     use super::*;
     use crate::reason::{Code, StatusWord};
+    use crate::refresh::FindingCode;
     use crate::telemetry::METRICS;
 
     #[test]
@@ -98,6 +142,15 @@ mod tests {
     }
 
     #[test]
+    fn findings_explains_each_code_with_a_remedy() {
+        let text = topic("findings").expect("a topic").text;
+        let explained: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+        let codes: Vec<_> = FindingCode::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(explained, codes);
+        assert_eq!(text.matches("\nDo: ").count(), codes.len());
+    }
+
+    #[test]
     fn operations_lists_each_metric() {
         let text = topic("operations").expect("a topic").text;
         for metric in METRICS {
@@ -106,6 +159,16 @@ mod tests {
         let table = text.split("Worth an alert").next().expect("a first part");
         let listed = table.lines().filter(|line| line.starts_with("| `secondaryd_")).count();
         assert_eq!(listed, METRICS.len(), "operations.md lists a metric that is not there");
+    }
+
+    #[test]
+    fn why_explains_each_event_and_each_health_word() {
+        let text = topic("why").expect("a topic").text;
+        let events = crate::control::events::Kind::ALL.iter().map(|kind| kind.as_str());
+        let health = crate::control::health::Health::ALL.iter().map(|health| health.as_str());
+        for word in events.chain(health) {
+            assert!(text.contains(&format!("`{word}`")), "{word} is not in why.md");
+        }
     }
 
     #[test]

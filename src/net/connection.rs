@@ -126,11 +126,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 return Ok(());
             }
             tokio::select! {
-                read = self.stream.read_buf(&mut self.incoming), if is_open && !is_stopping => match read? {
-                    // the client has said all it will; what it has asked for still comes
-                    0 => is_open = false,
-                    _ => {}
-                },
+                // no octets: the client has said all it will; what it has asked for still comes
+                read = self.stream.read_buf(&mut self.incoming), if is_open && !is_stopping => is_open = read? > 0,
                 piece = pieces.recv(), if is_busy => match piece {
                     Some(Piece::Message(message)) => push_frame(&mut self.outgoing, &message),
                     Some(Piece::End(true)) => {

@@ -89,6 +89,10 @@ async fn tell_once(zone: &Name, hint: Option<RecordSet>, downstream: &Downstream
 
 fn signer(key: &TsigKey) -> Result<TSigner, String> {
     let algorithm = match key.algorithm {
+        // `config` takes no key of these for NOTIFY.
+        TsigAlgorithm::HmacMd5 | TsigAlgorithm::HmacSha224 => {
+            return Err(format!("NOTIFY cannot be signed with {}", key.algorithm.as_str()));
+        }
         TsigAlgorithm::HmacSha1 => HickoryAlgorithm::HmacSha1,
         TsigAlgorithm::HmacSha256 => HickoryAlgorithm::HmacSha256,
         TsigAlgorithm::HmacSha384 => HickoryAlgorithm::HmacSha384,

@@ -28,7 +28,7 @@ use tokio_rustls::client::TlsStream;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::config::{TlsLevel, TlsProfile};
+use crate::config::{TlsAlpn, TlsLevel, TlsProfile};
 use crate::reason::{Code, Reason};
 use crate::time::Timestamp;
 
@@ -97,6 +97,7 @@ pub struct Profile {
     config: Arc<ClientConfig>,
     verified: Verified,
     own_not_after: Option<Timestamp>,
+    alpn: TlsAlpn,
 }
 
 impl fmt::Debug for Profile {
@@ -145,6 +146,7 @@ impl Profile {
             name,
             config: Arc::new(config),
             verified,
+            alpn: profile.alpn,
             own_not_after: identity.and_then(|identity| identity.chain.first()).and_then(|der| not_after(der)),
         }
     }
@@ -172,8 +174,9 @@ impl Profile {
         let (_, connection) = stream.get_ref();
         let certificate = connection.peer_certificates().and_then(|chain| chain.first());
         let session = self.session(certificate.map(|certificate| certificate.as_ref()), self.verified);
-        if connection.alpn_protocol() != Some(ALPN) {
-            let detail = "expected ALPN \"dot\" (RFC 9103), the primary chose none";
+        // rustls takes no protocol that was not offered, so this is the one or none.
+        if connection.alpn_protocol().is_none() && self.alpn == TlsAlpn::Required {
+            let detail = "expected ALPN \"dot\" (RFC 9103), the primary chose none (tls-alpn)";
             return Err(Refusal { reason: Reason::new(Code::TlsVersion, detail), session: Some(session) });
         }
         Ok((stream, session))

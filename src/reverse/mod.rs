@@ -53,6 +53,33 @@ pub fn owner_in(apex: &Name, address: IpAddr) -> Option<Name> {
     }
 }
 
+/// Every zone that could hold `address`, the one of the longest prefix first: apexes to look for.
+pub fn zones_holding(address: IpAddr) -> Vec<Name> {
+    let full = arpa_name(address);
+    let mut zones = vec![full.clone()];
+    if let (IpAddr::V4(v4), Some(parent)) = (address, full.parent()) {
+        let last = v4.octets()[3];
+        for len in (25..=32u8).rev() {
+            let size = 1u16 << (32 - len);
+            let first = last & !((size - 1) as u8);
+            let end = u16::from(first) + size - 1;
+            for text in [format!("{first}-{len}"), format!("{first}/{len}"), format!("{first}-{end}")] {
+                let label = [&[text.len() as u8][..], text.as_bytes()].concat();
+                zones.extend(Name::from_relative(&label, &parent).ok());
+            }
+        }
+    }
+    let mut above = full.parent();
+    while let Some(name) = above.filter(|name| name.label_count() >= 2) {
+        above = name.parent();
+        zones.push(name);
+    }
+    // A range such as 16-31 reads as a prefix length, and then holds less than it was made for here.
+    zones.retain(|zone| prefix_of(zone).is_some_and(|prefix| prefix.contains(&address)));
+    zones.sort_by_key(|zone| std::cmp::Reverse(prefix_of(zone).map(|prefix| prefix.prefix_len())));
+    zones
+}
+
 /// The name of `address` in the reverse tree itself.
 pub fn arpa_name(address: IpAddr) -> Name {
     let mut text = String::with_capacity(76);
@@ -201,6 +228,19 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_zones_that_could_hold_an_address_hold_it(v4 in any::<u32>(), v6 in any::<u128>()) {
+            for address in [IpAddr::from(Ipv4Addr::from(v4)), Ipv6Addr::from(v6).into()] {
+                let prefixes: Vec<IpNet> = zones_holding(address).iter().filter_map(prefix_of).collect();
+                prop_assert!(prefixes.iter().any(|prefix| prefix.prefix_len() == 0));
+                prop_assert!(prefixes.iter().all(|prefix| prefix.contains(&address)));
+                prop_assert!(prefixes.is_sorted_by_key(|prefix| std::cmp::Reverse(prefix.prefix_len())));
+            }
+            let net = Ipv4Net::new(v4.into(), 26).expect("a length").trunc();
+            let zone = zone_name(IpNet::V4(net)).expect("a zone");
+            prop_assert!(zones_holding(Ipv4Addr::from(v4).into()).contains(&zone));
+        }
+
         #[test]
         fn an_address_is_found_again_at_its_owner(v4 in any::<u32>(), v6 in any::<u128>(), len4 in 0u8..=32, len6 in 0u8..=31) {
             let v4net = Ipv4Net::new(v4.into(), len4).expect("a length").trunc();

@@ -67,7 +67,7 @@ pub fn zone_name(prefix: IpNet) -> Result<Name, PrefixError> {
             text.push_str("in-addr.arpa");
         }
         IpNet::V6(net) => {
-            if len % 4 != 0 || len == 0 || len == 128 {
+            if !len.is_multiple_of(4) || len == 0 || len == 128 {
                 return Err(PrefixError::Length(len));
             }
             let octets = net.network().octets();

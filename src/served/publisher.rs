@@ -64,6 +64,15 @@ impl Publisher {
         slot.set_state(State::Served);
     }
 
+    /// As [`Publisher::publish`] for a zone that may be switched off: in `state` from before anybody sees `snapshot`.
+    pub fn publish_as(&self, slot: &Slot, snapshot: Arc<Snapshot>, state: State) {
+        if state != State::Served {
+            slot.set_state(state);
+        }
+        self.bury(slot.swap(Some(snapshot)));
+        slot.set_state(state);
+    }
+
     /// Changes how the zone is answered; its snapshot, if any, stays.
     pub fn set_state(&self, slot: &Slot, state: State) {
         slot.set_state(state);

@@ -296,6 +296,12 @@ pub fn meta_key(name: &str) -> Vec<u8> {
     key
 }
 
+/// The name in a named value's key.
+pub fn meta_name_of(key: &[u8]) -> Option<&str> {
+    let name = key.get(1..)?.split(|octet| *octet == 0).next()?;
+    std::str::from_utf8(name).ok()
+}
+
 /// One part of a value that is stored in parts.
 pub fn part_key(start: &[u8], part: u16) -> Vec<u8> {
     let mut key = start.to_vec();

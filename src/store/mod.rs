@@ -562,6 +562,26 @@ impl Store {
         self.disk.get_opaque(&layout::meta_key(name))
     }
 
+    /// Every value written with [`Write::Meta`] whose name begins with `prefix`, in the order of the names. Those that
+    /// cannot be read are left out, with a line in the log.
+    pub fn metas(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        let start = [&[layout::table::META], prefix.as_bytes()].concat();
+        let keys: Vec<Vec<u8>> = self.disk.read("list values", |tree| {
+            tree.scan_prefix(&start).keys().map(|key| key.map(|key| key.to_vec())).collect::<Result<_, _>>()
+        })?;
+        let mut names: Vec<&str> = keys.iter().filter_map(|key| layout::meta_name_of(key)).collect();
+        names.dedup();
+        let mut metas = Vec::with_capacity(names.len());
+        for name in names {
+            match self.meta(name) {
+                Ok(bytes) => metas.extend(bytes.map(|bytes| (name.to_owned(), bytes))),
+                Err(StoreError::Corrupt(damage)) => tracing::error!(name, damage, "stored value lost"),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(metas)
+    }
+
     /// What has been done so far.
     pub fn statistics(&self) -> Statistics {
         let counters = &self.disk.counters;

@@ -77,14 +77,18 @@ fn failed<T>(code: Code, detail: impl Into<String>) -> Result<T, ProbeError> {
 }
 
 impl Probe {
-    /// The message to send.
-    pub fn query(&self) -> Vec<u8> {
-        let opt = self.edns.then(|| {
+    /// The OPT record of the query.
+    pub fn opt(&self) -> Option<Opt> {
+        self.edns.then(|| {
             let mut opt = expire_wanted();
             opt.dnssec_ok = self.signature;
             opt
-        });
-        message::query(self.id, &self.zone, RecordType::SOA, opt.as_ref())
+        })
+    }
+
+    /// The message to send, with [`Probe::opt`], to which the caller may have added options.
+    pub fn query(&self, opt: Option<&Opt>) -> Vec<u8> {
+        message::query(self.id, &self.zone, RecordType::SOA, opt)
     }
 
     /// Reads a message (TSIG verified and cut).
@@ -233,9 +237,10 @@ mod tests {
 
     #[test]
     fn the_query_asks_for_expire_and_without_edns_for_nothing() {
-        let opt = Opt::find(&probe().query()).expect("parses").expect("has OPT");
+        let probe = probe();
+        let opt = Opt::find(&probe.query(probe.opt().as_ref())).expect("parses").expect("has OPT");
         assert_eq!(opt.option(option::EXPIRE), Some(&b""[..]));
-        assert_eq!(Opt::find(&Probe { edns: false, ..probe() }.query()), Ok(None));
+        assert_eq!(Probe { edns: false, ..probe }.opt(), None);
     }
 
     #[test]

@@ -208,7 +208,7 @@ impl<'z> Encoder<'z> {
         self.drafts.clear();
         self.octets.clear();
         self.fixups.clear();
-        let mut glue = Vec::new();
+        let (mut glue, mut glue_octets) = (Vec::new(), 0);
         let mut start = 0;
         for block in items.chunk_by(|a, b| a.block == b.block) {
             self.draft(&owner, block, start);
@@ -219,7 +219,7 @@ impl<'z> Encoder<'z> {
         if is_cut {
             for ns in items.iter().filter(|item| !item.is_signature && item.block == RecordType::NS) {
                 if let Some(target) = in_domain_target(&ns.rdata, owner.relative, self.apex) {
-                    collect_glue(target, addresses, self.apex, &mut glue);
+                    collect_glue(target, addresses, self.apex, &mut glue, &mut glue_octets);
                 }
             }
             self.draft_glue(&owner, &glue);
@@ -386,13 +386,17 @@ impl<'z> Encoder<'z> {
     }
 }
 
+/// Octets of an RR between owner and rdata.
+const RR_FIXED_OCTETS: usize = 10;
+
 /// Appends the glue of one target: A before AAAA, sorted, each type with its lowest TTL. What would make the whole glue
-/// longer than a message is left out; a referral cannot carry it anyway.
+/// longer than a message is left out; a referral cannot carry it anyway. `octets` counts it, over all targets.
 fn collect_glue(
     target: Vec<u8>,
     addresses: &mut dyn FnMut(&[u8], &mut Vec<Address>),
     apex: &[u8],
     glue: &mut Vec<(Vec<u8>, Address)>,
+    octets: &mut usize,
 ) {
     let mut found = Vec::new();
     addresses(&target, &mut found);
@@ -401,9 +405,9 @@ fn collect_glue(
     let lowest = |rtype| found.iter().filter(|a| a.rtype == rtype).map(|a| a.ttl).min().unwrap_or(0);
     let ttls = [lowest(RecordType::A), lowest(RecordType::AAAA)];
     let owner = [&target[..], apex].concat();
-    let octets_each_max = 255 + 10 + 16;
     for mut address in found {
-        if glue.len() * octets_each_max > RRSET_OCTETS_MAX - octets_each_max {
+        *octets += owner.len() + RR_FIXED_OCTETS + address.rdata().len();
+        if *octets > RRSET_OCTETS_MAX {
             return;
         }
         address.ttl = ttls[usize::from(address.rtype == RecordType::AAAA)];

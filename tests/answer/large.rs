@@ -108,3 +108,16 @@ fn the_largest_rrsets_are_served_over_tcp() {
     let error = reply.edns.expect("EDNS").error;
     assert_eq!((reply.rcode, reply.answer.len(), error), (2, 0, Some(0)));
 }
+
+/// RFC 9471 §2.1: "all available glue records": a delegation with some hundred addresses goes over TCP whole.
+#[test]
+fn all_glue_that_a_message_can_hold_is_given() {
+    let text: String =
+        (0..900).map(|i| format!("sub NS n{i}.sub\nn{i}.sub A 10.1.{}.{}\n", i / 256, i % 256)).collect();
+    let (stage, _, _) = serve(&text);
+    let query = Question::new("www.sub.z", RecordType::A).to_message();
+    let whole = witness::read(&query, &stage.respond(&query, Transport::Tcp).expect("a reply"));
+    assert_eq!((whole.rcode, whole.authority.len(), whole.additional.len()), (0, 900, 900));
+    let short = witness::read(&query, &stage.respond(&query, Transport::Udp).expect("a reply"));
+    assert!(short.truncated);
+}

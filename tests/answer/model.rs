@@ -189,7 +189,10 @@ fn step(
         _ if types.contains(&qtype) => expected.answer.extend(signed(&source, qtype, name)),
         RecordType::RRSIG => {}
         _ => {
-            if let [cname, ..] = rrset(&source, RecordType::CNAME)[..] {
+            // NSEC stands beside a CNAME (RFC 4035 §2.5)
+            if let [cname, ..] = rrset(&source, RecordType::CNAME)[..]
+                && qtype != RecordType::NSEC
+            {
                 expected.answer.extend(signed(&source, RecordType::CNAME, name));
                 expected.authority.extend(no_closer());
                 return Some(Name::from_wire(&cname.rdata).expect("a name"));

@@ -81,7 +81,7 @@ impl Daemon {
         let api = runtime.block_on(async {
             let shared = Api::new(
                 start_control(&config, state_dir.path()).await.handle,
-                Settings::new(&config.api),
+                Settings::new(&config.api, &config.quota),
                 Box::new(|| Ok(())),
                 Box::new(|| "# metrics stand here\n".to_owned()),
                 stopped.clone(),

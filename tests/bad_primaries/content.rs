@@ -183,10 +183,50 @@ fn many(query: &Query, zone: &str, count: usize, record: impl Fn(usize) -> (u16,
     steps
 }
 
+/// B21: "zone without NS; empty zone (SOA only); zone suddenly 99 % smaller": held where the served version is better,
+/// fetched once and not again while the primary offers nothing else.
+#[test]
+fn b21_a_zone_that_loses_its_ns_or_nearly_everything_is_held() {
+    let settings = format!("{PATIENT}[guard]\nshrink-percent = 90\nshrink-records-min = 1\n");
+    let stage = Stage::loaded(&settings, &["no-ns", "soa-only", "smaller"]);
+    let play = |name: &str, serial: u32, body: Vec<Record>| {
+        let zone = format!("{name}.example");
+        let records = around(soa(&zone, serial), body);
+        stage
+            .primary(&zone)
+            .play(reply::offering(&zone, serial, move |query| vec![Reply::to(query).with(&records).send()]));
+        stage.refreshed(&zone)
+    };
+    let grown = |serial| {
+        let mut all = body("smaller.example", serial);
+        all.extend((0..500).flat_map(|n| records("smaller.example", &format!("h{n} 60 A 192.0.2.1"))));
+        all
+    };
+    assert_eq!(play("smaller", 2, grown(2))["status"], "OK");
+    for (name, serial, body, code) in [
+        ("no-ns", 2, body("no-ns.example", 2)[1..].to_vec(), "GUARD_APEX"),
+        ("soa-only", 2, Vec::new(), "GUARD_APEX"),
+        ("smaller", 3, body("smaller.example", 3), "GUARD_SHRINK"),
+    ] {
+        let item = play(name, serial, body);
+        let zone = format!("{name}.example");
+        assert_eq!(item["errorCode"], code, "{zone}: {item:#}");
+        stage.serves(&zone, serial - 1);
+        let fetched = stage.primary(&zone).seen_over_tcp().len();
+        assert_eq!(stage.refreshed(&zone)["errorCode"], code);
+        assert_eq!(stage.primary(&zone).seen_over_tcp().len(), fetched, "{zone} is not fetched again");
+    }
+    stage.heals("no-ns.example", 3);
+    stage.heals("soa-only.example", 3);
+}
+
 /// A11: "no NS at the apex [warn]"; A4: "lowest TTL, flagged and reported"; B22: top bit of the TTL; occluded data.
 #[test]
 fn b21_b22_strange_zones_are_served_with_a_warning() {
-    let stage = Stage::loaded(PATIENT, &["no-ns", "soa-only", "ttl-bit", "ttls", "below-dname"]);
+    let stage = Stage::loaded(
+        &format!("{PATIENT}[guard]\napex = false\n"),
+        &["no-ns", "soa-only", "ttl-bit", "ttls", "below-dname"],
+    );
     let play = |name: &str, serial: u32, reply: fn(&Query, &str, u32) -> Reply| {
         let zone = format!("{name}.example");
         let played = zone.clone();

@@ -104,7 +104,9 @@ fn b26_every_bad_tls_primary_has_its_code_and_says_what_it_has() {
     let wrong_pin = format!("tls-pin = [{:?}]\n", pinned.pin);
     let demanding =
         |clients: &Authority| Server { clients: Some(clients.certificate.clone()), ..Server::with(setting.good()) };
-    let cases: Vec<(&str, Option<Server>, String, &str, &[&str])> = vec![
+    // Name, server, keys of ours, code, what the message must say.
+    type Case<'a> = (&'a str, Option<Server>, String, &'a str, &'a [&'a str]);
+    let cases: Vec<Case<'_>> = vec![
         (
             "name",
             Some(Server::with(authority.signs(&["ns2.example", "192.0.2.7"], VALID))),
@@ -253,6 +255,12 @@ fn x1_each_profile_transfers_and_shows_the_certificates() {
         ),
         ("pinned", Server::with(ended), pin, "pin"),
         ("mutual", mutual, setting.trusted() + &identity, "authority"),
+        (
+            "no-alpn",
+            Server { alpn: &[], ..Server::with(setting.good()) },
+            setting.trusted() + "tls-alpn = \"optional\"\n",
+            "authority",
+        ),
     ];
     let mut daemon = Secondaryd::reserve();
     let mut primaries = Vec::new();

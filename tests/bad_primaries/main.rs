@@ -28,7 +28,7 @@
 //! | B18 | names and rdata that do not parse | [`content`] `b18_…` | A6 |
 //! | B19 | CNAME and other, two SOAs, too large | [`content`] `b19_…` | A11, A12 |
 //! | B20 | out of zone, classes, meta types | [`stream`] `b20_…` | A5, A7 |
-//! | B21 | no NS, SOA only (99 % smaller: no guard rail yet) | [`content`] `b21_b22_…` | A11 |
+//! | B21 | no NS, SOA only, 99 % smaller | [`content`] `b21_…`, `b21_b22_…` | A11 |
 //! | B22 | strange TTLs | [`content`] `b21_b22_…` | A4 |
 //! | B23 | broken NSEC3 | [`content`] `b23_…` | |
 //! | B24 | no EDNS | [`network`] `b24_…` | T9 |
@@ -47,9 +47,13 @@ mod stage;
 
 mod content;
 mod encrypted;
+mod histories;
+mod kills;
 mod network;
+mod peers;
 mod serials;
+mod shared;
 mod signed;
 mod stream;
 
-use harness::{Key, address, certificates, client, daemon, wait};
+use harness::{Key, address, certificates, client, daemon, process, wait};

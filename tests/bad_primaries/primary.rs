@@ -9,7 +9,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
-use secondaryd::dns::{RecordType, message};
+use secondaryd::dns::message::{HEADER_OCTETS, Question};
+use secondaryd::dns::{RecordType, message, tsig};
+use secondaryd::time::Timestamp;
 
 use crate::{address, reply};
 
@@ -32,6 +34,16 @@ pub(crate) struct Query {
     pub(crate) over: Over,
     pub(crate) qtype: RecordType,
     pub(crate) message: Vec<u8>,
+    /// How many queries came over the same connection before.
+    pub(crate) nth: usize,
+}
+
+impl Query {
+    /// The name that is asked for, without the final dot.
+    pub(crate) fn zone(&self) -> String {
+        let (question, _) = Question::read(&self.message, HEADER_OCTETS).expect("a question");
+        question.name.without_dot()
+    }
 }
 
 /// One thing to do in answer to a query, in order.
@@ -47,6 +59,8 @@ pub(crate) enum Step {
     Endless(Vec<u8>, Duration),
     /// A datagram from another port.
     Elsewhere(Vec<u8>),
+    /// Nothing for a while.
+    Pause(Duration),
     /// Nothing, until the other side closes.
     Hold,
     /// The end of the connection.
@@ -78,6 +92,7 @@ struct Stage {
     seen: Mutex<Vec<(Over, RecordType)>>,
     ended: AtomicBool,
     open: AtomicUsize,
+    opened: AtomicUsize,
 }
 
 impl Primary {
@@ -124,6 +139,7 @@ impl Primary {
             seen: Mutex::default(),
             ended: AtomicBool::new(false),
             open: AtomicUsize::new(0),
+            opened: AtomicUsize::new(0),
         });
         thread::spawn({
             let stage = stage.clone();
@@ -134,8 +150,16 @@ impl Primary {
 
     /// Sends a NOTIFY from its own address.
     pub(crate) fn notify(&self, server: SocketAddr, zone: &str, serial: u32) {
+        self.notify_signed(server, zone, serial, None);
+    }
+
+    /// The same, signed.
+    pub(crate) fn notify_signed(&self, server: SocketAddr, zone: &str, serial: u32, key: Option<&tsig::Key>) {
         let soa = reply::soa(zone, serial);
-        let message = message::notify(7, &zone.parse().expect("a zone"), Some(&soa), None);
+        let mut message = message::notify(7, &zone.parse().expect("a zone"), Some(&soa), None);
+        if let Some(key) = key {
+            tsig::sign(&mut message, key, Timestamp::now(), None);
+        }
         let socket = UdpSocket::bind((self.address.ip(), 0)).expect("a port");
         socket.send_to(&message, server).expect("loopback takes it");
     }
@@ -161,6 +185,11 @@ impl Primary {
         seen.iter().filter(|(over, _)| *over != Over::Udp).map(|(_, qtype)| *qtype).collect()
     }
 
+    /// Connections that were ever opened.
+    pub(crate) fn opened(&self) -> usize {
+        self.stage.opened.load(Ordering::Relaxed)
+    }
+
     /// Connections that are open now.
     pub(crate) fn connections(&self) -> usize {
         self.stage.open.load(Ordering::Relaxed)
@@ -178,18 +207,18 @@ impl Stage {
         self.ended.load(Ordering::Relaxed)
     }
 
-    fn answer(&self, over: Over, message: &[u8]) -> Vec<Step> {
+    fn answer(&self, over: Over, nth: usize, message: &[u8]) -> Vec<Step> {
         let Some(qtype) = reply::qtype(message) else { return Vec::new() };
         self.seen.lock().expect("not poisoned").push((over, qtype));
         let script = self.script.lock().expect("not poisoned").clone();
-        script(&Query { over, qtype, message: message.to_vec() })
+        script(&Query { over, qtype, message: message.to_vec(), nth })
     }
 
     fn serve_udp(&self, socket: &UdpSocket) {
         let mut buffer = [0; 4096];
         while !self.has_ended() {
             let Ok((length, peer)) = socket.recv_from(&mut buffer) else { continue };
-            for step in self.answer(Over::Udp, &buffer[..length]) {
+            for step in self.answer(Over::Udp, 0, &buffer[..length]) {
                 let _ = match step {
                     Step::Send(message) | Step::Raw(message) => socket.send_to(&message, peer),
                     Step::Elsewhere(message) => {
@@ -208,6 +237,7 @@ impl Stage {
                     let stage = self.clone();
                     thread::spawn(move || {
                         stage.open.fetch_add(1, Ordering::Relaxed);
+                        stage.opened.fetch_add(1, Ordering::Relaxed);
                         let _ = stage.serve(stream);
                         stage.open.fetch_sub(1, Ordering::Relaxed);
                     });
@@ -247,8 +277,11 @@ impl Stage {
 
     fn serve_stream(&self, over: Over, mut stream: &mut (impl Read + Write), tcp: &TcpStream) -> Result<()> {
         let until = Instant::now() + SERVED_MAX;
+        let mut nth = 0;
         while let Some(message) = self.read_message(&mut stream, until)? {
-            for step in self.answer(over, &message) {
+            let steps = self.answer(over, nth, &message);
+            nth += 1;
+            for step in steps {
                 match step {
                     Step::Send(message) => stream.write_all(&framed(&message))?,
                     Step::Raw(octets) => stream.write_all(&octets)?,
@@ -265,6 +298,7 @@ impl Stage {
                             self.pause(pause)?;
                         }
                     }
+                    Step::Pause(pause) => self.pause(pause)?,
                     Step::Hold => while self.read_message(&mut stream, until)?.is_some() {},
                     Step::Close => return tcp.shutdown(Shutdown::Both),
                     Step::Elsewhere(_) => {}

@@ -10,16 +10,16 @@ use secondaryd::time::Timestamp;
 
 use crate::Key;
 use crate::daemon::{Entry, Secondaryd};
-use crate::primary::{Primary, Query, Step};
+use crate::primary::{Over, Primary, Query, Step};
 use crate::reply::{self, Reply, soa};
 use crate::wait::SOON;
 
-const KEY: Key =
+pub(crate) const KEY: Key =
     Key { name: "shared", algorithm: "hmac-sha256", secret: "c2Vjb25kYXJ5ZCB0ZXN0IGtleSBudW1iZXIgb25lISE=" };
 
 /// What is done to the messages of a transfer, by their index.
 #[derive(Clone, Copy, Debug)]
-enum Signing {
+pub(crate) enum Signing {
     Good,
     /// Nothing is signed.
     Never,
@@ -35,13 +35,23 @@ enum Signing {
     At(i64),
 }
 
+fn secret() -> Vec<u8> {
+    base64::engine::general_purpose::STANDARD.decode(KEY.secret).expect("base64")
+}
+
+fn key(name: &str, secret: &[u8]) -> Arc<tsig::Key> {
+    let algorithm: Algorithm = KEY.algorithm.parse().expect("known");
+    Arc::new(tsig::Key::new(name.parse().expect("a name"), algorithm, secret))
+}
+
+/// [`KEY`] as messages are signed with it.
+pub(crate) fn shared_key() -> Arc<tsig::Key> {
+    key(KEY.name, &secret())
+}
+
 /// A transfer in three messages, signed so.
 fn signed(query: &Query, messages: &[Reply], signing: Signing) -> Vec<Step> {
-    let key = |name: &str, secret: &[u8]| {
-        let algorithm: Algorithm = KEY.algorithm.parse().expect("known");
-        Arc::new(tsig::Key::new(name.parse().expect("a name"), algorithm, secret))
-    };
-    let secret = base64::engine::general_purpose::STANDARD.decode(KEY.secret).expect("base64");
+    let secret = secret();
     let ring: Keyring = [key(KEY.name, &secret)].into_iter().collect();
     let mut request = tsig::verify_request(&query.message, &ring, Timestamp::now()).expect("good").expect("signed");
     match signing {
@@ -74,7 +84,7 @@ fn signed(query: &Query, messages: &[Reply], signing: Signing) -> Vec<Step> {
     sent.collect()
 }
 
-fn script(
+pub(crate) fn script(
     zone: &str,
     serial: u32,
     probe: Signing,
@@ -150,4 +160,57 @@ fn b17_bad_signatures_of_the_soa_answer() {
     ours.wait_item(zone, 0, "TSIG_BADSIG", |item| item["errorCode"] == "TSIG_BADSIG");
     assert_eq!(ours.dns.serial(zone), Some(1));
     assert_eq!(primary.seen_over_tcp(), [RecordType::SOA], "no transfer follows");
+}
+
+/// I8, RFC 1995 §2: IXFR over UDP where it is asked for and a key signs it. "If the query type is IXFR … and the reply does
+/// not fit … the server responds with a single SOA record": then TCP tells. Without a key nothing of it goes over UDP.
+#[test]
+fn i8_differences_over_udp_only_with_a_key_and_what_does_not_fit_over_tcp() {
+    let good = |zone: &str, serial: u32| {
+        let zone = zone.to_owned();
+        move |query: &Query| {
+            let sign = |records: &[secondaryd::dns::Record]| {
+                let reply = Reply::to(query).with(records);
+                if zone == "open.example" { vec![reply.send()] } else { signed(query, &[reply], Signing::Good) }
+            };
+            match (query.over, query.qtype) {
+                (_, RecordType::SOA) => sign(&[soa(&zone, serial)]),
+                (Over::Udp, RecordType::IXFR) if zone == "large.example" => sign(&[soa(&zone, serial)]),
+                (Over::Udp, RecordType::IXFR) if zone == "silent.example" => Vec::new(),
+                (Over::Udp, RecordType::IXFR) if zone == "forged.example" => {
+                    // Somebody else is faster
+                    let forged = Reply::to(query).with(&reply::difference(&zone, serial - 1, serial + 50)).send();
+                    [vec![forged], sign(&reply::difference(&zone, serial - 1, serial))].concat()
+                }
+                (_, RecordType::IXFR) => sign(&reply::difference(&zone, serial - 1, serial)),
+                _ => sign(&reply::zone(&zone, serial)),
+            }
+        }
+    };
+    let names = ["fits.example", "large.example", "silent.example", "forged.example", "open.example"];
+    let mut ours = Secondaryd::reserve().with_settings("ixfr-over-udp = true\n");
+    let mut primaries = Vec::new();
+    for zone in names {
+        let primary = Primary::start(good(zone, 1));
+        let key = (zone != "open.example").then_some(KEY);
+        ours = ours.with_zone(Entry::new(zone, &[primary.address()]).with_key(key));
+        primaries.push(primary);
+    }
+    let ours = ours.started();
+    for (zone, primary) in names.into_iter().zip(&primaries) {
+        ours.dns.wait_serial(zone, 1, SOON);
+        ours.wait_item(zone, 0, "idle", |item| item["activity"] == "idle" && item["status"] == "OK");
+        primary.play(good(zone, 2));
+        ours.expect("PUT", &format!("{}/axfr?mode=refresh", ours.zone_path(zone)), 202);
+        ours.dns.wait_serial(zone, 2, SOON);
+        let item = ours.wait_item(zone, 0, "at 2", |item| item["lastTransfer"]["toSerial"] == 2);
+        assert_eq!(item["lastTransfer"]["type"], "IXFR", "{zone}: {item:#}");
+        let counts = (primary.seen(Over::Udp, RecordType::IXFR), primary.seen(Over::Tcp, RecordType::IXFR));
+        let expected = match zone {
+            "fits.example" | "forged.example" => (1, 0),
+            "open.example" => (0, 1),
+            _ => (1, 1),
+        };
+        assert_eq!(counts, expected, "{zone}");
+    }
 }

@@ -25,4 +25,4 @@ mod random;
 mod serve;
 mod validated;
 
-use harness::{Key, address, client, process, wait};
+use harness::{Key, address, certificates, client, process, wait};

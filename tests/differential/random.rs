@@ -42,11 +42,14 @@ pub(crate) fn zones(number: u64) -> Vec<Zone> {
     let apex: Name = format!("r{number}.test").parse().expect("a name");
     let contents = contents(&apex, &apex, &mut random);
     let cut = contents.iter().find(|(owner, types)| **owner != apex && types.contains_key("NS"));
-    let child = cut.map(|(owner, _)| owner.clone()).filter(|_| number % 3 == 0);
+    let child = cut.map(|(owner, _)| owner.clone()).filter(|_| number.is_multiple_of(3));
     let mut zones = vec![finish(&apex, contents, number)];
     if let Some(child) = child {
-        // its CNAMEs and DNAMEs lead back into the parent as well
-        let contents = self::contents(&child, &apex, &mut random);
+        // its CNAMEs lead back into the parent as well
+        let mut contents = self::contents(&child, &apex, &mut random);
+        // no DNAME in it: NSD 4.6 then finds data below some where there is none, and does not load the zone
+        contents.values_mut().for_each(|types| _ = types.remove("DNAME"));
+        contents.retain(|_, types| !types.is_empty());
         zones.push(finish(&child, contents, number / 4));
     }
     zones
@@ -67,7 +70,7 @@ fn finish(apex: &Name, mut contents: Contents, number: u64) -> Zone {
             rdatas.iter().for_each(|rdata| writeln!(text, "{owner} {ttl} IN {rtype} {rdata}").expect("text"));
         }
     }
-    Zone { name: apex.without_dot().to_string(), text, serial: 1 }
+    Zone { name: apex.without_dot(), text, serial: 1 }
 }
 
 /// Contents of the zone at `apex`; what points somewhere points below `around`.

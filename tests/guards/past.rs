@@ -83,6 +83,10 @@ fn a_rolled_back_zone_stays_there_until_released() {
     let status = stage.ours.status(ZONE);
     assert_eq!((&status["pinned"]["serial"], &status["pinned"]["left"]), (&1.into(), &3.into()), "{status:#}");
     assert!(status["warnings"].to_string().contains("rolled back from serial 3 to 1 by test"), "{status:#}");
+    let axfr =
+        stage.ours.dns.ask(crate::client::Over::Tcp, ZONE, hickory_proto::rr::RecordType::AXFR).expect("an answer");
+    assert_eq!(axfr.answers.len(), reply::zone(ZONE, 1).len(), "downstreams get the earlier version: {axfr}");
+    assert!(axfr.answers[0].data.to_string().contains(" 1 86400 "), "{axfr}");
     assert!(status["storedSerial"] == 1 && status["servedSerial"] == 1, "durable when the command returns: {status:#}");
 
     stage.primary.play(whole(reply::zone(ZONE, 4)));

@@ -26,6 +26,7 @@ fn a_version_that_loses_the_apex_ns_waits_for_approval_through_a_kill() {
     let gone = |change: &&serde_json::Value| change["change"] == "delete" && change["type"] == "NS";
     assert!(diff["items"].as_array().expect("items").iter().any(|change| gone(&change)), "{diff:#}");
 
+    wait::until_true("the held version is on disk", SOON, || stage.ours.log().contains("held version is on disk"));
     stage.ours.kill();
     stage.ours.start();
     stage.serves(1);

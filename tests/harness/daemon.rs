@@ -165,6 +165,11 @@ impl Secondaryd {
         self.process.as_mut().expect("started").kill();
     }
 
+    /// SIGKILL while others still talk to it; [`Secondaryd::kill`] comes behind.
+    pub(crate) fn kill_now(&self) {
+        self.process.as_ref().expect("started").kill_now();
+    }
+
     /// Everything it has logged, over all starts.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
@@ -290,7 +295,8 @@ impl Secondaryd {
         keys.sort_by_key(|key| key.name);
         keys.dedup();
         for Key { name, algorithm, secret } in keys {
-            let _ = write!(text, "[tsig-key.{name:?}]\nalgorithm = \"{algorithm}\"\nsecret = \"{secret}\"\n");
+            let md5 = if algorithm == "hmac-md5" { "allow-md5 = true\n" } else { "" };
+            let _ = write!(text, "[tsig-key.{name:?}]\nalgorithm = \"{algorithm}\"\nsecret = \"{secret}\"\n{md5}");
         }
         for zone in &self.zones {
             let (allowed, suffix) = match zone.downstream_key {

@@ -71,6 +71,11 @@ impl Process {
         status
     }
 
+    /// SIGKILL by one of many who watch it; [`Process::kill`] takes the end in.
+    pub(crate) fn kill_now(&self) {
+        self.signal("KILL");
+    }
+
     /// Stands still until [`Process::resume`].
     pub(crate) fn pause(&self) {
         self.signal("STOP");

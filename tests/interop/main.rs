@@ -20,6 +20,7 @@ mod zones;
 mod alone;
 mod downstream;
 mod edits;
+mod encrypted;
 mod million;
 mod primaries;
 mod restarts;
@@ -28,4 +29,4 @@ mod statuses;
 mod transfers;
 mod tsig;
 
-use harness::{Key, address, client, daemon, process, wait};
+use harness::{Key, address, certificates, client, daemon, process, wait};

@@ -19,6 +19,7 @@ pub(crate) struct Relay {
 #[derive(Default)]
 struct State {
     refused: AtomicUsize,
+    connections: AtomicUsize,
     ended: AtomicBool,
 }
 
@@ -46,6 +47,7 @@ impl Relay {
                 if shared.ended.load(Ordering::Relaxed) {
                     return;
                 }
+                shared.connections.fetch_add(1, Ordering::Relaxed);
                 let shared = shared.clone();
                 thread::spawn(move || relay_stream(stream, primary, &shared));
             }
@@ -56,6 +58,11 @@ impl Relay {
     /// Where secondaries ask.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Connections taken so far.
+    pub(crate) fn connections(&self) -> usize {
+        self.state.connections.load(Ordering::Relaxed)
     }
 
     /// IXFR questions refused so far.

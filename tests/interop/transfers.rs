@@ -122,3 +122,25 @@ fn primaries_without_differences_still_update() {
         assert_same_zone(NAME, peer.address(), None, ours.address());
     }
 }
+
+/// RFC 7766 §6.2.1.1: many zones share few connections, whatever the primary makes of queries that come together.
+#[test]
+fn many_zones_come_over_few_connections() {
+    const ZONES: usize = 48;
+    let zones: Vec<Zone> = (0..ZONES).map(|n| zones::small(&format!("zone{n}.example"), 1)).collect();
+    for program in installed() {
+        let peer = Setup::primary(program).start(&zones);
+        let relay = Relay::start(peer.address());
+        let mut ours = Secondaryd::reserve();
+        for zone in &zones {
+            ours = ours.with_zone(Entry::new(&zone.name, &[relay.address()]));
+        }
+        let ours = ours.started();
+        for zone in &zones {
+            ours.dns.wait_serial(&zone.name, 1, SOON);
+        }
+        eprintln!("{program:?}: {} connections for {ZONES} zones", relay.connections());
+        assert!(relay.connections() <= ZONES / 4, "{program:?}: {} connections", relay.connections());
+        assert_same_zone(&zones[7].name, peer.address(), None, ours.address());
+    }
+}

@@ -17,10 +17,17 @@ pub(crate) const KEYS: [Key; 3] = [
     Key { name: "third.key", algorithm: "hmac-sha512", secret: "c2Vjb25kYXJ5ZCBpbnRlcm9wIGtleSBudW1iZXIgdGhyZWUh" },
 ];
 
+/// Keys of old primaries (G2).
+const OLD: [Key; 3] = [
+    Key { name: "fourth", algorithm: "hmac-sha224", secret: "c2Vjb25kYXJ5ZCBpbnRlcm9wIGtleSBudW1iZXIgZm91cg==" },
+    Key { name: "fifth", algorithm: "hmac-sha1", secret: "c2Vjb25kYXJ5ZCBpbnRlcm9wIGtleSBudW1iZXIgZml2ZQ==" },
+    Key { name: "sixth", algorithm: "hmac-md5", secret: "c2Vjb25kYXJ5ZCBpbnRlcm9wIGtleSBudW1iZXIgc2l4IQ==" },
+];
+
 #[test]
 fn every_algorithm_signs_every_exchange() {
     for program in installed() {
-        for key in KEYS {
+        for key in KEYS.into_iter().chain(OLD) {
             let setup = Setup::primary(program).with_key(Some(key));
             let (mut peer, ours) = pair(setup, &[zones::small(NAME, 1)]);
             ours.dns.wait_serial(NAME, 1, SOON);

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use secondaryd::access::{Kind, PrimaryAccess, ZoneAccess};
 use secondaryd::dns::{RecordType, message};
 use secondaryd::net::{Options, Proxies};
-use secondaryd::served::{Notice, Transport, ZoneId};
+use secondaryd::served::{Notice, ZoneId};
 
 use super::setup::{PATIENCE, Server, exchange, framed, name, query, rcode, read_framed};
 
@@ -63,7 +63,13 @@ fn over_udp_the_proxied_address_is_the_one_that_counts() {
     let notify = message::notify(0x4711, &name("example"), None, None);
     let reply = server.udp(&[header(client("192.0.2.77:4000"), true), notify].concat());
     assert_eq!(rcode(&reply), 0);
-    let Notice::Notify { from, .. } = server.notices.wait(PATIENCE).expect("workers live").expect("a notice");
+    let next = || server.notices.wait(PATIENCE).expect("workers live").expect("a notice");
+    let from = loop {
+        // What was refused before is told too.
+        if let Notice::Notify { from, .. } = next() {
+            break from;
+        }
+    };
     assert_eq!(Some(from), client("192.0.2.77:4000"));
 }
 
@@ -122,5 +128,4 @@ fn broken_headers_are_not_answered() {
     let good = [header(client("192.0.2.77:1234"), true), query(7, "www.example", RecordType::A)].concat();
     assert_eq!(rcode(&server.udp(&good)), 0);
     assert_eq!(server.running.as_ref().expect("running").counters().udp().dropped, 1);
-    let _ = Transport::Udp;
 }

@@ -75,7 +75,10 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(seed: u64, scenario: Scenario) -> World {
         let mut random = Random::new(seed);
-        let settings = Arc::new(Settings { retry_initial_max: Duration::from_secs(300), ..Settings::default() });
+        // Some secondaries keep to the primary they have, for a while (P4).
+        let pin_tolerance = Duration::from_secs(if seed % 9 == 4 { 60 } else { 0 });
+        let settings =
+            Arc::new(Settings { retry_initial_max: Duration::from_secs(300), pin_tolerance, ..Settings::default() });
         let origin: Vec<Serial> = (0..scenario.zones).map(|_| Serial(random.next() as u32)).collect();
         let primaries = (0..scenario.primaries)
             .map(|n| Primary {

@@ -241,7 +241,6 @@ struct Status {
     signatures_expire: Option<Date>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
-    /// What was noticed although no exchange failed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     findings: Vec<FindingItem>,
     /// How the zone is, in one word.
@@ -255,13 +254,22 @@ struct Status {
 }
 
 #[derive(Serialize)]
+struct Refused {
+    from: String,
+    time: Date,
+    why: &'static str,
+    count: u32,
+}
+
+/// What was found out about a primary, or the zone, although nothing failed.
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct FindingItem {
     code: FindingCode,
     #[serde(skip_serializing_if = "Option::is_none")]
     primary_ip: Option<String>,
     since: Date,
-    message: String,
+    evidence: String,
 }
 
 #[derive(Serialize)]
@@ -280,14 +288,6 @@ struct Pinned {
     left: Serial,
     by: String,
     at: Date,
-}
-
-#[derive(Serialize)]
-struct Refused {
-    from: String,
-    time: Date,
-    why: &'static str,
-    count: u32,
 }
 
 /// One primary: the members of the specification first.
@@ -336,12 +336,12 @@ struct Item {
     /// When the running row of failures began.
     #[serde(skip_serializing_if = "Option::is_none")]
     first_failure: Option<Date>,
-    /// The last attempt in full: phase reached, times, volumes, TLS.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    attempt: Option<AttemptItem>,
     /// The last TLS session, or the certificate that was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     tls: Option<Tls>,
+    /// The last attempt in full: phase reached, times, volumes, TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempt: Option<AttemptItem>,
 }
 
 #[derive(Serialize)]
@@ -390,7 +390,7 @@ impl Status {
             code: found.code,
             primary_ip: found.primary.and_then(|ix| Some(definition.primaries.get(ix)?.spelled(default_port))),
             since: Date(found.since),
-            message: found.evidence.clone(),
+            evidence: found.evidence.clone(),
         });
         Status {
             r#type: "collection",
@@ -452,6 +452,16 @@ impl Item {
     ) -> Item {
         let state = &status.state;
         let error_message = state.message(served);
+        // Every finding is a note, and UDP_BLOCKED already before it is a finding.
+        let mut noted: Vec<&'static str> = [(state.udp_blocked, "UDP_BLOCKED"), (state.clear_text, "CLEAR_TEXT")]
+            .into_iter()
+            .filter_map(|(noted, note)| noted.then_some(note))
+            .collect();
+        for note in notes.map(|found| found.code.as_str()) {
+            if !noted.contains(&note) {
+                noted.push(note);
+            }
+        }
         Item {
             primary_ip: primary.spelled(default_port),
             status: state.word(),
@@ -486,10 +496,9 @@ impl Item {
             activity: state.activity,
             since: Date(state.since),
             next_attempt_why: status.next_attempt.map(|next| next.why),
-            notes: notes.map(|found| found.code.as_str()).chain(state.clear_text.then_some("CLEAR_TEXT")).collect(),
+            notes: noted,
             behind_since: status.behind_since.map(Date),
             first_failure: state.first_failure.map(Date),
-            attempt: status.attempt.as_deref().map(|attempt| AttemptItem::new(attempt, primary.spelled(default_port))),
             tls: status.tls.as_deref().map(|session| Tls {
                 version: session.version,
                 verified: session.verified.as_str(),
@@ -497,6 +506,7 @@ impl Item {
                 expires: session.peer_not_after.map(Date),
                 own_expires: session.own_not_after.map(Date),
             }),
+            attempt: status.attempt.as_deref().map(|attempt| AttemptItem::new(attempt, primary.spelled(default_port))),
         }
     }
 }

@@ -90,6 +90,38 @@ pub(in crate::api) fn id_of_url(href: &str) -> Uuid {
     Uuid::new_v5(&Uuid::NAMESPACE_URL, href.as_bytes())
 }
 
+/// A list of this dialect as it is sent.
+#[derive(Debug, Serialize)]
+pub(super) struct List<T> {
+    id: Uuid,
+    r#type: &'static str,
+    href: String,
+    items: Vec<T>,
+    offset: usize,
+    limit: usize,
+    #[serde(rename = "_links")]
+    links: Links,
+    #[serde(rename = "totalCount")]
+    total_count: usize,
+}
+
+impl<T> List<T> {
+    /// The page of `address` with these items, of `total` in all.
+    pub(super) fn new(address: &Address<'_>, items: Vec<T>, total: usize) -> List<T> {
+        let href = address.href();
+        List {
+            id: id_of_url(&href),
+            r#type: "collection",
+            href,
+            items,
+            offset: address.page.offset,
+            limit: address.page.limit,
+            links: address.links(total),
+            total_count: total,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,34 +7,139 @@
 pub mod axfr;
 pub mod collection;
 pub mod content;
+mod login;
+mod managed_records;
+mod metadata;
 pub mod primaries;
+mod quota;
 pub mod records;
+mod refused;
+mod reverse_records;
 pub mod secondary_zones;
+mod zone_files;
 pub mod zonefile;
+mod zones;
 
-use std::sync::Arc;
-
-use axum::Router;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use serde::{Serialize, Serializer};
 
-use super::Api;
+use super::openapi::{Content, Doc, Paths};
 use crate::time::Timestamp;
 
-/// The paths of the dialect.
-pub fn routes() -> Router<Arc<Api>> {
-    Router::new()
-        .route("/secondaryzones", get(secondary_zones::list).post(secondary_zones::create))
-        .route(
-            "/secondaryzones/{id}",
-            get(secondary_zones::read).put(secondary_zones::replace).delete(secondary_zones::remove),
+const PAGE: [&str; 2] = ["offset", "limit"];
+const ZONE_LIST: &[&str] = &[PAGE[0], PAGE[1], "filter.state", "filter.zoneName"];
+const RECORD_LIST: &[&str] = &[PAGE[0], PAGE[1], "filter.name", "filter.type", "filter.state"];
+const ALL_RECORDS: &[&str] = &[PAGE[0], PAGE[1], "filter.zoneId", "filter.name", "filter.type", "filter.state"];
+const TRANSFERRED: &[&str] = &[PAGE[0], PAGE[1], "filter.name", "filter.type"];
+const REVERSE_LIST: &[&str] = &[PAGE[0], PAGE[1], "filter.recordIp"];
+const DRY_RUN: &[&str] = &["dryRun"];
+
+/// The endpoints of the dialect. The success codes are part of it: typed clients decode a body under theirs only.
+pub fn paths() -> Paths {
+    reverse_paths(local_paths(secondary_paths(Paths::default())))
+        .get("/quota", Doc::new("quotaGet", "What the tenant may have and has", 200, "Quota"), quota::read)
+        .get(
+            "/auth/v1/tokens/generate",
+            Doc::new("tokensGenerate", "A short-lived token", 200, "Token").params(&["ttl"]),
+            login::generate,
         )
-        .route("/secondaryzones/{id}/axfr", get(axfr::read).put(axfr::start))
-        .route("/secondaryzones/{id}/records", get(records::list))
-        .route("/secondaryzones/{id}/zonefile", get(zonefile::read))
+}
+
+fn secondary_paths(paths: Paths) -> Paths {
+    const LIST: &str = "/secondaryzones";
+    const ONE: &str = "/secondaryzones/{id}";
+    const AXFR: &str = "/secondaryzones/{id}/axfr";
+    let body = Content::Json("SecondaryZoneRequest");
+    let doc = |id, summary, ok| Doc::new(id, summary, ok, "SecondaryZone");
+    let list = Doc::new("secondaryzonesGet", "List secondary zones", 200, "SecondaryZoneList").params(ZONE_LIST);
+    let records = Doc::new("secondaryzonesRecordsGet", "List transferred records", 200, "TransferredRecords");
+    let start = Doc::new("secondaryzonesAxfrPut", "Start a transfer", 202, "Empty").params(&["mode", "force"]);
+    paths
+        .get(LIST, list, secondary_zones::list)
+        .post(LIST, doc("secondaryzonesPost", "Make a secondary zone", 202).body(body), secondary_zones::create)
+        .get(ONE, doc("secondaryzonesFindById", "Show a secondary zone", 200), secondary_zones::read)
+        .put(ONE, doc("secondaryzonesPut", "Replace or make it", 202).body(body), secondary_zones::replace)
+        .delete(ONE, Doc::new("secondaryzonesDelete", "Remove it", 202, "Empty"), secondary_zones::remove)
+        .get(AXFR, Doc::new("secondaryzonesAxfrGet", "Status of each primary", 202, "TransferStatus"), axfr::read)
+        .put(AXFR, start, axfr::start)
+        .get("/secondaryzones/{id}/records", records.params(TRANSFERRED), records::list)
+        .get(
+            "/secondaryzones/{id}/zonefile",
+            Doc::new("secondaryzonesZonefileGet", "The served copy", 200, "").text(),
+            zonefile::read,
+        )
+}
+
+fn local_paths(paths: Paths) -> Paths {
+    const ONE: &str = "/zones/{id}";
+    const RECORDS: &str = "/zones/{id}/records";
+    const RECORD: &str = "/zones/{id}/records/{record}";
+    const FILE: &str = "/zones/{id}/zonefile";
+    const KEYS: &str = "/zones/{id}/keys";
+    let (zone_body, record_body) = (Content::Json("ZoneRequest"), Content::Json("RecordRequest"));
+    let zone = |id, summary, ok| Doc::new(id, summary, ok, "Zone");
+    let record = |id, summary, ok| Doc::new(id, summary, ok, "Record");
+    let records = |id, summary| Doc::new(id, summary, 200, "RecordList");
+    let gone = |id, summary| Doc::new(id, summary, 202, "Empty").params(DRY_RUN);
+    let keys = |id, summary| Doc::new(id, summary, 202, "Empty").refuses();
+    paths
+        .get("/zones", Doc::new("zonesGet", "List local zones", 200, "ZoneList").params(ZONE_LIST), zones::list)
+        .post("/zones", zone("zonesPost", "Make a local zone", 202).body(zone_body).params(DRY_RUN), zones::create)
+        .get(ONE, zone("zonesFindById", "Show a local zone", 200), zones::read)
+        .put(ONE, zone("zonesPut", "Replace or make it", 202).body(zone_body).params(DRY_RUN), zones::replace)
+        .delete(ONE, gone("zonesDelete", "Remove it"), zones::remove)
+        .get(RECORDS, records("zonesRecordsGet", "List its records").params(RECORD_LIST), managed_records::list)
+        .post(
+            RECORDS,
+            record("zonesRecordsPost", "Make a record", 202).body(record_body).params(DRY_RUN),
+            managed_records::create,
+        )
+        .get(RECORD, record("zonesRecordsFindById", "Show a record", 200), managed_records::read)
+        .put(
+            RECORD,
+            record("zonesRecordsPut", "Replace or make it", 202).body(record_body).params(DRY_RUN),
+            managed_records::replace,
+        )
+        .delete(RECORD, gone("zonesRecordsDelete", "Remove it"), managed_records::remove)
+        .get(FILE, Doc::new("zonesZonefileGet", "The zone as a zone file", 200, "").text(), zone_files::read)
+        .put(
+            FILE,
+            records("zonesZonefilePut", "The zone becomes what the file says").body(Content::Text).params(DRY_RUN),
+            zone_files::replace,
+        )
+        .get(KEYS, keys("zonesKeysGet", "DNSSEC keys: there are none"), quota::no_keys)
+        .post(KEYS, keys("zonesKeysPost", "Sign the zone: not in this version"), quota::no_signing)
+        .delete(KEYS, keys("zonesKeysDelete", "Stop signing: there is nothing to stop"), quota::no_keys)
+        .get(
+            "/records",
+            records("recordsGet", "List records of all zones").params(ALL_RECORDS),
+            managed_records::list_all,
+        )
+}
+
+fn reverse_paths(paths: Paths) -> Paths {
+    const LIST: &str = "/reverserecords";
+    const ONE: &str = "/reverserecords/{id}";
+    let body = Content::Json("ReverseRecordRequest");
+    let doc = |id, summary, ok| Doc::new(id, summary, ok, "ReverseRecord");
+    let list = Doc::new("reverserecordsGet", "List PTRs of addresses", 200, "ReverseRecordList").params(REVERSE_LIST);
+    let gone = Doc::new("reverserecordsDelete", "Remove it", 202, "Empty").params(DRY_RUN);
+    paths
+        .get(LIST, list, reverse_records::list)
+        .post(
+            LIST,
+            doc("reverserecordsPost", "Make the PTR of an address", 201).body(body).params(DRY_RUN),
+            reverse_records::create,
+        )
+        .get(ONE, doc("reverserecordsFindById", "Show it", 200), reverse_records::read)
+        .put(
+            ONE,
+            doc("reverserecordsPut", "Replace or make it", 200).body(body).params(DRY_RUN),
+            reverse_records::replace,
+        )
+        .delete(ONE, gone, reverse_records::remove)
 }
 
 /// A response with a JSON body.

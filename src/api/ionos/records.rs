@@ -28,7 +28,7 @@ use crate::dns::{Name, RecordRef, RecordType};
 use crate::zone::Snapshot;
 
 /// Seconds; clients refuse a response with a TTL outside.
-const TTL_SHOWN: std::ops::RangeInclusive<u32> = 60..=604_800;
+pub(super) const TTL_SHOWN: std::ops::RangeInclusive<u32> = 60..=604_800;
 
 const FILTERS: [&str; 2] = ["filter.name", "filter.type"];
 
@@ -81,7 +81,7 @@ struct Filter {
 }
 
 #[derive(Clone, Copy)]
-enum Types {
+pub(super) enum Types {
     /// Those of the specification.
     Known,
     All,
@@ -96,7 +96,18 @@ enum Owner {
 }
 
 impl Types {
-    fn hold(self, rtype: RecordType) -> bool {
+    /// `filter.type`.
+    pub(super) fn read(params: &Params) -> Result<Types, Fault> {
+        Ok(match params.single("filter.type")? {
+            None => Types::Known,
+            Some("ALL") => Types::All,
+            Some(text) => Types::One(text.parse().map_err(|_| {
+                Fault::bad_parameter("filter.type", "must be a record type such as AAAA or TYPE65534, or ALL")
+            })?),
+        })
+    }
+
+    pub(super) fn hold(self, rtype: RecordType) -> bool {
         match self {
             Types::Known => content::KNOWN.contains(&rtype),
             Types::All => true,
@@ -107,13 +118,7 @@ impl Types {
 
 impl Filter {
     fn read(params: &Params, apex: &Name) -> Result<Filter, Fault> {
-        let types = match params.single("filter.type")? {
-            None => Types::Known,
-            Some("ALL") => Types::All,
-            Some(text) => Types::One(text.parse().map_err(|_| {
-                Fault::bad_parameter("filter.type", "must be a record type such as AAAA or TYPE65534, or ALL")
-            })?),
-        };
+        let types = Types::read(params)?;
         let owner = params.single("filter.name")?.map_or(Owner::Any, |text| owner(text, apex));
         Ok(Filter { types, owner })
     }
@@ -210,7 +215,7 @@ struct Found {
 
 /// A type by its mnemonic, in the order of the numbers.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Type(RecordType);
+pub(super) struct Type(pub(super) RecordType);
 
 impl Serialize for Type {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
@@ -314,7 +319,7 @@ impl Origin {
 }
 
 /// A name without its final dot.
-fn text(wire: &[u8]) -> String {
+pub(super) fn text(wire: &[u8]) -> String {
     let mut text = String::with_capacity(wire.len() + 1);
     let _ = write_presentation(wire, &mut text); // writing into a String cannot fail
     if text.len() > 1 {

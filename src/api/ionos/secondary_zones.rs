@@ -10,9 +10,10 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::collection::{self, Address, Links, id_of_url};
+use super::collection::{self, Address, List};
+use super::metadata::Metadata;
 use super::primaries::{self, Entry};
-use super::{Date, accepted, json};
+use super::{accepted, json};
 use crate::api::Api;
 use crate::api::auth::Caller;
 use crate::api::fault::{ErrorCode, Fault, Message};
@@ -21,16 +22,16 @@ use crate::api::query::{Page, Params};
 use crate::api::request::{Id, Json, Writer, Zone};
 use crate::api::serve::Ends;
 use crate::api::settings::Settings;
-use crate::control::definition::{Origin, Primary};
+use crate::control::definition::Primary;
 use crate::control::handle::{EditError, NewSecondary, SecondaryChange};
 use crate::control::status::{ZoneStatus, ZoneView};
 use crate::dns::Name;
 use crate::refresh::ZoneState;
 
 /// Characters of a description.
-const DESCRIPTION_CHARS_MAX: usize = 1000;
+pub(super) const DESCRIPTION_CHARS_MAX: usize = 1000;
 
-const FILTERS: [&str; 2] = ["filter.state", "filter.zoneName"];
+pub(super) const FILTERS: [&str; 2] = ["filter.state", "filter.zoneName"];
 
 /// GET `/secondaryzones`.
 pub(super) async fn list(
@@ -42,7 +43,7 @@ pub(super) async fn list(
 ) -> Result<Response, Fault> {
     let settings = api.settings();
     let page = collection::page(&params)?;
-    let filter = Filter::read(&params)?;
+    let filter = Filter::read(&params, false)?;
     let (zones, total) = filter.select(&api, &caller, page);
     let address = Address {
         base: settings.base_url(&headers, ends.map(|e| e.0.0)),
@@ -50,17 +51,8 @@ pub(super) async fn list(
         filters: collection::given(&params, &FILTERS)?,
         page,
     };
-    let href = address.href();
-    let body = List {
-        id: id_of_url(&href),
-        r#type: "collection",
-        href,
-        items: zones.iter().map(|zone| Object::of(zone, &settings)).collect(),
-        offset: page.offset,
-        limit: page.limit,
-        links: address.links(total),
-        total_count: total,
-    };
+    let items = zones.iter().map(|zone| Object::of(zone, &settings)).collect();
+    let body = List::new(&address, items, total);
     Ok(json(StatusCode::OK, &body))
 }
 
@@ -130,7 +122,9 @@ async fn make(api: &Api, caller: Caller, uuid: Option<Uuid>, request: Request) -
 }
 
 /// Which zones a list holds.
-struct Filter {
+pub(super) struct Filter {
+    /// Local zones, or secondary ones.
+    is_local: bool,
     state: Wanted,
     /// In lower case and without a final dot; empty: every name.
     name_part: String,
@@ -138,7 +132,7 @@ struct Filter {
     exact: Option<Name>,
 }
 
-enum Wanted {
+pub(super) enum Wanted {
     Any,
     Is(ZoneState),
     /// Zones are gone before a deletion is answered, so none is ever being destroyed.
@@ -146,18 +140,9 @@ enum Wanted {
 }
 
 impl Wanted {
-    fn fits(&self, state: ZoneState) -> bool {
-        match self {
-            Wanted::Any => true,
-            Wanted::Is(wanted) => *wanted == state,
-            Wanted::Nothing => false,
-        }
-    }
-}
-
-impl Filter {
-    fn read(params: &Params) -> Result<Filter, Fault> {
-        let state = match params.single("filter.state")? {
+    /// `filter.state`.
+    pub(super) fn read(params: &Params) -> Result<Wanted, Fault> {
+        Ok(match params.single("filter.state")? {
             None => Wanted::Any,
             Some("AVAILABLE") => Wanted::Is(ZoneState::Available),
             Some("PROVISIONING") => Wanted::Is(ZoneState::Provisioning),
@@ -167,15 +152,29 @@ impl Filter {
                 let wrong = "must be AVAILABLE, PROVISIONING, DESTROYING or FAILED";
                 return Err(Fault::bad_parameter("filter.state", wrong));
             }
-        };
+        })
+    }
+
+    pub(super) fn fits(&self, state: ZoneState) -> bool {
+        match self {
+            Wanted::Any => true,
+            Wanted::Is(wanted) => *wanted == state,
+            Wanted::Nothing => false,
+        }
+    }
+}
+
+impl Filter {
+    pub(super) fn read(params: &Params, is_local: bool) -> Result<Filter, Fault> {
+        let state = Wanted::read(params)?;
         let text = params.single("filter.zoneName")?.unwrap_or("");
         let name_part = text.strip_suffix('.').unwrap_or(text).to_lowercase();
         let exact = if name_part.is_empty() { None } else { name_part.parse().ok() };
-        Ok(Filter { state, name_part, exact })
+        Ok(Filter { is_local, state, name_part, exact })
     }
 
     /// The zones on the page and the number of all that fit: the exact match first, then by name.
-    fn select(&self, api: &Api, caller: &Caller, page: Page) -> (Vec<Arc<ZoneStatus>>, usize) {
+    pub(super) fn select(&self, api: &Api, caller: &Caller, page: Page) -> (Vec<Arc<ZoneStatus>>, usize) {
         let board = api.control().board();
         if matches!(self.state, Wanted::Any) && self.name_part.is_empty() {
             // The board counts each tenant's zones, so the ones behind the page need no look: O(offset + limit).
@@ -195,6 +194,7 @@ impl Filter {
         let mut fitting = |zone: &ZoneView| {
             let status = zone.status();
             let fits = *status.definition.tenant == *caller.tenant
+                && status.definition.local.is_some() == self.is_local
                 && self.state.fits(status.state)
                 && self.fits_name(&zone.name, &mut text);
             fits.then_some(status)
@@ -285,7 +285,7 @@ impl Request {
     }
 }
 
-fn bad_value(text: String) -> Message {
+pub(super) fn bad_value(text: String) -> Message {
     Message { code: ErrorCode::BadValue, text: text.into() }
 }
 
@@ -296,6 +296,7 @@ impl From<EditError> for Fault {
             EditError::NameTaken(_) | EditError::Overlaps { .. } => ErrorCode::ZoneExists,
             EditError::IdTaken => ErrorCode::IdTaken,
             EditError::Configured { .. } => ErrorCode::ZoneConfigured,
+            EditError::Quota(_) => ErrorCode::QuotaExceeded,
             EditError::PrimaryNotAllowed(_) | EditError::UnknownKey(_) => ErrorCode::BadValue,
             EditError::NoSuchHeld => ErrorCode::VersionNotFound,
             EditError::NotKept { .. } => ErrorCode::VersionNotFound,
@@ -310,23 +311,9 @@ impl From<EditError> for Fault {
 }
 
 /// `text` with a capital and a full stop.
-fn sentence(text: &str) -> String {
+pub(super) fn sentence(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or(String::new(), |first| format!("{}{}.", first.to_uppercase(), chars.as_str()))
-}
-
-#[derive(Serialize)]
-struct List {
-    id: Uuid,
-    r#type: &'static str,
-    href: String,
-    items: Vec<Object>,
-    offset: usize,
-    limit: usize,
-    #[serde(rename = "_links")]
-    links: Links,
-    #[serde(rename = "totalCount")]
-    total_count: usize,
 }
 
 /// A secondary zone as shown.
@@ -337,24 +324,6 @@ struct Object {
     href: String,
     metadata: Metadata,
     properties: Properties,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Metadata {
-    created_date: Date,
-    created_by: String,
-    created_by_user_id: Uuid,
-    last_modified_date: Date,
-    last_modified_by: String,
-    last_modified_by_user_id: Uuid,
-    #[serde(rename = "resourceURN")]
-    resource_urn: String,
-    state: ZoneState,
-    nameservers: Vec<String>,
-    /// The file of a zone that REST cannot change.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    configured_in: Option<Arc<str>>,
 }
 
 #[derive(Serialize)]
@@ -371,27 +340,11 @@ impl Object {
     fn of(status: &ZoneStatus, settings: &Settings) -> Object {
         let definition = &*status.definition;
         let path = format!("secondaryzones/{}", definition.uuid);
-        let user_urn = |user: &str| format!("secondaryd:{}:users/{user}", definition.tenant);
-        let (created_by, modified_by) = (user_urn(&definition.created_by), user_urn(&definition.modified_by));
         Object {
             id: definition.uuid,
             r#type: "zone",
             href: format!("/{path}"),
-            metadata: Metadata {
-                created_date: Date(definition.created),
-                created_by_user_id: id_of_url(&created_by),
-                created_by,
-                last_modified_date: Date(definition.modified),
-                last_modified_by_user_id: id_of_url(&modified_by),
-                last_modified_by: modified_by,
-                resource_urn: format!("secondaryd:dns:{}:{path}", definition.tenant),
-                state: status.state,
-                nameservers: settings.secondary_nameservers.clone(),
-                configured_in: match &definition.origin {
-                    Origin::Configured { file } => Some(file.clone()),
-                    Origin::Rest => None,
-                },
-            },
+            metadata: Metadata::of(definition, &path, status.state, settings.secondary_nameservers.clone()),
             properties: Properties {
                 zone_name: definition.name.without_dot(),
                 description: definition.description.clone(),

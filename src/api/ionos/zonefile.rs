@@ -21,7 +21,12 @@ const PIECE_OCTETS: usize = 64 * 1024;
 
 /// GET `/secondaryzones/{id}/zonefile`.
 pub(super) async fn read(zone: Zone) -> Result<Response, Fault> {
-    let Some(snapshot) = zone.view.snapshot() else {
+    answer(zone.view.snapshot())
+}
+
+/// `snapshot` as a zone file; 404 if there is none.
+pub(super) fn answer(snapshot: Option<Arc<Snapshot>>) -> Result<Response, Fault> {
+    let Some(snapshot) = snapshot else {
         return Err(Fault::new(ErrorCode::ZoneWithoutData, "No primary has given this zone yet."));
     };
     let body = Body::new(ZoneFile { snapshot, written: 0 });

@@ -44,11 +44,8 @@ pub(super) async fn read(
 ) -> Result<Response, Fault> {
     let filter = Filter::read(&params, &caller)?;
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
-    let last = match last.or(params.single("last-event-id")?) {
-        None => None,
-        // An identity that is none of ours is as good as one that is long gone.
-        Some(id) => Some(id.trim().parse::<u64>().unwrap_or(0)),
-    };
+    // An identity that is none of ours is as good as one that is long gone.
+    let last = last.or(params.single("last-event-id")?).map(|id| id.trim().parse::<u64>().unwrap_or(0));
     let Ok(place) = api.streams.clone().try_acquire_owned() else {
         let text = format!("{STREAMS_MAX} event streams are open already; close one, or poll /transfers.");
         return Err(Fault::new(ErrorCode::TooManyStreams, text));

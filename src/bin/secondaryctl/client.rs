@@ -12,6 +12,8 @@ use crate::{Failure, Verdict};
 
 /// Longest time of one request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest request that may take as long as a transfer.
+const PATIENCE: Duration = Duration::from_secs(3600 + 60);
 /// Largest reply read, in octets; a page holds at most 1000 items.
 const REPLY_OCTETS_MAX: u64 = 256 << 20;
 /// Items asked for in one page, the most the API gives.
@@ -50,12 +52,32 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(url: &str, token: Option<String>) -> Client {
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(REQUEST_TIMEOUT))
-            // A proxy from the environment is for the Internet, not for a daemon on this host.
-            .proxy(None);
-        Client { agent: config.build().into(), base: url.trim_end_matches('/').to_owned(), token }
+        Client { agent: agent(Some(REQUEST_TIMEOUT)), base: url.trim_end_matches('/').to_owned(), token }
+    }
+
+    /// For what may take long, as the transfer of a large zone.
+    pub(crate) fn patient(&self) -> Client {
+        Client { agent: agent(Some(PATIENCE)), base: self.base.clone(), token: self.token.clone() }
+    }
+
+    /// The body of a GET as text.
+    pub(crate) fn text(&self, path: &str) -> Result<String, Failure> {
+        let (status, text) = self.patient().exchange(Method::GET, path, None)?;
+        if status == 200 { Ok(text) } else { Err(self.refused(status, &text)) }
+    }
+
+    /// The body of a GET that has no end.
+    pub(crate) fn stream(&self, path: &str) -> Result<impl std::io::BufRead + use<>, Failure> {
+        let mut request = agent(None).get(format!("{}{path}", self.base));
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let mut response = request.call().map_err(|e| self.unreachable(&e))?;
+        if response.status().as_u16() != 200 {
+            let text = response.body_mut().read_to_string().unwrap_or_default();
+            return Err(self.refused(response.status().as_u16(), &text));
+        }
+        Ok(std::io::BufReader::new(response.into_body().into_reader()))
     }
 
     /// One exchange: the status code and the body as text.
@@ -159,6 +181,15 @@ impl Client {
     pub(crate) fn readiness(&self) -> Result<bool, Failure> {
         Ok(self.exchange(Method::GET, "/readyz", None)?.0 == 200)
     }
+}
+
+fn agent(patience: Option<Duration>) -> ureq::Agent {
+    let config = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(patience)
+        // A proxy from the environment is for the Internet, not for a daemon on this host.
+        .proxy(None);
+    config.build().into()
 }
 
 pub(crate) fn decode<T: DeserializeOwned>(value: &Value) -> Result<T, Failure> {

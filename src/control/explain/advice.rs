@@ -74,7 +74,7 @@ pub(super) fn advice(facts: &Facts, witness: &Witness<'_>) -> Vec<Fix> {
                 Where::Primary,
                 match &key {
                     Some(key) => format!("Allow transfers of {name} at {shown} from {us} with the key {key}; the snippets below do it."),
-                    None => format!("Allow transfers of {name} at {shown} from {us}; the snippets below do it. If the primary demands a key, configure it here: see tsig-key."),
+                    None => format!("Allow transfers of {name} at {shown} from {us}; the snippets below do it. If it demands a key, configure that here as the zone's tsig-key."),
                 },
             )
             .with_command(dig("AXFR")),
@@ -173,20 +173,15 @@ pub(super) fn advice(facts: &Facts, witness: &Witness<'_>) -> Vec<Fix> {
                     .with_command(format!("secondaryctl retransfer {name} --force --wait")),
             ]
         }
-        GuardShrink | GuardApex | GuardSigned | HookRefused | HookTimeout => vec![
-            Fix::new(Where::Here, "A new version is held back. Look at it, then approve or reject it; the old one is served meanwhile.")
-                .with_command(format!("secondaryctl held {name}")),
-        ],
+        GuardShrink | GuardApex | GuardSigned | HookRefused | HookTimeout | ZonemdMismatch | DnssecExpired => {
+            held_back(&facts.zone, &name)
+        }
         StorageFailed | StorageCorrupt => vec![
             Fix::new(Where::Here, "The disk refused the zone. Look at its free space and health; the zone is served from memory meanwhile.")
                 .with_command("journalctl -u secondaryd -p warning; df -h /var/lib/secondaryd"),
         ],
         Loop => vec![
             Fix::new(Where::Here, format!("Take {shown} out of the zone's primaries: it is an address of this server.")),
-        ],
-        code if code.as_str().starts_with("GUARD_") || code.as_str().starts_with("HOOK_") => vec![
-            Fix::new(Where::Here, "A new version is held back. Look at it, then approve or reject it; the old one is served meanwhile.")
-                .with_command(format!("secondaryctl held {name}")),
         ],
         code if code.as_str().starts_with("LIMIT_") => vec![
             Fix::new(Where::Here, format!("The zone is larger than the configuration allows: {detail}. If that is right, raise the key in [transfer].")),
@@ -196,6 +191,28 @@ pub(super) fn advice(facts: &Facts, witness: &Witness<'_>) -> Vec<Fix> {
                 .with_command(format!("secondaryctl help {code}")),
         ],
     }
+}
+
+/// What to do about a version that waits, or a zone that was rolled back.
+pub(super) fn review(zone: &ZoneStatus) -> Vec<Fix> {
+    let name = zone.definition.name.without_dot();
+    let mut fixes = Vec::new();
+    if let Some(held) = &zone.review.held {
+        let change =
+            format!("It removes {} records and adds {}. Look at the difference first.", held.deleted, held.added);
+        fixes.push(Fix::new(Where::Here, change).with_command(format!("secondaryctl diff {name} held")));
+        fixes.push(
+            Fix::new(Where::Here, "Serve it, or refuse it; the old version is served meanwhile.")
+                .with_command(format!("secondaryctl approve {name}   # or: secondaryctl reject {name}")),
+        );
+    }
+    if zone.review.pinned.is_some() {
+        fixes.push(
+            Fix::new(Where::Here, "Take newer versions again once the primary has a good one.")
+                .with_command(format!("secondaryctl release {name}")),
+        );
+    }
+    fixes
 }
 
 /// What to do about something noticed although no exchange failed.
@@ -253,11 +270,32 @@ pub(super) fn notify(zone: &ZoneDefinition, refused: &RefusedNotify) -> Vec<Fix>
                 },
             )
             .with_configuration(format!("[[secondary-zone]]\nname = \"{name}\"\nallow-notify = [\"{ip}/{bits}\"]")),
-            Fix::new(Where::Primary, format!("Or let the primary send NOTIFY from the address it is asked at (e.g. BIND: notify-source, Knot: via, NSD: outgoing-interface).")),
+            Fix::new(Where::Primary, "Or let the primary send NOTIFY from the address it is asked at (e.g. BIND: notify-source, Knot: via, NSD: outgoing-interface)."),
         ],
         RefusedFor::Unsigned | RefusedFor::Key => {
             let keys: Vec<_> = zone.primaries.iter().filter_map(|p| p.tsig_key.as_ref()).map(|k| k.without_dot()).collect();
             vec![Fix::new(Where::Primary, format!("Let {ip} sign its NOTIFY for {name} with the key {}; the snippets below do it.", keys.join(" or ")))]
         }
     }
+}
+
+/// What to do about a primary whose version was held or rejected; [`review`] tells of what waits now.
+fn held_back(zone: &ZoneStatus, name: &str) -> Vec<Fix> {
+    if let Some(refused) = &zone.review.refused {
+        let text = format!(
+            "Serial {} was rejected by {} and is not fetched again; the primary's next serial will be. To fetch and judge it once more:",
+            refused.serial, refused.by
+        );
+        return vec![Fix::new(Where::Here, text).with_command(format!("secondaryctl retransfer {name}"))];
+    }
+    if zone.review.held.is_some() {
+        return Vec::new();
+    }
+    vec![
+        Fix::new(
+            Where::Here,
+            "A new version is held back. Look at it, then approve or reject it; the old one is served meanwhile.",
+        )
+        .with_command(format!("secondaryctl held {name}")),
+    ]
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use super::*;
 use crate::control::definition::{Origin, Primary};
-use crate::control::held::Review;
+use crate::control::held::{Held, Review};
 use crate::control::history::{Phase, Tls, Trigger, Via};
 use crate::control::status::RefusedNotify;
 use crate::reason::Reason;
@@ -43,13 +43,14 @@ impl Case {
             allow_query: None,
             allow_transfer: Vec::new(),
             notify: Vec::new(),
+            local: None,
             origin: Origin::Configured { file: "/etc/secondaryd/secondaryd.toml".into() },
             created: NOW - 30 * DAY,
             modified: NOW - 30 * DAY,
             created_by: "configuration".to_owned(),
             modified_by: "configuration".to_owned(),
-            primaries,
             policy: None,
+            primaries,
         };
         let zone = ZoneStatus {
             state: ZoneState::Available,
@@ -260,6 +261,60 @@ fn expired() {
 fn guard_rail() {
     let explanation = Case::new().failing(Code::GuardShrink, "998 of 1000 records would go").explained();
     says(&explanation, Cause::Held, &["policy holds back", "998 of 1000", "secondaryctl held example.com"]);
+}
+
+/// A held version is told with its own numbers, whatever its primary's status says by now.
+#[test]
+fn a_version_that_waits_for_approval() {
+    let mut case = Case::new();
+    case.zone.review.held = Some(Held {
+        id: uuid::Uuid::nil(),
+        serial: Serial(9),
+        base: Some(Serial(7)),
+        primary: case.zone.definition.primaries[0].address,
+        kind: TransferKind::Axfr,
+        received: NOW - DAY / 24,
+        reason: Reason::new(Code::GuardShrink, "998 of 1000 records would go"),
+        records: 2,
+        deleted: 998,
+        added: 0,
+        deadline: NOW + DAY,
+    });
+    let explanation = case.explained();
+    says(
+        &explanation,
+        Cause::Held,
+        &[
+            "version 9 from primary 192.0.2.1",
+            "998 of 1000",
+            "secondaryctl approve example.com",
+            "secondaryctl diff example.com",
+        ],
+    );
+}
+
+#[test]
+fn a_rejected_version() {
+    let mut case = Case::new().failing(Code::GuardApex, "the apex would lose its NS");
+    case.zone.review.refused = Some(crate::control::held::Refused {
+        serial: Serial(8),
+        reason: Reason::new(Code::GuardApex, ""),
+        by: "alice".to_owned(),
+        at: NOW,
+    });
+    says(&case.explained(), Cause::Held, &["Serial 8 was rejected by alice", "secondaryctl retransfer example.com"]);
+}
+
+#[test]
+fn rolled_back() {
+    let mut case = Case::new();
+    case.zone.review.pinned =
+        Some(crate::control::versions::Pinned { serial: Serial(5), left: Serial(7), by: "alice".to_owned(), at: NOW });
+    says(
+        &case.explained(),
+        Cause::Pinned,
+        &["alice has rolled it back to serial 5", "secondaryctl release example.com"],
+    );
 }
 
 #[test]

@@ -222,7 +222,7 @@ fn stream(count: usize, is_signed: impl Fn(usize) -> bool) -> (StreamVerifier, V
             } else {
                 tsig.digest_timers(&mut current)
             }
-            tsig.mac = current.sign().as_ref().to_vec();
+            tsig.mac = current.sign();
             mac = tsig.mac.clone();
             tsig.append(&mut message);
         } else {

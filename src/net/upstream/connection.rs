@@ -1,21 +1,21 @@
-//! A connection to a primary: how it is made, what comes over it message by message, and how slowly it may.
+//! A connection to a primary, in clear text or over TLS: how it is made, and why it cannot be.
 //!
-//! In: a [`Target`], and queries to send. Out: framed messages (RFC 1035 §4.2.2, RFC 7766 §8), or the [`Reason`] why none
-//! comes. Called by `probe` and `transfer`; knows nothing of what the messages say.
+//! Called by the task of a `line`; knows nothing of messages. Only the opportunistic profile may end in clear text.
 
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
+use super::manners::Manners;
 use super::seen::{Phase, Seen, Transport};
-use super::{Bounds, Target, Upstream};
+use super::{Bounds, Target};
 use crate::net::tls::{self, Profile, Refusal, TlsSession};
 use crate::reason::{Code, Reason};
 
@@ -29,9 +29,46 @@ const CLEAR_PORT: u16 = crate::config::DNS_PORT;
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) stream: BufReader<Pipe>,
+}
+
+/// What is known of a connection that stands.
+#[derive(Clone, Debug)]
+pub(super) struct Stood {
+    /// The address we ask from.
+    pub(super) local: Option<SocketAddr>,
+    /// How long it took, with the TLS handshake.
+    pub(super) connected_in: Duration,
+    /// The TLS session.
+    pub(super) tls: Option<TlsSession>,
+    /// Why there is no TLS although it was tried (opportunistic profile).
+    pub(super) fell_back: Option<Reason>,
+}
+
+/// Why no connection stands, and how far it came.
+#[derive(Clone, Debug)]
+pub(super) struct Refused {
+    pub(super) reason: Reason,
+    phase: Phase,
+    transport: Transport,
     local: Option<SocketAddr>,
     tls: Option<TlsSession>,
     fell_back: Option<Reason>,
+}
+
+impl Refused {
+    /// Nothing stands because of this.
+    pub(super) fn because(reason: Reason) -> Refused {
+        Refused { reason, phase: Phase::Connect, transport: Transport::Tcp, local: None, tls: None, fell_back: None }
+    }
+
+    /// Tells an exchange what was seen.
+    pub(super) fn show(&self, seen: &mut Seen) {
+        seen.reached(self.phase);
+        seen.transport = self.transport;
+        seen.local = self.local;
+        seen.tls.clone_from(&self.tls);
+        seen.fell_back.clone_from(&self.fell_back);
+    }
 }
 
 /// What octets go through.
@@ -74,83 +111,27 @@ impl AsyncWrite for Pipe {
 }
 
 impl Connection {
-    async fn send(&mut self, octets: &[u8]) -> io::Result<()> {
-        self.stream.write_all(octets).await?;
-        self.stream.flush().await
-    }
-
-    /// Nothing has come since the last answer was complete, not even the end of the connection: what has would be read
-    /// as the answer to the next query. (What TLS has to say to itself does not count.)
-    fn is_quiet(&mut self) -> bool {
-        let mut context = Context::from_waker(Waker::noop());
-        Pin::new(&mut self.stream).poll_fill_buf(&mut context).is_pending()
-    }
-
-    /// Tells what of the connection an exchange over it has seen.
-    fn show(&self, seen: &mut Seen) {
-        seen.transport = if self.tls.is_some() { Transport::Tls } else { Transport::Tcp };
-        seen.local = self.local;
-        seen.tls.clone_from(&self.tls);
-        seen.fell_back.clone_from(&self.fell_back);
-    }
-}
-
-impl Upstream {
-    /// Sends a query over a kept connection, or a new one, and waits until the answer begins. A kept connection that the
-    /// primary has closed meanwhile is no failure: the query goes out again over a new one (RFC 7766 §6.2.4).
-    pub(super) async fn ask(
-        &self,
+    /// Connects as the target says.
+    pub(super) async fn make(
         target: &Target,
-        query: &[u8],
         bounds: &Bounds,
-        phase: Phase,
-        seen: &mut Seen,
-    ) -> Result<Connection, Reason> {
-        let framed = framed(query);
-        while let Some(mut connection) = self.kept.take(target) {
-            let asked = Instant::now();
-            if connection.is_quiet() && connection.send(&framed).await.is_ok() {
-                connection.show(seen);
-                seen.reached(phase);
-                if answer_begins(&mut connection, bounds.idle).await? {
-                    seen.round_trip = Some(asked.elapsed());
-                    return Ok(connection);
-                }
-            }
-        }
+        manners: &Manners,
+    ) -> Result<(Connection, Stood), Refused> {
         let began = Instant::now();
-        let mut connection = self.connect(target, bounds, seen).await?;
-        seen.connected_in = Some(began.elapsed());
-        connection.show(seen);
-        seen.reached(phase);
-        let asked = Instant::now();
-        connection.send(&framed).await.map_err(|e| broken(&e))?;
-        match timeout(bounds.idle, connection.stream.fill_buf()).await {
-            Ok(Ok([])) => return Err(closed()),
-            Ok(Ok(_)) => seen.round_trip = Some(asked.elapsed()),
-            Ok(Err(error)) => return Err(broken(&error)),
-            Err(_) => return Err(silence(bounds.idle)),
-        }
-        Ok(connection)
-    }
-
-    /// Connects as the target says. Only the opportunistic profile may end in clear text.
-    async fn connect(&self, target: &Target, bounds: &Bounds, seen: &mut Seen) -> Result<Connection, Reason> {
         let Some(profile) = &target.tls else {
-            let stream = connect_to(target.address, target, bounds.connect).await?;
-            return Ok(Connection::over(stream));
+            let stream = connect_to(target.address, target, bounds.connect).await.map_err(Refused::because)?;
+            return Ok(Connection::clear(stream, began, None));
         };
-        seen.transport = Transport::Tls;
         if !profile.is_opportunistic() {
-            return connect_tls(target, profile, bounds.connect, seen).await;
+            return connect_tls(target, profile, bounds.connect, began).await;
         }
-        let why = match self.manners.no_tls(target.address) {
+        let why = match manners.no_tls(target.address) {
             Some(why) => why,
-            None => match connect_tls(target, profile, bounds.connect, seen).await {
-                Ok(connection) => return Ok(connection),
-                Err(why) => {
-                    self.manners.learn_no_tls(target.address, why.clone());
-                    why
+            None => match connect_tls(target, profile, bounds.connect, began).await {
+                Ok(connected) => return Ok(connected),
+                Err(refused) => {
+                    manners.learn_no_tls(target.address, refused.reason.clone());
+                    refused.reason
                 }
             },
         };
@@ -158,17 +139,22 @@ impl Upstream {
         if address.port() == TLS_PORT {
             address.set_port(CLEAR_PORT);
         }
-        (seen.transport, seen.fell_back) = (Transport::Tcp, Some(why.clone()));
-        let stream = connect_to(address, target, bounds.connect).await?;
-        Ok(Connection { fell_back: Some(why), ..Connection::over(stream) })
+        match connect_to(address, target, bounds.connect).await {
+            Ok(stream) => Ok(Connection::clear(stream, began, Some(why))),
+            Err(reason) => Err(Refused { fell_back: Some(why), ..Refused::because(reason) }),
+        }
     }
-}
 
-impl Connection {
-    fn over(stream: TcpStream) -> Connection {
+    fn clear(stream: TcpStream, began: Instant, fell_back: Option<Reason>) -> (Connection, Stood) {
         let local = stream.local_addr().ok();
         let stream = BufReader::with_capacity(READ_BUFFER, Pipe::Tcp(stream));
-        Connection { stream, local, tls: None, fell_back: None }
+        (Connection { stream }, Stood { local, connected_in: began.elapsed(), tls: None, fell_back })
+    }
+
+    /// Writes octets and sees to it that they leave.
+    pub(super) async fn send(&mut self, octets: &[u8]) -> io::Result<()> {
+        self.stream.write_all(octets).await?;
+        self.stream.flush().await
     }
 }
 
@@ -176,25 +162,23 @@ async fn connect_tls(
     target: &Target,
     profile: &Profile,
     patience: Duration,
-    seen: &mut Seen,
-) -> Result<Connection, Reason> {
-    let stream = connect_to(target.address, target, patience).await?;
+    began: Instant,
+) -> Result<(Connection, Stood), Refused> {
+    let refused = |reason| Refused { transport: Transport::Tls, ..Refused::because(reason) };
+    let stream = connect_to(target.address, target, patience).await.map_err(refused)?;
     let local = stream.local_addr().ok();
-    seen.local = local;
-    seen.reached(Phase::Tls);
+    let refused = |reason, tls| Refused { phase: Phase::Tls, local, tls, ..refused(reason) };
     match timeout(patience, profile.shake_hands(stream)).await {
         Ok(Ok((stream, session))) => {
             let stream = BufReader::with_capacity(READ_BUFFER, Pipe::Tls(Box::new(stream)));
-            Ok(Connection { stream, local, tls: Some(session), fell_back: None })
+            let stood = Stood { local, connected_in: began.elapsed(), tls: Some(session), fell_back: None };
+            Ok((Connection { stream }, stood))
         }
-        Ok(Err(Refusal { reason, session })) => {
-            seen.tls = session;
-            Err(reason)
-        }
+        Ok(Err(Refusal { reason, session })) => Err(refused(reason, session)),
         Err(_) => {
             let detail =
                 format!("TLS handshake not complete after {} s ([transfer] connect-timeout)", patience.as_secs_f64());
-            Err(Reason::new(Code::ConnectTimeout, detail))
+            Err(refused(Reason::new(Code::ConnectTimeout, detail), None))
         }
     }
 }
@@ -226,11 +210,11 @@ fn unconnected(error: &io::Error) -> Reason {
     Reason::new(code, in_words(error))
 }
 
-fn broken(error: &io::Error) -> Reason {
+pub(super) fn broken(error: &io::Error) -> Reason {
     tls::failure(error).unwrap_or_else(|| Reason::new(Code::TruncatedStream, in_words(error)))
 }
 
-fn closed() -> Reason {
+pub(super) fn closed() -> Reason {
     Reason::new(Code::TruncatedStream, "the primary closed the connection")
 }
 
@@ -240,90 +224,10 @@ fn in_words(error: &io::Error) -> String {
     text.split(" (os error ").next().unwrap_or_default().to_lowercase()
 }
 
-/// Waits for the first octet of the answer; false if the connection turns out to be closed.
-async fn answer_begins(connection: &mut Connection, idle: Duration) -> Result<bool, Reason> {
-    match timeout(idle, connection.stream.fill_buf()).await {
-        Ok(Ok(octets)) => Ok(!octets.is_empty()),
-        Ok(Err(_)) => Ok(false),
-        Err(_) => Err(silence(idle)),
-    }
-}
-
-pub(super) fn silence(idle: Duration) -> Reason {
-    Reason::new(Code::IdleTimeout, format!("no answer for {} s ([transfer] idle-timeout)", idle.as_secs_f64()))
-}
-
-/// Reads one framed message into `message`, replacing what it held (RFC 1035 §4.2.2). A message may take any time as
-/// long as octets come: how fast they must come is for `pace` to say.
-pub(super) async fn read_message(
-    connection: &mut Connection,
-    message: &mut Vec<u8>,
-    pace: &mut Pace,
-    bounds: &Bounds,
-) -> Result<(), Reason> {
-    let stream = &mut connection.stream;
-    message.clear();
-    let (mut length, mut got) = ([0; 2], 0);
-    loop {
-        let octets = match timeout(bounds.idle, stream.fill_buf()).await {
-            Ok(Ok([])) => return Err(closed()),
-            Ok(Ok(octets)) => octets,
-            Ok(Err(error)) => return Err(broken(&error)),
-            Err(_) => return Err(silence(bounds.idle)),
-        };
-        let taken = if got < length.len() {
-            let taken = octets.len().min(length.len() - got);
-            length[got..got + taken].copy_from_slice(&octets[..taken]);
-            taken
-        } else {
-            // Grows as octets come, so a length alone costs nothing.
-            let taken = octets.len().min(usize::from(u16::from_be_bytes(length)) - message.len());
-            message.extend_from_slice(&octets[..taken]);
-            taken
-        };
-        stream.consume(taken);
-        got += taken;
-        pace.came(taken, bounds)?;
-        if got >= length.len() && message.len() == usize::from(u16::from_be_bytes(length)) {
-            return Ok(());
-        }
-    }
-}
-
-fn framed(message: &[u8]) -> Vec<u8> {
+/// A message with its length before it.
+pub(super) fn framed(message: &[u8]) -> Vec<u8> {
     let mut framed = Vec::with_capacity(message.len() + 2);
     framed.extend_from_slice(&(message.len() as u16).to_be_bytes());
     framed.extend_from_slice(message);
     framed
-}
-
-/// Watches the octets and the rate of one transfer (A12, B3, B5).
-pub(super) struct Pace {
-    octets: u64,
-    window_began: Instant,
-    octets_then: u64,
-}
-
-impl Pace {
-    pub(super) fn new() -> Pace {
-        Pace { octets: 0, window_began: Instant::now(), octets_then: 0 }
-    }
-
-    fn came(&mut self, octets: usize, bounds: &Bounds) -> Result<(), Reason> {
-        self.octets += octets as u64;
-        if self.octets > bounds.octets_max {
-            let detail = format!("more than {} octets ([transfer] max-bytes)", bounds.octets_max);
-            return Err(Reason::new(Code::LimitBytes, detail));
-        }
-        let window = self.window_began.elapsed();
-        if window >= bounds.rate_window {
-            let rate = (self.octets - self.octets_then) / window.as_secs().max(1);
-            if rate < bounds.rate_min {
-                let detail = format!("{rate} octets/s, less than {} ([transfer] lowest-rate)", bounds.rate_min);
-                return Err(Reason::new(Code::TooSlow, detail));
-            }
-            (self.window_began, self.octets_then) = (Instant::now(), self.octets);
-        }
-        Ok(())
-    }
 }

@@ -15,6 +15,10 @@ use crate::reason::Reason;
 const HOLDS: Duration = Duration::from_secs(3600);
 /// A primary that gave no TLS is asked in clear text this long (opportunistic profile only).
 const CLEAR_HOLDS: Duration = Duration::from_secs(600);
+/// A primary that does not answer queries together gets one at a time for this long.
+const ALONE_HOLDS: Duration = Duration::from_secs(600);
+/// The beginning of an answer may take this long before another connection is tried, if nothing is known.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// Primaries remembered; beyond, everything is learnt anew.
 const PRIMARIES_MAX: usize = 10_000;
 
@@ -23,6 +27,8 @@ const PRIMARIES_MAX: usize = 10_000;
 pub(super) struct Manners {
     edns: Mutex<HashMap<SocketAddr, (Edns, Instant)>>,
     clear: Mutex<HashMap<SocketAddr, (Reason, Instant)>>,
+    alone: Mutex<HashMap<SocketAddr, ((), Instant)>>,
+    patience: Mutex<HashMap<SocketAddr, (Duration, Instant)>>,
 }
 
 /// How a primary takes EDNS.
@@ -55,6 +61,29 @@ impl Manners {
     /// Remembers that TLS was not to be had.
     pub(super) fn learn_no_tls(&self, primary: SocketAddr, reason: Reason) {
         remember(&mut self.clear.lock().expect(POISONED), primary, reason);
+    }
+
+    /// Whether the primary left queries unanswered that went out together with others.
+    pub(super) fn takes_one_at_a_time(&self, primary: SocketAddr) -> bool {
+        self.alone.lock().expect(POISONED).get(&primary).is_some_and(|(_, learnt)| learnt.elapsed() < ALONE_HOLDS)
+    }
+
+    /// Remembers that it did.
+    pub(super) fn learn_one_at_a_time(&self, primary: SocketAddr) {
+        remember(&mut self.alone.lock().expect(POISONED), primary, ());
+    }
+
+    /// How long the beginning of an answer may take before another connection is tried.
+    pub(super) fn patience(&self, primary: SocketAddr) -> Duration {
+        let known = self.patience.lock().expect(POISONED);
+        known.get(&primary).filter(|(_, learnt)| learnt.elapsed() < HOLDS).map_or(PATIENCE, |(patience, _)| *patience)
+    }
+
+    /// A second try took this long, too: if the primary thinks so long, trying earlier only costs it twice.
+    pub(super) fn learn_patience(&self, primary: SocketAddr, round_trip: Duration) {
+        if round_trip * 2 > self.patience(primary) {
+            remember(&mut self.patience.lock().expect(POISONED), primary, round_trip * 2);
+        }
     }
 
     /// Remembers how the primary has just taken EDNS.

@@ -6,29 +6,35 @@
 //! ends: connecting, silence, the whole exchange and the lowest rate are bounded by [`Bounds`] (BEHAVIOUR B1..B6).
 //!
 //! * `probe`, `transfer`: one exchange each, from the query to the whole answer.
-//! * `connection`: a connection, its messages, its pace. `kept`: connections that wait for the next exchange.
-//! * `manners`: what was learnt of each primary, so that it is not asked twice in a way it does not take.
+//! * `exchange`: one query and its answer; `line`: a connection that several share; `lines`: which one a query takes.
+//! * `connection`: how a connection is made, in clear text or over TLS; `datagram`: a query over UDP.
+//! * `turns`: how many queries a second a primary gets. `manners`: what was learnt of each primary, so that it is not asked twice in a way it does not take.
 //! * [`seen`]: what is told of an exchange, however it ended.
 //!
 //! RFC 1996 §3.6, RFC 5936 §4 (transport of AXFR), RFC 1995 §2, RFC 7766 (connection reuse), RFC 8945
 //! (TSIG), RFC 9103 (TLS).
 
 mod connection;
-mod kept;
+mod datagram;
+mod exchange;
+mod line;
+mod lines;
 mod manners;
 mod probe;
 pub mod seen;
 mod transfer;
+mod turns;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use crate::net::tls::{TlsSession, Verified};
 pub use seen::{Phase, Seen, Transport, Volume};
 
 use crate::dns::Name;
+use crate::dns::edns::{Opt, option};
 use crate::dns::tsig::{self, Key};
 use crate::net::tls;
 use crate::time::Timestamp;
@@ -36,8 +42,9 @@ use crate::transfer::inbound::{Asked, Received};
 use crate::transfer::probe::SoaAnswer;
 use crate::zone::{HashKey, Limits};
 
-use kept::Kept;
+use lines::Lines;
 use manners::Manners;
+use turns::Turns;
 
 /// Where and how to ask.
 #[derive(Clone, Debug)]
@@ -67,6 +74,12 @@ pub struct Bounds {
     pub rate_window: Duration,
     /// Most octets of one transfer.
     pub octets_max: u64,
+    /// Exchanges under way at once on one connection; 1: one after the other.
+    pub pipelining: usize,
+    /// Queries a second to one primary; 0: any number.
+    pub queries_per_second: u32,
+    /// Whether differences are asked for over UDP first, where a key signs them (I8).
+    pub ixfr_over_udp: bool,
 }
 
 /// What to probe for.
@@ -121,11 +134,14 @@ pub struct Order {
 #[derive(Debug)]
 pub struct Upstream {
     bounds: Mutex<Bounds>,
-    kept: Kept,
-    manners: Manners,
+    lines: Lines,
+    manners: Arc<Manners>,
+    turns: Turns,
     octets_in: AtomicU64,
 }
 
+/// Queries over TLS have a multiple of this many octets (RFC 8467 §4.1).
+const PADDED_OCTETS: usize = 128;
 const POISONED: &str = "no holder of this lock can panic";
 
 impl Upstream {
@@ -133,8 +149,9 @@ impl Upstream {
     pub fn new(bounds: Bounds) -> Upstream {
         Upstream {
             bounds: Mutex::new(bounds),
-            kept: Kept::default(),
-            manners: Manners::default(),
+            lines: Lines::default(),
+            manners: Arc::default(),
+            turns: Turns::default(),
             octets_in: AtomicU64::new(0),
         }
     }
@@ -153,23 +170,42 @@ impl Upstream {
         *self.bounds.lock().expect(POISONED)
     }
 
+    /// Waits for the turn of one query to the target.
+    async fn turn(&self, target: &Target, bounds: &Bounds) {
+        let wait = self.turns.take(target.address, bounds.queries_per_second, Instant::now());
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+    }
+
     /// Closes connections that have not been used for a while; called now and then.
     pub fn drop_unused(&self) {
-        self.kept.drop_unused();
+        self.lines.tidy();
     }
 }
 
-/// Signs a query if the primary has a key; gives the MAC that the answer's signature builds on.
+/// A query as it goes out, and the MAC that the answer's signature builds on. Over TLS it is padded to a multiple of 128
+/// octets (RFC 8467 §4.1, RFC 9103 §9.4), if it has an OPT record to hold the padding.
+fn outgoing(
+    target: &Target,
+    opt: Option<Opt>,
+    compose: impl Fn(Option<&Opt>) -> Vec<u8>,
+) -> (Vec<u8>, Option<Vec<u8>>) {
+    let opt = opt.map(|opt| {
+        if target.tls.is_none() {
+            return opt;
+        }
+        let bare = opt.clone().with_option(option::PADDING, b"");
+        let octets = signed(compose(Some(&bare)), target).0.len();
+        opt.with_option(option::PADDING, &vec![0; octets.next_multiple_of(PADDED_OCTETS) - octets])
+    });
+    signed(compose(opt.as_ref()), target)
+}
+
+/// Signs a query if the primary has a key.
 fn signed(mut query: Vec<u8>, target: &Target) -> (Vec<u8>, Option<Vec<u8>>) {
     let mac = target.key.as_ref().map(|key| tsig::sign(&mut query, key, Timestamp::now(), None));
     (query, mac)
-}
-
-fn unspecified(remote: SocketAddr) -> IpAddr {
-    match remote {
-        SocketAddr::V4(_) => IpAddr::from([0; 4]),
-        SocketAddr::V6(_) => IpAddr::from([0; 16]),
-    }
 }
 
 fn random_id() -> u16 {

@@ -1,16 +1,15 @@
 //! One SOA query: over UDP with three tries, over TCP where UDP says or brings nothing (T9).
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
-use super::connection::{Pace, read_message, silence};
+use super::datagram::Datagram;
+use super::exchange::silence;
 use super::manners::Edns;
 use super::seen::{Phase, Seen};
-use super::{Inquiry, Probed, Target, Upstream, random_id, signed, unspecified};
+use super::{Inquiry, Probed, Target, Upstream, outgoing, random_id};
 use crate::dns::message::Header;
 use crate::dns::tsig::StreamVerifier;
 use crate::reason::{Code, Reason};
@@ -67,7 +66,9 @@ impl Upstream {
         let mut tries = PROBE_TRIES.into_iter();
         let Some(mut patience) = tries.next() else { return UdpProbe::Silent };
         let mut refused = false;
+        let bounds = self.bounds();
         loop {
+            self.turn(target, &bounds).await;
             // An error is an ICMP message: nothing listens there over UDP. TCP tells whether anything does.
             let Ok(outcome) = probe_udp_once(target, &probe, patience, seen).await else { return UdpProbe::Silent };
             match outcome {
@@ -93,18 +94,19 @@ impl Upstream {
         let mut edns = self.speaks_edns(target);
         let mut refused = false;
         loop {
-            let probe = Probe { zone: inquiry.zone.clone(), id: random_id(), edns, signature: inquiry.signature };
-            let (query, request_mac) = signed(probe.query(), target);
-            let mut connection = self.ask(target, &query, &bounds, Phase::Soa, seen).await?;
-            let mut message = Vec::new();
+            let probe = |id| Probe { zone: inquiry.zone.clone(), id, edns, signature: inquiry.signature };
+            let compose = |id| {
+                let probe = probe(id);
+                outgoing(target, probe.opt(), |opt| probe.query(opt))
+            };
+            let (mut exchange, request_mac) = self.ask(target, &bounds, Phase::Soa, seen, compose).await?;
             // A SOA answer is small: slowly is as good as never.
-            let mut pace = Pace::new();
-            let whole = read_message(&mut connection, &mut message, &mut pace, &bounds);
-            timeout(bounds.idle, whole).await.unwrap_or_else(|_| Err(silence(bounds.idle)))?;
+            let whole = exchange.next(&bounds);
+            let message = timeout(bounds.idle, whole).await.unwrap_or_else(|_| Err(silence(bounds.idle)))?;
             heard(seen, &message);
-            match read_probe(&probe, &message, target, request_mac) {
+            match read_probe(&probe(exchange.id()), &message, target, request_mac) {
                 Ok(answer) => {
-                    self.kept.put(target, connection);
+                    exchange.finish();
                     self.learn_edns(target, refused, seen);
                     return Ok(answer);
                 }
@@ -139,19 +141,15 @@ async fn probe_udp_once(
     patience: Duration,
     seen: &mut Seen,
 ) -> io::Result<Option<Result<SoaAnswer, ProbeError>>> {
-    let local = SocketAddr::new(target.source.unwrap_or(unspecified(target.address)), 0);
-    let socket = UdpSocket::bind(local).await?;
-    socket.connect(target.address).await?;
-    let (query, request_mac) = signed(probe.query(), target);
+    let (query, request_mac) = outgoing(target, probe.opt(), |opt| probe.query(opt));
     let asked = Instant::now();
-    socket.send(&query).await?;
+    let datagram = Datagram::send(target, &query).await?;
     seen.reached(Phase::Soa);
-    seen.local = socket.local_addr().ok();
-    let mut buffer = [0u8; 4096];
+    seen.local = datagram.local();
     loop {
         let Some(left) = patience.checked_sub(asked.elapsed()) else { return Ok(None) };
-        let Ok(received) = timeout(left, socket.recv(&mut buffer)).await else { return Ok(None) };
-        let message = &buffer[..received?];
+        let Ok(received) = timeout(left, datagram.receive()).await else { return Ok(None) };
+        let message = &received?[..];
         match read_probe(probe, message, target, request_mac.clone()) {
             Err(ProbeError::Foreign(_)) => {}
             // Anybody can send an unsigned or badly signed datagram; the true answer may still come. If the primary itself

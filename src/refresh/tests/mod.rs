@@ -3,6 +3,7 @@
 mod choice;
 mod expiry;
 mod findings;
+mod frozen;
 mod histories;
 mod notify;
 mod status;

@@ -44,7 +44,7 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, Command};
 
 use contender::Who;
-use harness::{Key, address, client, process, wait};
+use harness::{Key, address, certificates, client, process, wait};
 use report::Report;
 
 /// What is done, and how much of it.

@@ -27,8 +27,21 @@ pub(super) fn configuration(peer: &Peer) -> String {
     };
     let allowed = if key.is_empty() { "127.0.0.0/8; ::1".to_owned() } else { key.clone() };
     let also: String = setup.notify.iter().map(|address| at(*address)).collect();
+    let (tls, listen_tls) = match &setup.tls {
+        None => (String::new(), String::new()),
+        Some(tls) => {
+            let clients = tls.clients.as_ref().map_or("", |_| "ca-file \"clients.pem\";");
+            (
+                format!(
+                    "tls xot {{ cert-file \"{dir}/tls.pem\"; key-file \"{dir}/tls.key\"; {} protocols {{ TLSv1.3; }}; }};\n",
+                    clients.replace("clients.pem", &format!("{dir}/clients.pem"))
+                ),
+                format!("listen-on port {} tls xot {{ {}; }};", tls.listen.port(), tls.listen.ip()),
+            )
+        }
+    };
     let mut text = format!(
-        "options {{\n directory \"{dir}\"; {listen}\n pid-file \"{dir}/pid\"; session-keyfile \"{dir}/session.key\";\n\
+        "{tls}options {{\n directory \"{dir}\"; {listen} {listen_tls}\n pid-file \"{dir}/pid\"; session-keyfile \"{dir}/session.key\";\n\
          recursion no; dnssec-validation no; empty-zones-enable no; check-names primary ignore; check-integrity no;\n\
          notify explicit; also-notify {{ {also} }}; notify-source{source} {ip}; notify-delay 0; notify-rate 1000;\n\
          startup-notify-rate 1000; allow-transfer {{ {allowed}; }}; ixfr-from-differences {}; provide-ixfr yes; max-ixfr-ratio unlimited;\n}};\n\

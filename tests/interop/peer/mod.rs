@@ -19,6 +19,7 @@ use tempfile::TempDir;
 
 use crate::Key;
 use crate::address;
+use crate::certificates::{self, Pair};
 use crate::client::Dns;
 use crate::process::Process;
 use crate::wait::{self, SOON};
@@ -87,6 +88,18 @@ pub(crate) struct Setup {
     /// Measured: with so many threads that answer, and logging little. `None`: the program's own choice, and all that a
     /// test wants to read.
     pub(crate) workers: Option<usize>,
+    /// Answers over TLS too.
+    pub(crate) tls: Option<Tls>,
+}
+
+/// TLS of a server.
+#[derive(Clone, Debug)]
+pub(crate) struct Tls {
+    /// The port beside that in clear text, at the same address.
+    pub(crate) listen: SocketAddr,
+    pub(crate) pair: Pair,
+    /// Clients need a certificate of this authority (PEM).
+    pub(crate) clients: Option<String>,
 }
 
 impl Setup {
@@ -100,6 +113,7 @@ impl Setup {
             primary: None,
             differences: true,
             workers: None,
+            tls: None,
         }
     }
 
@@ -121,6 +135,13 @@ impl Setup {
     /// New serials are told to the server at `address`.
     pub(crate) fn notifying(mut self, address: SocketAddr) -> Setup {
         self.notify.push(address);
+        self
+    }
+
+    /// Answers over TLS too, at another port.
+    pub(crate) fn with_tls(mut self, pair: Pair, clients: Option<String>) -> Setup {
+        let listen = SocketAddr::new(self.listen.ip(), self.program.free_address().port());
+        self.tls = Some(Tls { listen, pair, clients });
         self
     }
 
@@ -189,6 +210,11 @@ impl Peer {
     /// Where it answers.
     pub(crate) fn address(&self) -> SocketAddr {
         self.setup.listen
+    }
+
+    /// Where it answers over TLS.
+    pub(crate) fn tls_address(&self) -> SocketAddr {
+        self.setup.tls.as_ref().expect("set up with TLS").listen
     }
 
     /// Its process.
@@ -283,6 +309,13 @@ impl Peer {
     }
 
     fn configure(&self) {
+        if let Some(Tls { pair, clients, .. }) = &self.setup.tls {
+            certificates::write(self.dir.path(), "tls.pem", &pair.certificate);
+            certificates::write(self.dir.path(), "tls.key", &pair.key);
+            if let Some(authority) = clients {
+                certificates::write(self.dir.path(), "clients.pem", authority);
+            }
+        }
         let text = match self.setup.program {
             Program::Knot => knot::configuration(self),
             Program::Nsd => nsd::configuration(self),

@@ -17,10 +17,17 @@ pub(super) fn configuration(peer: &Peer) -> String {
     let (dir, setup) = (peer.dir(), &peer.setup);
     let at = |address: SocketAddr| format!("{}@{}", address.ip(), address.port());
     let key = setup.key.map_or("NOKEY", |key| key.name);
+    let tls = setup.tls.as_ref().map_or_else(String::new, |tls| {
+        format!(
+            " ip-address: {}\n tls-port: {}\n tls-service-key: \"{dir}/tls.key\"\n tls-service-pem: \"{dir}/tls.pem\"\n",
+            at(tls.listen),
+            tls.listen.port()
+        )
+    });
     let mut text = format!(
         "server:\n ip-address: {}\n server-count: 1\n username: \"\"\n chroot: \"\"\n zonesdir: \"{dir}\"\n\
          pidfile: \"{dir}/pid\"\n xfrdfile: \"{dir}/xfrd.state\"\n zonelistfile: \"{dir}/zone.list\"\n xfrdir: \"{dir}\"\n database: \"\"\n\
-         verbosity: {}\n xfrd-reload-timeout: 0\n rrl-ratelimit: 0\n\
+         verbosity: {}\n xfrd-reload-timeout: 0\n rrl-ratelimit: 0\n{tls}\
          remote-control:\n control-enable: yes\n control-interface: \"{dir}/control\"\n",
         at(setup.listen),
         if setup.workers.is_some() { 1 } else { 3 }

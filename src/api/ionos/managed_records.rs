@@ -1,0 +1,423 @@
+//! `/records`, `/zones/{id}/records` and `/zones/{id}/records/{record}`: the records of local zones.
+//!
+//! Typed clients of this dialect refuse a whole list for one record of a type they do not know, or a TTL out of their
+//! bounds; what is done about it stands in [`super::records`]. A page costs what stands on it, unless types are left out
+//! amid a zone.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::{ConnectInfo, State};
+use axum::http::header::LOCATION;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::collection::{self, Address, List};
+use super::content::{self, content};
+use super::records::{TTL_SHOWN, Type, Types, text};
+use super::secondary_zones::{Wanted, bad_value};
+use super::zones::dry_run;
+use super::{Date, accepted, json};
+use crate::api::auth::Caller;
+use crate::api::fault::{ErrorCode, Fault, Message};
+use crate::api::query::{Page, Params};
+use crate::api::request::{Json, Managed, RecordId, Writer};
+use crate::api::serve::Ends;
+use crate::api::{Api, local};
+use crate::control::local::Step;
+use crate::dns::{Name, RecordType};
+use crate::local::{self as rules, Draft, Edit, Entry, LocalZone};
+use crate::refresh::ZoneState;
+
+const FILTERS: [&str; 4] = ["filter.zoneId", "filter.name", "filter.state", "filter.type"];
+
+/// GET `/records`: of all the caller's local zones, by zone name.
+pub(super) async fn list_all(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    ends: Option<Extension<ConnectInfo<Ends>>>,
+    params: Params,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
+    let zone_id = match params.single("filter.zoneId")? {
+        None => None,
+        Some(text) => Some(Uuid::try_parse(text).map_err(|_| Fault::bad_parameter("filter.zoneId", "must be a UUID"))?),
+    };
+    let board = api.control().board();
+    let zones: Vec<Managed> = match zone_id {
+        Some(id) => Managed::find(&api, &caller, id).into_iter().collect(),
+        None => {
+            let views = board.select(|view| view.local().is_some());
+            views.into_iter().filter_map(|view| Managed::of(view, &caller)).collect()
+        }
+    };
+    let base = api.settings().base_url(&headers, ends.map(|ends| ends.0.0));
+    answer(zones, "/records".to_owned(), base, &params).await
+}
+
+/// GET `/zones/{id}/records`.
+pub(super) async fn list(
+    State(api): State<Arc<Api>>,
+    zone: Managed,
+    ends: Option<Extension<ConnectInfo<Ends>>>,
+    params: Params,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
+    let base = api.settings().base_url(&headers, ends.map(|ends| ends.0.0));
+    let path = format!("/zones/{}/records", zone.definition.uuid);
+    answer(vec![zone], path, base, &params).await
+}
+
+/// The first page of a zone's records, as after an import.
+pub(super) async fn first_page(zone: Managed, base: String) -> Result<Response, Fault> {
+    let path = format!("/zones/{}/records", zone.definition.uuid);
+    answer(vec![zone], path, base, &Params::default()).await
+}
+
+async fn answer(zones: Vec<Managed>, path: String, base: String, params: &Params) -> Result<Response, Fault> {
+    let page = collection::page(params)?;
+    let filter = Filter::read(params)?;
+    let address = Address { base, path, filters: collection::given(params, &FILTERS)?, page };
+    // Passing over many records is too long for a thread that serves others.
+    let found = tokio::task::spawn_blocking(move || filter.select(&zones, page)).await;
+    let found = found.map_err(|_| Fault::new(ErrorCode::Internal, "The records could not be listed."))?;
+    let list = List::new(&address, found.items, found.total);
+    Ok(json(StatusCode::OK, &WithOmitted { list, omitted: found.omitted }))
+}
+
+/// POST `/zones/{id}/records`.
+pub(super) async fn create(
+    State(api): State<Arc<Api>>,
+    zone: Managed,
+    Writer(caller): Writer,
+    params: Params,
+    Json(request): Json<Request>,
+) -> Result<Response, Fault> {
+    let draft = request.draft(&zone.zone)?;
+    let object = edit(&api, &caller, &zone, Edit::Add(draft), &params).await?;
+    let location = HeaderValue::from_str(&object.href).expect("the path holds UUIDs only");
+    let mut response = json(StatusCode::ACCEPTED, &object);
+    response.headers_mut().insert(LOCATION, location);
+    Ok(response)
+}
+
+/// GET `/zones/{id}/records/{record}`.
+pub(super) async fn read(zone: Managed, RecordId(id): RecordId) -> Result<Response, Fault> {
+    let entry = zone.zone.by_id(id).ok_or_else(record_not_found)?;
+    Ok(json(StatusCode::OK, &Object::of(entry, &zone.zone, zone.definition.uuid)))
+}
+
+/// PUT `/zones/{id}/records/{record}`: replaces the record, or makes it under this id.
+pub(super) async fn replace(
+    State(api): State<Arc<Api>>,
+    RecordId(id): RecordId,
+    zone: Managed,
+    Writer(caller): Writer,
+    params: Params,
+    Json(request): Json<Request>,
+) -> Result<Response, Fault> {
+    let mut draft = request.draft(&zone.zone)?;
+    if let Some(old) = zone.zone.by_id(id) {
+        // What this dialect does not show stays.
+        (draft.text, draft.link) = (old.text.clone(), old.link.clone());
+    }
+    let object = edit(&api, &caller, &zone, Edit::Put(id, draft), &params).await?;
+    Ok(json(StatusCode::ACCEPTED, &object))
+}
+
+/// DELETE `/zones/{id}/records/{record}`.
+pub(super) async fn remove(
+    State(api): State<Arc<Api>>,
+    RecordId(id): RecordId,
+    zone: Managed,
+    Writer(caller): Writer,
+    params: Params,
+) -> Result<Response, Fault> {
+    zone.zone.by_id(id).ok_or_else(record_not_found)?;
+    edit(&api, &caller, &zone, Edit::Delete(id), &params).await?;
+    Ok(accepted())
+}
+
+fn record_not_found() -> Fault {
+    Fault::new(ErrorCode::RecordNotFound, "There is no record with this id in the zone.")
+}
+
+async fn edit(api: &Api, caller: &Caller, zone: &Managed, edit: Edit, params: &Params) -> Result<Object, Fault> {
+    let step = Step::Edit { zone: zone.definition.uuid, description: None, edits: vec![edit] };
+    let outcome = local::step(api, caller, step, dry_run(params)?).await?;
+    let entry = outcome.entries.first().cloned().flatten();
+    let entry = entry.ok_or_else(|| Fault::new(ErrorCode::Internal, "The change has no outcome."))?;
+    Ok(Object::of(&entry, &outcome.zone, outcome.definition.uuid))
+}
+
+/// Which records a list holds.
+struct Filter {
+    types: Types,
+    /// Relative to each zone; empty: the apex.
+    name: Option<String>,
+    state: Wanted,
+}
+
+impl Filter {
+    fn read(params: &Params) -> Result<Filter, Fault> {
+        Ok(Filter {
+            types: Types::read(params)?,
+            name: params.single("filter.name")?.map(str::to_owned),
+            state: Wanted::read(params)?,
+        })
+    }
+
+    fn select(&self, zones: &[Managed], page: Page) -> Found {
+        let mut found = Found::default();
+        // Every record is there as soon as it has been written.
+        if !self.state.fits(ZoneState::Available) {
+            return found;
+        }
+        for zone in zones {
+            match &self.name {
+                Some(name) => self.at_name(name, zone, page, &mut found),
+                None => self.anywhere(zone, page, &mut found),
+            }
+        }
+        found
+    }
+
+    fn at_name(&self, name: &str, zone: &Managed, page: Page, found: &mut Found) {
+        let Ok(owner) = rules::content::owner(name, zone.zone.apex()) else { return };
+        for entry in zone.zone.at(&owner) {
+            if self.types.hold(entry.rtype) {
+                found.take(entry, zone, page);
+            } else if matches!(self.types, Types::Known) {
+                *found.omitted.entry(Type(entry.rtype)).or_default() += 1;
+            }
+        }
+    }
+
+    /// Counts what is not on the page, and looks only at what is.
+    fn anywhere(&self, zone: &Managed, page: Page, found: &mut Found) {
+        let contents = &zone.zone;
+        let counts = contents.type_counts().iter();
+        let held: usize = counts.clone().filter(|(rtype, _)| self.types.hold(**rtype)).map(|(_, n)| n).sum();
+        if matches!(self.types, Types::Known) {
+            for (rtype, count) in counts.filter(|(rtype, _)| !self.types.hold(**rtype)) {
+                *found.omitted.entry(Type(*rtype)).or_default() += *count as u64;
+            }
+        }
+        let end = page.offset.saturating_add(page.limit);
+        let wanted = held.min(end.saturating_sub(found.total));
+        let skipped = page.offset.saturating_sub(found.total).min(held);
+        if wanted > skipped {
+            let entries: Box<dyn Iterator<Item = &Arc<Entry>>> = match self.types {
+                Types::One(rtype) => Box::new(contents.of_type_from(rtype, skipped)),
+                _ if held == contents.len() => Box::new(contents.entries_from(skipped)),
+                _ => Box::new(contents.entries_from(0).filter(|entry| self.types.hold(entry.rtype)).skip(skipped)),
+            };
+            let items = entries.take(wanted - skipped);
+            found.items.extend(items.map(|entry| Object::of(entry, contents, zone.definition.uuid)));
+        }
+        found.total += held;
+    }
+}
+
+#[derive(Default)]
+struct Found {
+    items: Vec<Object>,
+    /// Records that fit, on all pages.
+    total: usize,
+    omitted: BTreeMap<Type, u64>,
+}
+
+impl Found {
+    fn take(&mut self, entry: &Entry, zone: &Managed, page: Page) {
+        if page.holds(self.total) {
+            self.items.push(Object::of(entry, &zone.zone, zone.definition.uuid));
+        }
+        self.total += 1;
+    }
+}
+
+#[derive(Serialize)]
+struct WithOmitted {
+    #[serde(flatten)]
+    list: List<Object>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    omitted: BTreeMap<Type, u64>,
+}
+
+/// The body of POST and PUT; unknown members are ignored.
+#[derive(Debug, Deserialize)]
+#[serde(expecting = "an object")]
+pub(super) struct Request {
+    properties: Option<RequestProperties>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(expecting = "an object")]
+struct RequestProperties {
+    name: Option<String>,
+    r#type: Option<String>,
+    content: Option<String>,
+    ttl: Option<i64>,
+    priority: Option<i64>,
+    enabled: Option<bool>,
+}
+
+/// Seconds where the body says nothing.
+const TTL_DEFAULT: u32 = 3600;
+
+impl Request {
+    /// Collects everything that is wrong.
+    fn draft(self, zone: &LocalZone) -> Result<Draft, Fault> {
+        let Some(sent) = self.properties else {
+            return Err(Fault::new(ErrorCode::MissingValue, "properties is missing."));
+        };
+        let mut messages = Vec::new();
+        let owner = demand(&sent.name, "name", &mut messages).and_then(|text| {
+            let owner = rules::content::owner(text, zone.apex());
+            owner.map_err(|error| messages.push(bad_value(format!("properties.name: {error}.")))).ok()
+        });
+        let rtype = demand(&sent.r#type, "type", &mut messages).and_then(|text| {
+            let known = writable_type(text, zone);
+            known.map_err(|wrong| messages.push(bad_value(format!("properties.type: {wrong}.")))).ok()
+        });
+        let has_priority = matches!(rtype, Some(RecordType::MX | RecordType::SRV | RecordType::URI));
+        let priority = match u16::try_from(sent.priority.unwrap_or(0)) {
+            Ok(priority) if has_priority => priority,
+            Err(_) if has_priority => {
+                messages.push(bad_value("properties.priority must be 0..65535.".to_owned()));
+                0
+            }
+            _ => 0,
+        };
+        let rdata = demand(&sent.content, "content", &mut messages).zip(rtype).and_then(|(text, rtype)| {
+            let rdata = rules::content::read(rtype, text, priority);
+            rdata.map_err(|error| messages.push(bad_value(format!("properties.content: {error}.")))).ok()
+        });
+        let ttl = match u32::try_from(sent.ttl.unwrap_or(i64::from(TTL_DEFAULT))) {
+            Ok(ttl) if TTL_SHOWN.contains(&ttl) => ttl,
+            _ => {
+                let (low, high) = (TTL_SHOWN.start(), TTL_SHOWN.end());
+                messages.push(bad_value(format!("properties.ttl must be {low}..{high}.")));
+                TTL_DEFAULT
+            }
+        };
+        if let Some(fault) = Fault::all(messages) {
+            return Err(fault);
+        }
+        let (Some(owner), Some(rtype), Some(rdata), Some(sent_text)) = (owner, rtype, rdata, sent.content) else {
+            return Err(Fault::new(ErrorCode::Internal, "The body was refused without a reason."));
+        };
+        let spelled = keeps_spelling(rtype, &shown_content(rtype, &rdata).0, &sent_text).then_some(sent_text);
+        let enabled = sent.enabled.unwrap_or(true);
+        Ok(Draft { ttl: Some(ttl), enabled, spelled, ..Draft::new(owner, rtype, rdata) })
+    }
+}
+
+/// Whether a text is given back as it came: clients compare it with what they sent. Names are always in lower case.
+fn keeps_spelling(rtype: RecordType, shown: &str, sent: &str) -> bool {
+    match rtype {
+        RecordType::TXT | RecordType::SPF => shown != sent,
+        RecordType::TLSA | RecordType::SMIMEA | RecordType::SSHFP | RecordType::DS => {
+            shown != sent && shown.eq_ignore_ascii_case(sent)
+        }
+        _ => false,
+    }
+}
+
+fn demand<'a>(sent: &'a Option<String>, member: &str, messages: &mut Vec<Message>) -> Option<&'a String> {
+    if sent.is_none() {
+        let text = format!("properties.{member} is missing.").into();
+        messages.push(Message { code: ErrorCode::MissingValue, text });
+    }
+    sent.as_ref()
+}
+
+/// The types clients of this dialect know, and PTR where it belongs.
+fn writable_type(text: &str, zone: &LocalZone) -> Result<RecordType, String> {
+    let rtype: RecordType = text.parse().map_err(|_| format!("{text:?} is no record type"))?;
+    let fits = content::KNOWN.contains(&rtype) || rtype == RecordType::PTR && zone.prefix().is_some();
+    if fits { Ok(rtype) } else { Err(format!("records of type {rtype} cannot be written here")) }
+}
+
+/// A record of a local zone as shown.
+#[derive(Serialize)]
+struct Object {
+    id: Uuid,
+    r#type: &'static str,
+    href: String,
+    metadata: Metadata,
+    properties: Properties,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    created_date: Date,
+    last_modified_date: Date,
+    fqdn: String,
+    state: ZoneState,
+    zone_id: Uuid,
+    /// The true TTL where another is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ttl: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct Properties {
+    content: String,
+    enabled: bool,
+    name: String,
+    priority: u16,
+    ttl: u32,
+    r#type: Type,
+}
+
+impl Object {
+    fn of(entry: &Entry, zone: &LocalZone, zone_id: Uuid) -> Object {
+        let (content, priority) = shown_content(entry.rtype, &entry.rdata);
+        let ttl = zone.ttl_of(entry);
+        let shown_ttl = ttl.clamp(*TTL_SHOWN.start(), *TTL_SHOWN.end());
+        Object {
+            id: entry.id,
+            r#type: "record",
+            href: format!("/zones/{zone_id}/records/{}", entry.id),
+            metadata: Metadata {
+                created_date: Date(entry.created),
+                last_modified_date: Date(entry.modified),
+                fqdn: text(entry.owner.as_wire()),
+                state: ZoneState::Available,
+                zone_id,
+                ttl: (shown_ttl != ttl).then_some(ttl),
+            },
+            properties: Properties {
+                content: entry.spelled.clone().unwrap_or(content),
+                enabled: entry.enabled,
+                name: relative(&entry.owner, zone.apex()),
+                priority,
+                ttl: shown_ttl,
+                r#type: Type(entry.rtype),
+            },
+        }
+    }
+}
+
+/// The content as it is read back to the same octets: a bare text only where nothing in it needs quotes.
+fn shown_content(rtype: RecordType, rdata: &[u8]) -> (String, u16) {
+    let (shown, priority) = content(rtype, rdata);
+    let is_text = matches!(rtype, RecordType::TXT | RecordType::SPF);
+    if is_text && rules::content::read(rtype, &shown, 0).ok().as_deref() != Some(rdata) {
+        return (crate::dns::presentation::rdata_text(rtype, rdata), priority);
+    }
+    (shown, priority)
+}
+
+/// Owner relative to the apex; empty for the apex.
+fn relative(owner: &Name, apex: &Name) -> String {
+    match owner.relative_to(apex) {
+        None | Some([]) => String::new(),
+        Some(labels) => text(&[labels, &[0]].concat()),
+    }
+}

@@ -1,0 +1,183 @@
+//! Local zones and SIGKILL: what was acknowledged is there, what was not is there wholly or not at all.
+//!
+//! The built program is killed while writers are at work, and started again on the same state; several times, so that
+//! a start finds what a start after a kill has left.
+
+mod harness;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use harness::daemon::Secondaryd;
+use harness::wait;
+use serde_json::{Value, json};
+
+const ZONES: usize = 2;
+const WRITERS: usize = 4;
+/// Kills, each once this many writes were acknowledged since the start.
+const ROUNDS: usize = 3;
+const ACKNOWLEDGED: usize = 60;
+
+fn make_zone(daemon: &Secondaryd, name: &str) -> String {
+    let body = json!({"properties": {"zoneName": name}}).to_string();
+    let (code, zone) = daemon.send("POST", "/zones", &body).expect("answered");
+    assert_eq!(code, 202, "{zone}");
+    zone["id"].as_str().expect("an id").to_owned()
+}
+
+/// All TXT records of a zone: id and content.
+fn records(daemon: &Secondaryd, zone: &str) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for offset in (0..).step_by(1000) {
+        let list =
+            daemon.expect("GET", &format!("/zones/{zone}/records?filter.type=TXT&limit=1000&offset={offset}"), 200);
+        let items = list["items"].as_array().expect("items");
+        let text = |value: &Value| value.as_str().expect("text").to_owned();
+        found.extend(items.iter().map(|item| (text(&item["id"]), text(&item["properties"]["content"]))));
+        if items.len() < 1000 {
+            return found;
+        }
+    }
+    found
+}
+
+fn served_texts(daemon: &Secondaryd, zone: &str) -> (u32, BTreeSet<String>) {
+    let (_, Value::String(text)) = daemon.call("GET", &format!("/zones/{zone}/zonefile")).expect("answered") else {
+        panic!("a zone file is text")
+    };
+    let serial = text.lines().find_map(|line| line.split("\tSOA\t").nth(1)?.split(' ').nth(2)?.parse().ok());
+    let texts = text.lines().filter_map(|line| Some(line.split("\tTXT\t\"").nth(1)?.trim_end_matches('"').to_owned()));
+    (serial.expect("a SOA"), texts.collect())
+}
+
+/// Writers at work until the daemon is killed under them; what was acknowledged: zone, id and content.
+fn write_until_killed(daemon: &Secondaryd, zones: &[String], round: usize) -> Vec<(usize, String, String)> {
+    let (done, killed) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let writer = |writer: usize| {
+        let mut acknowledged = Vec::new();
+        for n in 0..10 * ACKNOWLEDGED {
+            let (zone, content) = ((writer + n) % ZONES, format!("{round}-{writer}-{n}"));
+            let record = json!({"name": format!("w{writer}"), "type": "TXT", "content": content});
+            let body = json!({ "properties": record }).to_string();
+            match daemon.send("POST", &format!("/zones/{}/records", zones[zone]), &body) {
+                Ok((202, reply)) => acknowledged.push((zone, reply["id"].as_str().expect("an id").to_owned(), content)),
+                other => {
+                    assert!(killed.load(Ordering::Relaxed), "before the kill: {other:?}");
+                    break;
+                }
+            }
+            done.fetch_add(1, Ordering::Relaxed);
+        }
+        acknowledged
+    };
+    std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..WRITERS)
+            .map(|number| {
+                let writer = &writer;
+                scope.spawn(move || writer(number))
+            })
+            .collect();
+        let enough = || done.load(Ordering::Relaxed) >= ACKNOWLEDGED;
+        wait::until_true("writes are acknowledged", Duration::from_secs(60), enough);
+        killed.store(true, Ordering::Relaxed);
+        daemon.kill_now();
+        writers.into_iter().flat_map(|writer| writer.join().expect("a writer ends")).collect()
+    })
+}
+
+#[test]
+fn every_acknowledged_write_survives_a_kill() {
+    let mut daemon = Secondaryd::reserve().started();
+    let names: Vec<String> = (0..ZONES).map(|n| format!("z{n}.example")).collect();
+    let zones: Vec<String> = names.iter().map(|name| make_zone(&daemon, name)).collect();
+    let mut expected: Vec<BTreeMap<String, String>> = vec![BTreeMap::new(); ZONES];
+    let mut serials = [0u32; ZONES];
+    for round in 0..ROUNDS {
+        let acknowledged = write_until_killed(&daemon, &zones, round);
+        for (zone, id, content) in acknowledged {
+            expected[zone].insert(id, content);
+        }
+        daemon.kill();
+        daemon.start();
+        for (index, zone) in zones.iter().enumerate() {
+            let found = records(&daemon, zone);
+            for (id, content) in &expected[index] {
+                assert_eq!(found.get(id), Some(content), "round {round}: lost in {}", names[index]);
+            }
+            let (serial, texts) = served_texts(&daemon, zone);
+            let listed: BTreeSet<String> = found.values().cloned().collect();
+            assert_eq!(texts, listed, "round {round}: what is served is what is listed");
+            assert!(serial > serials[index], "round {round}: the serial of {} moved on", names[index]);
+            assert_eq!(daemon.dns.serial(&names[index]), Some(serial));
+            serials[index] = serial;
+            // What was written and not acknowledged may be there: wholly.
+            expected[index] = found;
+        }
+    }
+}
+
+/// A local zone, a reverse zone that a PTR has made, a switched-off zone and an issued token come back after a stop.
+#[test]
+fn local_zones_come_back_as_they_were() {
+    let mut daemon = Secondaryd::reserve().started();
+    let zone = make_zone(&daemon, "example.com");
+    let ptr = json!({"properties": {"name": "host.example.com", "ip": "192.0.2.9"}}).to_string();
+    assert_eq!(daemon.send("POST", "/reverserecords", &ptr).expect("answered").0, 201);
+    let off = make_zone(&daemon, "off.example");
+    let body = json!({"properties": {"zoneName": "off.example", "enabled": false}}).to_string();
+    assert_eq!(daemon.send("PUT", &format!("/zones/{off}"), &body).expect("answered").0, 202);
+    let token = daemon.expect("GET", "/auth/v1/tokens/generate?ttl=3600", 200);
+    let token = token["token"].as_str().expect("a token");
+    let before = ["/zones", "/records?filter.type=ALL", "/reverserecords"].map(|path| daemon.expect("GET", path, 200));
+    daemon.stop();
+    daemon.start();
+    let after = ["/zones", "/records?filter.type=ALL", "/reverserecords"].map(|path| daemon.expect("GET", path, 200));
+    assert_eq!(before, after);
+    assert_eq!(daemon.call_as(token, "GET", &format!("/zones/{zone}")).expect("answered").0, 200);
+    use hickory_proto::op::ResponseCode;
+    use hickory_proto::rr::RecordType;
+    assert_eq!(daemon.dns.rcode("off.example", RecordType::SOA), Some(ResponseCode::Refused));
+    assert_eq!(daemon.dns.rcode("9.2.0.192.in-addr.arpa", RecordType::PTR), Some(ResponseCode::NoError));
+    let (code, _) = daemon.call("DELETE", &format!("/zones/{zone}")).expect("answered");
+    assert_eq!(code, 202);
+    daemon.kill();
+    daemon.start();
+    assert_eq!(daemon.dns.rcode("example.com", RecordType::SOA), Some(ResponseCode::Refused));
+    let zones = daemon.expect("GET", "/zones", 200);
+    assert_eq!(zones["totalCount"], 2);
+}
+
+/// RFC 1996 §4.7 and RFC 1995: a downstream is told of each new serial and fetches the difference.
+#[test]
+fn a_downstream_follows_a_local_zone_by_notify_and_ixfr() {
+    let downstream = Secondaryd::reserve();
+    let tables = format!("[local]\nallow-transfer = [\"127.0.0.0/8\"]\nnotify = [\"{}\"]\n", downstream.address());
+    // NOTIFY leaves by the address of the routing table, which for loopback is this one.
+    let primary = harness::address::localhost();
+    let daemon = Secondaryd::reserve().listening_at(primary).with_tables(&tables).started();
+    let zone = make_zone(&daemon, "example.com");
+    for n in 0..50 {
+        let record = json!({"properties": {"name": format!("h{n}"), "type": "A", "content": "192.0.2.1"}});
+        let (code, _) = daemon.send("POST", &format!("/zones/{zone}/records"), &record.to_string()).expect("answered");
+        assert_eq!(code, 202);
+    }
+    let first = daemon.dns.serial("example.com").expect("served");
+    let entry = harness::daemon::Entry::new("example.com", &[primary]);
+    let downstream = downstream.with_zone(entry).started();
+    downstream.dns.wait_serial("example.com", first, Duration::from_secs(30));
+    let record = json!({"properties": {"name": "new", "type": "A", "content": "192.0.2.2"}}).to_string();
+    assert_eq!(daemon.send("POST", &format!("/zones/{zone}/records"), &record).expect("answered").0, 202);
+    // Its refresh is two hours away: only the NOTIFY can have told it.
+    downstream.dns.wait_serial("example.com", first + 1, Duration::from_secs(30));
+    let item =
+        downstream.wait_item("example.com", 0, "done with an IXFR", |item| item["lastTransfer"]["type"] == "IXFR");
+    assert_eq!(item["lastTransfer"]["toSerial"], first + 1);
+    assert_eq!(downstream.record_count("example.com"), daemon_records(&daemon, &zone) + 1, "and the SOA");
+}
+
+/// Records of a local zone, the SOA not among them.
+fn daemon_records(daemon: &Secondaryd, zone: &str) -> u64 {
+    let list = daemon.expect("GET", &format!("/zones/{zone}/records?filter.type=ALL&limit=1"), 200);
+    list["totalCount"].as_u64().expect("totalCount")
+}
