@@ -200,7 +200,7 @@ impl Keeper {
                 tls: HashMap::new(),
                 notify_shown: None,
             };
-            self.zones.insert(id, zone);
+            self.zones.insert(id, Box::new(zone));
         }
         self.board.insert(views);
         let next = self.next_id.to_be_bytes().to_vec();
