@@ -9,6 +9,7 @@
 //!                                    ├─ /openapi.json                       openapi, open
 //!  (limits)                           ├─ /                                    page, open
 //!                                     └─ auth::require ─┬─ /secondaryzones…   ionos
+//!                                                       ├─ /api/v1/…          reverse_zones
 //!                                                       ├─ /transfers, …      native
 //!                                                       └─ anything else      404, 405
 //! ```
@@ -26,6 +27,7 @@ pub mod openapi;
 pub mod page;
 pub mod query;
 pub mod request;
+pub mod reverse_zones;
 pub mod serve;
 pub mod settings;
 pub mod tokens;
@@ -111,7 +113,7 @@ impl fmt::Debug for Api {
 
 /// All paths of the daemon.
 pub fn router(api: Arc<Api>) -> Router {
-    let (dialects, document) = ionos::paths().finish();
+    let (dialects, document) = ionos::paths().and(reverse_zones::paths()).finish();
     let document: Arc<str> = document.into();
     let openapi = get(move || async move { ([(CONTENT_TYPE, "application/json")], document.to_string()) });
     let open =

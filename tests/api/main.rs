@@ -18,4 +18,5 @@ mod page;
 mod primary;
 mod published_clients;
 mod records;
+mod reverse_zones;
 mod secondary_zones;
