@@ -182,6 +182,8 @@ impl Daemon {
             zones = handle.board().len(), dns = ?dns_addresses, tls = ?listeners.tls_addresses(), api = ?api_addresses,
             duration_ms = began.elapsed().as_millis() as u64, "ready"
         );
+        // What loading has used and freed again is the system's, not ours for good. Some milliseconds, and nobody waits.
+        tokio::task::spawn_blocking(crate::system::give_back_freed_memory);
         Ok(Daemon {
             handle,
             events,

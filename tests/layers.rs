@@ -46,7 +46,7 @@ fn walls() -> Vec<Wall> {
         ),
         wall(
             "daemon",
-            &[VOCABULARY, RULES, EFFECTS, &["config", "telemetry", "control", "api", "manual", "scrape"]],
+            &[VOCABULARY, RULES, EFFECTS, &["config", "telemetry", "control", "api", "manual", "scrape", "system"]],
             "daemon puts the rooms together: only the programs use it",
         ),
         wall(

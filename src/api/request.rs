@@ -150,6 +150,22 @@ impl Zone {
     }
 }
 
+/// A zone by the native paths below `/zones/`: its UUID or its name stands in the path.
+pub struct Called(pub Zone);
+
+impl FromRequestParts<Arc<Api>> for Called {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Called, Fault> {
+        let called = segment(parts, api, "id").await;
+        let caller = Caller::from_request_parts(parts, api).await?;
+        let board = api.control().board();
+        let by_name = || board.by_name(&called.parse().ok()?);
+        let view = called.parse().ok().and_then(|uuid| board.by_uuid(uuid)).or_else(by_name);
+        view.and_then(|view| Zone::find(api, &caller, view.uuid)).map(Called).ok_or_else(Fault::zone_not_found)
+    }
+}
+
 impl FromRequestParts<Arc<Api>> for Zone {
     type Rejection = Fault;
 

@@ -143,6 +143,7 @@ impl Keeper {
         let write = Write::Noted { zone: id.0, contents: Box::new(contents), bytes: note };
         match self.config.durability {
             Durability::Behind => {
+                self.store.note_ahead(id.0);
                 self.publish(id, snapshot);
                 self.write_contents(id, serial, write, None);
             }
@@ -209,6 +210,9 @@ impl Keeper {
             Ok(()) => {
                 zone.stored = Some(serial);
                 zone.unstored = None;
+                if zone.stored == zone.served {
+                    self.store.note_caught_up(id.0);
+                }
                 if let Some(snapshot) = unpublished {
                     self.publish(id, snapshot);
                 }

@@ -88,7 +88,8 @@ struct ProbeJob {
 pub(super) struct Keeper {
     pub(super) config: Arc<Config>,
     pub(super) settings: Arc<refresh::Settings>,
-    pub(super) zones: HashMap<ZoneId, Zone>,
+    /// Boxed: a table keeps up to twice the room it uses, and a zone is large.
+    pub(super) zones: HashMap<ZoneId, Box<Zone>>,
     pub(super) names: HashMap<Name, ZoneId>,
     /// Names whose definitions are on their way to the disk.
     pub(super) creating: HashSet<Name>,
@@ -404,7 +405,7 @@ impl Keeper {
 
     /// The zone of an exchange, unless it has gone or its primaries were changed meanwhile.
     fn current(&mut self, exchange: &Exchange) -> Option<&mut Zone> {
-        self.zones.get_mut(&exchange.zone).filter(|zone| zone.epoch == exchange.epoch)
+        self.zones.get_mut(&exchange.zone).map(Box::as_mut).filter(|zone| zone.epoch == exchange.epoch)
     }
 
     /// Does what the zone's machine wants done now, arms its timer and shows how it stands.
@@ -439,6 +440,9 @@ impl Keeper {
                         self.publisher.set_state(&zone.slot, State::Served);
                     }
                     self.publisher.set_expires(&zone.slot, zone.refresh.expires());
+                    if zone.stored == zone.served {
+                        self.store.note_caught_up(id.0);
+                    }
                     if let Some(confirmation) = zone.refresh.confirmation() {
                         let bytes = confirmation_bytes(&confirmation);
                         self.store.submit(Write::Confirm { zone: id.0, bytes }, report("confirmation"));

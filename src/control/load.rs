@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::dns::Name;
 use crate::refresh::{self, Confirmation, PrimaryState, Refresh};
@@ -27,7 +28,12 @@ pub(super) struct Kept {
     snapshot: Option<Arc<Snapshot>>,
     damaged: Option<String>,
     review: Option<Vec<u8>>,
+    /// It may have been served in a later version than this: how soon to ask.
+    ask_within: Option<Duration>,
 }
+
+/// After the machine has failed every zone may be a moment behind: all are asked for, so much apart on average.
+const ASK_ALL_PAUSE: Duration = Duration::from_millis(5);
 
 /// Name under which the store keeps the next free zone number.
 pub(super) const NEXT_ID: &str = "next-zone";
@@ -41,6 +47,8 @@ impl Keeper {
         let mut zones = Vec::new();
         let mut local_zones = Vec::new();
         let mut orphans = 0usize;
+        let lost = restored.lost().clone();
+        let all_within = ASK_ALL_PAUSE.saturating_mul(u32::try_from(restored.total()).unwrap_or(u32::MAX));
         if let Ok(Some(bytes)) = self.store.meta(NEXT_ID)
             && let Ok(next) = <[u8; 4]>::try_from(bytes.as_slice())
         {
@@ -65,9 +73,15 @@ impl Keeper {
                 store::Contents::Loaded { snapshot } => (Some(snapshot), None),
                 store::Contents::Damaged(why) => (None, Some(why)),
             };
+            let ask_within = match &lost {
+                store::Lost::Zones(zones) if zones.contains(&stored.zone) => Some(Duration::ZERO),
+                store::Lost::Anything => Some(all_within),
+                _ => None,
+            };
             zones.push((
                 definition,
                 Kept {
+                    ask_within,
                     confirmation: stored.confirmation,
                     primaries: stored.primaries,
                     snapshot,
@@ -139,6 +153,7 @@ impl Keeper {
                 soa: kept.snapshot.as_deref().map(soa_timers),
                 confirmation: kept.confirmation.as_deref().and_then(confirmation_from),
                 primaries: primary_states(&kept.primaries, definition.primaries.len()),
+                ask_within: kept.ask_within,
             };
             let mut refresh =
                 Refresh::new(self.settings.clone(), definition.primaries.len(), u64::from(id.0), Some(restored), now);
@@ -185,7 +200,7 @@ impl Keeper {
                 tls: HashMap::new(),
                 notify_shown: None,
             };
-            self.zones.insert(id, zone);
+            self.zones.insert(id, Box::new(zone));
         }
         self.board.insert(views);
         let next = self.next_id.to_be_bytes().to_vec();

@@ -14,7 +14,7 @@
 //! * `versions`: who gave which version, and the way back.
 //! * `exchange`: one probe or transfer, run as a task; builds and checks new contents beside the served ones.
 //! * `queue`, `schedule`: whose turn it is, and when.
-//! * [`history`]: what became of every attempt, on disk; [`events`]: what happens, for whoever listens.
+//! * [`history`]: what became of every attempt, on disk; [`mod@events`]: what happens, for whoever listens.
 //! * [`status`]: the read model; [`handle`]: what the API may ask; [`definition`]: what a zone should be.
 //! * [`local`]: zones that are edited here.
 //! * `outbound`: what downstreams get, once it is durable.

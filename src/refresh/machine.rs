@@ -58,7 +58,7 @@ pub struct Refresh {
 impl Refresh {
     /// A zone with `primaries` primaries (at least one). `seed` decides the jitter and nothing else; give each zone
     /// its own. Without contents the first round is due at once; with them after REFRESH from the last confirmation,
-    /// or, if that is past, within [`Settings::start_spread`].
+    /// or, if that is past or a newer version is known, within [`Settings::start_spread`].
     pub fn new(
         settings: Arc<Settings>,
         primaries: usize,
@@ -97,12 +97,18 @@ impl Refresh {
         zone.set_alarm(now);
         if let Some(soa) = zone.soa {
             zone.phase = Phase::Settled;
-            zone.restore_expiry(now, soa, restored.confirmation);
+            zone.restore_expiry(now, soa, restored.confirmation, restored.ask_within);
         }
         zone
     }
 
-    fn restore_expiry(&mut self, now: Timestamp, soa: SoaTimers, confirmation: Option<Confirmation>) {
+    fn restore_expiry(
+        &mut self,
+        now: Timestamp,
+        soa: SoaTimers,
+        confirmation: Option<Confirmation>,
+        ask_within: Option<Duration>,
+    ) {
         self.confirmation = confirmation.map(|confirmed| Confirmation {
             // A clock that was set back must not lengthen a zone's life.
             expires: confirmed.expires.min(now + soa.expire(&self.settings)),
@@ -117,6 +123,26 @@ impl Refresh {
             Some(due) if due > now && !self.expired => due,
             _ => now + self.jitter.up_to(self.settings.start_spread),
         };
+        if self.is_known_to_be_behind(soa.serial) {
+            self.ask_sooner(now, self.settings.start_spread);
+        }
+        if let Some(within) = ask_within {
+            self.ask_sooner(now, within.max(self.settings.start_spread));
+        }
+    }
+
+    /// A primary has shown a newer version, or was just giving one, when the daemon ended: nobody will say so again.
+    fn is_known_to_be_behind(&self, stored: Serial) -> bool {
+        let newer = |state: &PrimaryState| state.serial.is_some_and(|serial| serial.is_newer_than(stored));
+        self.primaries.iter().any(|primary| primary.state.code == Code::Interrupted || newer(&primary.state))
+    }
+
+    fn ask_sooner(&mut self, now: Timestamp, within: Duration) {
+        let soon = now + self.jitter.up_to(within);
+        if soon < self.next {
+            self.next = soon;
+            self.why = Why::Retry;
+        }
     }
 
     /// A NOTIFY was accepted. `sender`: which primary it speaks for, if it came from one's address. `hint`: the serial

@@ -230,4 +230,7 @@ pub struct Restored {
     pub confirmation: Option<Confirmation>,
     /// In the order of the primaries; `None` or missing for those not known from before.
     pub primaries: Vec<Option<PrimaryState>>,
+    /// A later version may have been served before: the primaries are to be asked so soon, or within
+    /// [`Settings::start_spread`] if that is longer.
+    pub ask_within: Option<Duration>,
 }

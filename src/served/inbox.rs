@@ -5,8 +5,8 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use super::Transport;
@@ -58,6 +58,10 @@ pub enum RefusedFor {
 pub type Waker = Box<dyn Fn() + Send + Sync>;
 
 struct Shared {
+    /// Notices that wait. The bound is kept here and not by the channel, which would set aside room for all of them (5 MB)
+    /// from the start.
+    waiting: AtomicUsize,
+    notices_max: usize,
     /// Notices were lost; the reader must look at all zones.
     sweep: AtomicBool,
     /// Notices not kept since the start.
@@ -70,7 +74,7 @@ struct Shared {
 /// The sending end; clones share one queue.
 #[derive(Clone)]
 pub struct Inbox {
-    queue: SyncSender<Notice>,
+    queue: Sender<Notice>,
     shared: Arc<Shared>,
 }
 
@@ -83,8 +87,10 @@ pub struct InboxReader {
 /// A queue of at most `notices_max`. `waker` is called by senders, so that an async reader needs no thread; a reader
 /// with a thread of its own passes an empty one and uses [`InboxReader::wait`].
 pub fn inbox(notices_max: usize, waker: Waker) -> (Inbox, InboxReader) {
-    let (sender, receiver) = sync_channel(notices_max);
+    let (sender, receiver) = channel();
     let shared = Arc::new(Shared {
+        waiting: AtomicUsize::new(0),
+        notices_max,
         sweep: AtomicBool::new(false),
         overflows: AtomicU64::new(0),
         woken: AtomicBool::new(false),
@@ -96,7 +102,12 @@ pub fn inbox(notices_max: usize, waker: Waker) -> (Inbox, InboxReader) {
 impl Inbox {
     /// Queues `notice` without waiting. If there is no room (or no reader any more) the reader will sweep instead.
     pub fn try_send(&self, notice: Notice) {
-        if let Err(TrySendError::Full(_)) = self.queue.try_send(notice) {
+        // Counted before it is sent, so that the reader never takes off more than there are.
+        if self.shared.waiting.fetch_add(1, Ordering::Relaxed) < self.shared.notices_max {
+            // Without a reader nobody misses it.
+            let _ = self.queue.send(notice);
+        } else {
+            self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
             self.shared.overflows.fetch_add(1, Ordering::Relaxed);
             self.shared.sweep.store(true, Ordering::Release);
         }
@@ -124,16 +135,23 @@ impl InboxReader {
     pub fn try_next(&self) -> Option<Notice> {
         self.shared.woken.store(false, Ordering::SeqCst);
         fence(Ordering::SeqCst);
-        self.queue.try_recv().ok()
+        self.queue.try_recv().ok().inspect(|_| self.taken())
     }
 
     /// The next notice, waiting at most `timeout`; `Err` once all senders are gone.
     pub fn wait(&self, timeout: Duration) -> Result<Option<Notice>, SendersGone> {
         match self.queue.recv_timeout(timeout) {
-            Ok(notice) => Ok(Some(notice)),
+            Ok(notice) => {
+                self.taken();
+                Ok(Some(notice))
+            }
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => Err(SendersGone),
         }
+    }
+
+    fn taken(&self) {
+        self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -145,7 +163,6 @@ pub struct SendersGone;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::AtomicUsize;
 
     fn notify(zone: u32) -> Notice {
         Notice::Notify {

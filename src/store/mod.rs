@@ -43,6 +43,7 @@
 //! - `flush_every_ms` stays on: the same thread cleans segments. The cache is small on purpose: the zones are in
 //!   memory already.
 
+mod ahead;
 mod compact;
 mod disk;
 mod garbage;
@@ -65,6 +66,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::dns::{Name, Serial};
 use crate::zone::{Diff, HashKey, Snapshot};
+use ahead::Ahead;
+pub use ahead::Lost;
 use disk::{Changes, Disk, Unopened};
 pub use held::{History, Step};
 pub use layout::{Damage, Ring, ZoneNumber};
@@ -85,7 +88,8 @@ pub struct Options {
     /// Most octets of one atomic batch, which sled holds in its buffers at once; a change of a zone that needs more is
     /// written as a new generation. Default 16 MiB; tests set it low to have generations of a few pages.
     pub batch_octets: usize,
-    /// How long confirmations and statuses may wait for company. Default 500 ms.
+    /// How long confirmations and statuses may wait for company: a tenth of it, or all of it after others have done so.
+    /// Default 500 ms.
     pub patience: Duration,
     /// Most writes that wait; more are refused with [`StoreError::QueueFull`]. Default 262,144.
     pub queue_max: usize,
@@ -423,6 +427,7 @@ pub struct Store {
     queue: Arc<Queue>,
     writer: Mutex<Option<JoinHandle<()>>>,
     key: HashKey,
+    ahead: Ahead,
 }
 
 impl Store {
@@ -447,6 +452,8 @@ impl Store {
         let queue = Arc::new(Queue::new(options.queue_max, options.patience));
         let mut restored = restore::start(&disk, &queue, key, small, options.restore_threads)?;
         restored.damage = damage;
+        let (ahead, lost) = Ahead::begin(directory);
+        restored.lost = lost;
 
         let bounds = Bounds {
             history_octets: options.history_octets,
@@ -458,13 +465,23 @@ impl Store {
             let queue = queue.clone();
             move || writer.run(&queue)
         })?;
-        let store = Store { disk, queue, writer: Mutex::new(Some(thread)), key };
+        let store = Store { disk, queue, writer: Mutex::new(Some(thread)), key, ahead };
         Ok((store, restored))
     }
 
     /// The key of the owner name hash for all zones of this store.
     pub fn hash_key(&self) -> HashKey {
         self.key
+    }
+
+    /// The zone is about to be served in a version that is not stored; after a kill the next start knows ([`Lost`]).
+    pub fn note_ahead(&self, zone: ZoneNumber) {
+        self.ahead.note(zone);
+    }
+
+    /// What is served of the zone is stored, or a primary has confirmed it.
+    pub fn note_caught_up(&self, zone: ZoneNumber) {
+        self.ahead.caught_up(zone);
     }
 
     /// Queues a write; never blocks. `done` is called once: on the writer's thread, or here if it cannot be queued.
@@ -608,6 +625,7 @@ impl Store {
         if writer.thread().id() != std::thread::current().id() && writer.join().is_err() {
             tracing::error!("the store's writer has panicked");
         }
+        self.ahead.end();
     }
 }
 

@@ -14,7 +14,7 @@ use super::compact::{digest_of, digest_start};
 use super::disk::Disk;
 use super::layout::{self, Damage, DiffHead, Header, ZoneNumber, table};
 use super::writer::{Forget, Job, Queue, Task};
-use super::{Contents, StoreError, StoredZone};
+use super::{Contents, Lost, StoreError, StoredZone};
 use crate::zone::{self, Diff, HashKey, Page, Snapshot};
 
 /// Zones that are read and not yet taken.
@@ -42,6 +42,8 @@ pub struct Restored {
     total: usize,
     /// See [`Restored::damage`].
     pub(super) damage: Option<DatabaseDamage>,
+    /// See [`Restored::lost`].
+    pub(super) lost: Lost,
 }
 
 /// The database was damaged and has been replaced.
@@ -64,6 +66,11 @@ impl Restored {
     /// Whether the database had to be replaced at this start, which the operator wants to know.
     pub fn damage(&self) -> Option<&DatabaseDamage> {
         self.damage.as_ref()
+    }
+
+    /// Which zones may have been served in a later version than the one that comes from here.
+    pub fn lost(&self) -> &Lost {
+        &self.lost
     }
 }
 
@@ -105,7 +112,7 @@ pub(super) fn start(
             })
             .map_err(|e| StoreError::failed("start a thread", e))?;
     }
-    Ok(Restored { zones, total, damage: None })
+    Ok(Restored { zones, total, damage: None, lost: Lost::Nothing })
 }
 
 /// Held by every reading thread: the last one tells the writer.

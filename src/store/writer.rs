@@ -62,9 +62,20 @@ struct Waiting {
     urgent: bool,
     /// When the oldest of jobs that may wait came.
     since: Option<Instant>,
+    /// When jobs that may wait had waited long enough last.
+    waited: Option<Instant>,
     /// The writer is to look for other work.
     nudged: bool,
     closing: bool,
+}
+
+impl Waiting {
+    /// When the jobs that may wait have waited enough: a full `patience` after such jobs last had, so that there are no
+    /// more syncs than that; else a tenth of it, so that a confirmation now and then is durable almost at once.
+    fn due(&self, patience: Duration) -> Option<Instant> {
+        let company = self.since? + patience / 10;
+        Some(self.waited.map_or(company, |waited| company.max(waited + patience)))
+    }
 }
 
 impl Queue {
@@ -98,8 +109,13 @@ impl Queue {
     fn take(&self, has_other_work: bool) -> Option<Vec<Job>> {
         let mut waiting = self.lock();
         loop {
-            let waited_enough = waiting.since.is_some_and(|since| since.elapsed() >= self.patience);
+            let now = Instant::now();
+            let due = waiting.due(self.patience);
+            let waited_enough = due.is_some_and(|due| due <= now);
             if !waiting.jobs.is_empty() && (waiting.urgent || waited_enough || waiting.closing) {
+                if waited_enough {
+                    waiting.waited = Some(now);
+                }
                 let count = waiting.jobs.len().min(GROUP_JOBS_MAX);
                 let group = waiting.jobs.drain(..count).collect();
                 if waiting.jobs.is_empty() {
@@ -114,9 +130,9 @@ impl Queue {
             if has_other_work || std::mem::take(&mut waiting.nudged) {
                 return Some(Vec::new());
             }
-            waiting = match waiting.since {
-                Some(since) => {
-                    let left = self.patience.saturating_sub(since.elapsed());
+            waiting = match due {
+                Some(due) => {
+                    let left = due.saturating_duration_since(now);
                     self.wake.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0
                 }
                 None => self.wake.wait(waiting).unwrap_or_else(PoisonError::into_inner),
@@ -426,5 +442,28 @@ impl Writer {
             tracing::error!(moved_to = %moved_to.display(), values, "the store has been rebuilt");
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// T3: "State is durable at each confirmation". One alone waits for a tenth of the patience; a steady flow causes one
+    /// sync in the whole of it.
+    #[test]
+    fn a_confirmation_alone_is_written_soon_and_many_are_written_together() {
+        let patience = Duration::from_millis(500);
+        let now = Instant::now();
+        let due = |since: u64, waited: Option<u64>| {
+            let at = |ms| now + Duration::from_millis(ms);
+            let waiting = Waiting { since: Some(at(since)), waited: waited.map(at), ..Waiting::default() };
+            waiting.due(patience).expect("something waits").duration_since(now).as_millis()
+        };
+        assert_eq!(due(1000, None), 1050, "the first");
+        assert_eq!(due(1000, Some(200)), 1050, "the last was long ago");
+        assert_eq!(due(1000, Some(500)), 1050);
+        assert_eq!(due(1000, Some(900)), 1400, "the last has just been");
+        assert_eq!(Waiting::default().due(patience), None);
     }
 }

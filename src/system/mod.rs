@@ -1,7 +1,7 @@
 //! System calls that the standard library has no safe form of: the one module of the crate with `unsafe`.
 //!
-//! Used by the effects only. [`mmsg`] moves datagrams in batches for the UDP workers; [`give_back_freed_memory`] is for the store's writer
-//! after large changes. Nothing in here knows DNS.
+//! Used by the effects and the daemon. [`mmsg`] moves datagrams in batches for the UDP workers; [`give_back_freed_memory`]
+//! is called by the store's writer after large changes and by the daemon after loading. Nothing in here knows DNS.
 
 #![allow(unsafe_code)]
 

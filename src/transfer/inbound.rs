@@ -268,10 +268,10 @@ impl Inbound {
                 let detail = format!("more than {} records ([transfer] max-records)", self.limits.records_max);
                 return Err(Reason::new(Code::LimitRecords, detail));
             }
+            let raw = raw.map_err(|error| self.malformed(None, error))?;
             if self.is_done() {
                 return Err(Reason::new(Code::SoaMismatch, "records after the last SOA"));
             }
-            let raw = raw.map_err(|error| self.malformed(None, error))?;
             self.record(message, &raw)?;
         }
         if header.additionals > 0
@@ -380,13 +380,14 @@ impl Inbound {
 
     fn record(&mut self, message: &[u8], raw: &RawRecord) -> Result<(), Reason> {
         self.owner.read(message, raw.owner).map_err(|error| self.malformed(None, error))?;
-        if raw.class != CLASS_IN {
-            let detail = format!("record {}: class {}", self.counters.records, raw.class);
-            return Err(Reason::new(Code::BadClass, detail));
-        }
+        // The type first: the class of an OPT record is a size, that of a TSIG record ANY.
         if raw.rtype.is_meta() {
             let detail = format!("record {}: type {}", self.counters.records, raw.rtype);
             return Err(Reason::new(Code::MetaType, detail));
+        }
+        if raw.class != CLASS_IN {
+            let detail = format!("record {}: class {}", self.counters.records, raw.class);
+            return Err(Reason::new(Code::BadClass, detail));
         }
         self.rdata.clear();
         rdata::expand(message, raw.rdata, raw.rdata_len, raw.rtype, &mut self.rdata)

@@ -105,7 +105,8 @@ impl Probe {
             let text = opt.as_ref().and_then(Opt::errors_text);
             let detail = format!("SOA query: {rcode}{}", text.map(|t| format!(", {t}")).unwrap_or_default());
             let reason = Reason::new(code, detail);
-            let may_be_edns = matches!(rcode, Rcode::FORMERR | Rcode::NOTIMP | Rcode::BADVERS);
+            // The upper bits of an RCODE exist in OPT records only: whatever they say, it is about ours.
+            let may_be_edns = matches!(rcode, Rcode::FORMERR | Rcode::NOTIMP) || rcode.0 >= Rcode::BADVERS.0;
             return Err(if self.edns && may_be_edns { ProbeError::NoEdns(reason) } else { ProbeError::Failed(reason) });
         }
         let (soa, signature) = self.find_soa(message, header, at)?;

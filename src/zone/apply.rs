@@ -74,7 +74,7 @@ pub fn apply(base: &Snapshot, diffs: &[Diff]) -> Result<(Snapshot, Findings), Ap
 
 /// As [`apply`], but what removes absent records or adds present ones is passed over and counted
 /// ([`Findings::passed_over`]). The SOAs must fit all the same. The result differs from `base` by something else than
-/// `diffs`: store [`super::between`] of the two.
+/// `diffs`: store [`super::between()`] of the two.
 pub fn apply_leniently(base: &Snapshot, diffs: &[Diff]) -> Result<(Snapshot, Findings), ApplyError> {
     apply_as(base, diffs, Misfits::PassedOver)
 }

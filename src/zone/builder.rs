@@ -53,12 +53,18 @@ pub struct Findings {
 /// Hashes are parted by their first five bits: the slots of the root node.
 const PARTITIONS: usize = 32;
 
-/// Records of one part of the hash space, one behind the other:
+/// Octets of a chunk of records. In chunks, because one block of memory for all of them would be twice as large as it
+/// need be while it grows, and because what is freed in such pieces is at once of use for pages.
+const CHUNK_OCTETS: usize = 1 << 16;
+
+/// Records of one part of the hash space, one behind the other in chunks:
 /// hash is in the index; `u8` name length, name, `u16` type, `u32` TTL, `u16` rdata length, rdata (native order).
 /// Type 0 marks "a child with this label exists", with the label in place of the rdata.
 #[derive(Debug, Default)]
 struct Partition {
-    octets: Vec<u8>,
+    /// At most [`CHUNK_OCTETS`] each; one that holds a single large record may be larger.
+    chunks: Vec<Vec<u8>>,
+    /// Hash, and place: number of the chunk and offset in it, 16 bits each.
     index: Vec<(u64, u32)>,
 }
 
@@ -76,21 +82,32 @@ struct Stored<'a> {
 
 impl Partition {
     fn push(&mut self, hash: u64, stored: Stored<'_>) -> Result<(), Reason> {
-        let offset = u32::try_from(self.octets.len())
-            .map_err(|_| Reason::new(Code::LimitBytes, "4 GiB in one of 32 parts of the zone"))?;
-        self.index.push((hash, offset));
-        self.octets.reserve(9 + stored.name.len() + stored.rdata.len());
-        self.octets.push(stored.name.len() as u8);
-        self.octets.extend_from_slice(stored.name);
-        self.octets.extend_from_slice(&stored.rtype.0.to_ne_bytes());
-        self.octets.extend_from_slice(&stored.ttl.to_ne_bytes());
-        self.octets.extend_from_slice(&(stored.rdata.len() as u16).to_ne_bytes());
-        self.octets.extend_from_slice(stored.rdata);
+        let octets = 9 + stored.name.len() + stored.rdata.len();
+        if self.chunks.last().is_none_or(|last| last.len() + octets > CHUNK_OCTETS) {
+            let number = self.chunks.len();
+            if number > usize::from(u16::MAX) {
+                return Err(Reason::new(Code::LimitBytes, "4 GiB in one of 32 parts of the zone"));
+            }
+            // Most zones are small: their only chunk grows as it must.
+            self.chunks.push(Vec::with_capacity(if number == 0 { 0 } else { CHUNK_OCTETS.max(octets) }));
+        }
+        let number = self.chunks.len() - 1;
+        let chunk = self.chunks.last_mut().expect("pushed if there was none");
+        self.index.push((hash, (number << 16 | chunk.len()) as u32));
+        chunk.reserve(octets);
+        chunk.push(stored.name.len() as u8);
+        chunk.extend_from_slice(stored.name);
+        let mut fixed = [0; 8];
+        fixed[..2].copy_from_slice(&stored.rtype.0.to_ne_bytes());
+        fixed[2..6].copy_from_slice(&stored.ttl.to_ne_bytes());
+        fixed[6..].copy_from_slice(&(stored.rdata.len() as u16).to_ne_bytes());
+        chunk.extend_from_slice(&fixed);
+        chunk.extend_from_slice(stored.rdata);
         Ok(())
     }
 
-    fn at(&self, offset: u32) -> Stored<'_> {
-        let octets = &self.octets[offset as usize..];
+    fn at(&self, place: u32) -> Stored<'_> {
+        let octets = &self.chunks[(place >> 16) as usize][(place & 0xffff) as usize..];
         let (name, rest) = octets[1..].split_at(octets[0] as usize);
         let (fixed, rest) = rest.split_at(8);
         Stored {
@@ -120,6 +137,8 @@ pub struct Builder {
     apex_records: Partition,
     /// The owner added last, relative and in lower case, with the hash of each of its ancestors by labels.
     last: Vec<u8>,
+    /// The one before, for its memory.
+    spare: Vec<u8>,
     last_hashes: Vec<u64>,
     /// Hashes of in-domain NS targets.
     glue_wanted: Vec<u64>,
@@ -140,6 +159,7 @@ impl Builder {
             partitions: (0..PARTITIONS).map(|_| Partition::default()).collect(),
             apex_records: Partition::default(),
             last: Vec::new(),
+            spare: Vec::new(),
             last_hashes: vec![apex_hash],
             glue_wanted: Vec::new(),
             records: 0,
@@ -208,9 +228,12 @@ impl Builder {
     /// Makes `relative` the current owner: hashes it and marks it as a child of its parent, and so on upwards as far as the
     /// last owner has not done so already.
     fn enter(&mut self, relative: &[u8]) -> Result<(), Reason> {
-        let relative = relative.to_ascii_lowercase();
+        let mut folded = std::mem::take(&mut self.spare);
+        folded.clear();
+        folded.extend(relative.iter().map(u8::to_ascii_lowercase));
+        let relative = &folded[..];
         let (mut starts, mut last_starts) = ([0; LABELS_MAX + 1], [0; LABELS_MAX + 1]);
-        let labels = label_starts(&relative, &mut starts);
+        let labels = label_starts(relative, &mut starts);
         let last_labels = label_starts(&self.last, &mut last_starts);
         let suffix = |n: usize| &relative[if n == 0 { relative.len() } else { starts[labels - n] as usize }..];
         let last_suffix =
@@ -228,7 +251,7 @@ impl Builder {
             }
             self.last_hashes.push(self.key.child(parent_hash, label));
         }
-        self.last = relative;
+        self.spare = std::mem::replace(&mut self.last, folded);
         Ok(())
     }
 

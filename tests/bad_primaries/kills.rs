@@ -225,6 +225,42 @@ fn sorted(mut records: Vec<Record>) -> Vec<(Vec<u8>, u16, Vec<u8>)> {
     records.into_iter().map(|r| (r.owner.as_wire().to_vec(), r.rtype.0, r.rdata.to_vec())).collect()
 }
 
+/// "After a crash a zone may start one flush behind and heals by one IXFR": it asks by itself, because the NOTIFY of what
+/// was lost will not come again. What is fresh and lost nothing does not ask (T12).
+#[test]
+fn a_zone_that_may_have_lost_a_version_with_the_process_asks_at_start() {
+    let zone = "lost.example";
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let lines = |first: &str, zones: &str| format!("{}\n{zones}", first.trim());
+    let first = secondaryd::control::definition::FIRST_ZONE_ID;
+    let numbers = format!("{first}\n");
+    for (left, asks) in [
+        (lines(&boot, &numbers), true),
+        (lines("before-the-power-failure", ""), true),
+        (lines(&boot, &format!("{}\n", first + 1)), false),
+    ] {
+        let primary = Primary::start(reply::good(zone, 1));
+        let mut ours = Secondaryd::reserve().with_zone(Entry::new(zone, &[primary.address()])).started();
+        ours.dns.wait_serial(zone, 1, SOON);
+        wait::until_true("stored", SOON, || ours.status(zone)["storedSerial"] == 1);
+        ours.wait_item(zone, 0, "idle", |item| item["activity"] == "idle" && item["status"] == "OK");
+        ours.stop();
+        // As it is when the process is killed between the publishing of a version and its storing
+        std::fs::write(ours.state().join("running"), left).expect("written");
+        primary.play(reply::good(zone, 2));
+        ours.start();
+        if asks {
+            ours.dns.wait_serial(zone, 2, SOON);
+        } else {
+            let next = ours.item(zone, 0)["nextAttempt"].as_str().expect("a time").to_owned();
+            let wait = next.parse::<jiff::Timestamp>().expect("RFC 3339").duration_since(jiff::Timestamp::now());
+            assert!(wait.as_secs() > 60, "{wait:?}");
+            assert_eq!(ours.dns.serial(zone), Some(1));
+        }
+        ours.kill();
+    }
+}
+
 /// The script gives what it should: the test above would be easy to pass with primaries that give nothing.
 #[test]
 fn kills_are_made_among_real_differences() {

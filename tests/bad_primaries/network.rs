@@ -222,7 +222,8 @@ fn b9_bad_datagrams_are_ignored() {
 /// B24, T9: "FORMERR to EDNS -> once without".
 #[test]
 fn b24_servers_that_choke_on_edns_are_asked_without() {
-    let names = ["formerr", "bare-formerr", "notimp", "badvers", "ignores", "unknown-options", "broken-opt"];
+    let names =
+        ["formerr", "bare-formerr", "notimp", "badvers", "odd-high", "ignores", "unknown-options", "broken-opt"];
     let stage = Stage::loaded(QUICK, &names);
     for zone in stage.zones().map(str::to_owned).collect::<Vec<_>>() {
         let kind = zone.trim_end_matches(".example").to_owned();
@@ -237,6 +238,7 @@ fn b24_servers_that_choke_on_edns_are_asked_without() {
                 ("bare-formerr", true) => Reply::to(query).rcode(1).but(|r| r.question = None),
                 ("notimp", true) => Reply::to(query).rcode(4),
                 ("badvers", true) => Reply::to(query).opt(1, b""),
+                ("odd-high", true) => Reply::to(query).opt(0xff, b""),
                 ("unknown-options", true) => good.opt(0, b"\xff\xff\0\x03abc\0\x09\0\0"),
                 ("broken-opt", true) => good.opt(0, b"\0\x09\0\xffabc"),
                 _ => good,
@@ -256,8 +258,8 @@ fn b24_servers_that_choke_on_edns_are_asked_without() {
 /// B24 for transfers: refused with an OPT record they are asked for once more without, and that is remembered.
 #[test]
 fn b24_transfers_are_asked_for_without_edns_where_it_is_refused() {
-    let stage = Stage::loaded(QUICK, &["formerr", "badvers"]);
-    for zone in ["formerr.example", "badvers.example"] {
+    let stage = Stage::loaded(QUICK, &["formerr", "badvers", "odd-high"]);
+    for zone in ["formerr.example", "badvers.example", "odd-high.example"] {
         let play = |serial: u32| {
             stage.primary(zone).play(move |query| {
                 let has_opt = query.message[11] == 1;
@@ -265,7 +267,8 @@ fn b24_transfers_are_asked_for_without_edns_where_it_is_refused() {
                     // SOA queries do not tell: the answer has no OPT record and no error.
                     RecordType::SOA => reply::good(zone, serial)(query),
                     _ if has_opt && zone.starts_with("formerr") => vec![Reply::to(query).rcode(1).send()],
-                    _ if has_opt => vec![Reply::to(query).opt(1, b"").send()],
+                    _ if has_opt && zone.starts_with("badvers") => vec![Reply::to(query).opt(1, b"").send()],
+                    _ if has_opt => vec![Reply::to(query).opt(0xff, b"").send()],
                     _ => reply::good(zone, serial)(query),
                 }
             });

@@ -56,6 +56,11 @@ fn differences_are_shown_both_ways_paged_and_as_text() {
         change["change"] == "add" && change["name"] == "new.guarded.example." && change["content"] == "192.0.2.77"
     };
     assert!(diff["items"].as_array().expect("items").iter().any(added), "{diff:#}");
+    let id = stage.path().rsplit('/').next().expect("an id").to_owned();
+    for called in [&id, ZONE] {
+        assert_eq!(stage.ours.expect("GET", &format!("/zones/{called}/versions/1..3"), 200), diff, "{called}");
+    }
+    stage.ours.expect("GET", "/zones/nobody.example/versions/1..3", 404);
     let back = stage.ours.expect("GET", &format!("{path}/3..1"), 200);
     assert_eq!((&back["deleted"], &back["added"]), (&2.into(), &1.into()), "{back:#}");
     let page = stage.ours.expect("GET", &format!("{path}/1..3?offset=4&limit=1"), 200);

@@ -33,6 +33,11 @@ impl Process {
         Process { name: name.to_owned(), child, log: log.to_owned(), ended: None }
     }
 
+    /// Its process id, which is that of its group too.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Everything the process has logged since the first start with this log.
     pub(crate) fn log(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()

@@ -44,7 +44,12 @@ impl Secondary {
     ) -> Secondary {
         let disk = disk.unwrap_or_default();
         let served = disk.served;
-        let restored = Restored { soa: disk.served, confirmation: disk.confirmation, primaries: disk.states.clone() };
+        let restored = Restored {
+            soa: disk.served,
+            confirmation: disk.confirmation,
+            primaries: disk.states.clone(),
+            ask_within: None,
+        };
         let expires = served.map(|_| disk.confirmation.map_or(now, |confirmed| confirmed.expires));
         Secondary {
             zone: Refresh::new(settings.clone(), primaries, seed, Some(restored), now),

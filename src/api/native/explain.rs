@@ -2,18 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::history;
 use crate::api::Api;
-use crate::api::auth::Caller;
 use crate::api::fault::Fault;
 use crate::api::ionos::json;
-use crate::api::request::Zone;
+use crate::api::request::{Called, Zone};
 use crate::control::explain::{Facts, explain};
-use crate::dns::Name;
 use crate::time::Timestamp;
 
 /// GET `/secondaryzones/{id}/explain`.
@@ -22,15 +20,7 @@ pub(super) async fn read(State(api): State<Arc<Api>>, zone: Zone) -> Result<Resp
 }
 
 /// GET `/zones/{id}/explain`: the same for a zone called by UUID or name.
-pub(super) async fn read_named(
-    State(api): State<Arc<Api>>,
-    caller: Caller,
-    Path(called): Path<String>,
-) -> Result<Response, Fault> {
-    let board = api.control().board();
-    let by_name = || board.by_name(&called.parse::<Name>().ok()?);
-    let view = called.parse().ok().and_then(|uuid| board.by_uuid(uuid)).or_else(by_name);
-    let zone = view.and_then(|view| Zone::find(&api, &caller, view.uuid)).ok_or_else(Fault::zone_not_found)?;
+pub(super) async fn read_named(State(api): State<Arc<Api>>, Called(zone): Called) -> Result<Response, Fault> {
     answer(&api, zone).await
 }
 

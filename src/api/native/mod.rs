@@ -44,6 +44,7 @@ pub fn guarded() -> Router<Arc<Api>> {
         .route("/secondaryzones/{id}/axfr/check", post(check::zone))
         .route("/secondaryzones/{id}/explain", get(explain::read))
         .route("/zones/{id}/explain", get(explain::read_named))
+        .route("/zones/{id}/versions/{serial}", get(versions::read_named))
         .route("/transfers/check", post(check::unknown))
         .route("/transfers", get(transfers::list))
         .route("/transfers/summary", get(transfers::summary))

@@ -15,7 +15,7 @@ use crate::api::Api;
 use crate::api::fault::{ErrorCode, Fault};
 use crate::api::ionos::{Date, accepted, json};
 use crate::api::query::{Page, Params};
-use crate::api::request::{Writer, Zone, segment};
+use crate::api::request::{Called, Writer, Zone, segment};
 use crate::control::Primary;
 use crate::control::versions::{Giver, Version};
 use crate::dns::zonefile::write_record;
@@ -93,6 +93,18 @@ pub(super) async fn list(State(api): State<Arc<Api>>, zone: Zone) -> Result<Resp
 pub(super) async fn read(
     State(api): State<Arc<Api>>,
     zone: Zone,
+    Between(from, to): Between,
+    params: Params,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
+    let diff = api.control().difference(&zone.view, from, to).await?;
+    diff_response(&diff, &params, &headers)
+}
+
+/// GET `/zones/{uuid or name}/versions/{from}..{to}`: the same.
+pub(super) async fn read_named(
+    State(api): State<Arc<Api>>,
+    Called(zone): Called,
     Between(from, to): Between,
     params: Params,
     headers: HeaderMap,

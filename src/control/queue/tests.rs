@@ -212,7 +212,12 @@ fn started_each_second(age: impl Fn(u32) -> u64, seconds: u64) -> Vec<usize> {
         .map(|n| {
             let at = NOW - Duration::from_secs(age(n));
             let confirmation = Confirmation { at, by: 0, expires: at + Duration::from_secs(604_800) };
-            let restored = Restored { soa: Some(soa()), confirmation: Some(confirmation), primaries: Vec::new() };
+            let restored = Restored {
+                soa: Some(soa()),
+                confirmation: Some(confirmation),
+                primaries: Vec::new(),
+                ask_within: None,
+            };
             (Refresh::new(settings.clone(), 1, u64::from(n), Some(restored), NOW), None)
         })
         .collect();

@@ -183,10 +183,11 @@ impl Upstream {
 }
 
 /// Servers that know no EDNS answer so to the first message (RFC 6891 §7), and without an OPT record of their own; one
-/// that knows another version of it says BADVERS (§6.1.3). NOTIMP is what a server says that knows no IXFR.
+/// that knows another version of it says BADVERS (§6.1.3), or something that is meant to be it. NOTIMP is what a server
+/// says that knows no IXFR.
 fn is_about_edns(code: Code, seen: &Seen) -> bool {
     let first = seen.volume.messages == 1;
-    first && (code == Code::RcodeBadvers || code == Code::RcodeFormerr && !seen.edns)
+    first && (matches!(code, Code::RcodeBadvers | Code::RcodeOther) || code == Code::RcodeFormerr && !seen.edns)
 }
 
 /// Notes what has come so far.

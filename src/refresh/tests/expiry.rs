@@ -118,6 +118,41 @@ fn a_fresh_zone_is_not_polled_at_start() {
     assert_eq!(bench.probes(), [0, 1]);
 }
 
+/// T12 is for zones that are fresh. One that was killed before it had stored what it served is not, and neither is one
+/// whose primary has shown more than is stored: nobody will send that NOTIFY again.
+#[test]
+fn a_zone_that_is_known_to_be_behind_is_polled_at_start() {
+    let shown = |serial: u32, code: Code| {
+        let mut state = PrimaryState::new(NOW);
+        (state.serial, state.code) = (Some(Serial(serial)), code);
+        Restored { primaries: vec![Some(state)], ..restored(7) }
+    };
+    let mut cut_off = shown(7, Code::UpToDate);
+    cut_off.primaries[0].as_mut().expect("given").activity = Activity::Ixfr;
+    for (what, behind, restored) in [
+        ("as stored", false, shown(7, Code::UpToDate)),
+        ("older", false, shown(6, Code::SerialBehind)),
+        ("newer", true, shown(8, Code::TruncatedStream)),
+        ("cut off", true, cut_off),
+        ("marked", true, Restored { ask_within: Some(Duration::ZERO), ..shown(7, Code::UpToDate) }),
+    ] {
+        let mut bench = Bench::with(settings(), 1, Some(restored));
+        bench.wait(secs(1));
+        assert_eq!(bench.probes(), if behind { vec![0] } else { vec![] }, "{what}");
+    }
+}
+
+/// After a power failure any zone may be behind; they are asked for in their turn.
+#[test]
+fn where_nothing_is_known_the_polls_are_spread_as_wide_as_wanted() {
+    let within = secs(REFRESH / 2);
+    let restored = || Restored { ask_within: Some(within), ..restored(7) };
+    let due = |seed| Refresh::new(Arc::new(settings()), 1, seed, Some(restored()), NOW).poll_timeout();
+    let moments: std::collections::HashSet<_> = (0..100).map(due).collect();
+    assert!(moments.len() > 50);
+    assert!(moments.iter().flatten().all(|due| due.since(NOW) <= within));
+}
+
 #[test]
 fn overdue_polls_are_spread_at_start() {
     let settings = Arc::new(Settings::default());

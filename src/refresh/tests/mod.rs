@@ -148,7 +148,8 @@ impl Bench {
         let primaries = self.zone.primaries().cloned().map(Some).collect::<Vec<_>>();
         let stored = serde_json::to_vec(&primaries).expect("plain data");
         let primaries: Vec<Option<PrimaryState>> = serde_json::from_slice(&stored).expect("what was written");
-        let restored = Restored { soa: self.zone.soa(), confirmation: self.zone.confirmation(), primaries };
+        let restored =
+            Restored { soa: self.zone.soa(), confirmation: self.zone.confirmation(), primaries, ask_within: None };
         self.zone = Refresh::new(Arc::new(settings), restored.primaries.len(), 1, Some(restored), self.now);
     }
 
@@ -193,6 +194,7 @@ fn restored(serial: u32) -> Restored {
         soa: Some(soa(serial)),
         confirmation: Some(Confirmation { at: NOW, by: 0, expires: NOW + secs(EXPIRE) }),
         primaries: Vec::new(),
+        ask_within: None,
     }
 }
 

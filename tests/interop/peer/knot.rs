@@ -17,11 +17,15 @@ pub(super) fn configuration(peer: &Peer) -> String {
     let at = |address: std::net::SocketAddr| format!("{}@{}", address.ip(), address.port());
     let key_line = setup.key.map(|key| format!("   key: {}\n", key.name)).unwrap_or_default();
     let mut text = format!(
-        "server:\n rundir: {dir}\n listen: {}\n background-workers: 2\n\
+        "server:\n rundir: {dir}\n listen: {}\n background-workers: 2\n{}\
          control:\n listen: {dir}/control\n\
-         log:\n - target: stderr\n   any: info\n\
-         database:\n storage: {dir}\n journal-db-mode: asynchronous\n",
-        at(setup.listen)
+         log:\n - target: stderr\n   any: {}\n\
+         database:\n storage: {dir}\n journal-db-mode: {}\n",
+        at(setup.listen),
+        setup.workers.map(|n| format!(" udp-workers: {n}\n tcp-workers: {n}\n")).unwrap_or_default(),
+        if setup.workers.is_some() { "warning" } else { "info" },
+        // Its default is what is measured; tests of what is on the wire need no durability.
+        if setup.workers.is_some() { "robust" } else { "asynchronous" }
     );
     if let Some(key) = setup.key {
         let _ = write!(text, "key:\n - id: {}\n   algorithm: {}\n   secret: {}\n", key.name, key.algorithm, key.secret);

@@ -1,4 +1,7 @@
 //! A real name server with its zones, in a temporary directory.
+//!
+//! Part of the interop tests and of `tests/bench/compare`; neither uses all of it.
+#![allow(dead_code)]
 
 mod bind;
 mod knot;
@@ -82,6 +85,9 @@ pub(crate) struct Setup {
     pub(crate) primary: Option<SocketAddr>,
     /// Whether it keeps differences and so can answer IXFR, where it can at all.
     pub(crate) differences: bool,
+    /// Measured: with so many threads that answer, and logging little. `None`: the program's own choice, and all that a
+    /// test wants to read.
+    pub(crate) workers: Option<usize>,
     /// Answers over TLS too.
     pub(crate) tls: Option<Tls>,
 }
@@ -106,6 +112,7 @@ impl Setup {
             notify: Vec::new(),
             primary: None,
             differences: true,
+            workers: None,
             tls: None,
         }
     }
@@ -143,12 +150,25 @@ impl Setup {
         Setup { differences: false, ..self }
     }
 
+    /// To be measured, with so many threads that answer.
+    pub(crate) fn with_workers(self, workers: usize) -> Setup {
+        Setup { workers: Some(workers), ..self }
+    }
+
     /// Starts the server with `zones` and waits until it answers for each.
     #[track_caller]
     pub(crate) fn start(self, zones: &[Zone]) -> Peer {
+        let mut peer = self.prepare(zones);
+        peer.start();
+        peer
+    }
+
+    /// Writes the configuration (and the zones of a primary), and starts nothing.
+    #[track_caller]
+    pub(crate) fn prepare(self, zones: &[Zone]) -> Peer {
         let dir = tempfile::Builder::new().prefix("secondaryd-interop-").tempdir().expect("temporary directory");
         let dns = Dns::new(self.listen);
-        let mut peer = Peer {
+        let peer = Peer {
             control: address::localhost(),
             zones: zones.iter().map(|zone| (zone.name.clone(), zone.serial)).collect(),
             setup: self,
@@ -160,7 +180,6 @@ impl Setup {
             zones.iter().for_each(|zone| peer.write_zone(zone));
         }
         peer.configure();
-        peer.start();
         peer
     }
 }
@@ -215,9 +234,37 @@ impl Peer {
         }
     }
 
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        if let Some(process) = &mut self.process {
+            process.kill();
+        }
+    }
+
+    /// Makes what is in memory durable, for a server that does not do it by itself.
+    pub(crate) fn flush(&self) {
+        if self.setup.program == Program::Nsd {
+            nsd::flush(self);
+        }
+    }
+
     /// Starts it (again) and waits until it answers for its zones.
     #[track_caller]
     pub(crate) fn start(&mut self) {
+        self.launch();
+        let name = format!("{:?} at {}", self.setup.program, self.setup.listen);
+        let process = self.process.as_mut().expect("launched");
+        for (zone, serial) in &self.zones {
+            wait::until_true(&format!("{name} serves {zone} {serial}"), SOON * 4, || {
+                assert!(process.ended().is_none(), "{name} has ended");
+                self.dns.serial(zone) == Some(*serial)
+            });
+        }
+    }
+
+    /// Starts it (again) and does not wait for anything.
+    #[track_caller]
+    pub(crate) fn launch(&mut self) {
         let name = format!("{:?} at {}", self.setup.program, self.setup.listen);
         let mut command = match self.setup.program {
             Program::Knot => knot::command(self),
@@ -225,13 +272,7 @@ impl Peer {
             Program::Bind => bind::command(self),
             Program::PowerDns => powerdns::command(self),
         };
-        let process = self.process.insert(Process::start(&name, &mut command, &self.dir.path().join("log")));
-        for (zone, serial) in &self.zones {
-            wait::until_true(&format!("{name} serves {zone} {serial}"), SOON * 4, || {
-                assert!(process.ended().is_none(), "{name} has ended");
-                self.dns.serial(zone) == Some(*serial)
-            });
-        }
+        self.process = Some(Process::start(&name, &mut command, &self.dir.path().join("log")));
     }
 
     /// Loads a new version of a zone, so that IXFR to it is possible if the server can do that at all. NOTIFYs go out.

@@ -27,10 +27,15 @@ pub(super) fn configuration(peer: &Peer) -> String {
     let mut text = format!(
         "server:\n ip-address: {}\n server-count: 1\n username: \"\"\n chroot: \"\"\n zonesdir: \"{dir}\"\n\
          pidfile: \"{dir}/pid\"\n xfrdfile: \"{dir}/xfrd.state\"\n zonelistfile: \"{dir}/zone.list\"\n xfrdir: \"{dir}\"\n database: \"\"\n\
-         verbosity: 3\n xfrd-reload-timeout: 0\n rrl-ratelimit: 0\n{tls}\
+         verbosity: {}\n xfrd-reload-timeout: 0\n rrl-ratelimit: 0\n{tls}\
          remote-control:\n control-enable: yes\n control-interface: \"{dir}/control\"\n",
-        at(setup.listen)
+        at(setup.listen),
+        if setup.workers.is_some() { 1 } else { 3 }
     );
+    if setup.workers.is_some() {
+        // As many transfers at once as it can: the default of 128 connections without pipelining is for gentle use.
+        text = text.replacen("server:\n", "server:\n tcp-count: 200\n xfrd-tcp-max: 256\n xfrd-tcp-pipeline: 128\n", 1);
+    }
     if let Some(key) = setup.key {
         let _ =
             write!(text, "key:\n name: \"{}\"\n algorithm: {}\n secret: \"{}\"\n", key.name, key.algorithm, key.secret);
@@ -58,6 +63,11 @@ pub(super) fn configuration(peer: &Peer) -> String {
 
 fn control(peer: &Peer, arguments: &[&str]) -> String {
     run(daemon("nsd-control").arg("-c").arg(peer.path("conf")).args(arguments))
+}
+
+/// Writes its zone files; it does so itself once an hour.
+pub(super) fn flush(peer: &Peer) {
+    control(peer, &["write"]);
 }
 
 pub(super) fn reload(peer: &Peer, zone: &str) {

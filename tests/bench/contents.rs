@@ -1,0 +1,163 @@
+//! Zones that are made, not read: the same for every bench of this folder, of any size, equal from run to run.
+//!
+//! A zone of N records has a SOA, an NS and then hosts: `h0 A`, `h0 AAAA`, `h1 A`, ... Every sixteenth host is a
+//! delegation `h15 NS ns.h15` with glue instead. The *mark* is the first octet of every address of a version, so two
+//! versions with different marks share nothing but names.
+#![allow(dead_code, reason = "part of each bench program that names it; not every program uses all of it")]
+
+use secondaryd::dns::{Name, Record, RecordType};
+use secondaryd::zone::{Builder, Diff, DiffBuilder, HashKey, Limits, Snapshot, between};
+
+/// The hash key of all benches.
+pub(crate) const KEY: HashKey = HashKey::from_bytes(*b"benches of zones");
+
+/// Every how many hosts there is a delegation.
+pub(crate) const DELEGATION_EVERY: usize = 16;
+
+/// The contents of one version of a zone.
+#[derive(Clone, Debug)]
+pub(crate) struct Contents {
+    /// Its name.
+    pub(crate) apex: Name,
+    /// Its serial.
+    pub(crate) serial: u32,
+    /// Records, the SOA once; at least 4.
+    pub(crate) records: usize,
+    /// The first octet of every address.
+    pub(crate) mark: u8,
+    /// Hosts, from the first on, whose addresses have `edited` for a mark.
+    pub(crate) edits: usize,
+    /// The mark of edited hosts.
+    pub(crate) edited: u8,
+    /// Hosts beyond the others: an A record each.
+    pub(crate) additions: usize,
+}
+
+impl Contents {
+    /// Serial 1.
+    pub(crate) fn new(apex: &str, records: usize) -> Contents {
+        let apex = apex.parse().expect("a name");
+        Contents { apex, serial: 1, records, mark: 10, edits: 0, edited: 10, additions: 0 }
+    }
+
+    /// Labels left of the apex of the host with this number.
+    pub(crate) fn host(number: usize) -> Vec<u8> {
+        let label = format!("h{number}");
+        [&[label.len() as u8], label.as_bytes()].concat()
+    }
+
+    /// How many hosts there are, delegations counted.
+    pub(crate) fn hosts(&self) -> usize {
+        // two records a host
+        (self.records - 2) / 2
+    }
+
+    /// Every record, the SOA first.
+    pub(crate) fn all(&self) -> impl Iterator<Item = Record> {
+        let record = |owner: Name, rtype, rdata: Vec<u8>| Record { owner, rtype, ttl: 3_600, rdata: rdata.into() };
+        let below = |relative: &[u8]| Name::from_relative(relative, &self.apex).expect("a short name");
+        let head = [
+            record(self.apex.clone(), RecordType::SOA, self.soa()),
+            record(self.apex.clone(), RecordType::NS, below(b"\x02h0").as_wire().to_vec()),
+        ];
+        let hosts = (0..self.records - 2).map(move |n| {
+            let (host, second) = (n / 2, n % 2 == 1);
+            let owner = Contents::host(host);
+            let mark = if host < self.edits { self.edited } else { self.mark };
+            let [_, a, b, c] = (host as u32).to_be_bytes();
+            if host % DELEGATION_EVERY == DELEGATION_EVERY - 1 {
+                let server = below(&[b"\x02ns", &owner[..]].concat());
+                return match second {
+                    false => record(below(&owner), RecordType::NS, server.as_wire().to_vec()),
+                    true => record(server, RecordType::A, vec![mark, a, b, c]),
+                };
+            }
+            match second {
+                false => record(below(&owner), RecordType::A, vec![mark, a, b, c]),
+                true => {
+                    let address = [&[0x20, 1, 0xd, 0xb8, mark, 0, 0, 0, 0, 0, 0, 0], &[0, a, b, c][..]].concat();
+                    record(below(&owner), RecordType::AAAA, address)
+                }
+            }
+        });
+        let more = (0..self.additions).map(|n| self.extra(n));
+        head.into_iter().chain(hosts).chain(more)
+    }
+
+    /// The rdata of the SOA. Its timers are so long that only a NOTIFY explains an update.
+    fn soa(&self) -> Vec<u8> {
+        let mut soa = [b"\x02ns\x00".as_slice(), b"\x04host\x00"].concat();
+        for field in [self.serial, 86_400, 43_200, 1_209_600, 300] {
+            soa.extend_from_slice(&field.to_be_bytes());
+        }
+        soa
+    }
+
+    /// The version, built.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.snapshot_on(None)
+    }
+
+    /// The version, built to replace `old`.
+    pub(crate) fn snapshot_on(&self, old: Option<&Snapshot>) -> Snapshot {
+        let mut builder = Builder::new(self.apex.clone(), KEY, Limits::default());
+        for record in self.all() {
+            builder.add(record.borrow()).expect("a record that belongs to the zone");
+        }
+        builder.finish(old).expect("a zone").0
+    }
+
+    /// The version after this one: `changes` records deleted or added beside the SOA. One change is an addition; an
+    /// even number edits the two addresses of each of a quarter as many hosts.
+    pub(crate) fn changed(&self, changes: usize) -> Contents {
+        let next = Contents { serial: self.serial + 1, ..self.clone() };
+        match changes {
+            1 => Contents { additions: self.additions + 1, ..next },
+            // a host has two records, and an edit of one is a deletion and an addition
+            _ => Contents { edits: (changes / 4).min(self.hosts()), edited: self.edited.wrapping_add(1), ..next },
+        }
+    }
+
+    /// The difference from `before`, of which this is [`Contents::changed`] by one.
+    pub(crate) fn one_more(&self, before: &Contents) -> Diff {
+        let soa = |contents: &Contents| contents.all().next().expect("the SOA is the first");
+        let mut diff = DiffBuilder::new(soa(before).borrow());
+        diff.add(self.extra(self.additions - 1).borrow()).expect("a small record");
+        diff.finish(soa(self).borrow()).expect("a difference")
+    }
+
+    /// The record of an addition.
+    fn extra(&self, number: usize) -> Record {
+        let label = format!("x{number}");
+        let relative = [&[label.len() as u8], label.as_bytes()].concat();
+        let owner = Name::from_relative(&relative, &self.apex).expect("a short name");
+        Record { owner, rtype: RecordType::A, ttl: 3_600, rdata: vec![192, 0, 2, number as u8].into() }
+    }
+}
+
+/// The difference between two built versions.
+pub(crate) fn difference(old: &Snapshot, new: &Snapshot) -> Diff {
+    between(old, new)
+}
+
+/// Numbers below `n`, the same in every run; uniform.
+pub(crate) fn uniform(n: usize) -> impl FnMut() -> usize {
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    move || {
+        // splitmix64
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut x = state;
+        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((x ^ (x >> 31)) % n as u64) as usize
+    }
+}
+
+/// Numbers below `n` by Zipf's law with exponent 1: number k about 1/k as often as the first.
+pub(crate) fn zipf(n: usize) -> impl FnMut() -> usize {
+    let mut next = uniform(1 << 30);
+    move || {
+        let u = next() as f64 / (1u64 << 30) as f64;
+        ((n as f64).powf(u) as usize).saturating_sub(1).min(n - 1)
+    }
+}

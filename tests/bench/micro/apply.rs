@@ -1,0 +1,42 @@
+//! T5: difference sequences of 1, 100 and 10,000 changes on zones of any size, and differences found between versions.
+
+use divan::Bencher;
+use divan::counter::ItemsCount;
+use secondaryd::zone;
+
+use crate::contents::difference;
+use crate::sizes;
+
+fn apply(bencher: Bencher<'_, '_>, records: usize, changes: usize) {
+    let (contents, old) = crate::zone(records);
+    let new = contents.changed(changes).snapshot();
+    let diff = difference(old, &new);
+    bencher.counter(ItemsCount::new(changes)).bench_local(|| {
+        let (made, _) = zone::apply(old, std::slice::from_ref(&diff)).expect("applies");
+        assert_eq!(made.serial(), new.serial());
+        made
+    });
+}
+
+#[divan::bench(args = sizes())]
+fn one_change(bencher: Bencher<'_, '_>, records: usize) {
+    apply(bencher, records, 1);
+}
+
+#[divan::bench(args = sizes())]
+fn a_hundred_changes(bencher: Bencher<'_, '_>, records: usize) {
+    apply(bencher, records, 100);
+}
+
+#[divan::bench(args = sizes(), sample_count = 20)]
+fn ten_thousand_changes(bencher: Bencher<'_, '_>, records: usize) {
+    apply(bencher, records, 10_000);
+}
+
+/// Versions that share all pages but those of a hundred changes: what an AXFR of a little-changed zone costs.
+#[divan::bench(args = sizes())]
+fn between_versions_that_share_pages(bencher: Bencher<'_, '_>, records: usize) {
+    let (contents, old) = crate::zone(records);
+    let new = contents.changed(100).snapshot_on(Some(old));
+    bencher.bench_local(|| difference(old, &new));
+}
