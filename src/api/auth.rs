@@ -94,6 +94,11 @@ impl Credentials {
         self.find(&Presented { user: None, secret: token.to_vec() }, now)
     }
 
+    /// Whom a login with these comes from; the secret is the token or the API key.
+    pub fn user(&self, user: &[u8], secret: &[u8], now: Timestamp) -> Option<Caller> {
+        self.find(&Presented { user: Some(user.to_vec()), secret: secret.to_vec() }, now)
+    }
+
     /// The caller with this name, if the credential holds.
     pub fn caller_named(&self, tenant: &str, user: &str, now: Timestamp) -> Option<Caller> {
         let is_it = |known: &&Known| *known.caller.tenant == *tenant && *known.caller.user == *user;
@@ -142,7 +147,11 @@ fn identify(api: &Api, path: &str, headers: &HeaderMap) -> Result<Caller, Fault>
 
 /// The token in the field that the dialect of `path` has for it, if there is one such field.
 fn bare_token<'a>(path: &str, headers: &'a HeaderMap) -> Option<&'a [u8]> {
-    let name = path.starts_with("/api/v1/").then_some("x-api-key")?;
+    let name = match path {
+        path if path.starts_with("/api/v1/") => "x-api-key",
+        path if path.starts_with("/v1.0/") => "x-auth-token",
+        _ => return None,
+    };
     let mut fields = headers.get_all(name).into_iter();
     let (field, None) = (fields.next()?, fields.next()) else { return None };
     Some(field.as_bytes().trim_ascii()).filter(|token| !token.is_empty())

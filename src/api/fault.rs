@@ -208,6 +208,18 @@ impl Detail {
     }
 }
 
+/// `{"message","code","details"}` of the Rackspace dialect; its Identity names the fault around it.
+fn rackspace_body(fault: &Fault, is_identity: bool) -> serde_json::Value {
+    let code = fault.status().as_u16();
+    let details = fault.messages().map(|message| &*message.text).collect::<Vec<_>>().join(" ");
+    if is_identity {
+        let name = if code == 401 { "unauthorized" } else { "badRequest" };
+        return serde_json::json!({name: {"code": code, "message": details}});
+    }
+    let message = fault.status().canonical_reason().unwrap_or("Error");
+    serde_json::json!({"message": message, "code": code, "details": details})
+}
+
 /// RFC 9457 §3.1, with our codes as extension member `errors`.
 #[derive(Serialize)]
 struct Problem<'a> {
@@ -241,7 +253,7 @@ fn with_body(status: StatusCode, content_type: &'static str, body: &impl Seriali
 /// dialect the path belongs to.
 pub async fn negotiate(request: Request, next: Next) -> Response {
     let (wants_problem, instance) = (wants_problem(request.headers()), request.uri().path().to_owned());
-    let has_details = instance.starts_with("/api/v1/");
+    let has_details = ["/api/v1/", "/v1.0/", "/v2.0/"].iter().any(|prefix| instance.starts_with(prefix));
     let mut response = next.run(request).await;
     if !wants_problem && !has_details {
         return response;
@@ -250,7 +262,12 @@ pub async fn negotiate(request: Request, next: Next) -> Response {
         return response;
     };
     if !wants_problem {
-        return keep_fields(response, with_body(fault.status(), "application/json", &Detail::of(&fault)));
+        let body = if instance.starts_with("/api/v1/") {
+            serde_json::json!(Detail::of(&fault))
+        } else {
+            rackspace_body(&fault, instance.starts_with("/v2.0/"))
+        };
+        return keep_fields(response, with_body(fault.status(), "application/json", &body));
     }
     let problem = Problem {
         r#type: format!("urn:secondaryd:error:{}", fault.first.code.as_str()),

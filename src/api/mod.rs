@@ -26,6 +26,7 @@ pub mod native;
 pub mod openapi;
 pub mod page;
 pub mod query;
+pub mod rackspace;
 pub mod request;
 pub mod reverse_zones;
 pub mod serve;
@@ -116,8 +117,11 @@ pub fn router(api: Arc<Api>) -> Router {
     let (dialects, document) = ionos::paths().and(reverse_zones::paths()).finish();
     let document: Arc<str> = document.into();
     let openapi = get(move || async move { ([(CONTENT_TYPE, "application/json")], document.to_string()) });
-    let open =
-        native::open().merge(page::routes()).route("/openapi.json", openapi).method_not_allowed_fallback(wrong_method);
+    let open = native::open()
+        .merge(rackspace::open())
+        .merge(page::routes())
+        .route("/openapi.json", openapi)
+        .method_not_allowed_fallback(wrong_method);
     let guarded = dialects
         .merge(native::guarded())
         .method_not_allowed_fallback(wrong_method)
