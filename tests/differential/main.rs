@@ -7,7 +7,6 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 #[path = "../interop/peer/mod.rs"]
-#[allow(dead_code, reason = "shared with tests/interop")]
 mod peer;
 #[path = "../answer/proofs.rs"]
 #[allow(dead_code, reason = "shared with tests/answer")]
