@@ -1,6 +1,6 @@
 //! Who may call: credentials of the configuration, and the layer that asks for one.
 //!
-//! In: the `Authorization` field of each request. Out: a [`Caller`] in the request's extensions, or 401. What a caller
+//! In: the `Authorization` field of each request, or the field that a dialect has instead. Out: a [`Caller`] in the request's extensions, or 401. What a caller
 //! may see (tenancy) and change (role) is decided by the extractors in [`super::request`].
 //!
 //! Tokens are kept as keyed hashes only. A presented one is hashed and compared with every credential in constant
@@ -89,6 +89,16 @@ impl Credentials {
         }
     }
 
+    /// Whom a request with this bare token comes from.
+    pub fn holder(&self, token: &[u8], now: Timestamp) -> Option<Caller> {
+        self.find(&Presented { user: None, secret: token.to_vec() }, now)
+    }
+
+    /// Whom a login with these comes from; the secret is the token or the API key.
+    pub fn user(&self, user: &[u8], secret: &[u8], now: Timestamp) -> Option<Caller> {
+        self.find(&Presented { user: Some(user.to_vec()), secret: secret.to_vec() }, now)
+    }
+
     /// The caller with this name, if the credential holds.
     pub fn caller_named(&self, tenant: &str, user: &str, now: Timestamp) -> Option<Caller> {
         let is_it = |known: &&Known| *known.caller.tenant == *tenant && *known.caller.user == *user;
@@ -123,11 +133,28 @@ impl std::fmt::Debug for Credentials {
 }
 
 /// A configured credential, or else a token that was issued.
-fn identify(api: &Api, headers: &HeaderMap) -> Result<Caller, Fault> {
+fn identify(api: &Api, path: &str, headers: &HeaderMap) -> Result<Caller, Fault> {
     let (settings, now) = (api.settings(), Timestamp::now());
+    if let Some(token) = bare_token(path, headers).filter(|_| !headers.contains_key(AUTHORIZATION)) {
+        let issued = || api.tokens().find(token, &settings.credentials, now);
+        let holder = settings.credentials.holder(token, now).or_else(issued);
+        return holder.ok_or(Fault::unauthorized("The credential is not known here, or has expired."));
+    }
     settings.credentials.authenticate(headers, now).or_else(|fault| {
         bearer(headers).and_then(|token| api.tokens().find(token, &settings.credentials, now)).ok_or(fault)
     })
+}
+
+/// The token in the field that the dialect of `path` has for it, if there is one such field.
+fn bare_token<'a>(path: &str, headers: &'a HeaderMap) -> Option<&'a [u8]> {
+    let name = match path {
+        path if path.starts_with("/api/v1/") => "x-api-key",
+        path if path.starts_with("/v1.0/") => "x-auth-token",
+        _ => return None,
+    };
+    let mut fields = headers.get_all(name).into_iter();
+    let (field, None) = (fields.next()?, fields.next()) else { return None };
+    Some(field.as_bytes().trim_ascii()).filter(|token| !token.is_empty())
 }
 
 /// The token of the one `Authorization` field, if it is a bearer's.
@@ -167,7 +194,7 @@ impl Presented {
 
 /// Layer around everything that needs a credential, unknown paths and methods included.
 pub async fn require(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
-    match identify(&api, request.headers()) {
+    match identify(&api, request.uri().path(), request.headers()) {
         Ok(caller) => {
             request.extensions_mut().insert(caller.clone());
             let mut response = next.run(request).await;

@@ -191,6 +191,35 @@ struct IonosBody<'a> {
     messages: Vec<&'a Message>,
 }
 
+/// `{"detail":"..."}` of the reverse-zones dialect.
+#[derive(Serialize)]
+struct Detail {
+    detail: String,
+}
+
+impl Detail {
+    fn of(fault: &Fault) -> Detail {
+        let texts: Vec<&str> = match fault.first.code {
+            ErrorCode::Unauthorized => vec!["Not authenticated"],
+            ErrorCode::ZoneNotFound => vec!["Zone not found"],
+            _ => fault.messages().map(|message| &*message.text).collect(),
+        };
+        Detail { detail: texts.join(" ") }
+    }
+}
+
+/// `{"message","code","details"}` of the Rackspace dialect; its Identity names the fault around it.
+fn rackspace_body(fault: &Fault, is_identity: bool) -> serde_json::Value {
+    let code = fault.status().as_u16();
+    let details = fault.messages().map(|message| &*message.text).collect::<Vec<_>>().join(" ");
+    if is_identity {
+        let name = if code == 401 { "unauthorized" } else { "badRequest" };
+        return serde_json::json!({name: {"code": code, "message": details}});
+    }
+    let message = fault.status().canonical_reason().unwrap_or("Error");
+    serde_json::json!({"message": message, "code": code, "details": details})
+}
+
 /// RFC 9457 §3.1, with our codes as extension member `errors`.
 #[derive(Serialize)]
 struct Problem<'a> {
@@ -220,16 +249,26 @@ fn with_body(status: StatusCode, content_type: &'static str, body: &impl Seriali
     (status, [(CONTENT_TYPE, HeaderValue::from_static(content_type))], text).into_response()
 }
 
-/// Writes faults as `application/problem+json` for clients that name this type in `Accept`.
+/// Writes faults as `application/problem+json` for clients that name this type in `Accept`, and else in the shape of the
+/// dialect the path belongs to.
 pub async fn negotiate(request: Request, next: Next) -> Response {
-    if !wants_problem(request.headers()) {
-        return next.run(request).await;
-    }
-    let instance = request.uri().path().to_owned();
+    let (wants_problem, instance) = (wants_problem(request.headers()), request.uri().path().to_owned());
+    let has_details = ["/api/v1/", "/v1.0/", "/v2.0/"].iter().any(|prefix| instance.starts_with(prefix));
     let mut response = next.run(request).await;
+    if !wants_problem && !has_details {
+        return response;
+    }
     let Some(fault) = response.extensions_mut().remove::<Fault>() else {
         return response;
     };
+    if !wants_problem {
+        let body = if instance.starts_with("/api/v1/") {
+            serde_json::json!(Detail::of(&fault))
+        } else {
+            rackspace_body(&fault, instance.starts_with("/v2.0/"))
+        };
+        return keep_fields(response, with_body(fault.status(), "application/json", &body));
+    }
     let problem = Problem {
         r#type: format!("urn:secondaryd:error:{}", fault.first.code.as_str()),
         title: fault.status().canonical_reason().unwrap_or("Error"),
@@ -238,7 +277,11 @@ pub async fn negotiate(request: Request, next: Next) -> Response {
         instance: &instance,
         errors: fault.messages().collect(),
     };
-    let mut rewritten = with_body(fault.status(), "application/problem+json", &problem);
+    keep_fields(response, with_body(fault.status(), "application/problem+json", &problem))
+}
+
+/// What the header of a refusal says beside its body.
+fn keep_fields(mut response: Response, mut rewritten: Response) -> Response {
     for name in [ALLOW, WWW_AUTHENTICATE] {
         if let Some(value) = response.headers_mut().remove(&name) {
             rewritten.headers_mut().insert(name, value);

@@ -6,15 +6,28 @@ use crate::control::local::{LocalOutcome, LocalRefused, LocalRequest, Step, Step
 
 /// Makes the steps, all or nothing. With `dry_run` everything is checked and nothing done.
 pub async fn run(api: &Api, caller: &Caller, steps: Vec<Step>, dry_run: bool) -> Result<LocalOutcome, LocalRefused> {
-    let request = LocalRequest {
+    api.control().local(LocalRequest { dry_run, ..request(api, caller, steps) }).await
+}
+
+/// [`run`], but edits that may not be made are named in the outcome and the others made.
+pub async fn run_good(
+    api: &Api,
+    caller: &Caller,
+    steps: Vec<Step>,
+    dry_run: bool,
+) -> Result<LocalOutcome, LocalRefused> {
+    api.control().local(LocalRequest { dry_run, keep_good: true, ..request(api, caller, steps) }).await
+}
+
+fn request(api: &Api, caller: &Caller, steps: Vec<Step>) -> LocalRequest {
+    LocalRequest {
         tenant: caller.tenant.to_string(),
         user: caller.user.to_string(),
         name_servers: api.settings().nameservers.clone(),
         steps,
         keep_good: false,
-        dry_run,
-    };
-    api.control().local(request).await
+        dry_run: false,
+    }
 }
 
 /// [`run`] with one step.

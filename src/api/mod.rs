@@ -9,6 +9,7 @@
 //!                                    ├─ /openapi.json                       openapi, open
 //!  (limits)                           ├─ /                                    page, open
 //!                                     └─ auth::require ─┬─ /secondaryzones…   ionos
+//!                                                       ├─ /api/v1/…          reverse_zones
 //!                                                       ├─ /transfers, …      native
 //!                                                       └─ anything else      404, 405
 //! ```
@@ -25,7 +26,9 @@ pub mod native;
 pub mod openapi;
 pub mod page;
 pub mod query;
+pub mod rackspace;
 pub mod request;
+pub mod reverse_zones;
 pub mod serve;
 pub mod settings;
 pub mod tokens;
@@ -111,11 +114,14 @@ impl fmt::Debug for Api {
 
 /// All paths of the daemon.
 pub fn router(api: Arc<Api>) -> Router {
-    let (dialects, document) = ionos::paths().finish();
+    let (dialects, document) = ionos::paths().and(reverse_zones::paths()).finish();
     let document: Arc<str> = document.into();
     let openapi = get(move || async move { ([(CONTENT_TYPE, "application/json")], document.to_string()) });
-    let open =
-        native::open().merge(page::routes()).route("/openapi.json", openapi).method_not_allowed_fallback(wrong_method);
+    let open = native::open()
+        .merge(rackspace::open())
+        .merge(page::routes())
+        .route("/openapi.json", openapi)
+        .method_not_allowed_fallback(wrong_method);
     let guarded = dialects
         .merge(native::guarded())
         .method_not_allowed_fallback(wrong_method)

@@ -72,7 +72,8 @@ impl Doc {
         if !matches!(self.answer, Content::Nothing) {
             responses.insert(self.ok.to_string(), response("Done.", self.answer));
         }
-        responses.insert("default".to_owned(), response("Refused; the body says why.", Content::Json("Error")));
+        let error = if path.starts_with("/api/v1/") { "Detail" } else { "Error" };
+        responses.insert("default".to_owned(), response("Refused; the body says why.", Content::Json(error)));
         let mut operation = json!({
             "operationId": self.id,
             "summary": self.summary,
@@ -87,7 +88,11 @@ impl Doc {
 }
 
 fn path_parameter(name: &str) -> Value {
-    json!({"name": name, "in": "path", "required": true, "schema": {"type": "string", "format": "uuid"}})
+    let schema = match name {
+        "id" | "record" => json!({"type": "string", "format": "uuid"}),
+        _ => json!({"type": "string"}),
+    };
+    json!({"name": name, "in": "path", "required": true, "schema": schema})
 }
 
 fn response(description: &str, body: Content) -> Value {
@@ -112,9 +117,27 @@ fn content(body: Content) -> Value {
 pub struct Paths {
     router: Router<Arc<Api>>,
     document: BTreeMap<String, Map<String, Value>>,
+    is_slashed: bool,
 }
 
 impl Paths {
+    /// Endpoints that also answer with a final slash.
+    pub fn slashed() -> Paths {
+        Paths { is_slashed: true, ..Paths::default() }
+    }
+
+    /// Those of two dialects.
+    pub fn and(mut self, other: Paths) -> Paths {
+        self.router = self.router.merge(other.router);
+        self.document.extend(other.document);
+        self
+    }
+
+    /// PATCH.
+    pub fn patch<T: 'static>(self, path: &'static str, doc: Doc, handler: impl Handler<T, Arc<Api>>) -> Paths {
+        self.add("patch", path, &doc, routing::patch(handler))
+    }
+
     /// GET.
     pub fn get<T: 'static>(self, path: &'static str, doc: Doc, handler: impl Handler<T, Arc<Api>>) -> Paths {
         self.add("get", path, &doc, routing::get(handler))
@@ -137,6 +160,9 @@ impl Paths {
 
     fn add(mut self, method: &str, path: &'static str, doc: &Doc, handler: MethodRouter<Arc<Api>>) -> Paths {
         self.document.entry(path.to_owned()).or_default().insert(method.to_owned(), doc.operation(path));
+        if self.is_slashed {
+            self.router = self.router.route(&format!("{path}/"), handler.clone());
+        }
         self.router = self.router.route(path, handler);
         self
     }

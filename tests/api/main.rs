@@ -17,5 +17,7 @@ mod openapi;
 mod page;
 mod primary;
 mod published_clients;
+mod rackspace;
 mod records;
+mod reverse_zones;
 mod secondary_zones;

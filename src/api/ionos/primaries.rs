@@ -15,7 +15,7 @@ const PRIMARIES_MAX: usize = 10;
 /// An entry of `properties.primaries`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Entry {
+pub(in crate::api) struct Entry {
     ip: String,
     #[serde(default)]
     port: Option<u16>,
@@ -26,7 +26,7 @@ pub(super) struct Entry {
 }
 
 /// Reads what a client sent; with both members, `primaryIps` gives the order and `primaries` the rest.
-pub(super) fn parse(
+pub(in crate::api) fn parse(
     ips: Option<&[String]>,
     entries: Option<&[Entry]>,
     default_port: u16,

@@ -25,7 +25,7 @@ pub(super) async fn read(zone: Zone) -> Result<Response, Fault> {
 }
 
 /// `snapshot` as a zone file; 404 if there is none.
-pub(super) fn answer(snapshot: Option<Arc<Snapshot>>) -> Result<Response, Fault> {
+pub(in crate::api) fn answer(snapshot: Option<Arc<Snapshot>>) -> Result<Response, Fault> {
     let Some(snapshot) = snapshot else {
         return Err(Fault::new(ErrorCode::ZoneWithoutData, "No primary has given this zone yet."));
     };

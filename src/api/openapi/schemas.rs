@@ -97,6 +97,8 @@ pub fn all() -> Value {
     json!({
         "State": {"type": "string", "enum": ["AVAILABLE", "PROVISIONING", "DESTROYING", "FAILED"]},
         "Empty": {"type": "object"},
+        "Object": {"type": ["object", "null"]},
+        "Detail": object(&["detail"], json!({"detail": {"type": ["string", "object", "array"]}})),
         "Error": object(&["httpStatus", "messages"], json!({
             "httpStatus": count(),
             "messages": {"type": "array", "minItems": 1,

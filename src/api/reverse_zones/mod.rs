@@ -1,0 +1,238 @@
+//! The reverse-zones dialect, `/api/v1`: reverse zones by prefix, the PTRs of addresses, domains and records.
+//!
+//! JSON only. Refusals are written by [`refused`]; faults of the layers around it (credential, path, method, body) get this
+//! dialect's shape in [`fault::negotiate`](super::fault::negotiate). Identities are `d_` and `r_` with the base32 of a
+//! UUID; plain UUIDs are taken too. Collections answer with and without a final slash.
+
+mod body;
+mod domains;
+mod ids;
+mod ptrs;
+mod records;
+mod refused;
+mod shapes;
+mod zones;
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::Response;
+use serde::Serialize;
+
+use super::Api;
+use super::auth::Caller;
+use super::fault::{ErrorCode, Fault};
+use super::ionos::json;
+use super::openapi::{Content, Doc, Paths};
+use super::query::Params;
+use super::request::segment;
+use crate::control::status::{ZoneStatus, ZoneView};
+use crate::local::LocalZone;
+
+use refused::{Refused, detail};
+
+const PAGED: &[&str] = &["page", "page_size", "search"];
+
+/// The endpoints of the dialect.
+pub fn paths() -> Paths {
+    record_paths(domain_paths(zone_paths(Paths::slashed())))
+}
+
+fn zone_paths(paths: Paths) -> Paths {
+    const ZONES: &str = "/api/v1/reverse-zones";
+    const PTRS: &str = "/api/v1/reverse-zones/{domain}/ptr";
+    const PTR: &str = "/api/v1/reverse-zones/{domain}/ptr/{ip}";
+    let object = Content::Json("Object");
+    let ptr = |id, summary, ok| Doc::new(id, summary, ok, "Object");
+    paths
+        .get(ZONES, Doc::new("reverseZonesList", "List reverse zones", 200, "Object").params(PAGED), zones::list)
+        .post(ZONES, ptr("reverseZonesCreate", "Make the reverse zone of a prefix", 201).body(object), zones::create)
+        .post(
+            "/api/v1/reverse-zones/preview",
+            ptr("reverseZonesPreview", "What zone a prefix has", 200).body(object),
+            zones::preview,
+        )
+        .get(PTRS, ptr("ptrList", "List the PTRs of a reverse zone", 200).params(PAGED), ptrs::list)
+        .post(PTRS, ptr("ptrCreate", "Make a PTR", 201).body(object), ptrs::create)
+        .post(
+            "/api/v1/reverse-zones/{domain}/ptr/bulk",
+            ptr("ptrBulk", "Make many PTRs, all or none", 201).body(object),
+            ptrs::bulk,
+        )
+        .patch(PTR, ptr("ptrChange", "Change the PTR of an address", 200).body(object), ptrs::change)
+        .delete(PTR, ptr("ptrDelete", "Remove the PTRs of an address", 204).refuses(), ptrs::remove)
+        .get("/api/v1/reverse-zones/lookup/{ip}", ptr("ptrLookup", "The PTR of an address", 200), ptrs::lookup)
+}
+
+fn domain_paths(paths: Paths) -> Paths {
+    const DOMAINS: &str = "/api/v1/domains";
+    const DOMAIN: &str = "/api/v1/domains/{domain}";
+    const VALIDATION: &str = "/api/v1/domains/{domain}/validation";
+    let object = Content::Json("Object");
+    let doc = |id, summary, ok| Doc::new(id, summary, ok, "Object");
+    paths
+        .get(
+            DOMAINS,
+            doc("domainsList", "List domains", 200).params(&["page", "page_size", "search", "status", "domain_type"]),
+            domains::list,
+        )
+        .post(DOMAINS, doc("domainsCreate", "Make a domain", 201).body(object), domains::create)
+        .get(DOMAIN, doc("domainsRead", "Show a domain", 200), domains::read)
+        .patch(DOMAIN, doc("domainsChange", "Change a domain", 200).body(object), domains::change)
+        .delete(DOMAIN, doc("domainsDelete", "Remove a domain", 204).refuses(), domains::remove)
+        .post(
+            "/api/v1/domains/{domain}/restore",
+            doc("domainsRestore", "Not in this version", 200).refuses(),
+            domains::not_built,
+        )
+        .get("/api/v1/domains/{domain}/export", doc("domainsExport", "The zone file in JSON", 200), domains::export)
+        .get(
+            "/api/v1/domains/{domain}/export/download",
+            Doc::new("domainsDownload", "The zone file", 200, "").text(),
+            domains::download,
+        )
+        .post(
+            "/api/v1/domains/{domain}/import/text",
+            doc("domainsImport", "Not in this version", 200).refuses(),
+            domains::not_built,
+        )
+        .get(VALIDATION, doc("validationRead", "Domains need no validation: null", 200), domains::validation)
+        .post(VALIDATION, doc("validationCreate", "Domains need no validation", 201).refuses(), domains::validate)
+        .delete(VALIDATION, doc("validationDelete", "There is none", 204).refuses(), domains::no_validation)
+        .post(
+            "/api/v1/domains/{domain}/validation/check",
+            doc("validationCheck", "There is none", 200).refuses(),
+            domains::no_validation,
+        )
+}
+
+fn record_paths(paths: Paths) -> Paths {
+    const RECORDS: &str = "/api/v1/domains/{domain}/records";
+    const RECORD: &str = "/api/v1/domains/{domain}/records/{item}";
+    let object = Content::Json("Object");
+    let doc = |id, summary, ok| Doc::new(id, summary, ok, "Object");
+    paths
+        .get(
+            RECORDS,
+            doc("recordsList", "List records", 200).params(&["type", "name", "include_system", "page", "page_size"]),
+            records::list,
+        )
+        .post(RECORDS, doc("recordsCreate", "Make a record", 201).body(object), records::create)
+        .get(RECORD, doc("recordsRead", "Show a record", 200), records::read)
+        .patch(RECORD, doc("recordsChange", "Change a record", 200).body(object), records::change)
+        .delete(RECORD, doc("recordsDelete", "Remove a record", 204).refuses(), records::remove)
+        .post(
+            "/api/v1/domains/{domain}/records/bulk",
+            doc("recordsBulk", "Make many records, all or none", 201).body(object),
+            records::bulk,
+        )
+        .post(
+            "/api/v1/domains/{domain}/records/bulk-delete",
+            doc("recordsBulkDelete", "Remove many records, all or none", 200).body(object),
+            records::bulk_delete,
+        )
+}
+
+/// The caller's zone named in the path, of either kind, as it stood when the request came.
+pub(super) struct Domain {
+    view: Arc<ZoneView>,
+    status: Arc<ZoneStatus>,
+    local: Option<Arc<LocalZone>>,
+}
+
+impl Domain {
+    /// What stands at this place of the board, if it is the caller's.
+    fn of(view: Arc<ZoneView>, caller: &Caller) -> Option<Domain> {
+        let status = view.status();
+        let local = view.local();
+        (*status.definition.tenant == *caller.tenant).then_some(Domain { view, status, local })
+    }
+
+    /// Its contents, if they are edited here; else why not.
+    fn managed(&self) -> Result<&Arc<LocalZone>, Refused> {
+        self.local.as_ref().ok_or_else(|| {
+            let primaries: Vec<String> =
+                self.status.definition.primaries.iter().map(|primary| primary.spelled(53)).collect();
+            let text = format!(
+                "{} is transferred from {} and is edited there",
+                self.view.name.without_dot(),
+                primaries.join(", ")
+            );
+            detail(StatusCode::FORBIDDEN, text)
+        })
+    }
+}
+
+impl FromRequestParts<Arc<Api>> for Domain {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Domain, Fault> {
+        let caller = Caller::from_request_parts(parts, api).await?;
+        let text = segment(parts, api, "domain").await;
+        let view = ids::read('d', &text).and_then(|uuid| api.control().board().by_uuid(uuid));
+        let domain = view.and_then(|view| Domain::of(view, &caller));
+        domain.ok_or_else(|| Fault::new(ErrorCode::ZoneNotFound, "Zone not found"))
+    }
+}
+
+/// Which page of a list is wanted.
+#[derive(Clone, Copy)]
+struct Paging {
+    page: usize,
+    size: usize,
+}
+
+const PAGE_SIZE: usize = 50;
+const PAGE_SIZE_MAX: usize = 100;
+
+/// One page as this dialect writes it.
+#[derive(Serialize)]
+struct Listed<T> {
+    data: Vec<T>,
+    total: usize,
+    page: usize,
+    page_size: usize,
+    total_pages: usize,
+}
+
+impl Paging {
+    fn read(params: &Params) -> Result<Paging, Refused> {
+        Paging::bounded(params, PAGE_SIZE, PAGE_SIZE_MAX)
+    }
+
+    fn bounded(params: &Params, size: usize, size_max: usize) -> Result<Paging, Refused> {
+        let number = |name: &str, max: usize, default: usize| {
+            params.number(name, 1..=max, default).map_err(|_| {
+                let text = format!("value must be a whole number from 1 to {max}");
+                refused::unprocessable(vec![refused::Wrong::new(&["query", name], text, "value_error")])
+            })
+        };
+        Ok(Paging { page: number("page", i32::MAX as usize, 1)?, size: number("page_size", size_max, size)? })
+    }
+
+    fn skipped(self) -> usize {
+        (self.page - 1).saturating_mul(self.size)
+    }
+
+    /// The page of what `items` gives, of which there are `total`.
+    fn cut<T, U>(self, items: Vec<T>, show: impl FnMut(T) -> U) -> Listed<U> {
+        let total = items.len();
+        let data = items.into_iter().skip(self.skipped()).take(self.size).map(show).collect();
+        Listed { data, total, page: self.page, page_size: self.size, total_pages: total.div_ceil(self.size) }
+    }
+}
+
+/// 204.
+fn gone() -> Response {
+    axum::response::IntoResponse::into_response(StatusCode::NO_CONTENT)
+}
+
+fn ok(body: &impl Serialize) -> Response {
+    json(StatusCode::OK, body)
+}
+
+fn created(body: &impl Serialize) -> Response {
+    json(StatusCode::CREATED, body)
+}
