@@ -233,10 +233,10 @@ fn shown(domain: Domain, caller: &Caller, outcome: &StepOutcome) -> Result<Recor
 }
 
 /// The items of a bulk request, and whether the good ones are wanted alone.
-pub(super) fn items<'a>(
-    sent: &'a Map<String, Value>,
-    name: &'a str,
-) -> Result<(Vec<&'a Map<String, Value>>, bool), Refused> {
+pub(super) type Items<'a> = (Vec<&'a Map<String, Value>>, bool);
+
+/// Reads a bulk request: at least one item, at most [`ITEMS_MAX`].
+pub(super) fn items<'a>(sent: &'a Map<String, Value>, name: &'a str) -> Result<Items<'a>, Refused> {
     let mut body = Body::new(sent);
     let list = body.list(name);
     if list.is_none_or(<[Value]>::is_empty) {
