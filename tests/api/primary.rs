@@ -1,7 +1,7 @@
 //! A primary in the test's process: answers SOA over UDP and TCP, and AXFR and IXFR with the whole zone.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use secondaryd::dns::{Name, Record, RecordType, zonefile};
+use socket2::{Domain, Socket, Type};
 
 /// How often the threads look whether they shall end.
 const TICK: Duration = Duration::from_millis(50);
@@ -59,6 +60,21 @@ impl Drop for Primary {
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
+        keep_closed(self.port);
+    }
+}
+
+/// Keeps a port that is closed now from being given to another listener of the tests, which would let a client wait: a
+/// socket that is bound and does not listen refuses connections. It stays until the process ends.
+fn keep_closed(port: u16) {
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let Ok(socket) = Socket::new(Domain::IPV4, Type::STREAM, None) else { return };
+    // Only to get past the connections that have just ended.
+    if socket.set_reuse_address(true).is_ok()
+        && socket.bind(&address.into()).is_ok()
+        && socket.set_reuse_address(false).is_ok()
+    {
+        std::mem::forget(socket);
     }
 }
 
