@@ -188,7 +188,9 @@ pub struct Board {
 /// How many secondary zones and primaries of a tenant stand how.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Zones.
+    /// Local zones, damaged ones too; nothing else here counts them.
+    pub local_zones: u64,
+    /// Secondary zones.
     pub zones: u64,
     /// Pairs of zone and primary.
     pub primaries: u64,
@@ -202,6 +204,10 @@ pub struct Tally {
 
 impl Tally {
     fn add(&mut self, status: &ZoneStatus) {
+        if status.definition.local.is_some() {
+            self.local_zones += 1;
+            return;
+        }
         self.zones += 1;
         self.primaries += status.primaries.len() as u64;
         *self.by_state.entry(status.state).or_default() += 1;
@@ -213,6 +219,10 @@ impl Tally {
 
     /// Takes back what [`Tally::add`] counted of the same status.
     fn subtract(&mut self, status: &ZoneStatus) {
+        if status.definition.local.is_some() {
+            self.local_zones -= 1;
+            return;
+        }
         self.zones -= 1;
         self.primaries -= status.primaries.len() as u64;
         take_one(&mut self.by_state, status.state);
@@ -338,9 +348,7 @@ impl Board {
         let mut tallies = self.tallies.lock().expect(POISONED);
         for zone in zones {
             let status = zone.status();
-            if status.definition.local.is_none() {
-                tallies.entry(status.definition.tenant.clone()).or_default().add(&status);
-            }
+            tallies.entry(status.definition.tenant.clone()).or_default().add(&status);
             index.by_uuid.insert(zone.uuid, zone.clone());
             index.by_number.insert(zone.id, zone.clone());
             index.by_name.insert(zone.name.clone(), zone);
@@ -358,9 +366,6 @@ impl Board {
     /// Shows a zone of the board as it stands now.
     pub(super) fn show(&self, zone: &ZoneView, status: ZoneStatus) {
         let status = Arc::new(status);
-        if status.definition.local.is_some() {
-            return zone.replace(status);
-        }
         self.uncount(&zone.status());
         let mut tallies = self.tallies.lock().expect(POISONED);
         match tallies.get_mut(&status.definition.tenant) {
@@ -372,14 +377,10 @@ impl Board {
     }
 
     fn uncount(&self, status: &ZoneStatus) {
-        // Local zones have no primaries and are not counted.
-        if status.definition.local.is_some() {
-            return;
-        }
         let mut tallies = self.tallies.lock().expect(POISONED);
         if let Some(tally) = tallies.get_mut(&status.definition.tenant) {
             tally.subtract(status);
-            if tally.zones == 0 {
+            if tally.zones + tally.local_zones == 0 {
                 tallies.remove(&status.definition.tenant);
             }
         }

@@ -69,6 +69,25 @@ fn the_life_of_a_reverse_record_is_as_recorded() {
     golden::play(&with_reverse(), "reverse-records.http");
 }
 
+/// A page without filters is counted, not walked; the count must be of the same kind of zone as the page.
+#[test]
+fn each_list_holds_and_counts_the_zones_of_its_own_kind() {
+    let daemon = with_reverse();
+    let counts = |path: &str| {
+        let list = daemon.get(path).json();
+        (list["items"].as_array().expect("items").len(), list["totalCount"].as_u64().expect("a count"))
+    };
+    assert_eq!((counts("/zones"), counts("/secondaryzones")), ((0, 0), (0, 0)));
+    let first = make(&daemon, "first.example");
+    make(&daemon, "third.example");
+    let body = json!({"properties": {"zoneName": "second.example", "primaryIps": ["127.0.0.1#9"]}}).to_string();
+    assert_eq!(daemon.send("POST", "/secondaryzones", &[ADMIN], &body).status, 202);
+    assert_eq!((counts("/zones"), counts("/secondaryzones")), ((2, 2), (1, 1)));
+    assert_eq!(counts("/zones?limit=1"), (1, 2));
+    assert_eq!(daemon.send("DELETE", &format!("/zones/{first}"), &[ADMIN], "").status, 202);
+    assert_eq!((counts("/zones"), counts("/secondaryzones")), ((1, 1), (1, 1)));
+}
+
 #[test]
 fn each_request_moves_the_serial_once_if_it_changes_something() {
     let daemon = Daemon::start();

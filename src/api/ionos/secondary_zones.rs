@@ -178,9 +178,13 @@ impl Filter {
         let board = api.control().board();
         if matches!(self.state, Wanted::Any) && self.name_part.is_empty() {
             // The board counts each tenant's zones, so the ones behind the page need no look: O(offset + limit).
-            let total = board.tally(&caller.tenant).zones as usize;
+            let tally = board.tally(&caller.tenant);
+            let total = if self.is_local { tally.local_zones } else { tally.zones } as usize;
             let until = page.offset.saturating_add(page.limit);
-            let zones = board.select_after(None, until, |zone| *zone.status().definition.tenant == *caller.tenant);
+            let zones = board.select_after(None, until, |zone| {
+                let definition = &zone.status().definition;
+                *definition.tenant == *caller.tenant && definition.local.is_some() == self.is_local
+            });
             return (zones.iter().skip(page.offset).map(|zone| zone.status()).collect(), total);
         }
         let (mut zones, mut total) = (Vec::new(), 0);

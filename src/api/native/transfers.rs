@@ -69,7 +69,7 @@ pub(super) async fn list(
 
 /// GET `/transfers/summary`. Counts are kept with each change: O(1).
 pub(super) async fn summary(State(api): State<Arc<Api>>, caller: Caller) -> Response {
-    let Tally { zones, primaries, by_state, by_status, by_code } = api.control().board().tally(&caller.tenant);
+    let Tally { zones, primaries, by_state, by_status, by_code, .. } = api.control().board().tally(&caller.tenant);
     let mut states = Map::new();
     for state in [ZoneState::Provisioning, ZoneState::Available, ZoneState::Failed] {
         states.insert(word_of(&state), by_state.get(&state).copied().unwrap_or(0).into());

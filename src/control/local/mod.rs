@@ -259,8 +259,8 @@ impl Keeper {
             warnings: vec![format!("STORAGE_CORRUPT: {why}")],
             ..ZoneStatus::clone(&view.status())
         };
+        self.board.insert([view.clone()]);
         self.board.show(&view, status);
-        self.board.insert([view]);
     }
 
     fn add_local(&mut self, definition: Arc<ZoneDefinition>, slot: Arc<Slot>) -> Arc<ZoneView> {
