@@ -103,6 +103,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
+    /// With octets that have been read off the stream already.
+    pub(super) fn begun_with(mut self, early: Vec<u8>) -> Connection<S> {
+        self.incoming.extend(early);
+        self
+    }
+
     /// Reads and answers until the client closes, is silent for too long, or we stop.
     pub(super) async fn run(mut self) -> Ended {
         let server = Arc::clone(&self.server);

@@ -30,9 +30,6 @@ use crate::served::Transport;
 /// Pause of the accept loop after an error such as "too many open files".
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How often a proxy's header that came in pieces is looked at again.
-const HEAD_PAUSE: Duration = Duration::from_millis(5);
-
 /// What all connections share.
 pub(super) struct Server {
     pub(super) services: Services,
@@ -113,9 +110,10 @@ impl Server {
         transport: Transport,
     ) -> io::Result<()> {
         let _ = stream.set_nodelay(true);
+        let mut early = Vec::new();
         if self.proxies.contains(peer.ip()) {
-            let client = timeout(self.limits.idle, take_head(&mut stream)).await??;
-            peer = client.unwrap_or(peer);
+            let opening = timeout(self.limits.idle, take_head(&mut stream)).await??;
+            (peer, early) = (opening.client.unwrap_or(peer), opening.early);
         }
         let Some(_admission) = Admission::of(place, peer.ip()) else {
             shared(&self.cold.counters.connections_refused);
@@ -123,39 +121,45 @@ impl Server {
         };
         shared(&self.cold.counters.connections);
         match (&self.tls, transport) {
+            // a TLS record does not begin like a header (RFC 8446 §5.1)
+            (Some(_), Transport::Tls) if !early.is_empty() => Err(io::ErrorKind::InvalidData.into()),
             (Some(identity), Transport::Tls) => {
                 let handshake = TlsAcceptor::from(identity.current()).accept(stream);
                 let stream = timeout(self.limits.idle, handshake).await??;
                 Connection::new(Arc::clone(self), stream, peer, transport).run().await
             }
-            _ => Connection::new(Arc::clone(self), stream, peer, transport).run().await,
+            _ => Connection::new(Arc::clone(self), stream, peer, transport).begun_with(early).run().await,
         }
     }
 }
 
-/// Reads the header of a listed proxy off the stream, if it sends one. Looks at the octets before it takes them, because
-/// without a header they belong to whoever speaks next: DNS or TLS.
-async fn take_head(stream: &mut TcpStream) -> io::Result<Option<SocketAddr>> {
-    let mut seen = [0; proxy::FIXED_OCTETS];
-    loop {
-        stream.readable().await?;
-        let octets = stream.peek(&mut seen).await?;
-        match proxy::read(&seen[..octets]) {
-            Head::Absent => return Ok(None),
-            Head::Partial(_) if octets == proxy::FIXED_OCTETS => break,
-            Head::Whole(_) => break,
-            Head::Partial(_) if octets > 0 => tokio::time::sleep(HEAD_PAUSE).await,
-            Head::Partial(_) => return Err(io::ErrorKind::UnexpectedEof.into()),
+/// What stands before the first message of a connection from a listed proxy.
+struct Opening {
+    /// Who is behind the proxy, if it speaks for somebody.
+    client: Option<SocketAddr>,
+    /// Octets that began like a header and were none: they belong to the first message.
+    early: Vec<u8>,
+}
+
+/// Reads the header of a listed proxy off the stream, if it sends one, and nothing behind it.
+async fn take_head(stream: &mut TcpStream) -> io::Result<Opening> {
+    let mut first = [0; 1];
+    stream.peek(&mut first).await?;
+    let mut early = Vec::new();
+    // What is no header from its first octet on stays in the socket, for DNS or TLS to read.
+    while !matches!(proxy::read(&first), Head::Absent) {
+        let missing = match proxy::read(&early) {
+            Head::Absent => break,
+            Head::Partial(octets) => octets - early.len(),
+            Head::Whole(proxied) => return Ok(Opening { client: proxied.client, early: Vec::new() }),
             Head::Broken => return Err(io::ErrorKind::InvalidData.into()),
+        };
+        // Never more than the header: the octets behind it are somebody else's.
+        if (&mut *stream).take(missing as u64).read_buf(&mut early).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
-    let rest = usize::from(u16::from_be_bytes([seen[14], seen[15]]));
-    let mut head = vec![0; proxy::FIXED_OCTETS + rest.min(proxy::REST_OCTETS_MAX)];
-    stream.read_exact(&mut head).await?;
-    match proxy::read(&head) {
-        Head::Whole(proxied) => Ok(proxied.client),
-        Head::Absent | Head::Partial(_) | Head::Broken => Err(io::ErrorKind::InvalidData.into()),
-    }
+    Ok(Opening { client: None, early })
 }
 
 /// A place among all open connections, given back when dropped.

@@ -114,6 +114,30 @@ fn nobody_else_speaks_for_others() {
     assert_eq!(server.running.as_ref().expect("running").counters().tcp().received, 0);
 }
 
+/// A proxy that goes away in the middle of its header is gone: nothing waits for the rest.
+#[test]
+fn a_header_that_is_cut_off_ends_the_connection_at_once() {
+    let server = listed("127.0.0.0/8");
+    let whole = header(client("192.0.2.77:1"), false);
+    for octets in [0, 1, 11, 15, 16, whole.len() - 1] {
+        let mut stream = server.tcp();
+        stream.write_all(&whole[..octets]).expect("written");
+        stream.shutdown(std::net::Shutdown::Write).expect("closed");
+        assert_eq!(stream.read(&mut [0; 8]).expect("the end, before any time limit"), 0, "{octets} octets");
+    }
+}
+
+/// A message of 3,338 octets begins like a header. It is read whole, whoever sends it.
+#[test]
+fn a_message_whose_length_looks_like_a_header_is_a_message() {
+    let server = listed("127.0.0.0/8");
+    let mut long = query(7, "www.example", RecordType::A);
+    long.resize(0x0d0a, 0);
+    let mut stream = server.tcp();
+    let reply = exchange(&mut stream, &long).expect("a reply");
+    assert_eq!(rcode(&reply), 1, "octets behind the question: FORMERR");
+}
+
 /// Headers that begin right and go wrong cost nobody else anything.
 #[test]
 fn broken_headers_are_not_answered() {
