@@ -105,8 +105,11 @@ impl Probe {
             let text = opt.as_ref().and_then(Opt::errors_text);
             let detail = format!("SOA query: {rcode}{}", text.map(|t| format!(", {t}")).unwrap_or_default());
             let reason = Reason::new(code, detail);
-            // The upper bits of an RCODE exist in OPT records only: whatever they say, it is about ours.
-            let may_be_edns = matches!(rcode, Rcode::FORMERR | Rcode::NOTIMP) || rcode.0 >= Rcode::BADVERS.0;
+            // The upper bits of an RCODE exist in OPT records only: whatever they say, it is about ours. Who answers with
+            // an OPT record refuses something else than EDNS with SERVFAIL or REFUSED.
+            let may_be_edns = matches!(rcode, Rcode::FORMERR | Rcode::NOTIMP)
+                || rcode.0 >= Rcode::BADVERS.0
+                || opt.is_none() && matches!(rcode, Rcode::SERVFAIL | Rcode::REFUSED);
             return Err(if self.edns && may_be_edns { ProbeError::NoEdns(reason) } else { ProbeError::Failed(reason) });
         }
         let (soa, signature) = self.find_soa(message, header, at)?;
@@ -223,6 +226,9 @@ mod tests {
     fn code(message: &[u8]) -> Code {
         match probe().read_answer(message) {
             Err(ProbeError::Failed(reason)) => reason.code,
+            Err(ProbeError::NoEdns(reason)) if [Code::RcodeRefused, Code::RcodeServfail].contains(&reason.code) => {
+                reason.code
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -294,6 +300,17 @@ mod tests {
         assert!(matches!(probe().read_answer(&message), Err(ProbeError::NoEdns(_))));
         let plain = Probe { edns: false, ..probe() };
         assert!(matches!(plain.read_answer(&message), Err(ProbeError::Failed(_))));
+    }
+
+    /// RFC 8906 §3.2.1: some that know no EDNS say REFUSED or SERVFAIL. With an OPT record of their own it is not about ours.
+    #[test]
+    fn an_error_without_opt_may_be_about_edns() {
+        for rcode in [2, 5] {
+            let mut message = answer(rcode, &[], &[]);
+            assert!(matches!(probe().read_answer(&message), Err(ProbeError::NoEdns(_))), "{rcode}");
+            Opt::default().append(&mut message);
+            assert!(matches!(probe().read_answer(&message), Err(ProbeError::Failed(_))), "{rcode}");
+        }
     }
 
     #[test]

@@ -222,8 +222,18 @@ fn b9_bad_datagrams_are_ignored() {
 /// B24, T9: "FORMERR to EDNS -> once without".
 #[test]
 fn b24_servers_that_choke_on_edns_are_asked_without() {
-    let names =
-        ["formerr", "bare-formerr", "notimp", "badvers", "odd-high", "ignores", "unknown-options", "broken-opt"];
+    let names = [
+        "formerr",
+        "bare-formerr",
+        "notimp",
+        "servfail",
+        "refused",
+        "badvers",
+        "odd-high",
+        "ignores",
+        "unknown-options",
+        "broken-opt",
+    ];
     let stage = Stage::loaded(QUICK, &names);
     for zone in stage.zones().map(str::to_owned).collect::<Vec<_>>() {
         let kind = zone.trim_end_matches(".example").to_owned();
@@ -237,6 +247,8 @@ fn b24_servers_that_choke_on_edns_are_asked_without() {
                 ("formerr", true) => Reply::to(query).rcode(1),
                 ("bare-formerr", true) => Reply::to(query).rcode(1).but(|r| r.question = None),
                 ("notimp", true) => Reply::to(query).rcode(4),
+                ("servfail", true) => Reply::to(query).rcode(2),
+                ("refused", true) => Reply::to(query).rcode(5),
                 ("badvers", true) => Reply::to(query).opt(1, b""),
                 ("odd-high", true) => Reply::to(query).opt(0xff, b""),
                 ("unknown-options", true) => good.opt(0, b"\xff\xff\0\x03abc\0\x09\0\0"),
@@ -252,6 +264,37 @@ fn b24_servers_that_choke_on_edns_are_asked_without() {
         assert_eq!(item["status"], "OK", "{zone}: {item:#}");
         assert!(stage.primary(zone).seen(Over::Udp, RecordType::SOA) <= 2, "{zone}");
         stage.serves(zone, 2);
+    }
+}
+
+/// RFC 8906 §3.2.1: some servers, and firewalls before them, drop what has an OPT record.
+#[test]
+fn b24_who_drops_queries_with_edns_is_asked_without() {
+    let names = ["drops", "closes"];
+    let stage = Stage::loaded(QUICK, &names);
+    for name in names {
+        let zone = format!("{name}.example");
+        let serves = zone.clone();
+        stage.primary(&zone).play(move |query| match (query.message[11] == 1, query.over) {
+            (false, Over::Udp) if name == "closes" => Vec::new(),
+            (false, _) => reply::good(&serves, 2)(query),
+            (true, Over::Udp) => Vec::new(),
+            (true, _) => vec![Step::Close],
+        });
+    }
+    // When both have a new version
+    let before: Vec<_> = stage.zones().map(|zone| (zone, stage.refresh(zone))).collect();
+    for (zone, before) in before {
+        // Then it is found, over UDP with the third try
+        let item = stage.settled(zone, &before);
+        assert_eq!(item["status"], "OK", "{zone}: {item:#}");
+        assert_eq!(stage.primary(zone).seen(Over::Udp, RecordType::SOA), 3, "{zone}");
+        stage.serves(zone, 2);
+        // And from then on the first try is without
+        let before = stage.refresh(zone);
+        assert_eq!(stage.settled(zone, &before)["status"], "OK", "{zone}");
+        let tries = if zone.starts_with("drops") { 4 } else { 6 };
+        assert_eq!(stage.primary(zone).seen(Over::Udp, RecordType::SOA), tries, "{zone}");
     }
 }
 

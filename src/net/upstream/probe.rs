@@ -24,7 +24,9 @@ const PROBE_TRIES: [Duration; 3] =
 
 impl Upstream {
     /// Asks for the zone's SOA: three tries over UDP, then TCP; TC means TCP at once (with signatures: without them over
-    /// UDP, P5); a server that does not take EDNS is asked once more without (T9, B24).
+    /// UDP, P5); a server that does not take EDNS is asked once more without (T9, B24). Of one that has never answered
+    /// with an OPT record silence may mean the same: the last try over UDP is without, and so is a second one over TCP
+    /// after a connection that it has closed in silence.
     pub async fn probe(&self, target: &Target, inquiry: &Inquiry) -> (Result<Probed, Reason>, Seen) {
         let mut seen = Seen::new(TransferKind::Soa);
         let began = Instant::now();
@@ -81,7 +83,12 @@ impl Upstream {
                 Some(Err(ProbeError::Truncated)) => return UdpProbe::Truncated,
                 Some(Err(error)) => return UdpProbe::Failed(error.into()),
                 None => match tries.next() {
-                    Some(longer) => patience = longer,
+                    Some(longer) => {
+                        patience = longer;
+                        if tries.len() == 0 && probe.edns && self.may_choke_on_edns(target) {
+                            (probe.edns, refused) = (false, true);
+                        }
+                    }
                     None => return UdpProbe::Silent,
                 },
             }
@@ -90,30 +97,53 @@ impl Upstream {
     }
 
     async fn probe_stream(&self, target: &Target, inquiry: &Inquiry, seen: &mut Seen) -> Result<SoaAnswer, Reason> {
-        let bounds = self.bounds();
         let mut edns = self.speaks_edns(target);
         let mut refused = false;
         loop {
-            let probe = |id| Probe { zone: inquiry.zone.clone(), id, edns, signature: inquiry.signature };
-            let compose = |id| {
-                let probe = probe(id);
-                outgoing(target, probe.opt(), |opt| probe.query(opt))
-            };
-            let (mut exchange, request_mac) = self.ask(target, &bounds, Phase::Soa, seen, compose).await?;
-            // A SOA answer is small: slowly is as good as never.
-            let whole = exchange.next(&bounds);
-            let message = timeout(bounds.idle, whole).await.unwrap_or_else(|_| Err(silence(bounds.idle)))?;
-            heard(seen, &message);
-            match read_probe(&probe(exchange.id()), &message, target, request_mac) {
+            match self.probe_stream_once(target, inquiry, edns, seen).await {
                 Ok(answer) => {
-                    exchange.finish();
                     self.learn_edns(target, refused, seen);
                     return Ok(answer);
                 }
                 Err(ProbeError::NoEdns(_)) => (edns, refused) = (false, true),
+                // Not after mere silence: that costs the whole time limit once more.
+                Err(ProbeError::Failed(reason))
+                    if edns && reason.code == Code::TruncatedStream && self.may_choke_on_edns(target) =>
+                {
+                    (edns, refused) = (false, true);
+                }
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    async fn probe_stream_once(
+        &self,
+        target: &Target,
+        inquiry: &Inquiry,
+        edns: bool,
+        seen: &mut Seen,
+    ) -> Result<SoaAnswer, ProbeError> {
+        let bounds = self.bounds();
+        let probe = |id| Probe { zone: inquiry.zone.clone(), id, edns, signature: inquiry.signature };
+        let compose = |id| {
+            let probe = probe(id);
+            outgoing(target, probe.opt(), |opt| probe.query(opt))
+        };
+        let asked = self.ask(target, &bounds, Phase::Soa, seen, compose).await;
+        let (mut exchange, request_mac) = asked.map_err(ProbeError::Failed)?;
+        // A SOA answer is small: slowly is as good as never.
+        let whole = timeout(bounds.idle, exchange.next(&bounds)).await;
+        let message = whole.unwrap_or_else(|_| Err(silence(bounds.idle))).map_err(ProbeError::Failed)?;
+        heard(seen, &message);
+        let answer = read_probe(&probe(exchange.id()), &message, target, request_mac)?;
+        exchange.finish();
+        Ok(answer)
+    }
+
+    /// Whether nothing that the primary has said shows that it takes EDNS.
+    fn may_choke_on_edns(&self, target: &Target) -> bool {
+        self.manners.edns(target.address) == Edns::Unknown
     }
 
     /// After a good answer: it had an OPT record, or came to a query without one after EDNS was refused.
