@@ -38,7 +38,7 @@ pub(crate) fn answer(data: &[u8]) {
 }
 
 /// Octets -> a zone, as records in a row, and questions about it: whatever is in it, replies are sound messages.
-pub(crate) fn build(data: &[u8]) {
+pub(crate) fn zone(data: &[u8]) {
     let mut octets = data.iter().copied();
     let mut next = move || octets.next();
     let apex: Name = "z".parse().expect("a name");

@@ -4,4 +4,4 @@
 #[allow(dead_code)]
 mod bodies;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::build(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::zone(data));
