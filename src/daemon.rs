@@ -20,11 +20,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::answer::{Cookies, Identity};
+use crate::api::listen::{self, Listener};
 use crate::api::{self, Api};
-use crate::config::{Config, ConfigErrors};
+use crate::config::{self, ApiListen, Config, ConfigErrors};
 use crate::control::event::Event;
 use crate::control::{self, Control, Handle, Parts};
-use crate::net::{self, Listeners, Policy, Proxies, RateLimit, Running, Services, TcpLimits, TlsIdentity};
+use crate::net::{self, Listeners, Policy, Proxies, RateLimit, Running, Services, Spoken, TcpLimits, TlsIdentity};
 use crate::scrape::Sources;
 use crate::served::{Publisher, inbox};
 use crate::store::{self, Store};
@@ -118,6 +119,7 @@ pub struct Daemon {
     stop: watch::Sender<bool>,
     policy: Arc<Policy>,
     tls: Option<Arc<TlsIdentity>>,
+    api_tls: Option<Arc<TlsIdentity>>,
     /// Makes cookies while the configuration names no secret; as long as this run.
     cookie_secret: [u8; 16],
 }
@@ -174,12 +176,14 @@ impl Daemon {
             sources.collect();
             metrics()
         });
-        let (sockets, api_addresses) = bind_api(&config.api.listen).await?;
+        let api_tls = api_tls_identity(&config)?;
+        let (sockets, api_addresses) = bind_api(&config.api, api_tls.as_ref()).await?;
         let settings = api::settings::Settings::new(&config.api, &config.quota);
         let api = Api::new(handle.clone(), settings, readiness, metrics, stopped.clone());
+        let shown_sockets: Vec<String> = sockets.iter().map(ToString::to_string).collect();
         let api_task = tokio::spawn(api::serve::serve(sockets, api::router(api.clone()), stopped));
         tracing::info!(
-            zones = handle.board().len(), dns = ?dns_addresses, tls = ?listeners.tls_addresses(), api = ?api_addresses,
+            zones = handle.board().len(), dns = ?dns_addresses, tls = ?listeners.tls_addresses(), api = ?shown_sockets,
             duration_ms = began.elapsed().as_millis() as u64, "ready"
         );
         // What loading has used and freed again is the system's, not ours for good. Some milliseconds, and nobody waits.
@@ -198,6 +202,7 @@ impl Daemon {
             stop,
             policy,
             tls,
+            api_tls,
             cookie_secret,
         })
     }
@@ -207,7 +212,7 @@ impl Daemon {
         &self.dns_addresses
     }
 
-    /// Addresses on which HTTP is answered, with their real ports.
+    /// Addresses on which HTTP is answered, with their real ports; those with TLS behind the others.
     pub fn api_addresses(&self) -> &[SocketAddr] {
         &self.api_addresses
     }
@@ -221,18 +226,21 @@ impl Daemon {
     pub fn reload(&self, config: Config) {
         self.api.reconfigure(api::settings::Settings::new(&config.api, &config.quota));
         self.policy.identity.store(Arc::new(identity(&config, self.cookie_secret)));
-        self.reload_certificate(&config);
+        self.reload_certificates(&config);
         let _ = self.events.send(Event::Reload(Box::new(config)));
     }
 
-    /// Reads certificate and key again, be it from other files; on failure the old ones stay in use.
-    fn reload_certificate(&self, config: &Config) {
-        let (Some(tls), Some(certificate), Some(key)) = (&self.tls, &config.dns.tls_cert, &config.dns.tls_key) else {
-            return;
-        };
-        match tls.reload(certificate, key) {
-            Ok(()) => tracing::info!(certificate = %certificate.display(), "certificate read"),
-            Err(error) => tracing::error!(%error, "certificate not read, the old one stays"),
+    /// Reads certificates and keys again, be it from other files; on failure the old ones stay in use.
+    fn reload_certificates(&self, config: &Config) {
+        let (dns, api) = (&config.dns, &config.api);
+        for (tls, certificate, key) in
+            [(&self.tls, &dns.tls_cert, &dns.tls_key), (&self.api_tls, &api.tls_cert, &api.tls_key)]
+        {
+            let (Some(tls), Some(certificate), Some(key)) = (tls, certificate, key) else { continue };
+            match tls.reload(certificate, key) {
+                Ok(()) => tracing::info!(certificate = %certificate.display(), "certificate read"),
+                Err(error) => tracing::error!(%error, "certificate not read, the old one stays"),
+            }
         }
     }
 
@@ -335,9 +343,23 @@ fn host_name() -> String {
 fn tls_identity(config: &Config) -> Result<Option<Arc<TlsIdentity>>, DaemonError> {
     let dns = &config.dns;
     match (&dns.tls_cert, &dns.tls_key) {
-        (Some(certificate), Some(key)) if !dns.listen_tls.is_empty() => TlsIdentity::load(certificate, key)
-            .map(|identity| Some(Arc::new(identity)))
-            .map_err(|error| DaemonError::Listen { key: "[dns] tls-cert", error }),
+        (Some(certificate), Some(key)) if !dns.listen_tls.is_empty() => {
+            TlsIdentity::load(certificate, key, Spoken::Dns)
+                .map(|identity| Some(Arc::new(identity)))
+                .map_err(|error| DaemonError::Listen { key: "[dns] tls-cert", error })
+        }
+        _ => Ok(None),
+    }
+}
+
+fn api_tls_identity(config: &Config) -> Result<Option<Arc<TlsIdentity>>, DaemonError> {
+    let api = &config.api;
+    match (&api.tls_cert, &api.tls_key) {
+        (Some(certificate), Some(key)) if !api.listen_tls.is_empty() => {
+            TlsIdentity::load(certificate, key, Spoken::Http)
+                .map(|identity| Some(Arc::new(identity)))
+                .map_err(|error| DaemonError::Listen { key: "[api] tls-cert", error })
+        }
         _ => Ok(None),
     }
 }
@@ -367,18 +389,42 @@ fn net_options(config: &Config, tls: Option<Arc<TlsIdentity>>) -> net::Options {
     }
 }
 
-async fn bind_api(addresses: &[SocketAddr]) -> Result<(Vec<TcpListener>, Vec<SocketAddr>), DaemonError> {
+/// The sockets of the API, and the addresses of those that have one.
+async fn bind_api(
+    api: &config::Api,
+    tls: Option<&Arc<TlsIdentity>>,
+) -> Result<(Vec<Listener>, Vec<SocketAddr>), DaemonError> {
     let (mut sockets, mut bound) = (Vec::new(), Vec::new());
-    for &address in addresses {
-        let error = |error: io::Error| {
-            let error = io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"));
-            DaemonError::Listen { key: "[api] listen", error }
-        };
-        let socket = TcpListener::bind(address).await.map_err(error)?;
-        bound.push(socket.local_addr().map_err(error)?);
-        sockets.push(socket);
+    for listen in &api.listen {
+        match listen {
+            ApiListen::Tcp(address) => {
+                let (socket, address) = bind_tcp("[api] listen", *address).await?;
+                bound.push(address);
+                sockets.push(Listener::Tcp(socket));
+            }
+            ApiListen::Unix(path) => {
+                let socket = listen::bind_unix(path, api.socket_mode);
+                sockets.push(Listener::Unix(socket.map_err(|error| cannot_listen("[api] listen", listen, error))?));
+            }
+        }
+    }
+    for address in &api.listen_tls {
+        let (socket, address) = bind_tcp("[api] listen-tls", *address).await?;
+        bound.push(address);
+        let tls = tls.expect("the configuration demands a certificate with these addresses");
+        sockets.push(Listener::Tls(socket, tls.clone()));
     }
     Ok((sockets, bound))
+}
+
+async fn bind_tcp(key: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), DaemonError> {
+    let socket = TcpListener::bind(address).await.map_err(|error| cannot_listen(key, &address, error))?;
+    let bound = socket.local_addr().map_err(|error| cannot_listen(key, &address, error))?;
+    Ok((socket, bound))
+}
+
+fn cannot_listen(key: &'static str, place: &dyn std::fmt::Display, error: io::Error) -> DaemonError {
+    DaemonError::Listen { key, error: io::Error::new(error.kind(), format!("cannot listen on {place}: {error}")) }
 }
 
 fn tell_systemd(states: &[sd_notify::NotifyState<'_>]) {

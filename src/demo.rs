@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use uuid::Uuid;
 
 use crate::access::{Kind, ZoneAccess};
-use crate::config::{Config, Credential, Primary, Role, Zone};
+use crate::config::{ApiListen, Config, Credential, Primary, Role, Zone};
 use crate::daemon::{self, Daemon, DaemonError};
 use crate::dns::{Name, Record, RecordType, zonefile};
 use crate::net::notifier::{Downstream, announce};
@@ -44,7 +44,7 @@ pub fn run(dns: SocketAddr, api: SocketAddr) -> Result<(), DaemonError> {
     let directory = std::env::temp_dir().join(format!("secondaryd-demo-{}", Uuid::new_v4().simple()));
     config.state_dir.clone_from(&directory);
     config.dns.listen = vec![dns];
-    config.api.listen = vec![api];
+    config.api.listen = vec![ApiListen::Tcp(api)];
     config.api.credentials = vec![Credential::new("demo", "visitor", Role::Admin, &token)];
 
     let outcome = daemon::runtime()?.block_on(async {

@@ -16,8 +16,8 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use ring::hmac;
 
-use super::Api;
 use super::fault::Fault;
+use super::{Api, origin, rate};
 use crate::config::{Credential, Role, TokenHash};
 use crate::time::Timestamp;
 
@@ -194,7 +194,12 @@ impl Presented {
 
 /// Layer around everything that needs a credential, unknown paths and methods included.
 pub async fn require(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
-    match identify(&api, request.uri().path(), request.headers()) {
+    let identified = identify(&api, request.uri().path(), request.headers());
+    let key = match &identified {
+        Ok(caller) => rate::Key::of(caller),
+        Err(_) => rate::Key::at(origin::client(&api.settings(), request.headers(), origin::ends(&request))),
+    };
+    match api.count(key).and(identified) {
         Ok(caller) => {
             request.extensions_mut().insert(caller.clone());
             let mut response = next.run(request).await;

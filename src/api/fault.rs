@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use axum::extract::Request;
-use axum::http::header::{ACCEPT, ALLOW, CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::header::{ACCEPT, ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -103,6 +103,8 @@ error_codes! {
     UnsupportedMediaType = "dns-unsupported-media-type", UNSUPPORTED_MEDIA_TYPE;
     /// The header fields are too long.
     HeadersTooLarge = "dns-headers-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE;
+    /// The caller, or its address, asks more often than `[api] rate-limit` says.
+    TooManyRequests = "dns-rate-limited", TOO_MANY_REQUESTS;
     /// As many event streams are open as may be.
     TooManyStreams = "dns-too-many-streams", TOO_MANY_REQUESTS;
     /// Our fault.
@@ -135,19 +137,25 @@ pub struct Message {
 pub struct Fault {
     first: Message,
     others: Vec<Message>,
+    retry_after_secs: Option<u32>,
 }
 
 impl Fault {
     /// A refusal for one reason.
     pub fn new(code: ErrorCode, text: impl Into<Cow<'static, str>>) -> Fault {
-        Fault { first: Message { code, text: text.into() }, others: Vec::new() }
+        Fault { first: Message { code, text: text.into() }, others: Vec::new(), retry_after_secs: None }
+    }
+
+    /// It may be tried again after so many seconds.
+    pub fn retry_after(self, secs: u32) -> Fault {
+        Fault { retry_after_secs: Some(secs), ..self }
     }
 
     /// A refusal for all of `messages`, at least one; `None` if there is none.
     pub fn all(messages: Vec<Message>) -> Option<Fault> {
         let mut messages = messages.into_iter();
         let first = messages.next()?;
-        Some(Fault { first, others: messages.collect() })
+        Some(Fault { first, others: messages.collect(), retry_after_secs: None })
     }
 
     /// 401.
@@ -239,6 +247,9 @@ impl IntoResponse for Fault {
             // RFC 9110 §11.6.1: a 401 names a scheme that would do.
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+        if let Some(secs) = self.retry_after_secs {
+            response.headers_mut().insert(RETRY_AFTER, secs.into());
+        }
         response.extensions_mut().insert(self);
         response
     }
@@ -282,7 +293,7 @@ pub async fn negotiate(request: Request, next: Next) -> Response {
 
 /// What the header of a refusal says beside its body.
 fn keep_fields(mut response: Response, mut rewritten: Response) -> Response {
-    for name in [ALLOW, WWW_AUTHENTICATE] {
+    for name in [ALLOW, WWW_AUTHENTICATE, RETRY_AFTER] {
         if let Some(value) = response.headers_mut().remove(&name) {
             rewritten.headers_mut().insert(name, value);
         }

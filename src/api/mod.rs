@@ -7,7 +7,7 @@
 //! ```text
 //! serve ── bound_header ── negotiate ─┬─ /healthz /readyz /metrics /health…   native, open
 //!                                    ├─ /openapi.json                       openapi, open
-//!  (limits)                           ├─ /                                    page, open
+//!  (limits)     cors                  ├─ /                                    page, open
 //!                                     └─ auth::require ─┬─ /secondaryzones…   ionos
 //!                                                       ├─ /api/v1/…          reverse_zones
 //!                                                       ├─ /transfers, …      native
@@ -18,15 +18,19 @@
 //! HTTP follows RFC 9110; errors as `application/problem+json` follow RFC 9457.
 
 pub mod auth;
+pub mod cors;
 pub mod fault;
 pub mod ionos;
+pub mod listen;
 pub mod local;
 pub mod names;
 pub mod native;
 pub mod openapi;
+pub mod origin;
 pub mod page;
 pub mod query;
 pub mod rackspace;
+pub mod rate;
 pub mod request;
 pub mod reverse_zones;
 pub mod serve;
@@ -47,6 +51,7 @@ use axum::routing::get;
 use tokio::sync::{Semaphore, watch};
 
 use self::fault::{ErrorCode, Fault};
+use self::rate::Rate;
 use self::settings::Settings;
 use self::tokens::Tokens;
 use crate::control::Handle;
@@ -63,6 +68,7 @@ pub struct Api {
     control: Handle,
     settings: ArcSwap<Settings>,
     tokens: Tokens,
+    rate: Rate,
     ready: Readiness,
     metrics: Metrics,
     /// Becomes true when the daemon stops, which ends waiting requests.
@@ -82,7 +88,8 @@ impl Api {
     ) -> Arc<Api> {
         let tokens = Tokens::load(&control, Timestamp::now());
         let streams = Arc::new(Semaphore::new(native::events::STREAMS_MAX));
-        Arc::new(Api { control, tokens, settings: ArcSwap::from_pointee(settings), ready, metrics, stop, streams })
+        let (settings, rate) = (ArcSwap::from_pointee(settings), Rate::default());
+        Arc::new(Api { control, tokens, rate, settings, ready, metrics, stop, streams })
     }
 
     /// Takes over a reloaded configuration; requests that are under way end under the old one.
@@ -98,6 +105,11 @@ impl Api {
     /// The tokens that were issued.
     pub fn tokens(&self) -> &Tokens {
         &self.tokens
+    }
+
+    /// Who has asked how often.
+    pub fn rate(&self) -> &Rate {
+        &self.rate
     }
 
     /// The configuration as of now.
@@ -118,7 +130,7 @@ pub fn router(api: Arc<Api>) -> Router {
     let document: Arc<str> = document.into();
     let openapi = get(move || async move { ([(CONTENT_TYPE, "application/json")], document.to_string()) });
     let open = native::open()
-        .merge(rackspace::open())
+        .merge(rackspace::open().layer(from_fn_with_state(api.clone(), rate::by_address)))
         .merge(page::routes())
         .route("/openapi.json", openapi)
         .method_not_allowed_fallback(wrong_method);
@@ -130,6 +142,7 @@ pub fn router(api: Arc<Api>) -> Router {
     open.merge(guarded)
         .layer(from_fn(fault::negotiate))
         .layer(from_fn(request::bound_header))
+        .layer(from_fn_with_state(api.clone(), cors::allow))
         .layer(from_fn(observe))
         .with_state(api)
 }

@@ -1,14 +1,16 @@
 //! The HTTP listener: accepts connections and bounds what each may cost.
 //!
 //! In: bound sockets, the router, a signal to stop. Out: connections served by hyper, one task each. Bounds: number
-//! of connections, size of the header, time for the header, time without progress on writing. Bounds of bodies stand
+//! of connections, in all and of one address, size of the header, time for a TLS handshake and for the header, time without
+//! progress on writing. Bounds of bodies stand
 //! in [`super::request`].
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -20,12 +22,15 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
+use super::listen::{Accepted, Listener, Octets};
+
 /// Connections open at one time on all listeners; more wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 1024;
+/// Connections open at one time of one address, a proxy's too: no single client can take all places.
+const CONNECTIONS_PER_CLIENT_MAX: usize = 256;
 /// Time for the whole header of a request; also how long an idle connection is kept.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Octets hyper buffers of a header. Above the bound of [`super::request::HEADERS_OCTETS_MAX`], which answers with a
@@ -40,11 +45,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves `router` on all `listeners` until `stop` becomes true (or its sender is gone), then lets running requests
 /// end, at most five seconds.
-pub async fn serve(listeners: Vec<TcpListener>, router: Router, stop: watch::Receiver<bool>) {
+pub async fn serve(listeners: Vec<Listener>, router: Router, stop: watch::Receiver<bool>) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let clients = Arc::new(Clients::default());
     let accepting = listeners.into_iter().map(|listener| {
-        let (router, slots, stop) = (router.clone(), slots.clone(), stop.clone());
-        tokio::spawn(accept(listener, router, slots, stop))
+        let (router, slots, clients, stop) = (router.clone(), slots.clone(), clients.clone(), stop.clone());
+        tokio::spawn(accept(listener, router, slots, clients, stop))
     });
     for task in accepting.collect::<Vec<_>>() {
         let _ = task.await;
@@ -55,10 +61,13 @@ pub async fn serve(listeners: Vec<TcpListener>, router: Router, stop: watch::Rec
     }
 }
 
-async fn accept(listener: TcpListener, router: Router, slots: Arc<Semaphore>, mut stop: watch::Receiver<bool>) {
-    let Ok(local) = listener.local_addr() else {
-        return;
-    };
+async fn accept(
+    listener: Listener,
+    router: Router,
+    slots: Arc<Semaphore>,
+    clients: Arc<Clients>,
+    mut stop: watch::Receiver<bool>,
+) {
     loop {
         let slot = tokio::select! {
             biased;
@@ -71,16 +80,20 @@ async fn accept(listener: TcpListener, router: Router, slots: Arc<Semaphore>, mu
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => {
+            Ok(accepted) => {
+                let Some(place) = clients.place(accepted.ends.peer.map(|peer| peer.ip())) else {
+                    tracing::debug!(peer = ?accepted.ends.peer, "API connection refused: too many of one address");
+                    continue;
+                };
                 let (router, stop) = (router.clone(), stop.clone());
                 tokio::spawn(async move {
-                    connection(stream, Ends { peer, local }, router, stop).await;
-                    drop(slot);
+                    connection(accepted, router, stop).await;
+                    drop((slot, place));
                 });
             }
             Err(error) if belongs_to_client(&error) => {}
             Err(error) => {
-                tracing::warn!(%local, %error, "API connection not accepted");
+                tracing::warn!(%listener, %error, "API connection not accepted");
                 sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -98,17 +111,62 @@ fn belongs_to_client(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-/// The two ends of a connection.
-#[derive(Clone, Copy, Debug)]
-pub struct Ends {
-    /// The client, or the proxy before it.
-    pub peer: SocketAddr,
-    /// Where the client connected to.
-    pub local: SocketAddr,
+/// How many connections each address has.
+#[derive(Default)]
+struct Clients(Mutex<HashMap<IpAddr, usize>>);
+
+/// A place among the connections of an address, given back when dropped.
+struct Place(Option<(Arc<Clients>, IpAddr)>);
+
+const POISONED: &str = "no holder of the lock can panic";
+
+impl Clients {
+    /// `None` if the address has as many as it may. Callers without an address are those of this host.
+    fn place(self: &Arc<Clients>, address: Option<IpAddr>) -> Option<Place> {
+        let Some(address) = address.map(|address| address.to_canonical()) else { return Some(Place(None)) };
+        let mut counts = self.0.lock().expect(POISONED);
+        let count = counts.entry(address).or_default();
+        if *count >= CONNECTIONS_PER_CLIENT_MAX {
+            return None;
+        }
+        *count += 1;
+        Some(Place(Some((self.clone(), address))))
+    }
 }
 
-async fn connection(stream: TcpStream, ends: Ends, router: Router, mut stop: watch::Receiver<bool>) {
-    let _ = stream.set_nodelay(true);
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Some((clients, address)) = &self.0 else { return };
+        let mut counts = clients.0.lock().expect(POISONED);
+        if let Some(count) = counts.get_mut(address) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(address);
+            }
+        }
+    }
+}
+
+/// The two ends of a connection; a UNIX socket has no addresses.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ends {
+    /// The client, or the proxy before it.
+    pub peer: Option<SocketAddr>,
+    /// Where the client connected to.
+    pub local: Option<SocketAddr>,
+    /// Whether the stream is encrypted.
+    pub is_tls: bool,
+}
+
+async fn connection(accepted: Accepted, router: Router, mut stop: watch::Receiver<bool>) {
+    let ends = accepted.ends;
+    let stream = match accepted.open().await {
+        Ok(stream) => stream,
+        Err(error) => {
+            tracing::debug!(peer = ?ends.peer, %error, "API connection ended in its TLS handshake");
+            return;
+        }
+    };
     let routed = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(ends));
@@ -133,18 +191,18 @@ async fn connection(stream: TcpStream, ends: Ends, router: Router, mut stop: wat
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(peer = %ends.peer, %error, "API connection ended early");
+        tracing::debug!(peer = ?ends.peer, %error, "API connection ended early");
     }
 }
 
 /// A stream whose writes fail once the peer has taken nothing for [`WRITE_STALL_MAX`].
 struct StallGuard {
-    stream: TcpStream,
+    stream: Pin<Box<dyn Octets>>,
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl StallGuard {
-    fn new(stream: TcpStream) -> StallGuard {
+    fn new(stream: Pin<Box<dyn Octets>>) -> StallGuard {
         StallGuard { stream, stalled: None }
     }
 
@@ -161,13 +219,13 @@ impl StallGuard {
 
 impl AsyncRead for StallGuard {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        self.stream.as_mut().poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for StallGuard {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        let written = self.stream.as_mut().poll_write(cx, buf);
         self.watch(cx, written)
     }
 
@@ -176,7 +234,7 @@ impl AsyncWrite for StallGuard {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        let written = self.stream.as_mut().poll_write_vectored(cx, bufs);
         self.watch(cx, written)
     }
 
@@ -185,10 +243,10 @@ impl AsyncWrite for StallGuard {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        self.stream.as_mut().poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        self.stream.as_mut().poll_shutdown(cx)
     }
 }

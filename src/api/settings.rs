@@ -2,8 +2,10 @@
 
 use axum::http::HeaderMap;
 use axum::http::header::HOST;
+use ipnet::IpNet;
 
 use super::auth::Credentials;
+use super::origin;
 use super::serve::Ends;
 use crate::config;
 use crate::dns::Name;
@@ -28,6 +30,12 @@ pub struct Settings {
     pub quota: config::Quota,
     /// Octets of a request body.
     pub max_body_octets: u64,
+    /// Requests a second of one caller; 0: no limit.
+    pub rate_limit: u32,
+    /// Proxies whose fields are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Origins whose pages may read answers; `*`: all.
+    pub cors_origins: Vec<String>,
     /// Without a final slash; empty: taken from `Host`.
     public_url: String,
 }
@@ -58,19 +66,24 @@ impl Settings {
             allow_tld: api.allow_tld,
             quota: quota.clone(),
             max_body_octets: api.max_body,
+            rate_limit: api.rate_limit,
+            trusted_proxies: api.trusted_proxies.clone(),
+            cors_origins: api.cors_origins.clone(),
             public_url: api.public_url.trim_end_matches('/').to_owned(),
         }
     }
 
-    /// What absolute links begin with: `public-url`, else the `Host` the client named, else the address it reached.
+    /// What absolute links begin with: `public-url`, else the `Host` the client named, else the address it reached, with the
+    /// scheme it spoke.
     pub fn base_url(&self, headers: &HeaderMap, ends: Option<Ends>) -> String {
         if !self.public_url.is_empty() {
             return self.public_url.clone();
         }
         let host = headers.get(HOST).and_then(|host| host.to_str().ok()).filter(|host| is_authority(host));
-        match (host, ends) {
-            (Some(host), _) => format!("http://{host}"),
-            (None, Some(ends)) => format!("http://{}", ends.local),
+        let scheme = origin::scheme(self, headers, ends);
+        match (host, ends.and_then(|ends| ends.local)) {
+            (Some(host), _) => format!("{scheme}://{host}"),
+            (None, Some(local)) => format!("{scheme}://{local}"),
             (None, None) => String::new(),
         }
     }
@@ -101,8 +114,8 @@ mod tests {
     }
 
     fn ends() -> Option<Ends> {
-        let local = ([127, 0, 0, 1], 8053).into();
-        Some(Ends { peer: ([127, 0, 0, 1], 40_000).into(), local })
+        let local = Some(([127, 0, 0, 1], 8053).into());
+        Some(Ends { peer: Some(([127, 0, 0, 1], 40_000).into()), local, is_tls: false })
     }
 
     #[test]
@@ -111,6 +124,8 @@ mod tests {
         assert_eq!(plain.base_url(&host("dns.example:8053"), ends()), "http://dns.example:8053");
         assert_eq!(plain.base_url(&HeaderMap::new(), ends()), "http://127.0.0.1:8053");
         assert_eq!(plain.base_url(&host("evil\"><script>"), ends()), "http://127.0.0.1:8053");
+        let over_tls = Some(Ends { is_tls: true, ..ends().expect("ends") });
+        assert_eq!(plain.base_url(&host("dns.example"), over_tls), "https://dns.example");
         let public = config::Api { public_url: "https://dns.example/".to_owned(), ..config::Api::default() };
         assert_eq!(settings(&public).base_url(&host("other"), ends()), "https://dns.example");
     }

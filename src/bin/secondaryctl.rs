@@ -1,4 +1,5 @@
-//! The operator's command line; speaks only HTTP to a daemon, in the IONOS dialect like any other client.
+//! The operator's command line; speaks only HTTP to a daemon (over TCP, TLS or a UNIX socket), in the IONOS dialect like any
+//! other client.
 //!
 //! In: arguments, `SECONDARYD_URL`, `SECONDARYD_TOKEN`. Out: aligned tables, or with `--json` the daemon's own JSON;
 //! the exit code is the verdict, so that every verb can serve as a check of a monitoring system.
@@ -20,6 +21,8 @@ mod client;
 mod review;
 #[path = "secondaryctl/table.rs"]
 mod table;
+#[path = "secondaryctl/unix.rs"]
+mod unix;
 #[path = "secondaryctl/why.rs"]
 mod why;
 
@@ -30,9 +33,12 @@ use table::{Table, ago, ahead};
 #[derive(Parser)]
 #[command(name = "secondaryctl", version, disable_help_subcommand = true, after_help = EXIT_CODES)]
 struct Arguments {
-    /// Where the daemon's API listens.
+    /// Where the daemon's API listens: http://HOST:PORT, https://HOST:PORT or unix:/PATH.
     #[arg(long, global = true, env = "SECONDARYD_URL", default_value = "http://127.0.0.1:8053")]
     url: String,
+    /// PEM file of the authority that signed the daemon's certificate, for https://; default: the system's.
+    #[arg(long, global = true, env = "SECONDARYD_CA")]
+    ca: Option<std::path::PathBuf>,
     /// Bearer token of a credential of the daemon's configuration.
     #[arg(long, global = true, env = "SECONDARYD_TOKEN", hide_env_values = true)]
     token: Option<String>,
@@ -265,8 +271,8 @@ fn print_all(text: &str) {
 }
 
 fn run(arguments: Arguments) -> Outcome {
-    let Arguments { url, token, json, verb } = arguments;
-    let client = Client::new(&url, token);
+    let Arguments { url, ca, token, json, verb } = arguments;
+    let client = Client::new(&url, ca.as_deref(), token)?;
     match verb {
         Verb::Status => status(&client, json),
         Verb::Zones => zones(&client, json),

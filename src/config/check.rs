@@ -12,7 +12,7 @@ use super::guard::{self, GuardTable, HookTable, ZonePolicy};
 use super::reader::{self, Source, Tables, Written};
 use super::sections::{self, Credential, CredentialTable, TokenHash};
 use super::tls::{self, TlsAlpn, TlsIdentity, TlsLevel, TlsProfile};
-use super::values::{self, DNS_PORT, DNS_TLS_PORT, NotifyTarget};
+use super::values::{self, ApiListen, DNS_PORT, DNS_TLS_PORT, NotifyTarget};
 use super::zones::{Primary, PrimaryTable, Transport, TsigKey, TsigKeyTable, Zone, ZoneTable};
 use super::{Config, ConfigErrors, TsigAlgorithm};
 use crate::access::Rule;
@@ -57,8 +57,10 @@ fn check_sections(tables: &mut Tables) {
     let alone = |other: &str| format!("is of no use without {other}");
     demand(dns.tls_cert.is_none() || dns.tls_key.is_some(), "dns.tls-cert", alone("tls-key"));
     demand(dns.tls_key.is_none() || dns.tls_cert.is_some(), "dns.tls-key", alone("tls-cert"));
+    let api_addresses: Vec<SocketAddr> = api.listen.iter().filter_map(ApiListen::address).collect();
     for (i, listen) in dns.listen_tls.iter().enumerate() {
-        let twice = dns.listen_tls[..i].contains(listen) || dns.listen.contains(listen) || api.listen.contains(listen);
+        let twice =
+            dns.listen_tls[..i].contains(listen) || dns.listen.contains(listen) || api_addresses.contains(listen);
         demand(listen.port() == 0 || !twice, "dns.listen-tls", format!("{listen} is taken already"));
     }
     demand(
@@ -80,11 +82,22 @@ fn check_sections(tables: &mut Tables) {
     demand(dns.workers <= 1024, "dns.workers", "at most 1024; 0 takes one per core".to_owned());
     for (i, listen) in dns.listen.iter().enumerate() {
         demand(listen.port() == 0 || !dns.listen[..i].contains(listen), "dns.listen", format!("{listen} stands twice"));
-        let taken = listen.port() != 0 && api.listen.contains(listen);
+        let taken = listen.port() != 0 && api_addresses.contains(listen);
         demand(!taken, "api.listen", format!("{listen} is taken by [dns] listen already"));
     }
     for (i, listen) in api.listen.iter().enumerate() {
-        demand(listen.port() == 0 || !api.listen[..i].contains(listen), "api.listen", format!("{listen} stands twice"));
+        let is_any = listen.address().is_some_and(|address| address.port() == 0);
+        demand(is_any || !api.listen[..i].contains(listen), "api.listen", format!("{listen} stands twice"));
+    }
+    let both = api.tls_cert.is_some() && api.tls_key.is_some();
+    let needs = "needs tls-cert and tls-key, the PEM files of a certificate and its key".to_owned();
+    demand(api.listen_tls.is_empty() || both, "api.listen-tls", needs);
+    demand(api.tls_cert.is_none() || api.tls_key.is_some(), "api.tls-cert", alone("tls-key"));
+    demand(api.tls_key.is_none() || api.tls_cert.is_some(), "api.tls-key", alone("tls-cert"));
+    for (i, listen) in api.listen_tls.iter().enumerate() {
+        let others = [&api.listen_tls[..i], &dns.listen, &dns.listen_tls, &api_addresses];
+        let taken = others.iter().any(|others| others.contains(listen));
+        demand(listen.port() == 0 || !taken, "api.listen-tls", format!("{listen} is taken already"));
     }
     let url = api.public_url.as_str();
     let is_url = url.is_empty() || url.starts_with("http://") || url.starts_with("https://");
@@ -147,9 +160,23 @@ fn check_sections(tables: &mut Tables) {
         Ok(keys) => dns.cookie_keys = keys,
         Err(mistake) => wrong.push(mistake),
     }
+    let api = &mut tables.config.api;
+    for path in [&mut api.tls_cert, &mut api.tls_key].into_iter().flatten() {
+        *path = main.resolve(path);
+    }
+    if let Err(mistake) = check_certificate(api) {
+        wrong.push(mistake);
+    }
     for (key, message) in wrong {
         tables.fail(main.origin(key), key, message);
     }
+}
+
+/// Whether certificate and key of the API can be used, so that a mistake is one of `check-config`.
+fn check_certificate(api: &sections::Api) -> Result<(), (&'static str, String)> {
+    let (Some(certificates), Some(key)) = (&api.tls_cert, &api.tls_key) else { return Ok(()) };
+    let chain = tls::certificates(certificates).map_err(|error| ("api.tls-cert", error))?;
+    tls::private_key(key, &chain).map_err(|error| ("api.tls-key", error)).map(drop)
 }
 
 /// The secrets of cookies: those of the file, then those of the list.
@@ -638,9 +665,11 @@ fn warn(config: &mut Config) {
     if config.api.credentials.is_empty() {
         warnings.push("no [[api.credential]] is configured: only /healthz, /readyz and /metrics answer".to_owned());
     }
-    for listen in config.api.listen.iter().filter(|listen| !listen.ip().is_loopback()) {
-        warnings
-            .push(format!("[api] listen {listen}: tokens cross the network in clear text; put a TLS proxy before it"));
+    for listen in config.api.listen.iter().filter(|listen| !listen.is_of_this_host()) {
+        warnings.push(format!("[api] listen {listen}: tokens cross the network in clear text; use listen-tls"));
+    }
+    if config.api.cors_origins.iter().any(|origin| origin == "*") {
+        warnings.push("[api] cors-origins = [\"*\"]: the page of any site may call the API from a browser".to_owned());
     }
     for key in config.tsig_keys.values() {
         let is_old =

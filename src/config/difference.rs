@@ -83,6 +83,8 @@ pub fn difference<'a>(old: &'a Config, new: &'a Config) -> Difference<'a> {
     changed(needs_restart, "dns.tcp-connections-per-client", per_client(old) != per_client(new));
     changed(needs_restart, "dns.outbound-transfers", old.dns.outbound_transfers != new.dns.outbound_transfers);
     changed(needs_restart, "api.listen", old.api.listen != new.api.listen);
+    changed(needs_restart, "api.listen-tls", old.api.listen_tls != new.api.listen_tls);
+    changed(needs_restart, "api.socket-mode", old.api.socket_mode != new.api.socket_mode);
     changed(needs_restart, "store.cache-size", old.store.cache_size != new.store.cache_size);
     changed(needs_restart, "store.history-bytes", old.store.history_bytes != new.store.history_bytes);
     changed(needs_restart, "store.history-versions", old.store.history_versions != new.store.history_versions);
@@ -98,5 +100,11 @@ fn keys_changed<'a>(old: &'a Config, new: &'a Config) -> Vec<&'a Name> {
 
 /// `[api]` without what has an entry of its own.
 fn api_settings(config: &Config) -> super::Api {
-    super::Api { listen: Vec::new(), credentials: Vec::new(), ..config.api.clone() }
+    super::Api {
+        listen: Vec::new(),
+        listen_tls: Vec::new(),
+        socket_mode: 0,
+        credentials: Vec::new(),
+        ..config.api.clone()
+    }
 }

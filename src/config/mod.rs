@@ -45,7 +45,7 @@ pub use sections::{
     Store, TokenHash, Transfer,
 };
 pub use tls::{TlsAlpn, TlsIdentity, TlsLevel, TlsProfile};
-pub use values::{API_PORT, DNS_PORT, DNS_TLS_PORT, NotifyTarget, Secret, peer_address};
+pub use values::{API_PORT, API_TLS_PORT, ApiListen, DNS_PORT, DNS_TLS_PORT, NotifyTarget, Secret, peer_address};
 pub use zones::{Origin, Primary, PrimaryTable, Transport, TsigKey, TsigKeyTable, Zone, ZoneTable};
 
 pub use crate::dns::tsig::Algorithm as TsigAlgorithm;
@@ -140,7 +140,7 @@ impl Config {
     pub fn allows_primary(&self, ip: IpAddr) -> bool {
         match &self.transfer.allow_primaries {
             Some(prefixes) => prefixes.iter().any(|prefix| prefix.contains(&ip)),
-            None => self.api.listen.iter().all(|listen| listen.ip().is_loopback()) || sections::is_remote(ip),
+            None => self.api.is_of_this_host() || sections::is_remote(ip),
         }
     }
 

@@ -18,9 +18,6 @@ use super::values::Secret;
 use super::zones::{Origin, PrimaryTable, TsigKeyTable, ZoneTable};
 use super::{Config, ConfigError, CredentialTable};
 
-/// What is said where a configuration asks for TLS that is not there.
-pub(super) const NO_TLS: &str = "this version does not speak TLS for queries and the API; leave the key out";
-
 /// One file, with what is needed to turn offsets into lines.
 pub(super) struct Source {
     path: Arc<Path>,
@@ -387,9 +384,6 @@ fn key_at(table: &DeTable<'_>, at: &Range<usize>) -> Option<String> {
 
 /// serde's sentence in the words of a configuration.
 fn explain(message: &str) -> String {
-    if message.starts_with("unknown field `tls-") || message.starts_with("unknown field `listen-tls") {
-        return NO_TLS.to_owned();
-    }
     if let Some(key) = message.strip_prefix("missing field ") {
         return format!("required key {key} is missing");
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use super::values::{NotifyTarget, Secret, de};
+use super::values::{ApiListen, NotifyTarget, Secret, de};
 use crate::access::Rule;
 use crate::dns::Name;
 use crate::time::Timestamp;
@@ -150,10 +150,37 @@ impl Default for Dns {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Api {
-    /// Addresses of the HTTP listener, port 8053 if none is written. Default `["127.0.0.1:8053"]`. HTTP is clear
-    /// text: put a TLS proxy before it when it has to leave the host. Takes effect after a restart.
+    /// Where HTTP is answered in clear text: addresses, port 8053 if none is written, and UNIX sockets such as
+    /// `"unix:/run/secondaryd/api.sock"`. Default `["127.0.0.1:8053"]`. What has to leave the host belongs into
+    /// `listen-tls`. Takes effect after a restart.
     #[serde(deserialize_with = "de::api_listen")]
-    pub listen: Vec<SocketAddr>,
+    pub listen: Vec<ApiListen>,
+    /// Permissions of the UNIX sockets of `listen` in octal digits. Default `"660"`: the daemon's user and group. Who
+    /// may connect still needs a credential. Takes effect after a restart.
+    #[serde(deserialize_with = "de::file_mode")]
+    pub socket_mode: u32,
+    /// Addresses for HTTPS (TLS 1.2 and 1.3), port 8443 if none is written. Default none. Needs `tls-cert` and
+    /// `tls-key`. Takes effect after a restart.
+    #[serde(deserialize_with = "de::api_tls_listen")]
+    pub listen_tls: Vec<SocketAddr>,
+    /// PEM file with the API's certificate and the chain behind it, relative to this file. Required with `listen-tls`.
+    /// Read again at each reload, so that a renewed certificate needs no restart.
+    pub tls_cert: Option<PathBuf>,
+    /// PEM file with the key of `tls-cert`, relative to this file. Required with `listen-tls`. Read again at each
+    /// reload.
+    pub tls_key: Option<PathBuf>,
+    /// Prefixes of proxies before the API: of their requests `X-Forwarded-Proto` says which scheme links have, and the
+    /// last address of `X-Forwarded-For` whom limits count. Default none. Whoever comes by a UNIX socket is trusted so.
+    #[serde(deserialize_with = "de::prefixes")]
+    pub trusted_proxies: Vec<IpNet>,
+    /// Origins whose pages may call the API from a browser (CORS), such as `"https://console.example.net"`; `"*"`: every
+    /// one. Default none: browsers let no other page read an answer.
+    #[serde(deserialize_with = "de::origins")]
+    pub cors_origins: Vec<String>,
+    /// Requests a second of one caller (tenant and user), and of one address without a valid credential; as many may come
+    /// at once. What exceeds it is answered with 429 and `Retry-After`. Default 0: no limit, since some clients wait
+    /// minutes after a 429.
+    pub rate_limit: u32,
     /// The URL clients reach the API by, for links in replies, e.g. `"https://dns.example.net"`. Default `""`: taken
     /// from the request's `Host`. Set it behind a proxy.
     pub public_url: String,
@@ -188,7 +215,14 @@ pub struct Api {
 impl Default for Api {
     fn default() -> Api {
         Api {
-            listen: vec![SocketAddr::from(([127, 0, 0, 1], super::API_PORT))],
+            listen: vec![ApiListen::Tcp(SocketAddr::from(([127, 0, 0, 1], super::API_PORT)))],
+            socket_mode: 0o660,
+            listen_tls: Vec::new(),
+            tls_cert: None,
+            tls_key: None,
+            trusted_proxies: Vec::new(),
+            cors_origins: Vec::new(),
+            rate_limit: 0,
             public_url: String::new(),
             nameservers: Vec::new(),
             secondary_nameservers: Vec::new(),
@@ -199,6 +233,14 @@ impl Default for Api {
             max_body: 1 << 20,
             credentials: Vec::new(),
         }
+    }
+}
+
+impl Api {
+    /// Whether only this host can reach the API.
+    pub fn is_of_this_host(&self) -> bool {
+        self.listen.iter().all(ApiListen::is_of_this_host)
+            && self.listen_tls.iter().all(|listen| listen.ip().is_loopback())
     }
 }
 

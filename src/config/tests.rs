@@ -182,11 +182,54 @@ fn unknown_sections_and_missing_keys_are_errors() {
 }
 
 #[test]
-fn tls_is_refused_in_words_and_never_ignored() {
-    for text in ["[api]\ntls-cert = \"a.pem\"", "[api]\nlisten-tls = [\"127.0.0.1\"]"] {
-        assert_error(text, "test.toml:2: ", &["does not speak TLS"]);
+fn tls_of_the_api_needs_a_certificate_and_its_key() {
+    let needs = "needs tls-cert and tls-key";
+    assert_error("[api]\nlisten-tls = [\"127.0.0.1\"]", "test.toml:2: api.listen-tls: ", &[needs]);
+    assert_error("[api]\ntls-cert = \"a.pem\"", "test.toml:2: api.tls-cert: ", &["without tls-key"]);
+    assert_error("[api]\ntls-key = \"a.key\"", "test.toml:2: api.tls-key: ", &["without tls-cert"]);
+    let directory = certificates();
+    let load = |keys: &str| {
+        let path = directory.path().join("secondaryd.toml");
+        Config::from_text(&path, &format!("[api]\nlisten-tls = [\"127.0.0.1\"]\n{keys}\n"))
+    };
+    let config = load("tls-cert = \"ours.pem\"\ntls-key = \"ours.key\"").unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(config.api.listen_tls, [SocketAddr::from(([127, 0, 0, 1], 8443))]);
+    assert_eq!(config.api.tls_cert, Some(directory.path().join("ours.pem")));
+    for (keys, key, part) in [
+        ("tls-cert = \"absent.pem\"\ntls-key = \"ours.key\"", "tls-cert", "cannot be read"),
+        ("tls-cert = \"note.txt\"\ntls-key = \"ours.key\"", "tls-cert", "holds no certificate"),
+        ("tls-cert = \"ours.pem\"\ntls-key = \"other.key\"", "tls-key", "does not belong"),
+        ("tls-cert = \"ours.pem\"\ntls-key = \"note.txt\"", "tls-key", "holds no private key"),
+    ] {
+        let errors = load(keys).expect_err("refused").to_string();
+        assert!(errors.contains(&format!("api.{key}: ")) && errors.contains(part), "{errors}");
     }
-    config("[dns]\nlisten-tls = []");
+}
+
+#[test]
+fn the_api_listens_on_addresses_and_unix_sockets() {
+    let api = config("[api]\nlisten = [\"192.0.2.1\", \"unix:/run/secondaryd/api.sock\"]\nsocket-mode = \"600\"").api;
+    assert_eq!(api.listen[0], ApiListen::Tcp(SocketAddr::from(([192, 0, 2, 1], 8053))));
+    assert_eq!(api.listen[1], ApiListen::Unix("/run/secondaryd/api.sock".into()));
+    assert_eq!(api.socket_mode, 0o600);
+    assert!(!api.is_of_this_host());
+    assert!(config("[api]\nlisten = [\"unix:/a\"]").api.is_of_this_host());
+    let long = format!("[api]\nlisten = [\"unix:/{}\"]", "a".repeat(107));
+    assert_error(&long, "test.toml:2: api.listen: ", &["at most 107 octets"]);
+    assert_error("[api]\nlisten = [\"unix:a\"]", "test.toml:2: api.listen: ", &["begins with"]);
+    assert_error("[api]\nlisten = [\"unix:/a\", \"unix:/a\"]", "test.toml:2: api.listen: ", &["stands twice"]);
+    for mode in ["\"rw\"", "\"1777\"", "\"6\"", "\"888\""] {
+        assert_error(&format!("[api]\nsocket-mode = {mode}"), "test.toml:2: api.socket-mode: ", &["octal"]);
+    }
+}
+
+#[test]
+fn origins_are_written_as_browsers_send_them() {
+    let api = config("[api]\ncors-origins = [\"https://a.example\", \"http://[::1]:8080\", \"*\"]").api;
+    assert_eq!(api.cors_origins.len(), 3);
+    for wrong in ["a.example", "https://a.example/", "https://A.example", "https://", "null"] {
+        assert_error(&format!("[api]\ncors-origins = [\"{wrong}\"]"), "test.toml:2: api.cors-origins: ", &["origin"]);
+    }
 }
 
 /// A directory with an authority's certificate, one of ours with its key, and a file that is none of that.

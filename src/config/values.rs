@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub const DNS_PORT: u16 = 53;
 pub const DNS_TLS_PORT: u16 = 853;
 /// The port of the HTTP API where none is written.
 pub const API_PORT: u16 = 8053;
+/// Where the API listens over TLS if no port is written.
+pub const API_TLS_PORT: u16 = 8443;
 
 /// Octets nobody may see: no `Display`, no `Serialize`, and `Debug` shows only that it is there.
 #[derive(Clone, PartialEq, Eq)]
@@ -87,6 +90,12 @@ const OCTETS: &str = "a size such as \"64KiB\", \"512MiB\" or \"4GiB\", or a num
 /// What an address looks like, for messages.
 const ADDRESS: &str =
     "an address such as \"192.0.2.1\", \"192.0.2.1:5353\", \"[2001:db8::1]:53\" or \"2001:db8::1#53\"";
+/// Where the API may listen, for messages.
+const API_LISTEN: &str = "an address such as \"127.0.0.1:8053\", or a socket such as \"unix:/run/secondaryd/api.sock\"";
+/// What permissions look like, for messages.
+const FILE_MODE: &str = "the permissions of a file in octal digits, such as \"660\"";
+/// What an origin looks like, for messages.
+const ORIGIN: &str = "an origin such as \"https://console.example.net\" (lower case, no path), or \"*\"";
 /// What an entry of an access list looks like, for messages.
 const ACCESS_RULE: &str = "a prefix such as \"192.0.2.0/24\", \"key:NAME\", or both as \"192.0.2.0/24 key:NAME\"";
 /// What a prefix looks like, for messages.
@@ -147,6 +156,81 @@ pub(super) fn address(text: &str, default_port: u16) -> Result<SocketAddr, Strin
         None => (text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text), default_port),
     };
     Ok(SocketAddr::new(ip.parse().map_err(|_| wrong())?, port))
+}
+
+/// Where the HTTP of the API is listened for in clear text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ApiListen {
+    /// An address and port.
+    Tcp(SocketAddr),
+    /// The path of a UNIX socket, whose file mode says who may connect.
+    Unix(PathBuf),
+}
+
+impl ApiListen {
+    /// Whether only this host can reach it.
+    pub fn is_of_this_host(&self) -> bool {
+        match self {
+            ApiListen::Tcp(address) => address.ip().is_loopback(),
+            ApiListen::Unix(_) => true,
+        }
+    }
+
+    /// The address, if it has one.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self {
+            ApiListen::Tcp(address) => Some(*address),
+            ApiListen::Unix(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for ApiListen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ApiListen::Tcp(address) => address.fmt(f),
+            ApiListen::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// Octets of the path of a UNIX socket (`sun_path` without its final zero).
+const SOCKET_PATH_OCTETS_MAX: usize = 107;
+
+/// Parses what [`address`] does, or `unix:/path`.
+pub(super) fn api_address(text: &str) -> Result<ApiListen, String> {
+    let Some(path) = text.strip_prefix("unix:") else {
+        return address(text, API_PORT)
+            .map(ApiListen::Tcp)
+            .map_err(|_| format!("{API_LISTEN} is expected, not {text:?}"));
+    };
+    match path.len() {
+        _ if !path.starts_with('/') => Err(format!("{text:?}: the path of a socket begins with \"/\"")),
+        octets if octets > SOCKET_PATH_OCTETS_MAX => {
+            Err(format!("{text:?}: the path of a socket has at most {SOCKET_PATH_OCTETS_MAX} octets"))
+        }
+        _ => Ok(ApiListen::Unix(path.into())),
+    }
+}
+
+/// Parses the permissions of a file in octal digits.
+pub(super) fn file_mode(text: &str) -> Result<u32, String> {
+    let is_octal = (3..=4).contains(&text.len()) && text.bytes().all(|c| (b'0'..=b'7').contains(&c));
+    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| is_octal && *mode <= 0o777);
+    mode.ok_or_else(|| format!("{FILE_MODE} is expected, not {text:?}"))
+}
+
+/// Parses an origin as browsers send it: scheme and host, the port if it is not the usual one; or `*`.
+pub(super) fn origin(text: &str) -> Result<String, String> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let is_host = |host: &str| {
+        !host.is_empty() && host.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || b"-.:[]".contains(&c))
+    };
+    if text == "*" || rest.is_some_and(is_host) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{ORIGIN} is expected, not {text:?}"))
+    }
 }
 
 /// An address messages can be sent to: not unspecified, multicast or broadcast, and with a port.
@@ -268,7 +352,9 @@ pub(super) mod de {
     }
     element!(DnsListen, SocketAddr, ADDRESS, |t| address(t, DNS_PORT));
     element!(TlsListen, SocketAddr, ADDRESS, |t| address(t, DNS_TLS_PORT));
-    element!(ApiListen, SocketAddr, ADDRESS, |t| address(t, API_PORT));
+    element!(ApiListenText, ApiListen, API_LISTEN, api_address);
+    element!(ApiTlsListen, SocketAddr, ADDRESS, |t| address(t, API_TLS_PORT));
+    element!(Origin, String, ORIGIN, origin);
     element!(Prefix, IpNet, PREFIX, prefix);
     element!(Domain, Name, "a domain name", domain_name);
     element!(Octets, u64, OCTETS, super::octets);
@@ -300,8 +386,20 @@ pub(super) mod de {
         Ok(Vec::<TlsListen>::deserialize(d)?.into_iter().map(|a| a.0).collect())
     }
 
-    pub(in crate::config) fn api_listen<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<SocketAddr>, D::Error> {
-        Ok(Vec::<ApiListen>::deserialize(d)?.into_iter().map(|a| a.0).collect())
+    pub(in crate::config) fn api_listen<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<ApiListen>, D::Error> {
+        Ok(Vec::<ApiListenText>::deserialize(d)?.into_iter().map(|a| a.0).collect())
+    }
+
+    pub(in crate::config) fn api_tls_listen<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<SocketAddr>, D::Error> {
+        Ok(Vec::<ApiTlsListen>::deserialize(d)?.into_iter().map(|a| a.0).collect())
+    }
+
+    pub(in crate::config) fn origins<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<String>, D::Error> {
+        Ok(Vec::<Origin>::deserialize(d)?.into_iter().map(|o| o.0).collect())
+    }
+
+    pub(in crate::config) fn file_mode<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
+        text(d, FILE_MODE, super::file_mode)
     }
 
     pub(in crate::config) fn prefixes<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<IpNet>, D::Error> {

@@ -54,7 +54,7 @@ pub use counters::Counters;
 pub use proxy::Proxies;
 pub use rate::RateLimit;
 use rate::RateLimiter;
-pub use tls_listen::TlsIdentity;
+pub use tls_listen::{Spoken, TlsIdentity};
 
 /// Octets asked for as the receive buffer of a UDP socket; the kernel may grant less (`net.core.rmem_max`).
 const RECEIVE_BUFFER_OCTETS: usize = 4 << 20;

@@ -1,7 +1,8 @@
 //! The server's side of TLS: its certificate and key, read from files and read again when they change.
 //!
-//! DNS over TLS (RFC 7858) with TLS 1.2 and 1.3, ALPN `dot`; transfers to downstreams over the same port (RFC 9103, whose
-//! clients insist on TLS 1.3 themselves). Connections that stand keep what they began with.
+//! TLS 1.2 and 1.3. DNS over TLS (RFC 7858), ALPN `dot`; transfers to downstreams over the same port (RFC 9103, whose
+//! clients insist on TLS 1.3 themselves). The API (RFC 9110 §4.2.2), ALPN `http/1.1`. Connections that stand keep what they
+//! began with.
 
 use std::io;
 use std::path::Path;
@@ -12,31 +13,50 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::ServerConfig;
 
-/// The application protocol of DNS over TLS (RFC 7858 as registered, RFC 9103 §7.1). A client that offers none is served
-/// as well; one that offers only others is not.
-const ALPN: &[u8] = b"dot";
+/// What is spoken inside TLS, as clients name it in ALPN. A client that offers nothing is served as well; one that offers
+/// only others is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spoken {
+    /// DNS over TLS (RFC 7858 as registered, RFC 9103 §7.1).
+    Dns,
+    /// HTTP/1.1 (RFC 7301 §6).
+    Http,
+}
+
+impl Spoken {
+    fn alpn(self) -> &'static [u8] {
+        match self {
+            Spoken::Dns => b"dot",
+            Spoken::Http => b"http/1.1",
+        }
+    }
+}
 
 /// A certificate chain and its key, in use by the listeners.
-pub struct TlsIdentity(ArcSwap<ServerConfig>);
+pub struct TlsIdentity {
+    config: ArcSwap<ServerConfig>,
+    spoken: Spoken,
+}
 
 impl TlsIdentity {
     /// Reads PEM files: the chain, the server's own certificate first, and its key.
-    pub fn load(certificates: &Path, key: &Path) -> io::Result<TlsIdentity> {
-        Ok(TlsIdentity(ArcSwap::new(read(certificates, key)?)))
+    pub fn load(certificates: &Path, key: &Path, spoken: Spoken) -> io::Result<TlsIdentity> {
+        Ok(TlsIdentity { config: ArcSwap::new(read(certificates, key, spoken)?), spoken })
     }
 
     /// Reads them again, for connections to come. On failure the old ones stay.
     pub fn reload(&self, certificates: &Path, key: &Path) -> io::Result<()> {
-        self.0.store(read(certificates, key)?);
+        self.config.store(read(certificates, key, self.spoken)?);
         Ok(())
     }
 
-    pub(super) fn current(&self) -> Arc<ServerConfig> {
-        self.0.load_full()
+    /// With what a connection that begins now shakes hands.
+    pub fn current(&self) -> Arc<ServerConfig> {
+        self.config.load_full()
     }
 }
 
-fn read(certificates: &Path, key: &Path) -> io::Result<Arc<ServerConfig>> {
+fn read(certificates: &Path, key: &Path, spoken: Spoken) -> io::Result<Arc<ServerConfig>> {
     let in_file = |path: &Path, error: &dyn std::fmt::Display| {
         io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", path.display()))
     };
@@ -54,7 +74,7 @@ fn read(certificates: &Path, key: &Path) -> io::Result<Arc<ServerConfig>> {
         .with_no_client_auth()
         .with_single_cert(chain, secret)
         .map_err(|error| in_file(key, &error))?;
-    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.alpn_protocols = vec![spoken.alpn().to_vec()];
     // clients that come back often shall not pay for a whole handshake each time (RFC 7858 §3.4)
     config.ticketer = rustls::crypto::ring::Ticketer::new().map_err(io::Error::other)?;
     Ok(Arc::new(config))

@@ -88,7 +88,7 @@ impl Daemon {
             );
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a socket");
             let address = listener.local_addr().expect("an address");
-            tokio::spawn(api::serve::serve(vec![listener], api::router(shared), stopped));
+            tokio::spawn(api::serve::serve(vec![api::listen::Listener::Tcp(listener)], api::router(shared), stopped));
             address
         });
         Daemon {

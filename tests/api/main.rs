@@ -5,6 +5,7 @@
 
 mod access;
 mod axfr;
+mod callers;
 mod client;
 mod daemon;
 mod events;

@@ -56,6 +56,10 @@ pub(crate) struct Secondaryd {
     address: SocketAddr,
     also: Vec<SocketAddr>,
     api: SocketAddr,
+    /// Where else the API listens in clear text, as the configuration writes it.
+    api_also: Vec<String>,
+    /// Keys of `[api]`.
+    api_settings: String,
     /// Keys of `[dns]`.
     dns_settings: String,
     /// Keys of `[transfer]`.
@@ -83,6 +87,8 @@ impl Secondaryd {
             address,
             also: Vec::new(),
             api: address::ipv4(),
+            api_also: Vec::new(),
+            api_settings: String::new(),
             dns_settings: String::new(),
             settings: "retry-initial = \"1s\"\nretry-min = \"1s\"\nrefresh-min = \"1s\"\nexpire-min = \"1s\"\n"
                 .to_owned(),
@@ -118,6 +124,27 @@ impl Secondaryd {
         self
     }
 
+    /// Has its API there too, as the configuration writes it.
+    pub(crate) fn api_listening_at(mut self, place: &str) -> Secondaryd {
+        self.api_also.push(place.to_owned());
+        self
+    }
+
+    /// Has these keys in `[api]` too from the next start or reload on, instead of those given before.
+    pub(crate) fn set_api(&mut self, settings: &str) {
+        self.api_settings = settings.to_owned();
+    }
+
+    /// Where the API answers in clear text.
+    pub(crate) fn api(&self) -> SocketAddr {
+        self.api
+    }
+
+    /// A directory of the test that goes with the daemon.
+    pub(crate) fn directory(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// Has these keys in `[dns]` too from the next start or reload on, instead of those given before.
     pub(crate) fn set_dns(&mut self, settings: &str) {
         self.dns_settings = settings.to_owned();
@@ -134,11 +161,16 @@ impl Secondaryd {
         self.reload();
     }
 
+    /// SIGHUP.
+    pub(crate) fn hang_up(&self) {
+        self.process.as_ref().expect("started").hang_up();
+    }
+
     /// Reads the configuration again (SIGHUP), and waits until the log says so.
     pub(crate) fn reload(&self) {
         let count = || self.log().matches("configuration reloaded").count();
         let before = count();
-        self.process.as_ref().expect("started").hang_up();
+        self.hang_up();
         wait::until_true("the configuration is read again", SOON, || count() > before);
     }
 
@@ -220,8 +252,14 @@ impl Secondaryd {
     /// `secondaryctl` against this daemon.
     #[track_caller]
     pub(crate) fn ctl(&self, arguments: &[&str]) -> std::process::Output {
+        self.ctl_at(&format!("http://{}", self.api), arguments)
+    }
+
+    /// `secondaryctl` against another URL of this daemon.
+    #[track_caller]
+    pub(crate) fn ctl_at(&self, url: &str, arguments: &[&str]) -> std::process::Output {
         Command::new(env!("CARGO_BIN_EXE_secondaryctl"))
-            .args(["--url", &format!("http://{}", self.api), "--token", TOKEN])
+            .args(["--url", url, "--token", TOKEN])
             .args(arguments)
             .output()
             .expect("secondaryctl runs")
@@ -302,15 +340,17 @@ impl Secondaryd {
         let list =
             |addresses: &[SocketAddr]| format!("{:?}", addresses.iter().map(ToString::to_string).collect::<Vec<_>>());
         let listen: Vec<SocketAddr> = [self.address].into_iter().chain(self.also.iter().copied()).collect();
+        let api_listen: Vec<String> = [self.api.to_string()].into_iter().chain(self.api_also.iter().cloned()).collect();
         let mut text = format!(
-            "state-dir = {:?}\ndurability = {:?}\n[dns]\nlisten = {}\nworkers = 1\n{}[api]\nlisten = {}\n\
+            "state-dir = {:?}\ndurability = {:?}\n[dns]\nlisten = {}\nworkers = 1\n{}[api]\nlisten = {:?}\n{}\
              [[api.credential]]\ntenant = \"1000\"\nuser = \"test\"\nrole = \"admin\"\ntoken = \"{TOKEN}\"\n\
              [log]\nfilter = \"info,secondaryd=debug\"\nformat = \"text\"\n[transfer]\n{}",
             path_text(&self.state()),
             self.durability,
             list(&listen),
             self.dns_settings,
-            list(&[self.api]),
+            api_listen,
+            self.api_settings,
             self.settings
         );
         text += &self.tables;

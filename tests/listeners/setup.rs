@@ -13,7 +13,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, Support
 use secondaryd::access::{Kind, PrimaryAccess, ZoneAccess};
 use secondaryd::dns::tsig::{Algorithm, Key, Keyring};
 use secondaryd::dns::{Name, Record, RecordType, message, zonefile};
-use secondaryd::net::{Listeners, Options, OutboundData, Policy, Running, Services, TlsIdentity};
+use secondaryd::net::{Listeners, Options, OutboundData, Policy, Running, Services, Spoken, TlsIdentity};
 use secondaryd::served::{InboxReader, Publisher, Slot, State, ViewHandle, ZoneId, inbox};
 use secondaryd::zone::{Builder, Diff, HashKey, Limits, Snapshot};
 
@@ -191,7 +191,7 @@ impl Certificate {
         let directory = tempfile::tempdir().expect("a directory");
         let files = (directory.path().join("cert.pem"), directory.path().join("key.pem"));
         write_certificate(&files);
-        let identity = Arc::new(TlsIdentity::load(&files.0, &files.1).expect("an identity"));
+        let identity = Arc::new(TlsIdentity::load(&files.0, &files.1, Spoken::Dns).expect("an identity"));
         Certificate { identity, files, directory }
     }
 

@@ -1,13 +1,18 @@
 //! HTTP to the daemon: one exchange, lists page by page, and what a refusal means for the exit code.
 
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use ureq::http::{Method, Request};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::unversioned::resolver::DefaultResolver;
 
+use crate::unix::UnixConnector;
 use crate::{Failure, Verdict};
 
 /// Longest time of one request.
@@ -46,18 +51,55 @@ pub(crate) struct ZoneProperties {
 /// The daemon at the other end.
 pub(crate) struct Client {
     agent: ureq::Agent,
+    road: Road,
+    /// As it was given, for messages.
+    url: String,
+    /// What paths are put behind.
     base: String,
     token: Option<String>,
 }
 
+/// How the daemon is reached.
+#[derive(Clone)]
+enum Road {
+    /// `http://`.
+    Clear,
+    /// `https://`: with these authorities.
+    Tls(RootCerts),
+    /// `unix:`: by this socket.
+    Socket(PathBuf),
+}
+
 impl Client {
-    pub(crate) fn new(url: &str, token: Option<String>) -> Client {
-        Client { agent: agent(Some(REQUEST_TIMEOUT)), base: url.trim_end_matches('/').to_owned(), token }
+    /// `url` is `http://…`, `https://…` (the certificate is checked against `ca`, or the system's authorities) or
+    /// `unix:/path`.
+    pub(crate) fn new(url: &str, ca: Option<&Path>, token: Option<String>) -> Result<Client, Failure> {
+        let (road, base) = match url.split_once(':') {
+            Some(("http", _)) => (Road::Clear, url.trim_end_matches('/')),
+            Some(("https", _)) => (Road::Tls(authorities(ca)?), url.trim_end_matches('/')),
+            // The socket is the address; HTTP/1.1 needs a Host all the same.
+            Some(("unix", path)) if path.starts_with('/') => (Road::Socket(path.into()), "http://127.0.0.1"),
+            _ => {
+                let message = format!("--url {url}: an http://, https:// or unix:/path URL is expected");
+                return Err(Failure::unknown(message));
+            }
+        };
+        if ca.is_some() && !matches!(road, Road::Tls(_)) {
+            return Err(Failure::unknown("--ca is for https:// URLs".to_owned()));
+        }
+        let (url, base) = (url.to_owned(), base.to_owned());
+        Ok(Client { agent: agent(&road, Some(REQUEST_TIMEOUT)), road, url, base, token })
     }
 
     /// For what may take long, as the transfer of a large zone.
     pub(crate) fn patient(&self) -> Client {
-        Client { agent: agent(Some(PATIENCE)), base: self.base.clone(), token: self.token.clone() }
+        Client {
+            agent: agent(&self.road, Some(PATIENCE)),
+            road: self.road.clone(),
+            url: self.url.clone(),
+            base: self.base.clone(),
+            token: self.token.clone(),
+        }
     }
 
     /// The body of a GET as text.
@@ -68,7 +110,7 @@ impl Client {
 
     /// The body of a GET that has no end.
     pub(crate) fn stream(&self, path: &str) -> Result<impl std::io::BufRead + use<>, Failure> {
-        let mut request = agent(None).get(format!("{}{path}", self.base));
+        let mut request = agent(&self.road, None).get(format!("{}{path}", self.base));
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
@@ -82,15 +124,12 @@ impl Client {
 
     /// One exchange: the status code and the body as text.
     fn exchange(&self, method: Method, path: &str, body: Option<Value>) -> Result<(u16, String), Failure> {
-        if !self.base.starts_with("http://") {
-            return Err(Failure::unknown(format!("--url {}: only http:// URLs can be used", self.base)));
-        }
         let url = format!("{}{path}", self.base);
         let mut request = Request::builder().method(method).uri(&url).header("accept", "application/json");
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
-        let bad_request = |e| Failure::unknown(format!("--url {} or the token cannot be used: {e}", self.base));
+        let bad_request = |e| Failure::unknown(format!("--url {} or the token cannot be used: {e}", self.url));
         let sent = match body {
             Some(body) => self
                 .agent
@@ -106,7 +145,7 @@ impl Client {
     fn unreachable(&self, error: &ureq::Error) -> Failure {
         Failure {
             verdict: Verdict::Critical,
-            message: format!("{} does not answer: {error}; is secondaryd running, and is --url right?", self.base),
+            message: format!("{} does not answer: {error}; is secondaryd running, and is --url right?", self.url),
         }
     }
 
@@ -183,13 +222,43 @@ impl Client {
     }
 }
 
-fn agent(patience: Option<Duration>) -> ureq::Agent {
-    let config = ureq::Agent::config_builder()
+fn agent(road: &Road, patience: Option<Duration>) -> ureq::Agent {
+    let mut config = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .timeout_global(patience)
         // A proxy from the environment is for the Internet, not for a daemon on this host.
         .proxy(None);
-    config.build().into()
+    if let Road::Tls(authorities) = road {
+        let tls = TlsConfig::builder()
+            .root_certs(authorities.clone())
+            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()));
+        config = config.tls_config(tls.build());
+    }
+    match road {
+        Road::Socket(path) => {
+            ureq::Agent::with_parts(config.build(), UnixConnector(path.clone()), DefaultResolver::default())
+        }
+        Road::Clear | Road::Tls(_) => config.build().into(),
+    }
+}
+
+/// Those of a PEM file, else the system's.
+fn authorities(ca: Option<&Path>) -> Result<RootCerts, Failure> {
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject;
+    let certificates = match ca {
+        None => rustls_native_certs::load_native_certs().certs,
+        Some(path) => {
+            let wrong = |error| Failure::unknown(format!("--ca {}: {error}", path.display()));
+            let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+            read.map_err(|error| wrong(error.to_string()))?
+        }
+    };
+    if certificates.is_empty() {
+        let of = ca.map_or("the system".to_owned(), |path| path.display().to_string());
+        return Err(Failure::unknown(format!("{of} has no certificate authority; name one by --ca FILE")));
+    }
+    Ok(certificates.iter().map(|der| Certificate::from_der(der).to_owned()).into())
 }
 
 pub(crate) fn decode<T: DeserializeOwned>(value: &Value) -> Result<T, Failure> {
