@@ -15,12 +15,13 @@ use super::events::Bus;
 use super::explain::Surroundings;
 use super::held::Decision;
 use super::history::History;
-use super::local::{LocalOutcome, LocalRefused, LocalRequest};
+use super::local::{Changes, LocalOutcome, LocalRefused, LocalRequest, read_log};
 use super::preflight::{self, Ask, Checked, Plan};
 use super::status::{Board, ZoneView};
 use super::versions::{Past, Version};
 use crate::dns::{Name, Serial};
 use crate::store::{Store, Write};
+use crate::time::Timestamp;
 use crate::zone::Diff;
 
 /// A secondary zone to be created by REST.
@@ -254,9 +255,26 @@ impl Handle {
         answer.await.unwrap_or(Err(EditError::ShuttingDown))
     }
 
+    /// [`Handle::remember`] for several values at once: all of them or none.
+    pub async fn remember_all(&self, values: Vec<(String, Option<Vec<u8>>)>) -> Result<(), EditError> {
+        let (reply, answer) = oneshot::channel();
+        let done = move |outcome: Result<(), crate::store::StoreError>| {
+            // A client that has gone away does not undo the change.
+            let _ = reply.send(outcome.map_err(|error| EditError::Storage(error.to_string())));
+        };
+        self.store.submit(Write::Local { zones: Vec::new(), metas: values }, Box::new(done));
+        answer.await.unwrap_or(Err(EditError::ShuttingDown))
+    }
+
     /// The values that were kept under names that begin with `prefix`. Reads from disk: not for the runtime's threads.
     pub fn remembered(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, EditError> {
         self.store.metas(prefix).map_err(|error| EditError::Storage(error.to_string()))
+    }
+
+    /// What was changed of a local zone since `since`, request by request, the newest first. Reads from disk: not for the
+    /// runtime's threads.
+    pub fn changes(&self, zone: &ZoneView, since: Timestamp) -> Result<Vec<Changes>, EditError> {
+        read_log(&self.store, zone.id.0, since).map_err(|error| EditError::Storage(error.to_string()))
     }
 
     /// Serves or gives up a held version; done and durable when this returns.

@@ -21,9 +21,11 @@
 //! | `zone` | all entries of one zone, findable by place, type and identity |
 //! | `edit` | what may be asked, and why it may be refused |
 //! | `project` | zone x edits -> zone and difference |
+//! | `change` | what a request has changed, record by record |
 //! | [`content`] | rules on owners and rdata; texts with the priority apart |
 //! | `soa` | the attributes behind the SOA, and the serial policy |
 
+mod change;
 pub mod content;
 mod edit;
 mod entry;
@@ -34,6 +36,7 @@ pub mod shelf;
 mod soa;
 mod zone;
 
+pub use change::{Change, Face, changes};
 pub use edit::{AttributesPatch, Draft, Edit, Patch, Refusal, Refused};
 pub use entry::{Entry, Link};
 pub use project::{Projected, Surroundings, difference, project};

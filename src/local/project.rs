@@ -201,7 +201,8 @@ impl Bench<'_, '_> {
     /// The import of a zone file. Nothing of it happens if any record is refused.
     fn replace_all(&mut self, drafts: &[Draft]) -> Result<(), Refusing> {
         let apex = self.zone.apex().clone();
-        let empty = LocalZone::new(apex, self.zone.attributes().clone(), self.zone.serial(), []);
+        let empty = LocalZone::new(apex, self.zone.attributes().clone(), self.zone.serial(), [])
+            .with_changes(self.zone.changes());
         let old = std::mem::replace(&mut self.zone, empty);
         let touched = self.touched.clone();
         if let Err(refusing) = self.fill(&old, drafts) {
@@ -252,7 +253,8 @@ impl Bench<'_, '_> {
             entries.insert(place, entry);
         }
         self.touched.extend(entries.values().map(|entry| (entry.owner.clone(), entry.rtype)));
-        self.zone = LocalZone::new(apex, old.attributes().clone(), old.serial(), entries.into_values());
+        self.zone = LocalZone::new(apex, old.attributes().clone(), old.serial(), entries.into_values())
+            .with_changes(old.changes());
         Ok(())
     }
 

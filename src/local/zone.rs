@@ -28,6 +28,7 @@ pub struct LocalZone {
     by_id: Shelf<ById>,
     by_num: Shelf<ByNum>,
     counts: BTreeMap<RecordType, usize>,
+    changes: u64,
 }
 
 impl LocalZone {
@@ -53,7 +54,13 @@ impl LocalZone {
             by_id: entries.iter().cloned().map(ById).collect(),
             by_num: entries.iter().cloned().map(ByNum).collect(),
             counts,
+            changes: 0,
         }
+    }
+
+    /// The zone after so many changes.
+    pub fn with_changes(self, changes: u64) -> LocalZone {
+        LocalZone { changes, ..self }
     }
 
     /// The zone's name.
@@ -89,6 +96,16 @@ impl LocalZone {
     /// Whether there is no entry.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// How many changes there have been since the zone was made: the number of the last one.
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// There were `more` changes.
+    pub fn count_changes(&mut self, more: usize) {
+        self.changes += more as u64;
     }
 
     /// Entries by type.

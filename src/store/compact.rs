@@ -334,7 +334,7 @@ impl Writer {
         let state = self.state(zone)?;
         self.remove_reviewed(zone)?;
         let changes = &mut self.group.changes;
-        for table in [table::DEFINITION, table::PRIMARY, table::ENTRY] {
+        for table in [table::DEFINITION, table::PRIMARY, table::ENTRY, table::LOG] {
             let start = layout::zone_key(table, zone);
             self.disk.delete_all(changes, &start, &start)?;
         }

@@ -14,6 +14,7 @@
 //! | `n` zone ring sequence | one ended attempt, opaque; a ring is an address of a primary |
 //! | `h` kind zone … | what was decided about versions, a held version, who gave which version: see [`held`] |
 //! | `e` zone number part | one entry of a local zone, opaque, in parts; under number 0 what belongs to all of them |
+//! | `l` zone number part | an entry of a local zone's log of changes under the number of its last change, opaque, in parts |
 //! | `m` name 0 part | whatever else the layers above keep, opaque, in parts |
 //!
 //! Every value is `crc32(key, body)` followed by the body, numbers little-endian. A body has at most
@@ -61,6 +62,8 @@ pub mod table {
     pub const HELD: u8 = b'h';
     /// Entries of local zones.
     pub const ENTRY: u8 = b'e';
+    /// Logs of changes of local zones.
+    pub const LOG: u8 = b'l';
     /// Named values of the layers above.
     pub const META: u8 = b'm';
 }
@@ -285,6 +288,18 @@ pub fn entry_key(zone: ZoneNumber, number: u64) -> Vec<u8> {
 
 /// The number in an entry's key.
 pub fn entry_of(key: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(*key.get(5..)?.first_chunk()?))
+}
+
+/// `l` zone number: the start of an entry of a log.
+pub fn log_key(zone: ZoneNumber, last: u64) -> Vec<u8> {
+    let mut key = zone_key(table::LOG, zone);
+    key.extend_from_slice(&last.to_be_bytes());
+    key
+}
+
+/// The number in the key of an entry of a log.
+pub fn logged_of(key: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(*key.get(5..)?.first_chunk()?))
 }
 

@@ -162,8 +162,8 @@ pub enum Write {
     Local {
         /// Each zone once.
         zones: Vec<LocalWrite>,
-        /// Named values, as with [`Write::Meta`].
-        metas: Vec<(String, Vec<u8>)>,
+        /// Named values, as with [`Write::Meta`]; `None` deletes.
+        metas: Vec<(String, Option<Vec<u8>>)>,
     },
     /// When a primary last confirmed the zone, opaque. May wait for company.
     Confirm {
@@ -256,6 +256,19 @@ pub struct LocalWrite {
     pub entries: Vec<(u64, Option<Vec<u8>>)>,
     /// What becomes of the contents.
     pub contents: LocalContents,
+    /// What the write changes, for [`Store::log`].
+    pub log: Option<Logged>,
+}
+
+/// An entry of a zone's log of changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Logged {
+    /// Number of the last change in it; larger than in every entry before.
+    pub last: u64,
+    /// The changes, opaque. At most 8 MiB.
+    pub bytes: Vec<u8>,
+    /// Entries whose last change has this number or a lower one go.
+    pub forget: u64,
 }
 
 /// What becomes of a local zone's contents.
@@ -572,6 +585,34 @@ impl Store {
             Ok(())
         })?;
         Ok(attempts)
+    }
+
+    /// Gives the entries of a zone's log of changes to `take`, the newest first, until it has enough (and says false).
+    /// What is damaged is left out, with a line in the log of the daemon.
+    ///
+    /// Reads from disk: not for the keeper's thread.
+    pub fn log(&self, zone: ZoneNumber, mut take: impl FnMut(Vec<u8>) -> bool) -> Result<(), StoreError> {
+        let start = layout::zone_key(layout::table::LOG, zone);
+        let mut entries: Vec<u64> = self.disk.read("list a log", |tree| {
+            let keys = tree.scan_prefix(&start).keys();
+            keys.map(|key| key.map(|key| layout::logged_of(&key).unwrap_or_default())).collect::<Result<_, _>>()
+        })?;
+        entries.dedup();
+        for last in entries.into_iter().rev() {
+            match self.disk.get_opaque(&layout::log_key(zone, last)) {
+                Ok(Some(bytes)) => {
+                    if !take(bytes) {
+                        break;
+                    }
+                }
+                Ok(None) => {}
+                Err(StoreError::Corrupt(damage)) => {
+                    tracing::error!(zone, damage, "an entry of a log of changes is lost")
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// The value last written with [`Write::Meta`] under `name`.

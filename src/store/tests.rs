@@ -379,8 +379,9 @@ fn entries_of_local_zones_come_and_go_in_one_batch() {
         definition: definition.map(octets),
         entries: entries.iter().map(|(number, length)| (*number, length.map(octets))).collect(),
         contents: LocalContents::Unchanged,
+        log: None,
     };
-    let all = |zones: Vec<LocalWrite>| Write::Local { zones, metas: vec![("next-record".to_owned(), octets(8))] };
+    let all = |zones: Vec<LocalWrite>| Write::Local { zones, metas: vec![("next-record".to_owned(), Some(octets(8)))] };
     let first = change(1, Some(30), &[(0, Some(12)), (7, Some(100)), (8, Some(20_000)), (9, Some(5))]);
     write(&store, all(vec![first, change(2, Some(40), &[(10, Some(1))])])).expect("stored");
     write(&store, all(vec![change(1, None, &[(7, None), (8, Some(10))])])).expect("stored");
@@ -553,4 +554,39 @@ mod held {
         let notes: Vec<_> = history.notes.iter().map(|(_, note)| note[0]).collect();
         assert_eq!((history.steps.len(), notes), (2, vec![37, 38, 39]));
     }
+}
+
+#[test]
+fn a_log_of_changes_is_read_from_its_end_and_forgets_its_beginning() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (store, _) = open(directory.path());
+    let log = |store: &Store, zone| {
+        let mut lengths = Vec::new();
+        store
+            .log(zone, |bytes| {
+                lengths.push(bytes.len());
+                lengths.len() < 3
+            })
+            .expect("read");
+        lengths
+    };
+    let add = |zone, last, length, forget| {
+        let logged = Logged { last, bytes: octets(length), forget };
+        let contents = LocalContents::Unchanged;
+        let change = LocalWrite { zone, definition: Some(octets(1)), entries: Vec::new(), contents, log: Some(logged) };
+        write(&store, Write::Local { zones: vec![change], metas: Vec::new() }).expect("stored");
+    };
+    for (last, length) in [(2, 10), (300, 20_000), (301, 12), (70_000, 13)] {
+        add(1, last, length, 0);
+    }
+    add(2, 1, 5, 0);
+    assert_eq!(log(&store, 1), [13, 12, 20_000], "no more than is wanted");
+    add(1, 70_001, 14, 300);
+    assert_eq!(log(&store, 1), [14, 13, 12]);
+    add(1, 70_002, 15, 70_001);
+    assert_eq!((log(&store, 1), log(&store, 2)), (vec![15], vec![5]));
+    let gone =
+        LocalWrite { zone: 1, definition: None, entries: Vec::new(), contents: LocalContents::Removed, log: None };
+    write(&store, Write::Local { zones: vec![gone], metas: Vec::new() }).expect("stored");
+    assert_eq!((log(&store, 1), log(&store, 2)), (vec![], vec![5]));
 }

@@ -15,7 +15,10 @@ use super::disk::{Changes, Disk};
 use super::garbage::{Garbage, Sweep};
 use super::layout::{self, ZoneNumber, table};
 use super::salvage::Salvaged;
-use super::{Bounds, Done, LocalContents, LocalWrite, StoreError, Write};
+use super::{Bounds, Done, LocalContents, LocalWrite, Logged, StoreError, Write};
+
+/// Parts of old entries of a log that go with a new entry; more than most have, so the old ones run out.
+const LOG_PARTS_FORGOTTEN: usize = 1024;
 
 /// Most jobs of one group; with statuses of a few hundred octets far from a full batch.
 const GROUP_JOBS_MAX: usize = 4_096;
@@ -337,7 +340,7 @@ impl Writer {
 
     /// Adds changes of local zones to a group of their own, so that they are one batch, and nothing of them stays if
     /// one fails.
-    fn stage_local(&mut self, zones: Vec<LocalWrite>, metas: Vec<(String, Vec<u8>)>) -> Result<(), StoreError> {
+    fn stage_local(&mut self, zones: Vec<LocalWrite>, metas: Vec<(String, Option<Vec<u8>>)>) -> Result<(), StoreError> {
         self.commit();
         self.is_whole = true;
         let staged = self.put_local(zones, metas);
@@ -350,8 +353,8 @@ impl Writer {
         staged
     }
 
-    fn put_local(&mut self, zones: Vec<LocalWrite>, metas: Vec<(String, Vec<u8>)>) -> Result<(), StoreError> {
-        for LocalWrite { zone, definition, entries, contents } in zones {
+    fn put_local(&mut self, zones: Vec<LocalWrite>, metas: Vec<(String, Option<Vec<u8>>)>) -> Result<(), StoreError> {
+        for LocalWrite { zone, definition, entries, contents, log } in zones {
             match contents {
                 LocalContents::Unchanged => {}
                 LocalContents::New { snapshot, diffs } if diffs.is_empty() => self.replace(zone, &snapshot, None)?,
@@ -369,10 +372,28 @@ impl Writer {
                     None => self.disk.delete_all(&mut self.group.changes, &key, &key)?,
                 }
             }
+            if let Some(log) = log {
+                self.put_log(zone, &log)?;
+            }
         }
         for (name, bytes) in metas {
-            self.disk.put_opaque(&mut self.group.changes, &layout::meta_key(&name), &bytes)?;
+            let key = layout::meta_key(&name);
+            match bytes {
+                Some(bytes) => self.disk.put_opaque(&mut self.group.changes, &key, &bytes)?,
+                None => self.disk.delete_all(&mut self.group.changes, &key, &key)?,
+            }
         }
+        Ok(())
+    }
+
+    /// Adds an entry to a zone's log of changes, and removes old ones.
+    fn put_log(&mut self, zone: ZoneNumber, Logged { last, bytes, forget }: &Logged) -> Result<(), StoreError> {
+        self.disk.put_opaque(&mut self.group.changes, &layout::log_key(zone, *last), bytes)?;
+        let (from, end) = (layout::log_key(zone, 0), layout::behind(&layout::log_key(zone, *forget)));
+        let outlived: Vec<sled::IVec> = self
+            .disk
+            .read("scan", |tree| tree.range(from..end).keys().take(LOG_PARTS_FORGOTTEN).collect::<Result<_, _>>())?;
+        outlived.iter().for_each(|key| self.group.changes.delete(key));
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::index::LocalIndex;
+use super::log::{self, Changes};
 use super::request::{LocalOutcome, LocalRefused, LocalRequest, NewLocal, PtrDraft, Step, StepOutcome};
 use crate::control::definition::{Origin, ZoneDefinition};
 use crate::control::handle::EditError;
@@ -18,7 +19,8 @@ use crate::control::status::Board;
 use crate::control::zones::StoredDefinition;
 use crate::dns::{Name, RecordType, Serial};
 use crate::local::{
-    self, Attributes, Draft, Edit, Entry, LocalZone, Projected, Refusal, Refused, Surroundings, difference, project,
+    self, Attributes, Change, Draft, Edit, Entry, Face, LocalZone, Projected, Refusal, Refused, Surroundings,
+    difference, project,
 };
 use crate::reason::Reason;
 use crate::reverse;
@@ -71,6 +73,10 @@ pub(super) struct Work {
     /// What the request under way has written.
     unsettled: BTreeMap<u64, Option<Arc<Entry>>>,
     wanted_serial: Option<Serial>,
+    /// What is told of the zone as a whole, as the request under way found it; `None`: it was not there.
+    face: Option<Face>,
+    /// What the settled requests have changed.
+    log: Vec<Changes>,
     is_settled: bool,
     is_defined: bool,
     pub(super) is_new: bool,
@@ -135,7 +141,7 @@ impl Group {
             steps.push(outcome);
         }
         self.check_quota(request)?;
-        self.settle()?;
+        self.settle(&request.user)?;
         // The steps show the zones as the whole request leaves them.
         for (id, step) in ids.iter().zip(&mut steps) {
             let work = &self.works[id];
@@ -217,13 +223,21 @@ impl Group {
         };
         let snapshot = empty.build(self.ground.hash_key).map_err(|reason| too_much(step, uuid, reason))?;
         let work = Work::new(Arc::new(definition), Arc::new(empty), Arc::new(snapshot));
-        let work = Work { is_defined: true, is_new: true, is_settled: false, ..work };
+        let work = Work { is_defined: true, is_new: true, is_settled: false, face: None, ..work };
         self.works.insert(id, work);
         let zone = self.works[&id].zone.clone();
         self.index.add_zone(&request.tenant, id, &zone);
+        // A record that says the same takes the place of ours, with its TTL and its text.
+        let is_sent = |name: &&Name| {
+            new.edits.iter().any(|edit| {
+                matches!(edit, Edit::Add(draft) if draft.rtype == RecordType::NS
+                    && draft.owner == new.name && draft.rdata.eq_ignore_ascii_case(name.as_wire()))
+            })
+        };
         let name_servers = request
             .name_servers
             .iter()
+            .filter(|name| !is_sent(name))
             .map(|name| Edit::Add(Draft::new(new.name.clone(), RecordType::NS, name.as_wire())));
         let own: Vec<Edit> = std::iter::once(Edit::Attributes(new.attributes.clone())).chain(name_servers).collect();
         let unconditional = LocalRequest { keep_good: false, steps: Vec::new(), ..request.clone() };
@@ -417,11 +431,11 @@ impl Group {
     }
 
     /// Gives every zone that the request has changed its one new version.
-    fn settle(&mut self) -> Result<(), LocalRefused> {
+    fn settle(&mut self, user: &str) -> Result<(), LocalRefused> {
         let (step, key, now) = (self.step, self.ground.hash_key, self.ground.now);
         for work in self.works.values_mut().filter(|work| !work.is_settled && !work.is_removed) {
             let uuid = work.definition.uuid;
-            work.settle(key, now).map_err(|reason| too_much(step, uuid, reason))?;
+            work.settle(key, now, user).map_err(|reason| too_much(step, uuid, reason))?;
         }
         Ok(())
     }
@@ -434,7 +448,7 @@ impl Group {
         }
         let mut metas = Vec::new();
         if self.next_num != self.first_num {
-            metas.push((NEXT_RECORD.to_owned(), self.next_num.to_be_bytes().to_vec()));
+            metas.push((NEXT_RECORD.to_owned(), Some(self.next_num.to_be_bytes().to_vec())));
         }
         Some(Write::Local { zones, metas })
     }
@@ -450,7 +464,6 @@ impl Work {
     /// A zone that is as it is.
     fn new(definition: Arc<ZoneDefinition>, zone: Arc<LocalZone>, snapshot: Arc<Snapshot>) -> Work {
         Work {
-            definition,
             before: zone.clone(),
             zone,
             snapshot,
@@ -458,14 +471,17 @@ impl Work {
             written: BTreeMap::new(),
             unsettled: BTreeMap::new(),
             wanted_serial: None,
+            face: log::face(&definition),
+            log: Vec::new(),
             is_settled: true,
             is_defined: false,
             is_new: false,
             is_removed: false,
+            definition,
         }
     }
 
-    fn settle(&mut self, key: HashKey, now: Timestamp) -> Result<(), Reason> {
+    fn settle(&mut self, key: HashKey, now: Timestamp, user: &str) -> Result<(), Reason> {
         let zone = Arc::make_mut(&mut self.zone);
         let written = std::mem::take(&mut self.unsettled);
         if let Some(diff) = difference(&self.before, zone, &written, self.wanted_serial.take(), now) {
@@ -479,6 +495,15 @@ impl Work {
             if !self.is_new {
                 self.diffs.push(diff);
             }
+        }
+        let mut changes = local::changes(&self.before, &written);
+        let face = log::face(&self.definition);
+        if let Some(after) = face.clone().filter(|_| face != self.face) {
+            changes.insert(0, Change::Zone { before: std::mem::replace(&mut self.face, face), after });
+        }
+        if !changes.is_empty() {
+            Arc::make_mut(&mut self.zone).count_changes(changes.len());
+            self.log.push(Changes { at: now, by: user.to_owned(), changes });
         }
         self.written.extend(written);
         self.before = self.zone.clone();
@@ -502,7 +527,7 @@ impl Work {
         }
         if self.is_removed {
             let contents = LocalContents::Removed;
-            return Some(LocalWrite { zone: id.0, definition: None, entries: Vec::new(), contents });
+            return Some(LocalWrite { zone: id.0, definition: None, entries: Vec::new(), contents, log: None });
         }
         let entry = |(num, entry): (&u64, &Option<Arc<Entry>>)| (*num, entry.as_ref().map(|entry| entry.to_bytes()));
         let mut entries: Vec<(u64, Option<Vec<u8>>)> = self.written.iter().map(entry).collect();
@@ -513,7 +538,8 @@ impl Work {
             LocalContents::Unchanged
         };
         let definition = self.is_defined.then(|| StoredDefinition::of(&self.definition).to_bytes());
-        Some(LocalWrite { zone: id.0, definition, entries, contents })
+        let log = log::written(&self.log, self.zone.changes());
+        Some(LocalWrite { zone: id.0, definition, entries, contents, log })
     }
 }
 

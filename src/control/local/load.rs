@@ -13,23 +13,29 @@ use crate::zone::{HashKey, Snapshot};
 pub(super) struct Head {
     serial: Serial,
     entries: u64,
+    /// See [`LocalZone::changes`].
+    changes: u64,
 }
 
 impl Head {
     pub(super) fn of(zone: &LocalZone) -> Head {
-        Head { serial: zone.serial(), entries: zone.len() as u64 }
+        Head { serial: zone.serial(), entries: zone.len() as u64, changes: zone.changes() }
     }
 
-    /// Serial and number of entries, big endian.
+    /// Serial, number of entries, number of changes, big endian.
     pub(super) fn to_bytes(self) -> Vec<u8> {
-        [&self.serial.0.to_be_bytes()[..], &self.entries.to_be_bytes()].concat()
+        [&self.serial.0.to_be_bytes()[..], &self.entries.to_be_bytes(), &self.changes.to_be_bytes()].concat()
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Head> {
-        let (serial, entries) = bytes.split_first_chunk::<4>()?;
+        let (serial, rest) = bytes.split_first_chunk::<4>()?;
+        let (entries, changes) = rest.split_first_chunk::<8>()?;
+        // Zones that were stored before changes were counted have no such number.
+        let changes = if changes.is_empty() { [0; 8] } else { changes.try_into().ok()? };
         Some(Head {
             serial: Serial(u32::from_be_bytes(*serial)),
-            entries: u64::from_be_bytes(entries.try_into().ok()?),
+            entries: u64::from_be_bytes(*entries),
+            changes: u64::from_be_bytes(changes),
         })
     }
 }
@@ -75,7 +81,7 @@ fn zone_of(definition: &ZoneDefinition, stored: &StoredZone) -> Result<LocalZone
     if head.entries != entries.len() as u64 {
         return Err(format!("{} of {} entries are there", entries.len(), head.entries));
     }
-    Ok(LocalZone::new(definition.name.clone(), attributes, head.serial, entries))
+    Ok(LocalZone::new(definition.name.clone(), attributes, head.serial, entries).with_changes(head.changes))
 }
 
 #[cfg(test)]
@@ -84,9 +90,12 @@ mod tests {
 
     #[test]
     fn a_head_survives_being_stored() {
-        let head = Head { serial: Serial(2_026_112_101), entries: 1 << 40 };
+        let head = Head { serial: Serial(2_026_112_101), entries: 1 << 40, changes: 7 };
         assert_eq!(Head::from_bytes(&head.to_bytes()), Some(head));
+        let uncounted = Head { changes: 0, ..head };
+        assert_eq!(Head::from_bytes(&head.to_bytes()[..12]), Some(uncounted));
         assert_eq!(Head::from_bytes(&[0; 11]), None);
         assert_eq!(Head::from_bytes(&[0; 13]), None);
+        assert_eq!(Head::from_bytes(&[0; 21]), None);
     }
 }

@@ -17,13 +17,16 @@
 mod group;
 mod index;
 mod load;
+mod log;
 mod request;
 
 pub use index::{LocalIndex, PtrPlace, Usage};
+pub use log::{Changes, KEPT_FOR, LOG_CHANGES_MAX};
 pub use request::{LocalOutcome, LocalRefused, LocalRequest, NewLocal, PtrDraft, Step, StepOutcome};
 
 pub(super) use group::NEXT_RECORD;
 pub(super) use load::{Found, read};
+pub(super) use log::read as read_log;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
