@@ -17,7 +17,7 @@ use base64::Engine;
 use ring::hmac;
 
 use super::fault::Fault;
-use super::{Api, origin, rate};
+use super::{Api, origin, rackspace, rate};
 use crate::config::{Credential, Role, TokenHash};
 use crate::time::Timestamp;
 
@@ -200,6 +200,9 @@ pub async fn require(State(api): State<Arc<Api>>, mut request: Request, next: Ne
         Err(_) => rate::Key::at(origin::client(&api.settings(), request.headers(), origin::ends(&request))),
     };
     match api.count(key).and(identified) {
+        Ok(caller) if rackspace::is_foreign(request.uri().path(), &caller.tenant) => {
+            Fault::unauthorized("The account in the path is not that of the credential.").into_response()
+        }
         Ok(caller) => {
             request.extensions_mut().insert(caller.clone());
             let mut response = next.run(request).await;

@@ -1,5 +1,5 @@
-//! Rdata as the dialect shows it: host names without their final dot, the priority apart, a single text without
-//! quotes. Types the dialect has no rule for come in zone-file text.
+//! Rdata as APIs show it: host names without their final dot, the priority apart, a single text without quotes. Types
+//! there is no rule for come in zone-file text. Where a dialect differs (texts of Rackspace), it says so itself.
 
 use std::fmt::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -7,31 +7,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use crate::dns::name::{self, write_presentation};
 use crate::dns::{RecordType, presentation};
 
-/// The types of the specification (but ALIAS, which is no type of DNS); clients refuse a list that holds others.
-pub(super) const KNOWN: [RecordType; 19] = [
-    RecordType::A,
-    RecordType::AAAA,
-    RecordType::CNAME,
-    RecordType::MX,
-    RecordType::NS,
-    RecordType::SRV,
-    RecordType::TXT,
-    RecordType::CAA,
-    RecordType::SSHFP,
-    RecordType::TLSA,
-    RecordType::SMIMEA,
-    RecordType::DS,
-    RecordType::HTTPS,
-    RecordType::SVCB,
-    RecordType::OPENPGPKEY,
-    RecordType::CERT,
-    RecordType::URI,
-    RecordType::RP,
-    RecordType::LOC,
-];
-
 /// The text and the priority (0 where it means nothing) of an uncompressed rdata that has been validated.
-pub(super) fn content(rtype: RecordType, rdata: &[u8]) -> (String, u16) {
+pub fn content(rtype: RecordType, rdata: &[u8]) -> (String, u16) {
     special(rtype, rdata).unwrap_or_else(|| (zone_file_text(rtype, rdata), 0))
 }
 

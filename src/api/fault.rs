@@ -13,6 +13,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use super::rackspace::{self, Format, Sent};
+
 macro_rules! error_codes {
     ($($(#[doc = $doc:literal])* $variant:ident = $text:literal, $status:ident;)*) => {
         /// Stable keys of refusals (`messages[].errorCode`); each has one HTTP status.
@@ -53,6 +55,10 @@ error_codes! {
     RecordNotFound = "dns-record-not-found", NOT_FOUND;
     /// No such reverse record, or not the caller's.
     ReverseRecordNotFound = "dns-reverse-record-not-found", NOT_FOUND;
+    /// No such job, or not the caller's, or not any more.
+    JobNotFound = "dns-job-not-found", NOT_FOUND;
+    /// The zone is transferred and so edited at its primaries.
+    ZoneTransferred = "dns-zone-transferred", FORBIDDEN;
     /// The zone has no DNSSEC keys.
     KeysNotFound = "dns-keys-not-found", NOT_FOUND;
     /// The zone has never been transferred.
@@ -97,6 +103,8 @@ error_codes! {
     RequestTimeout = "dns-request-timeout", REQUEST_TIMEOUT;
     /// The body is too long.
     BodyTooLarge = "dns-body-too-large", PAYLOAD_TOO_LARGE;
+    /// The body holds more records or domains than are taken at once.
+    TooManyItems = "dns-too-many-items", PAYLOAD_TOO_LARGE;
     /// The request target is too long.
     UriTooLong = "dns-uri-too-long", URI_TOO_LONG;
     /// The content type is not one the endpoint reads.
@@ -216,18 +224,6 @@ impl Detail {
     }
 }
 
-/// `{"message","code","details"}` of the Rackspace dialect; its Identity names the fault around it.
-fn rackspace_body(fault: &Fault, is_identity: bool) -> serde_json::Value {
-    let code = fault.status().as_u16();
-    let details = fault.messages().map(|message| &*message.text).collect::<Vec<_>>().join(" ");
-    if is_identity {
-        let name = if code == 401 { "unauthorized" } else { "badRequest" };
-        return serde_json::json!({name: {"code": code, "message": details}});
-    }
-    let message = fault.status().canonical_reason().unwrap_or("Error");
-    serde_json::json!({"message": message, "code": code, "details": details})
-}
-
 /// RFC 9457 §3.1, with our codes as extension member `errors`.
 #[derive(Serialize)]
 struct Problem<'a> {
@@ -265,6 +261,7 @@ fn with_body(status: StatusCode, content_type: &'static str, body: &impl Seriali
 pub async fn negotiate(request: Request, next: Next) -> Response {
     let (wants_problem, instance) = (wants_problem(request.headers()), request.uri().path().to_owned());
     let has_details = ["/api/v1/", "/v1.0/", "/v2.0/"].iter().any(|prefix| instance.starts_with(prefix));
+    let format = request.extensions().get::<Sent>().map_or(Format::Json, |sent| sent.format);
     let mut response = next.run(request).await;
     if !wants_problem && !has_details {
         return response;
@@ -273,10 +270,13 @@ pub async fn negotiate(request: Request, next: Next) -> Response {
         return response;
     };
     if !wants_problem {
+        if instance.starts_with("/v1.0/") {
+            return keep_fields(response, rackspace::fault::response(&fault, format));
+        }
         let body = if instance.starts_with("/api/v1/") {
             serde_json::json!(Detail::of(&fault))
         } else {
-            rackspace_body(&fault, instance.starts_with("/v2.0/"))
+            rackspace::fault::of_identity(&fault)
         };
         return keep_fields(response, with_body(fault.status(), "application/json", &body));
     }

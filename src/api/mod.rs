@@ -5,19 +5,21 @@
 //! change is visible. Called by `daemon` only. Never touches a zone, the store or a DNS socket.
 //!
 //! ```text
-//! serve ── bound_header ── negotiate ─┬─ /healthz /readyz /metrics /health…   native, open
-//!                                    ├─ /openapi.json                       openapi, open
-//!  (limits)     cors                  ├─ /                                    page, open
-//!                                     └─ auth::require ─┬─ /secondaryzones…   ionos
-//!                                                       ├─ /api/v1/…          reverse_zones
-//!                                                       ├─ /transfers, …      native
-//!                                                       └─ anything else      404, 405
+//! serve ── sent ── bound_header ── negotiate ─┬─ /healthz /readyz /metrics /health…   native, open
+//!                                             ├─ /openapi.json                       openapi, open
+//!  (limits) (endings)   cors                  ├─ /                                   page, open
+//!                                             └─ auth::require ─┬─ /secondaryzones…  ionos
+//!                                                               ├─ /api/v1/…         reverse_zones
+//!                                                               ├─ /v1.0/{account}/… rackspace
+//!                                                               ├─ /transfers, …     native
+//!                                                               └─ anything else     404, 405
 //! ```
 //!
 //! Order of checks: 401, 404 or 405 of the route, 400 of the id, 404 of the object, 403, 400 of the body, 409.
 //! HTTP follows RFC 9110; errors as `application/problem+json` follow RFC 9457.
 
 pub mod auth;
+pub mod content;
 pub mod cors;
 pub mod fault;
 pub mod ionos;
@@ -36,6 +38,8 @@ pub mod reverse_zones;
 pub mod serve;
 pub mod settings;
 pub mod tokens;
+pub mod transferred;
+pub mod zone_file;
 
 use std::fmt;
 use std::sync::Arc;
@@ -51,6 +55,7 @@ use axum::routing::get;
 use tokio::sync::{Semaphore, watch};
 
 use self::fault::{ErrorCode, Fault};
+use self::rackspace::jobs::Jobs;
 use self::rate::Rate;
 use self::settings::Settings;
 use self::tokens::Tokens;
@@ -69,6 +74,7 @@ pub struct Api {
     settings: ArcSwap<Settings>,
     tokens: Tokens,
     rate: Rate,
+    jobs: Jobs,
     ready: Readiness,
     metrics: Metrics,
     /// Becomes true when the daemon stops, which ends waiting requests.
@@ -78,7 +84,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// `stop` is the signal that also stops [`serve::serve`]. Reads the issued tokens from disk.
+    /// `stop` is the signal that also stops [`serve::serve`]. Reads the issued tokens and the jobs from disk.
     pub fn new(
         control: Handle,
         settings: Settings,
@@ -87,9 +93,10 @@ impl Api {
         stop: watch::Receiver<bool>,
     ) -> Arc<Api> {
         let tokens = Tokens::load(&control, Timestamp::now());
+        let jobs = Jobs::load(&control);
         let streams = Arc::new(Semaphore::new(native::events::STREAMS_MAX));
         let (settings, rate) = (ArcSwap::from_pointee(settings), Rate::default());
-        Arc::new(Api { control, tokens, rate, settings, ready, metrics, stop, streams })
+        Arc::new(Api { control, tokens, rate, jobs, settings, ready, metrics, stop, streams })
     }
 
     /// Takes over a reloaded configuration; requests that are under way end under the old one.
@@ -112,6 +119,11 @@ impl Api {
         &self.rate
     }
 
+    /// The jobs of the Rackspace dialect.
+    pub fn jobs(&self) -> &Jobs {
+        &self.jobs
+    }
+
     /// The configuration as of now.
     pub fn settings(&self) -> Arc<Settings> {
         self.settings.load_full()
@@ -126,7 +138,7 @@ impl fmt::Debug for Api {
 
 /// All paths of the daemon.
 pub fn router(api: Arc<Api>) -> Router {
-    let (dialects, document) = ionos::paths().and(reverse_zones::paths()).finish();
+    let (dialects, document) = ionos::paths().and(reverse_zones::paths()).and(rackspace::paths()).finish();
     let document: Arc<str> = document.into();
     let openapi = get(move || async move { ([(CONTENT_TYPE, "application/json")], document.to_string()) });
     let open = native::open()
@@ -139,12 +151,15 @@ pub fn router(api: Arc<Api>) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .fallback(unknown_path)
         .layer(from_fn_with_state(api.clone(), auth::require));
-    open.merge(guarded)
+    let routed = open
+        .merge(guarded)
         .layer(from_fn(fault::negotiate))
         .layer(from_fn(request::bound_header))
         .layer(from_fn_with_state(api.clone(), cors::allow))
         .layer(from_fn(observe))
-        .with_state(api)
+        .with_state(api);
+    // A layer of a router comes behind its choice of a route, so what changes the path stands around all of it.
+    Router::new().fallback_service(routed).layer(from_fn(rackspace::sent::routed))
 }
 
 /// axum adds the `Allow` field.

@@ -1,4 +1,6 @@
-//! Zone names as clients may write them: the alphabet of host names, absolute, in any case.
+//! Zone names as clients may write them (the alphabet of host names, absolute, in any case), and addresses.
+
+use std::net::IpAddr;
 
 use crate::dns::Name;
 
@@ -23,6 +25,17 @@ pub fn zone_name(text: &str, allow_tld: bool) -> Result<Name, String> {
         return Err("must have at least two labels unless [api] allow-tld is set".to_owned());
     }
     Ok(name)
+}
+
+/// An address in any spelling; prefixes, ports and IPv4 in the clothes of IPv6 are none.
+pub fn address(text: &str) -> Result<IpAddr, String> {
+    let address: IpAddr = text.parse().map_err(|_| format!("must be an IPv4 or IPv6 address, not {text:?}"))?;
+    match address {
+        IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => {
+            Err(format!("{text:?} is an IPv4-mapped address; write the IPv4 address"))
+        }
+        address => Ok(address),
+    }
 }
 
 #[cfg(test)]

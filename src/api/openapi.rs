@@ -72,7 +72,11 @@ impl Doc {
         if !matches!(self.answer, Content::Nothing) {
             responses.insert(self.ok.to_string(), response("Done.", self.answer));
         }
-        let error = if path.starts_with("/api/v1/") { "Detail" } else { "Error" };
+        let error = match path {
+            path if path.starts_with("/api/v1/") => "Detail",
+            path if path.starts_with("/v1.0/") => "RackspaceFault",
+            _ => "Error",
+        };
         responses.insert("default".to_owned(), response("Refused; the body says why.", Content::Json(error)));
         let mut operation = json!({
             "operationId": self.id,

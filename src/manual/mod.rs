@@ -21,6 +21,9 @@ pub mod status {}
 /// Zones that are edited here.
 #[doc = include_str!("local-zones.md")]
 pub mod local_zones {}
+/// The dialects of REST for DNS tools.
+#[doc = include_str!("rest.md")]
+pub mod rest {}
 /// What holds a version back, versions and roll-back.
 #[doc = include_str!("guards.md")]
 pub mod guards {}
@@ -73,6 +76,7 @@ pub const TOPICS: &[Topic] = &[
         about: "zones that are edited here, reverse records",
         text: include_str!("local-zones.md"),
     },
+    Topic { name: "rest", about: "the dialects of REST for DNS tools; Rackspace", text: include_str!("rest.md") },
     Topic {
         name: "guards",
         about: "what holds a version back; kept versions, roll-back",

@@ -29,7 +29,8 @@ pub(crate) struct Daemon {
     dead_primaries: AtomicU8,
     stop: watch::Sender<bool>,
     runtime: Option<tokio::runtime::Runtime>,
-    _state_dir: TempDir,
+    config: Config,
+    state_dir: Option<TempDir>,
 }
 
 impl Daemon {
@@ -74,9 +75,23 @@ impl Daemon {
     pub(crate) fn with(text: impl FnOnce(u16) -> String) -> Daemon {
         let closed_port = closed_port();
         let config = Config::from_text(Path::new("test.toml"), &text(closed_port)).expect("a configuration");
+        Daemon::on(config, closed_port, TempDir::new().expect("a directory"))
+    }
+
+    /// Stops, and starts again on what is on disk.
+    pub(crate) fn restart(mut self) -> Daemon {
+        self.stop();
+        if let Some(runtime) = self.runtime.take() {
+            // Ends as soon as nothing holds the store any more.
+            runtime.shutdown_timeout(std::time::Duration::from_secs(10));
+        }
+        let state_dir = self.state_dir.take().expect("the daemon has not been restarted before");
+        Daemon::on(self.config.clone(), self.closed_port, state_dir)
+    }
+
+    fn on(config: Config, closed_port: u16, state_dir: TempDir) -> Daemon {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.expect("a runtime");
-        let state_dir = TempDir::new().expect("a directory");
         let (stop, stopped) = watch::channel(false);
         let api = runtime.block_on(async {
             let shared = Api::new(
@@ -97,7 +112,8 @@ impl Daemon {
             dead_primaries: AtomicU8::new(1),
             stop,
             runtime: Some(runtime),
-            _state_dir: state_dir,
+            config,
+            state_dir: Some(state_dir),
         }
     }
 

@@ -13,9 +13,10 @@
 //! <  "type":"zone"}
 //! ```
 //!
-//! Lines of a body are joined without their indentation. `<uuid:NAME>`, `<date>`, `<number>` and `<any>` stand for what
-//! differs from run to run; a UUID that was seen once must be the same everywhere and may be sent. `<api>` is the
-//! address of the API and `<closed>` a port on which nothing listens. Fields of the reply that are not listed may be
+//! Lines of a body are joined without their indentation. `<uuid:NAME>`, `<date>`, `<moment>` and `<second>` (the dates of
+//! Rackspace's JSON and XML), `<number>` and `<any>` stand for what differs from run to run; a UUID that was seen once must
+//! be the same everywhere and may be sent. `<api>` is the address of the API and `<closed>` a port on which nothing listens.
+//! Other things in angle brackets are what they are. Fields of the reply that are not listed may be
 //! anything.
 
 use std::collections::HashMap;
@@ -113,7 +114,7 @@ impl Exchange<'_> {
 fn fits(pattern: &str, came: &str, known: &mut HashMap<String, String>) -> Result<(), String> {
     let (mut pattern, mut rest) = (pattern, came);
     loop {
-        let Some(start) = pattern.find('<') else {
+        let Some(start) = next_placeholder(pattern, known) else {
             return if pattern == rest { Ok(()) } else { Err(format!("{pattern:?} expected, not {rest:?}")) };
         };
         let (literal, behind) = pattern.split_at(start);
@@ -123,7 +124,7 @@ fn fits(pattern: &str, came: &str, known: &mut HashMap<String, String>) -> Resul
             Some(value) if rest.starts_with(value.as_str()) => value.len(),
             Some(value) => return Err(format!("{value:?} expected at {rest:?}")),
             None if name == "any" => {
-                let next = &behind[..behind.find('<').unwrap_or(behind.len())];
+                let next = &behind[..next_placeholder(behind, known).unwrap_or(behind.len())];
                 rest.find(next).ok_or_else(|| format!("{next:?} expected somewhere in {rest:?}"))?
             }
             None => placeholder(name, rest).ok_or_else(|| format!("<{name}> expected at {rest:?}"))?,
@@ -135,17 +136,31 @@ fn fits(pattern: &str, came: &str, known: &mut HashMap<String, String>) -> Resul
     }
 }
 
+/// Where the next placeholder begins.
+fn next_placeholder(pattern: &str, known: &HashMap<String, String>) -> Option<usize> {
+    let is_placeholder = |name: &str| {
+        known.contains_key(name)
+            || name.starts_with("uuid:")
+            || ["date", "moment", "second", "number", "any"].contains(&name)
+    };
+    let mut brackets = pattern.match_indices('<').map(|(at, _)| at);
+    brackets.find(|at| pattern[at + 1..].split_once('>').is_some_and(|(name, _)| is_placeholder(name)))
+}
+
 /// How much at the start of `rest` fits.
 fn placeholder(name: &str, rest: &str) -> Option<usize> {
     let run = |keep: &dyn Fn(char) -> bool| rest.find(|c: char| !keep(c)).unwrap_or(rest.len());
     let len = match name {
-        "date" => run(&|c| c.is_ascii_digit() || "-T:.Z".contains(c)),
+        "date" | "second" => run(&|c| c.is_ascii_digit() || "-T:.Z".contains(c)),
+        "moment" => run(&|c| c.is_ascii_digit() || "-T:.+".contains(c)),
         "number" => run(&|c| c.is_ascii_digit()),
         _ if name.starts_with("uuid:") => run(&|c| c.is_ascii_hexdigit() || c == '-'),
         _ => panic!("<{name}> is no placeholder"),
     };
     let right = match name {
         "date" => len == "2026-11-21T23:00:00.123Z".len(),
+        "moment" => len == "2026-11-21T23:00:00.123+0000".len(),
+        "second" => len == "2026-11-21T23:00:00Z".len(),
         "number" => len > 0,
         _ => len == 36,
     };

@@ -19,6 +19,7 @@ mod page;
 mod primary;
 mod published_clients;
 mod rackspace;
+mod rackspace_zones;
 mod records;
 mod reverse_zones;
 mod secondary_zones;

@@ -28,7 +28,12 @@ fn every_documented_operation_is_there_and_takes_no_other_method() {
     assert_eq!(document["openapi"], "3.1.0");
     let mut ids = BTreeSet::new();
     for (path, operations) in document["paths"].as_object().expect("paths") {
-        let target = path.split('/').map(|part| if part.starts_with('{') { SOME_ID } else { part });
+        let target = path.split('/').map(|part| match part {
+            // Another tenant's would be 401 before anything else.
+            "{account}" => "1000",
+            part if part.starts_with('{') => SOME_ID,
+            part => part,
+        });
         let target = target.collect::<Vec<_>>().join("/");
         let operations = operations.as_object().expect("operations");
         for (method, operation) in operations {
@@ -37,7 +42,8 @@ fn every_documented_operation_is_there_and_takes_no_other_method() {
             let in_path = named.iter().filter(|parameter| parameter["in"] == "path").count();
             assert_eq!(in_path, path.matches('{').count(), "{method} {path}");
             let reply = daemon.send(&method.to_uppercase(), &target, &[ADMIN], "");
-            assert!(reply.status != 405 && !reply.body.contains("dns-path-not-found"), "{method} {path}: {reply:?}");
+            let is_there = !reply.body.contains("dns-path-not-found") && !reply.body.contains("There is nothing at");
+            assert!(reply.status != 405 && is_there, "{method} {path}: {reply:?}");
             let documented = &operation["responses"];
             assert!(documented[reply.status.to_string()].is_object() || documented["default"].is_object());
         }

@@ -16,12 +16,12 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::collection::{self, Address, List};
-use super::content::{self, content};
-use super::records::{TTL_SHOWN, Type, Types, text};
+use super::records::{KNOWN, TTL_SHOWN, Type, Types, text};
 use super::secondary_zones::{Wanted, bad_value};
 use super::zones::dry_run;
 use super::{Date, accepted, json};
 use crate::api::auth::Caller;
+use crate::api::content::content;
 use crate::api::fault::{ErrorCode, Fault, Message};
 use crate::api::query::{Page, Params};
 use crate::api::request::{Json, Managed, RecordId, Writer};
@@ -338,7 +338,7 @@ fn demand<'a>(sent: &'a Option<String>, member: &str, messages: &mut Vec<Message
 /// The types clients of this dialect know, and PTR where it belongs.
 fn writable_type(text: &str, zone: &LocalZone) -> Result<RecordType, String> {
     let rtype: RecordType = text.parse().map_err(|_| format!("{text:?} is no record type"))?;
-    let fits = content::KNOWN.contains(&rtype) || rtype == RecordType::PTR && zone.prefix().is_some();
+    let fits = KNOWN.contains(&rtype) || rtype == RecordType::PTR && zone.prefix().is_some();
     if fits { Ok(rtype) } else { Err(format!("records of type {rtype} cannot be written here")) }
 }
 

@@ -6,7 +6,6 @@
 
 pub mod axfr;
 pub mod collection;
-pub mod content;
 mod login;
 mod managed_records;
 mod metadata;

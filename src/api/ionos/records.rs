@@ -16,19 +16,43 @@ use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 use super::collection::{self, Address, Links, id_of_url};
-use super::content::{self, content};
 use super::{json, primaries};
 use crate::api::Api;
+use crate::api::content::content;
 use crate::api::fault::{ErrorCode, Fault};
 use crate::api::query::{Page, Params};
 use crate::api::request::Zone;
 use crate::api::serve::Ends;
+use crate::api::transferred;
 use crate::dns::name::{parse_labels, write_presentation};
 use crate::dns::{Name, RecordRef, RecordType};
 use crate::zone::Snapshot;
 
 /// Seconds; clients refuse a response with a TTL outside.
 pub(super) const TTL_SHOWN: std::ops::RangeInclusive<u32> = 60..=604_800;
+
+/// The types of the specification (but ALIAS, which is no type of DNS); clients refuse a list that holds others.
+pub(super) const KNOWN: [RecordType; 19] = [
+    RecordType::A,
+    RecordType::AAAA,
+    RecordType::CNAME,
+    RecordType::MX,
+    RecordType::NS,
+    RecordType::SRV,
+    RecordType::TXT,
+    RecordType::CAA,
+    RecordType::SSHFP,
+    RecordType::TLSA,
+    RecordType::SMIMEA,
+    RecordType::DS,
+    RecordType::HTTPS,
+    RecordType::SVCB,
+    RecordType::OPENPGPKEY,
+    RecordType::CERT,
+    RecordType::URI,
+    RecordType::RP,
+    RecordType::LOC,
+];
 
 const FILTERS: [&str; 2] = ["filter.name", "filter.type"];
 
@@ -109,7 +133,7 @@ impl Types {
 
     pub(super) fn hold(self, rtype: RecordType) -> bool {
         match self {
-            Types::Known => content::KNOWN.contains(&rtype),
+            Types::Known => KNOWN.contains(&rtype),
             Types::All => true,
             Types::One(one) => rtype == one,
         }
@@ -302,7 +326,7 @@ impl Origin {
                 ttl: shown,
                 r#type: Type(record.rtype),
             },
-            id: self.record_id(record),
+            id: transferred::record_id(self.id, record),
         }
     }
 
@@ -310,11 +334,6 @@ impl Origin {
     fn relative(&self, owner: &[u8]) -> String {
         let labels = owner.len() - self.name.as_wire().len();
         if labels == 0 { String::new() } else { text(&[&owner[..labels], &[0]].concat()) }
-    }
-
-    /// Transferred records have no identity of their own; this one stays the same as long as the record does.
-    fn record_id(&self, record: RecordRef<'_>) -> Uuid {
-        Uuid::new_v5(&self.id, &[record.owner, &record.rtype.0.to_be_bytes(), record.rdata].concat())
     }
 }
 

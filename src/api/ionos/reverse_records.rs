@@ -19,6 +19,7 @@ use super::zones::{check_description, dry_run};
 use super::{accepted, json};
 use crate::api::auth::Caller;
 use crate::api::fault::{ErrorCode, Fault, Message};
+use crate::api::names::address;
 use crate::api::query::Params;
 use crate::api::request::{Id, Json, Managed, Writer};
 use crate::api::serve::Ends;
@@ -208,17 +209,6 @@ impl Request {
             (_, _, Some(fault)) => Err(fault),
             _ => Err(Fault::new(ErrorCode::Internal, "The body was refused without a reason.")),
         }
-    }
-}
-
-/// An address in any spelling; prefixes, ports and IPv4 in the clothes of IPv6 are none.
-fn address(text: &str) -> Result<IpAddr, String> {
-    let address: IpAddr = text.parse().map_err(|_| format!("must be an IPv4 or IPv6 address, not {text:?}"))?;
-    match address {
-        IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => {
-            Err(format!("{text:?} is an IPv4-mapped address; write the IPv4 address"))
-        }
-        address => Ok(address),
     }
 }
 

@@ -82,6 +82,15 @@ fn request(properties: Value) -> Value {
 
 /// Every schema of the document.
 pub fn all() -> Value {
+    let mut all = common();
+    if let (Some(all), Value::Object(more)) = (all.as_object_mut(), rackspace()) {
+        all.extend(more);
+    }
+    all
+}
+
+/// Those of the IONOS dialect, and what all share.
+fn common() -> Value {
     let authors = json!({
         "createdDate": date(), "createdBy": text(), "createdByUserId": uuid(), "lastModifiedDate": date(),
         "lastModifiedBy": text(), "lastModifiedByUserId": uuid(), "resourceURN": text(),
@@ -156,5 +165,36 @@ pub fn all() -> Value {
         "Quota": object(&["quotaLimits", "quotaUsage"],
             json!({"quotaLimits": object(&number_names, numbers.clone()), "quotaUsage": object(&number_names, numbers)})),
         "Token": object(&["token"], json!({"token": text()})),
+    })
+}
+
+/// Those of the Rackspace dialect.
+fn rackspace() -> Value {
+    json!({
+        "RackspaceFault": object(&["message", "code", "details"],
+            json!({"message": text(), "code": count(), "details": text(), "validationErrors": {"type": "object"}})),
+        "RackspaceJob": object(&["status", "jobId", "callbackUrl"], json!({
+            "request": text(), "status": {"type": "string", "enum": ["RUNNING", "COMPLETED", "ERROR"]},
+            "response": {"type": "object"}, "error": {"type": "object"}, "verb": text(), "jobId": uuid(),
+            "callbackUrl": text(), "requestUrl": text(),
+        })),
+        "RackspaceRecord": object(&["name", "id", "type", "data", "updated", "ttl", "created"], json!({
+            "name": text(), "priority": {"type": "integer", "minimum": 0, "maximum": 65_535}, "id": text(), "type": text(), "comment": text(), "data": text(),
+            "updated": text(), "ttl": count(), "created": text(), "enabled": {"type": "boolean"},
+        })),
+        "RackspaceRecordList": object(&["totalEntries", "records"], json!({
+            "totalEntries": count(), "records": {"type": "array", "items": reference("RackspaceRecord")},
+            "links": {"type": "array"},
+        })),
+        "RackspaceDomain": object(&["id", "accountId", "name", "updated", "created", "ttl", "emailAddress"], json!({
+            "id": text(), "accountId": text(), "name": text(), "comment": text(), "updated": text(), "created": text(),
+            "ttl": count(), "emailAddress": text(), "nameservers": {"type": "array"},
+            "recordsList": reference("RackspaceRecordList"), "subdomains": {"type": "object"},
+            "kind": {"const": "secondary"}, "transferState": reference("State"),
+        })),
+        "RackspaceDomainList": object(&["totalEntries", "domains"], json!({
+            "totalEntries": count(), "domains": {"type": "array", "items": reference("RackspaceDomain")},
+            "links": {"type": "array"},
+        })),
     })
 }

@@ -19,11 +19,10 @@ use crate::api::ionos::{primaries, zonefile};
 use crate::api::names::zone_name;
 use crate::api::query::Params;
 use crate::api::request::{Json, Writer};
-use crate::api::{Api, local};
+use crate::api::{Api, local, zone_file};
 use crate::control::definition::Primary;
 use crate::control::handle::{NewSecondary, SecondaryChange};
 use crate::control::local::Step;
-use crate::dns::zonefile::write_record;
 use crate::local::{AttributesPatch, Edit};
 use crate::reverse;
 
@@ -161,14 +160,7 @@ pub(super) async fn remove(
 /// GET `/domains/{domain}/export`.
 pub(super) async fn export(domain: Domain) -> Result<Response, Refused> {
     let snapshot = domain.view.snapshot().ok_or_else(without_data)?;
-    let written = tokio::task::spawn_blocking(move || {
-        let mut text = format!("$ORIGIN {}\n", snapshot.apex());
-        let mut records = snapshot.records_from(0);
-        while let Some(record) = records.advance() {
-            write_record(record, &mut text);
-        }
-        text
-    });
+    let written = tokio::task::spawn_blocking(move || zone_file::text(&snapshot, usize::MAX));
     let text = written.await.map_err(|_| Fault::new(ErrorCode::Internal, "The zone could not be written"))?;
     Ok(ok(&json!({
         "domain_id": ids::text('d', domain.view.uuid),

@@ -28,6 +28,8 @@ use super::ionos::json;
 use super::openapi::{Content, Doc, Paths};
 use super::query::Params;
 use super::request::segment;
+use super::transferred::is_edited_elsewhere;
+use crate::control::definition::PRIMARY_PORT;
 use crate::control::status::{ZoneStatus, ZoneView};
 use crate::local::LocalZone;
 
@@ -153,13 +155,7 @@ impl Domain {
     /// Its contents, if they are edited here; else why not.
     fn managed(&self) -> Result<&Arc<LocalZone>, Refused> {
         self.local.as_ref().ok_or_else(|| {
-            let primaries: Vec<String> =
-                self.status.definition.primaries.iter().map(|primary| primary.spelled(53)).collect();
-            let text = format!(
-                "{} is transferred from {} and is edited there",
-                self.view.name.without_dot(),
-                primaries.join(", ")
-            );
+            let text = is_edited_elsewhere(&self.status.definition, PRIMARY_PORT);
             detail(StatusCode::FORBIDDEN, text)
         })
     }

@@ -15,13 +15,13 @@ use super::body::Body;
 use super::domains::ttl;
 use super::records::{Failed, put_many};
 use super::refused::{Refused, bad, detail};
-use super::shapes::{Ptr, host, transferred_id};
+use super::shapes::{Ptr, host};
 use super::{Domain, Paging, created, gone, ids, ok};
 use crate::api::auth::Caller;
 use crate::api::fault::{ErrorCode, Fault};
 use crate::api::query::Params;
 use crate::api::request::{Json, Writer, segment};
-use crate::api::{Api, local};
+use crate::api::{Api, local, transferred};
 use crate::control::local::{LocalRefused, Step, StepOutcome};
 use crate::dns::RecordType;
 use crate::local::{self as rules, Draft, Edit, Entry, Patch, Refusal};
@@ -72,7 +72,7 @@ impl Domain {
                     if record.rtype == RecordType::PTR
                         && let Some(ip) = reverse::address_at(&record.to_record().owner, &self.view.name)
                     {
-                        let id = transferred_id(self.view.uuid, record);
+                        let id = transferred::record_id(self.view.uuid, record);
                         ptrs.push(Ptr::of(id, ip, record.rdata, record.ttl, self.view.uuid));
                     }
                 }

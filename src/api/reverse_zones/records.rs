@@ -12,14 +12,14 @@ use uuid::Uuid;
 use super::body::Body;
 use super::domains::ttl;
 use super::refused::{Refused, bad, conflict, detail, unprocessable};
-use super::shapes::{Record, transferred_id};
+use super::shapes::Record;
 use super::{Domain, Paging, created, gone, ids, ok};
 use crate::api::auth::Caller;
 use crate::api::fault::{ErrorCode, Fault};
 use crate::api::ionos::json as response;
 use crate::api::query::Params;
 use crate::api::request::{Json, Writer, segment};
-use crate::api::{Api, local};
+use crate::api::{Api, local, transferred};
 use crate::control::local::{LocalRefused, Step, StepOutcome};
 use crate::dns::{Name, RecordRef, RecordType, presentation};
 use crate::local::{self as rules, Draft, Edit, Entry, LocalZone, Patch, Refused as RefusedEdit};
@@ -174,7 +174,7 @@ pub(super) async fn read(domain: Domain, item: Item) -> Result<Response, Refused
         let snapshot = domain.view.snapshot()?;
         let mut records = snapshot.records_from(0);
         while let Some(record) = records.advance() {
-            if transferred_id(domain.view.uuid, record) == id {
+            if transferred::record_id(domain.view.uuid, record) == id {
                 return Some(Record::transferred(record, &domain));
             }
         }

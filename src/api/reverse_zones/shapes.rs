@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{Domain, ids};
 use crate::api::settings::Settings;
+use crate::api::transferred;
 use crate::control::definition::ZoneDefinition;
 use crate::dns::{Name, RecordRef, RecordType, presentation};
 use crate::local::Entry;
@@ -193,7 +194,7 @@ impl Record {
             None => owner.clone(),
         };
         Record {
-            id: ids::text('r', transferred_id(domain.view.uuid, record)),
+            id: ids::text('r', transferred::record_id(domain.view.uuid, record)),
             name: owner,
             display_name,
             r#type: record.rtype.to_string(),
@@ -204,11 +205,6 @@ impl Record {
             created_at: None,
         }
     }
-}
-
-/// The same as in the other dialects.
-pub(super) fn transferred_id(zone: Uuid, record: RecordRef<'_>) -> Uuid {
-    Uuid::new_v5(&zone, &[record.owner, &record.rtype.0.to_be_bytes(), record.rdata].concat())
 }
 
 #[derive(Clone, Serialize)]
