@@ -1,29 +1,46 @@
 //! An immutable sorted sequence: one place of it changes without the rest being copied, and the n-th item is found at once.
 //!
-//! Chunks of up to [`CHUNK_MAX`] items behind shared pointers. Readers keep a version as long as they like; a change
-//! copies one chunk and the list of chunks (an eighth of an octet an item), or nothing where nobody else looks. So
-//! 100,000 entries cost some microseconds a change, and a page at any depth costs the page.
+//! A copy-on-write B+tree whose branches know how many items are below them. Readers keep a version as long as they like;
+//! a change copies the nodes on its way, or nothing where nobody else looks. So a change of 100,000 entries costs what one of
+//! 1,000 does but for a level of the tree, and a page at any depth costs the page.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-/// Items of one chunk, at most.
-pub const CHUNK_MAX: usize = 128;
+/// Items of a leaf, and branches of an inner node, at most; a fuller one is halved.
+const NODE_MAX: usize = 64;
+/// A node with fewer is joined with a neighbour where both fit into half a node, so that removals leave no crumbs.
+const NODE_MIN: usize = 16;
 
 /// See the module. Items are unique under their order.
 #[derive(Clone, Debug)]
 pub struct Shelf<T> {
-    chunks: Arc<Vec<Arc<Vec<T>>>>,
+    root: Arc<Node<T>>,
     len: usize,
+}
+
+#[derive(Clone, Debug)]
+enum Node<T> {
+    Leaf(Vec<T>),
+    Inner(Vec<Branch<T>>),
+}
+
+#[derive(Clone, Debug)]
+struct Branch<T> {
+    /// The first item below.
+    first: T,
+    /// Items below.
+    len: usize,
+    node: Arc<Node<T>>,
 }
 
 impl<T> Default for Shelf<T> {
     fn default() -> Shelf<T> {
-        Shelf { chunks: Arc::default(), len: 0 }
+        Shelf { root: Arc::new(Node::Leaf(Vec::new())), len: 0 }
     }
 }
 
-impl<T: Ord + Clone> Shelf<T> {
+impl<T> Shelf<T> {
     /// Number of items.
     pub fn len(&self) -> usize {
         self.len
@@ -34,78 +51,227 @@ impl<T: Ord + Clone> Shelf<T> {
         self.len == 0
     }
 
-    /// Puts `item` in; the one that was equal to it, if any, goes out. O(chunk + chunks).
-    pub fn insert(&mut self, item: T) -> Option<T> {
-        let chunks = Arc::make_mut(&mut self.chunks);
-        if chunks.is_empty() {
-            chunks.push(Arc::default());
-        }
-        let at = chunks.partition_point(|chunk| chunk.first().is_some_and(|first| *first <= item)).saturating_sub(1);
-        let chunk = Arc::make_mut(&mut chunks[at]);
-        match chunk.binary_search(&item) {
-            Ok(place) => Some(std::mem::replace(&mut chunk[place], item)),
-            Err(place) => {
-                chunk.insert(place, item);
-                if chunk.len() > CHUNK_MAX {
-                    let upper = chunk.split_off(CHUNK_MAX / 2);
-                    chunks.insert(at + 1, Arc::new(upper));
-                }
-                self.len += 1;
-                None
-            }
-        }
+    /// Whether both are one version.
+    pub fn is_same(&self, other: &Shelf<T>) -> bool {
+        Arc::ptr_eq(&self.root, &other.root)
     }
 
-    /// Takes the item equal to `item` out. O(chunk + chunks).
-    pub fn remove(&mut self, item: &T) -> Option<T> {
-        let at =
-            self.chunks.partition_point(|chunk| chunk.first().is_some_and(|first| first <= item)).checked_sub(1)?;
-        let place = self.chunks[at].binary_search(item).ok()?;
-        let chunks = Arc::make_mut(&mut self.chunks);
-        let chunk = Arc::make_mut(&mut chunks[at]);
-        let removed = chunk.remove(place);
-        if chunk.is_empty() {
-            chunks.remove(at);
-        }
-        self.len -= 1;
-        Some(removed)
+    /// Items from the `skipped`-th on, in order. O(log items) before the first.
+    pub fn from(&self, skipped: usize) -> Iter<'_, T> {
+        Iter::at(&self.root, skipped)
+    }
+
+    /// All items in order.
+    pub fn iter(&self) -> Iter<'_, T> {
+        self.from(0)
     }
 
     /// The item that `order` calls equal; it must agree with the order of the items. O(log items).
     pub fn find(&self, order: impl Fn(&T) -> Ordering) -> Option<&T> {
-        let at = self.chunks.partition_point(|c| c.first().is_some_and(|first| order(first).is_le())).checked_sub(1)?;
-        let chunk = &self.chunks[at];
-        chunk.binary_search_by(order).ok().map(|place| &chunk[place])
+        let mut node = &*self.root;
+        loop {
+            match node {
+                Node::Leaf(items) => return items.binary_search_by(order).ok().map(|at| &items[at]),
+                Node::Inner(branches) => {
+                    let after = branches.partition_point(|branch| order(&branch.first).is_le());
+                    node = &branches[after.checked_sub(1)?].node;
+                }
+            }
+        }
     }
 
     /// Every item for which `order` says equal; those are neighbours. O(log items + found).
     pub fn range<'a>(&'a self, order: impl Fn(&T) -> Ordering + 'a) -> impl Iterator<Item = &'a T> {
-        let at = self.chunks.partition_point(|chunk| chunk.last().is_some_and(|last| order(last).is_lt()));
-        let first = self.chunks.get(at).map_or(0, |chunk| chunk.partition_point(|item| order(item).is_lt()));
-        let rest = self.chunks[at..].iter().flat_map(|chunk| chunk.iter()).skip(first);
-        rest.take_while(move |item| order(item).is_eq())
+        self.from(self.rank(&order)).take_while(move |item| order(item).is_eq())
     }
 
-    /// How many items `order` calls less. O(log items + chunks).
+    /// How many items `order` calls less. O(log items).
     pub fn rank(&self, order: impl Fn(&T) -> Ordering) -> usize {
-        let at = self.chunks.partition_point(|chunk| chunk.last().is_some_and(|last| order(last).is_lt()));
-        let before: usize = self.chunks[..at].iter().map(|chunk| chunk.len()).sum();
-        before + self.chunks.get(at).map_or(0, |chunk| chunk.partition_point(|item| order(item).is_lt()))
-    }
-
-    /// Items from the `skipped`-th on, in order. O(chunks) before the first.
-    pub fn from(&self, mut skipped: usize) -> impl Iterator<Item = &T> {
-        let mut at = 0;
-        while let Some(chunk) = self.chunks.get(at).filter(|chunk| chunk.len() <= skipped) {
-            skipped -= chunk.len();
-            at += 1;
+        let (mut node, mut before) = (&*self.root, 0);
+        loop {
+            match node {
+                Node::Leaf(items) => return before + items.partition_point(|item| order(item).is_lt()),
+                Node::Inner(branches) => {
+                    // The last branch that begins below may hold both.
+                    let after = branches.partition_point(|branch| order(&branch.first).is_lt());
+                    let Some(at) = after.checked_sub(1) else { return before };
+                    before += branches[..at].iter().map(|branch| branch.len).sum::<usize>();
+                    node = &branches[at].node;
+                }
+            }
         }
-        self.chunks[at..].iter().flat_map(|chunk| chunk.iter()).skip(skipped)
+    }
+}
+
+impl<T: Ord + Clone> Shelf<T> {
+    /// Puts `item` in; the one that was equal to it, if any, goes out. O(log items).
+    pub fn insert(&mut self, item: T) -> Option<T> {
+        let (replaced, split) = insert(&mut self.root, item);
+        if let Some(right) = split {
+            let left = Branch::of(std::mem::replace(&mut self.root, Arc::new(Node::Leaf(Vec::new()))));
+            self.root = Arc::new(Node::Inner(left.into_iter().chain([right]).collect()));
+        }
+        self.len += usize::from(replaced.is_none());
+        replaced
     }
 
-    /// All items in order.
-    pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.chunks.iter().flat_map(|chunk| chunk.iter())
+    /// Takes the item equal to `item` out. O(log items).
+    pub fn remove(&mut self, item: &T) -> Option<T> {
+        // What is not there must not cost copies.
+        self.find(|other| other.cmp(item))?;
+        let removed = remove(&mut self.root, item);
+        while let Node::Inner(branches) = &*self.root
+            && branches.len() <= 1
+        {
+            let only = branches.first().map(|branch| branch.node.clone());
+            self.root = only.unwrap_or_else(|| Arc::new(Node::Leaf(Vec::new())));
+        }
+        self.len -= usize::from(removed.is_some());
+        removed
+    }
+}
+
+impl<T> Node<T> {
+    /// Items or branches of this node itself.
+    fn size(&self) -> usize {
+        match self {
+            Node::Leaf(items) => items.len(),
+            Node::Inner(branches) => branches.len(),
+        }
+    }
+
+    fn first(&self) -> Option<&T> {
+        match self {
+            Node::Leaf(items) => items.first(),
+            Node::Inner(branches) => branches.first().map(|branch| &branch.first),
+        }
+    }
+
+    /// Items below.
+    fn len(&self) -> usize {
+        match self {
+            Node::Leaf(items) => items.len(),
+            Node::Inner(branches) => branches.iter().map(|branch| branch.len).sum(),
+        }
+    }
+}
+
+impl<T: Clone> Branch<T> {
+    /// `None` for an empty node.
+    fn of(node: Arc<Node<T>>) -> Option<Branch<T>> {
+        Some(Branch { first: node.first()?.clone(), len: node.len(), node })
+    }
+}
+
+/// What was replaced, and the upper half of a node that had to be halved.
+fn insert<T: Ord + Clone>(node: &mut Arc<Node<T>>, item: T) -> (Option<T>, Option<Branch<T>>) {
+    match Arc::make_mut(node) {
+        Node::Leaf(items) => {
+            match items.binary_search(&item) {
+                Ok(at) => return (Some(std::mem::replace(&mut items[at], item)), None),
+                Err(at) => items.insert(at, item),
+            }
+            let upper = (items.len() > NODE_MAX).then(|| items.split_off(NODE_MAX / 2));
+            (None, upper.and_then(|upper| Branch::of(Arc::new(Node::Leaf(upper)))))
+        }
+        Node::Inner(branches) => {
+            let at = branches.partition_point(|branch| branch.first <= item).saturating_sub(1);
+            let (replaced, split) = insert(&mut branches[at].node, item);
+            renew(branches, at);
+            if let Some(right) = split {
+                branches.insert(at + 1, right);
+            }
+            let upper = (branches.len() > NODE_MAX).then(|| branches.split_off(NODE_MAX / 2));
+            (replaced, upper.and_then(|upper| Branch::of(Arc::new(Node::Inner(upper)))))
+        }
+    }
+}
+
+fn remove<T: Ord + Clone>(node: &mut Arc<Node<T>>, item: &T) -> Option<T> {
+    match Arc::make_mut(node) {
+        Node::Leaf(items) => items.binary_search(item).ok().map(|at| items.remove(at)),
+        Node::Inner(branches) => {
+            let at = branches.partition_point(|branch| branch.first <= *item).checked_sub(1)?;
+            let removed = remove(&mut branches[at].node, item);
+            renew(branches, at);
+            if at < branches.len() && branches[at].node.size() < NODE_MIN {
+                join(branches, at);
+            }
+            removed
+        }
+    }
+}
+
+/// Brings a branch up to date with its node; an empty one goes.
+fn renew<T: Clone>(branches: &mut Vec<Branch<T>>, at: usize) {
+    match Branch::of(branches[at].node.clone()) {
+        Some(branch) => branches[at] = branch,
+        None => drop(branches.remove(at)),
+    }
+}
+
+/// Joins the small node at `at` with a neighbour, if both fit into half a node.
+fn join<T: Clone>(branches: &mut Vec<Branch<T>>, at: usize) {
+    let size = |at: usize| branches.get(at).map_or(usize::MAX / 2, |branch| branch.node.size());
+    let left = match () {
+        _ if size(at) + size(at + 1) <= NODE_MAX / 2 => at,
+        _ if at > 0 && size(at - 1) + size(at) <= NODE_MAX / 2 => at - 1,
+        _ => return,
+    };
+    let right = branches.remove(left + 1).node;
+    match (Arc::make_mut(&mut branches[left].node), &*right) {
+        (Node::Leaf(items), Node::Leaf(more)) => items.extend_from_slice(more),
+        (Node::Inner(own), Node::Inner(more)) => own.extend_from_slice(more),
+        _ => unreachable!("neighbours have one depth"),
+    }
+    renew(branches, left);
+}
+
+/// Items of a [`Shelf`] in order.
+#[derive(Clone, Debug)]
+pub struct Iter<'a, T> {
+    /// Branches still to come, the deepest level last.
+    ahead: Vec<std::slice::Iter<'a, Branch<T>>>,
+    items: std::slice::Iter<'a, T>,
+}
+
+impl<'a, T> Iter<'a, T> {
+    fn at(root: &'a Node<T>, mut skipped: usize) -> Iter<'a, T> {
+        let (mut node, mut ahead) = (root, Vec::new());
+        loop {
+            match node {
+                Node::Leaf(items) => return Iter { ahead, items: items[skipped.min(items.len())..].iter() },
+                Node::Inner(branches) => {
+                    let mut at = 0;
+                    while branches[at].len <= skipped && at + 1 < branches.len() {
+                        skipped -= branches[at].len;
+                        at += 1;
+                    }
+                    ahead.push(branches[at + 1..].iter());
+                    node = &branches[at].node;
+                }
+            }
+        }
+    }
+}
+
+impl<'a, T> Iterator for Iter<'a, T> {
+    type Item = &'a T;
+
+    fn next(&mut self) -> Option<&'a T> {
+        loop {
+            if let Some(item) = self.items.next() {
+                return Some(item);
+            }
+            let Some(branch) = self.ahead.last_mut()?.next() else {
+                self.ahead.pop();
+                continue;
+            };
+            match &*branch.node {
+                Node::Leaf(items) => self.items = items.iter(),
+                Node::Inner(branches) => self.ahead.push(branches.iter()),
+            }
+        }
     }
 }
 
@@ -115,12 +281,14 @@ impl<T: Ord + Clone> FromIterator<T> for Shelf<T> {
         items.sort_unstable();
         items.dedup();
         let len = items.len();
-        let mut rest = items.into_iter();
-        let chunks = std::iter::from_fn(|| {
-            let chunk: Vec<T> = rest.by_ref().take(CHUNK_MAX / 2).collect();
-            (!chunk.is_empty()).then(|| Arc::new(chunk))
-        });
-        Shelf { chunks: Arc::new(chunks.collect()), len }
+        // Half full, so that what comes next finds room.
+        let mut level: Vec<Branch<T>> =
+            items.chunks(NODE_MAX / 2).filter_map(|chunk| Branch::of(Arc::new(Node::Leaf(chunk.to_vec())))).collect();
+        while level.len() > 1 {
+            let nodes = level.chunks(NODE_MAX / 2).map(|chunk| Arc::new(Node::Inner(chunk.to_vec())));
+            level = nodes.filter_map(Branch::of).collect();
+        }
+        level.pop().map_or_else(Shelf::default, |branch| Shelf { root: branch.node, len })
     }
 }
 
@@ -138,6 +306,44 @@ mod tests {
         new.insert(5000);
         assert!(old.find(|n| n.cmp(&5)).is_some() && new.find(|n| n.cmp(&5)).is_none());
         assert_eq!((old.len(), new.len()), (1000, 1000));
+    }
+
+    /// Nodes that two versions do not share.
+    fn copied<T>(old: &Arc<Node<T>>, new: &Arc<Node<T>>) -> usize {
+        if Arc::ptr_eq(old, new) {
+            return 0;
+        }
+        let branches = |node: &Node<T>| match node {
+            Node::Leaf(_) => Vec::new(),
+            Node::Inner(branches) => branches.iter().map(|branch| branch.node.clone()).collect(),
+        };
+        let old = branches(old);
+        let own = |node: &Arc<Node<T>>| match old.iter().find(|other| Arc::ptr_eq(other, node)) {
+            Some(_) => 0,
+            None => 1 + branches(node).len().min(1),
+        };
+        1 + branches(new).iter().map(own).sum::<usize>()
+    }
+
+    #[test]
+    fn a_change_copies_the_way_to_it_and_no_more() {
+        for len in [1_000u32, 100_000, 1_000_000] {
+            let old: Shelf<u32> = (0..len).map(|n| 2 * n).collect();
+            let mut new = old.clone();
+            new.insert(len + 1);
+            assert!(copied(&old.root, &new.root) <= 8, "{len}: {}", copied(&old.root, &new.root));
+        }
+    }
+
+    #[test]
+    fn what_shrinks_leaves_no_crumbs() {
+        let mut shelf: Shelf<u32> = (0..10_000).collect();
+        (0..10_000).filter(|n| n % 100 != 0).for_each(|n| {
+            shelf.remove(&n);
+        });
+        assert!(shelf.iter().copied().eq((0..10_000).step_by(100)));
+        let Node::Inner(branches) = &*shelf.root else { return };
+        assert!(branches.len() <= 16, "{} nodes for 100 items", branches.len());
     }
 
     proptest! {
