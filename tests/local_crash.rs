@@ -117,6 +117,193 @@ fn every_acknowledged_write_survives_a_kill() {
     }
 }
 
+/// A small generator of its own, so that a run is told by its seed (Marsaglia's xorshift).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % bound as u64) as usize
+    }
+}
+
+/// One number of the environment, for longer runs than the one that is always made.
+fn setting(name: &str, usual: usize) -> usize {
+    std::env::var(name).ok().map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{name} must be a number")))
+}
+
+/// What a writer knows of its own records when the daemon is gone.
+#[derive(Default)]
+struct Account {
+    /// Content by zone and id, as acknowledged.
+    there: BTreeMap<(usize, String), String>,
+    /// Changes acknowledged in each zone.
+    changes: BTreeMap<usize, u32>,
+    /// The request that got no answer.
+    open: Option<Open>,
+}
+
+/// A request that may have been carried out.
+enum Open {
+    /// Zone, key and body of a new record.
+    Added(usize, String, String),
+    /// A record that became this, or went.
+    Changed(usize, String, Option<String>),
+}
+
+/// Adds, changes and removes records of its own until the daemon has gone.
+fn keep_writing(daemon: &Daemon<'_>, writer: usize, mut random: Random, mut account: Account) -> Account {
+    for n in 0..1_000_000 {
+        // Half of all go to one zone.
+        let zone = if random.below(2) == 0 { 0 } else { random.below(daemon.zones.len()) };
+        let records = format!("/zones/{}/records", daemon.zones[zone]);
+        let content = format!("{}-{writer}-{n}", daemon.round);
+        let record =
+            json!({"properties": {"name": format!("w{writer}"), "type": "TXT", "content": content}}).to_string();
+        let mine: Vec<String> = account.there.keys().filter(|(z, _)| *z == zone).map(|(_, id)| id.clone()).collect();
+        let answer = match (random.below(4), mine.is_empty()) {
+            (0 | 1, _) | (_, true) => {
+                let key = format!("key-{content}");
+                let answer = daemon.it.send_keyed(&key, "POST", &records, &record);
+                account.open = Some(Open::Added(zone, key, record));
+                answer.map(|(code, reply)| {
+                    assert_eq!(code, 202, "{reply}");
+                    account.there.insert((zone, reply["id"].as_str().expect("an id").to_owned()), content);
+                })
+            }
+            (action, false) => {
+                let id = mine[random.below(mine.len())].clone();
+                let path = format!("{records}/{id}");
+                let (method, body, becomes) = match action {
+                    2 => ("PUT", record.as_str(), Some(content)),
+                    _ => ("DELETE", "", None),
+                };
+                account.open = Some(Open::Changed(zone, id.clone(), becomes.clone()));
+                daemon.it.send(method, &path, body).map(|(code, reply)| {
+                    assert_eq!(code, 202, "{method} {path}: {reply}");
+                    match becomes {
+                        Some(content) => account.there.insert((zone, id), content),
+                        None => account.there.remove(&(zone, id)),
+                    };
+                })
+            }
+        };
+        if let Err(error) = answer {
+            assert!(daemon.is_killed.load(Ordering::Relaxed), "before the kill: {error}");
+            return account;
+        }
+        account.open = None;
+        *account.changes.entry(zone).or_default() += 1;
+        daemon.acknowledged.fetch_add(1, Ordering::Relaxed);
+    }
+    account
+}
+
+/// What all writers of one life share.
+struct Daemon<'a> {
+    it: &'a Secondaryd,
+    zones: &'a [String],
+    round: usize,
+    acknowledged: &'a AtomicUsize,
+    is_killed: &'a AtomicBool,
+}
+
+/// Many writers to one zone and to many, killed at any moment: no update is lost or made twice, the serial moves once for
+/// each change, and a request without an answer can be sent again under its key. Longer: see the manual of the tests,
+/// `CRASH_ROUNDS=100 CRASH_WRITERS=32 CRASH_SEED=7 cargo test --release --test local_crash many_writers`.
+#[test]
+fn many_writers_lose_nothing_and_do_nothing_twice_when_killed() {
+    let (rounds, writers) = (setting("CRASH_ROUNDS", 3), setting("CRASH_WRITERS", 8));
+    let seed = setting("CRASH_SEED", 20_261_129);
+    println!("seed {seed}");
+    let mut random = Random(seed as u64 | 1);
+    let mut daemon = Secondaryd::reserve().started();
+    let names: Vec<String> = (0..6).map(|n| format!("z{n}.example")).collect();
+    let zones: Vec<String> = names.iter().map(|name| make_zone(&daemon, name)).collect();
+    let mut accounts: Vec<Account> = (0..writers).map(|_| Account::default()).collect();
+    for round in 0..rounds {
+        let before: Vec<u32> = names.iter().map(|name| daemon.dns.serial(name).expect("served")).collect();
+        let (acknowledged, is_killed) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let life = Daemon { it: &daemon, zones: &zones, round, acknowledged: &acknowledged, is_killed: &is_killed };
+        let enough = 20 + random.below(120);
+        let seeds: Vec<u64> = (0..writers).map(|_| random.below(1 << 60) as u64 | 1).collect();
+        accounts = std::thread::scope(|scope| {
+            let writing: Vec<_> = std::mem::take(&mut accounts)
+                .into_iter()
+                .zip(seeds)
+                .enumerate()
+                .map(|(writer, (account, seed))| {
+                    let life = &life;
+                    scope.spawn(move || keep_writing(life, writer, Random(seed), account))
+                })
+                .collect();
+            wait::until_true("writes are acknowledged", Duration::from_secs(120), || {
+                acknowledged.load(Ordering::Relaxed) >= enough
+            });
+            is_killed.store(true, Ordering::Relaxed);
+            daemon.kill_now();
+            writing.into_iter().map(|writing| writing.join().expect("a writer ends")).collect()
+        });
+        daemon.kill();
+        daemon.start();
+        check(&daemon, &names, &zones, &before, &mut accounts);
+    }
+}
+
+/// What is there is what the accounts say, but for the requests without an answer, which are there wholly or not at all.
+fn check(daemon: &Secondaryd, names: &[String], zones: &[String], before: &[u32], accounts: &mut [Account]) {
+    for (index, zone) in zones.iter().enumerate() {
+        let found = records(daemon, zone);
+        let (serial, texts) = served_texts(daemon, zone);
+        assert_eq!(texts, found.values().cloned().collect(), "what is served is what is listed");
+        let changes: u32 = accounts.iter().map(|account| account.changes.get(&index).copied().unwrap_or(0)).sum();
+        let open = accounts.iter().filter(|account| account.open_zone() == Some(index)).count() as u32;
+        let moved = serial.wrapping_sub(before[index]);
+        assert!((changes..=changes + open).contains(&moved), "{}: {moved} for {changes} (+{open})", names[index]);
+    }
+    for account in accounts {
+        account.changes.clear();
+        match account.open.take() {
+            None => {}
+            Some(Open::Changed(zone, id, becomes)) => {
+                let found = records(daemon, &zones[zone]).remove(&id);
+                let was = account.there.get(&(zone, id.clone())).cloned();
+                assert!(found == was || found == becomes, "{id}: {found:?} is neither {was:?} nor {becomes:?}");
+                match found {
+                    Some(content) => account.there.insert((zone, id), content),
+                    None => account.there.remove(&(zone, id)),
+                };
+            }
+            Some(Open::Added(zone, key, body)) => {
+                let path = format!("/zones/{}/records", zones[zone]);
+                let (code, reply) = daemon.send_keyed(&key, "POST", &path, &body).expect("answered");
+                let is_told = code == 409 && reply["messages"][0]["errorCode"] == "dns-idempotency-reply-lost";
+                assert!(code == 202 || is_told, "{code} {reply}");
+                let body: Value = serde_json::from_str(&body).expect("JSON");
+                let content = body["properties"]["content"].as_str().expect("text");
+                let found = records(daemon, &zones[zone]);
+                let made: Vec<_> = found.iter().filter(|(_, other)| *other == content).collect();
+                assert_eq!(made.len(), 1, "once, whether it had been carried out or not: {made:?}");
+                account.there.insert((zone, made[0].0.clone()), content.to_owned());
+            }
+        }
+        for ((zone, id), content) in &account.there {
+            let (code, reply) = daemon.call("GET", &format!("/zones/{}/records/{id}", zones[*zone])).expect("answered");
+            assert_eq!((code, reply["properties"]["content"].as_str()), (200, Some(content.as_str())), "{id}");
+        }
+    }
+}
+
+impl Account {
+    fn open_zone(&self) -> Option<usize> {
+        match self.open.as_ref()? {
+            Open::Added(zone, ..) | Open::Changed(zone, ..) => Some(*zone),
+        }
+    }
+}
+
 /// A local zone, a reverse zone that a PTR has made, a switched-off zone and an issued token come back after a stop.
 #[test]
 fn local_zones_come_back_as_they_were() {

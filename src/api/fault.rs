@@ -111,6 +111,12 @@ error_codes! {
     UnsupportedMediaType = "dns-unsupported-media-type", UNSUPPORTED_MEDIA_TYPE;
     /// The header fields are too long.
     HeadersTooLarge = "dns-headers-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE;
+    /// The Idempotency-Key was sent with another request.
+    IdempotencyKeyReused = "dns-idempotency-key-reused", CONFLICT;
+    /// The request with this Idempotency-Key has not ended yet.
+    IdempotencyInFlight = "dns-idempotency-in-flight", CONFLICT;
+    /// The request with this Idempotency-Key was carried out, but its reply was not kept.
+    IdempotencyReplyLost = "dns-idempotency-reply-lost", CONFLICT;
     /// The caller, or its address, asks more often than `[api] rate-limit` says.
     TooManyRequests = "dns-rate-limited", TOO_MANY_REQUESTS;
     /// As many event streams are open as may be.

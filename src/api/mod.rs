@@ -22,6 +22,8 @@ pub mod auth;
 pub mod content;
 pub mod cors;
 pub mod fault;
+pub mod idempotency;
+pub mod intent;
 pub mod ionos;
 pub mod listen;
 pub mod local;
@@ -35,14 +37,18 @@ pub mod rackspace;
 pub mod rate;
 pub mod request;
 pub mod reverse_zones;
+pub mod secondary;
+pub mod selection;
 pub mod serve;
 pub mod settings;
 pub mod tokens;
 pub mod transferred;
+pub mod validator;
 pub mod zone_file;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use axum::Router;
@@ -55,8 +61,10 @@ use axum::routing::get;
 use tokio::sync::{Semaphore, watch};
 
 use self::fault::{ErrorCode, Fault};
+use self::idempotency::Idempotency;
 use self::rackspace::jobs::Jobs;
 use self::rate::Rate;
+use self::selection::Selections;
 use self::settings::Settings;
 use self::tokens::Tokens;
 use crate::control::Handle;
@@ -75,6 +83,12 @@ pub struct Api {
     tokens: Tokens,
     rate: Rate,
     jobs: Jobs,
+    idempotency: Idempotency,
+    selections: Selections,
+    /// Of this process, for tags.
+    life: [u8; 16],
+    /// How often the configuration was read.
+    configured: AtomicU64,
     ready: Readiness,
     metrics: Metrics,
     /// Becomes true when the daemon stops, which ends waiting requests.
@@ -84,7 +98,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// `stop` is the signal that also stops [`serve::serve`]. Reads the issued tokens and the jobs from disk.
+    /// `stop` is the signal that also stops [`serve::serve`]. Reads issued tokens, jobs and kept replies from disk.
     pub fn new(
         control: Handle,
         settings: Settings,
@@ -92,16 +106,32 @@ impl Api {
         metrics: Metrics,
         stop: watch::Receiver<bool>,
     ) -> Arc<Api> {
-        let tokens = Tokens::load(&control, Timestamp::now());
+        let now = Timestamp::now();
+        let (tokens, idempotency) = (Tokens::load(&control, now), Idempotency::load(&control, now));
         let jobs = Jobs::load(&control);
         let streams = Arc::new(Semaphore::new(native::events::STREAMS_MAX));
         let (settings, rate) = (ArcSwap::from_pointee(settings), Rate::default());
-        Arc::new(Api { control, tokens, rate, jobs, settings, ready, metrics, stop, streams })
+        Arc::new(Api {
+            control,
+            settings,
+            tokens,
+            rate,
+            jobs,
+            idempotency,
+            selections: Selections::default(),
+            life: uuid::Uuid::new_v4().into_bytes(),
+            configured: AtomicU64::new(0),
+            ready,
+            metrics,
+            stop,
+            streams,
+        })
     }
 
     /// Takes over a reloaded configuration; requests that are under way end under the old one.
     pub fn reconfigure(&self, settings: Settings) {
         self.settings.store(Arc::new(settings));
+        self.configured.fetch_add(1, Ordering::Release);
     }
 
     /// The line to the keeper.
@@ -112,6 +142,26 @@ impl Api {
     /// The tokens that were issued.
     pub fn tokens(&self) -> &Tokens {
         &self.tokens
+    }
+
+    /// Replies kept for repetitions.
+    pub fn idempotency(&self) -> &Idempotency {
+        &self.idempotency
+    }
+
+    /// What searches have found.
+    pub fn selections(&self) -> &Selections {
+        &self.selections
+    }
+
+    /// Tells this life of the process from others.
+    pub fn life(&self) -> &[u8] {
+        &self.life
+    }
+
+    /// Moves with each reload of the configuration.
+    pub fn configured(&self) -> u64 {
+        self.configured.load(Ordering::Acquire)
     }
 
     /// Who has asked how often.
@@ -150,6 +200,9 @@ pub fn router(api: Arc<Api>) -> Router {
         .merge(native::guarded())
         .method_not_allowed_fallback(wrong_method)
         .fallback(unknown_path)
+        .layer(from_fn_with_state(api.clone(), validator::tag))
+        .layer(from_fn_with_state(api.clone(), idempotency::keep))
+        .layer(from_fn(intent::read))
         .layer(from_fn_with_state(api.clone(), auth::require));
     let routed = open
         .merge(guarded)

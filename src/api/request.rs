@@ -120,7 +120,7 @@ async fn id_in_path(parts: &mut Parts, segment: &str) -> Result<Uuid, Fault> {
 }
 
 /// A UUID in its common form of 36 characters, in any case; other spellings would give one object several URLs.
-fn parse_id(text: &str) -> Option<Uuid> {
+pub fn parse_id(text: &str) -> Option<Uuid> {
     if text.len() == 36 { Uuid::try_parse(text).ok() } else { None }
 }
 

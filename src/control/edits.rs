@@ -16,9 +16,10 @@ use crate::time::Timestamp;
 use super::definition::{Origin, Primary, ZoneDefinition};
 use super::event::{Event, Written};
 use super::events::Kind;
-use super::handle::{Command, EditError, NewSecondary, SecondaryChange, TransferMode};
+use super::handle::{Command, EditError, NewSecondary, SecondaryChange, TransferMode, Trial};
 use super::keeper::{self, Keeper, report};
 use super::preflight::{Ask, Plan};
+use super::status::ZoneView;
 use super::zones::{self, StoredDefinition};
 
 type Reply<T> = oneshot::Sender<Result<T, EditError>>;
@@ -26,6 +27,7 @@ type Reply<T> = oneshot::Sender<Result<T, EditError>>;
 impl Keeper {
     pub(super) fn command(&mut self, command: Command) {
         match command {
+            Command::Try(trial, reply) => answer(reply, self.attempt_edit(trial)),
             Command::Create(new, reply) => match self.create(new) {
                 Ok(definition) => self.define(definition, move |d| Written::Created(d, reply)),
                 Err(error) => answer(reply, Err(error)),
@@ -53,6 +55,37 @@ impl Keeper {
             Command::Release(zone, user, reply) => self.release(zone, &user, reply),
             Command::Transfer(uuid, mode, reply) => answer(reply, self.transfer_now(uuid, mode)),
         }
+    }
+
+    /// What an edit would come to.
+    fn attempt_edit(&mut self, trial: Trial) -> Result<Arc<ZoneView>, EditError> {
+        let (definition, state) = match trial {
+            Trial::Create(new) => {
+                let next_id = self.next_id;
+                let definition = self.create(new)?;
+                // Nothing was stored under the number, and the name is free again.
+                self.next_id = next_id;
+                self.creating.remove(&definition.name);
+                self.creating_ids.remove(&definition.uuid);
+                (definition, refresh::ZoneState::Provisioning)
+            }
+            Trial::Change(uuid, change) => {
+                let has_others = |old: &ZoneDefinition| old.primaries != change.primaries;
+                let view = self.board.by_uuid(uuid).ok_or(EditError::NotFound)?;
+                let status = view.status();
+                let is_new_list = has_others(&status.definition);
+                match self.change(uuid, change)? {
+                    None => return Ok(view),
+                    Some(definition) if is_new_list => (definition, refresh::ZoneState::Provisioning),
+                    Some(definition) => (definition, status.state),
+                }
+            }
+            Trial::Remove(uuid) => {
+                let id = self.editable(uuid)?;
+                return self.board.by_number(id).ok_or(EditError::NotFound);
+            }
+        };
+        Ok(ZoneView::apart(Arc::new(definition), state, None))
     }
 
     /// Checks a new zone and gives it its number and identity.

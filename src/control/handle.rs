@@ -133,6 +133,8 @@ pub enum EditError {
 /// An edit and where its outcome goes.
 #[derive(Debug)]
 pub enum Command {
+    /// Says what a creation, a change or a removal would come to, and does nothing.
+    Try(Trial, oneshot::Sender<Result<Arc<ZoneView>, EditError>>),
     /// Creates a secondary zone and queues its first transfer.
     Create(NewSecondary, oneshot::Sender<Result<Arc<ZoneView>, EditError>>),
     /// Replaces description and primaries.
@@ -151,6 +153,17 @@ pub enum Command {
     Release(Uuid, String, oneshot::Sender<Result<(), EditError>>),
     /// Starts a transfer, or joins the running one.
     Transfer(Uuid, TransferMode, oneshot::Sender<Result<(), EditError>>),
+}
+
+/// An edit of a secondary zone that is only tried.
+#[derive(Debug)]
+pub enum Trial {
+    /// See [`Handle::create`].
+    Create(NewSecondary),
+    /// See [`Handle::change`].
+    Change(Uuid, SecondaryChange),
+    /// See [`Handle::remove`].
+    Remove(Uuid),
 }
 
 /// A cloneable line to the keeper.
@@ -217,6 +230,21 @@ impl Handle {
     /// Creates a secondary zone; it is defined durably when this returns, its first transfer is queued.
     pub async fn create(&self, new: NewSecondary) -> Result<Arc<ZoneView>, EditError> {
         self.ask(|reply| Command::Create(new, reply)).await
+    }
+
+    /// [`Handle::create`] without doing it: the zone as it would be, or why not. Its identity is only an example.
+    pub async fn try_create(&self, new: NewSecondary) -> Result<Arc<ZoneView>, EditError> {
+        self.ask(|reply| Command::Try(Trial::Create(new), reply)).await
+    }
+
+    /// [`Handle::change`] without doing it: the zone as it would be, or why not.
+    pub async fn try_change(&self, zone: Uuid, change: SecondaryChange) -> Result<Arc<ZoneView>, EditError> {
+        self.ask(|reply| Command::Try(Trial::Change(zone, change), reply)).await
+    }
+
+    /// [`Handle::remove`] without doing it.
+    pub async fn try_remove(&self, zone: Uuid) -> Result<(), EditError> {
+        self.ask(|reply| Command::Try(Trial::Remove(zone), reply)).await.map(drop)
     }
 
     /// Replaces description and primaries. Changed primaries start a refresh, an equal definition nothing.

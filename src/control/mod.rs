@@ -29,6 +29,7 @@ pub mod held;
 pub mod history;
 pub mod local;
 pub mod preflight;
+pub mod roster;
 pub mod status;
 pub mod versions;
 

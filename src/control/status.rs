@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Bound;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -17,8 +18,10 @@ use super::definition::ZoneDefinition;
 use super::held::Review;
 use super::history::Attempt;
 use super::local::LocalIndex;
+use super::roster::{self, Kind, Named, Roster};
 use crate::dns::{Name, Serial};
 use crate::local::LocalZone;
+use crate::local::shelf::Shelf;
 use crate::net::tls::TlsSession;
 use crate::reason::{Code, StatusWord};
 use crate::refresh::{Finding, NextAttempt, PrimaryState, ZoneState};
@@ -169,6 +172,16 @@ impl ZoneView {
         self.changed.subscribe()
     }
 
+    /// A zone as it would be, which is nowhere: what a trial shows.
+    pub fn apart(definition: Arc<ZoneDefinition>, state: ZoneState, local: Option<Arc<LocalZone>>) -> Arc<ZoneView> {
+        let slot = Arc::new(Slot::apart(definition.name.clone()));
+        let view = ZoneView::new(slot, definition);
+        let status = ZoneStatus { state, ..ZoneStatus::clone(&view.status()) };
+        view.current.store(Arc::new(status));
+        view.local.store(local);
+        Arc::new(view)
+    }
+
     fn replace(&self, status: Arc<ZoneStatus>) {
         let generation = status.generation;
         self.current.store(status);
@@ -183,6 +196,19 @@ pub struct Board {
     index: RwLock<Index>,
     /// Per tenant, kept up to date with each status.
     tallies: Mutex<HashMap<String, Tally>>,
+    /// Per tenant: what its lists show and what its statuses show.
+    editions: Mutex<HashMap<String, Edition>>,
+    /// The last edition given to any tenant.
+    last_edition: AtomicU64,
+}
+
+/// Numbers that move when what a tenant sees changes; none comes twice within one life of the daemon.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Edition {
+    /// Of what lists of zones and records show: which zones there are, their definitions, states, serials and entries.
+    pub contents: u64,
+    /// Of that and of everything else in the statuses.
+    pub statuses: u64,
 }
 
 /// How many secondary zones and primaries of a tenant stand how.
@@ -247,6 +273,7 @@ struct Index {
     by_uuid: HashMap<Uuid, Arc<ZoneView>>,
     by_number: HashMap<ZoneId, Arc<ZoneView>>,
     by_name: BTreeMap<Name, Arc<ZoneView>>,
+    tenants: HashMap<String, Roster>,
 }
 
 const POISONED: &str = "no holder of the board's lock can panic";
@@ -304,6 +331,37 @@ impl Board {
         below.find(|(_, zone)| matches(zone)).map(|(other, _)| other.clone())
     }
 
+    /// A tenant's zones of a kind, by name. O(1), and what is given does not change.
+    pub fn zones(&self, tenant: &str, kind: Kind) -> Shelf<Named> {
+        let index = self.index.read().expect(POISONED);
+        index.tenants.get(tenant).map(|roster| roster.of_kind(kind)).unwrap_or_default()
+    }
+
+    /// A tenant's local or secondary zones in a state, by name. O(1), as [`Board::zones`].
+    pub fn zones_in_state(&self, tenant: &str, is_local: bool, state: ZoneState) -> Shelf<Named> {
+        let index = self.index.read().expect(POISONED);
+        index.tenants.get(tenant).map(|roster| roster.in_state(is_local, state)).unwrap_or_default()
+    }
+
+    /// Which edition of its zones a tenant sees. What is read after this is of this edition or a later one.
+    pub fn edition(&self, tenant: &str) -> Edition {
+        self.editions.lock().expect(POISONED).get(tenant).copied().unwrap_or_default()
+    }
+
+    /// What a tenant sees has changed; called when it can be seen.
+    pub(super) fn turn(&self, tenant: &str, has_new_contents: bool) {
+        let number = self.last_edition.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut editions = self.editions.lock().expect(POISONED);
+        if !editions.contains_key(tenant) {
+            editions.insert(tenant.to_owned(), Edition::default());
+        }
+        let Some(edition) = editions.get_mut(tenant) else { return };
+        edition.statuses = number;
+        if has_new_contents {
+            edition.contents = number;
+        }
+    }
+
     /// Every zone for which `keep` holds, in canonical order of their names. O(zones).
     pub fn select(&self, mut keep: impl FnMut(&ZoneView) -> bool) -> Vec<Arc<ZoneView>> {
         self.index.read().expect(POISONED).by_name.values().filter(|z| keep(z)).cloned().collect()
@@ -346,34 +404,76 @@ impl Board {
     pub(super) fn insert(&self, zones: impl IntoIterator<Item = Arc<ZoneView>>) {
         let mut index = self.index.write().expect(POISONED);
         let mut tallies = self.tallies.lock().expect(POISONED);
+        let mut by_tenant: BTreeMap<String, Vec<roster::Standing>> = BTreeMap::new();
         for zone in zones {
             let status = zone.status();
-            tallies.entry(status.definition.tenant.clone()).or_default().add(&status);
+            let tenant = &status.definition.tenant;
+            tallies.entry(tenant.clone()).or_default().add(&status);
             index.by_uuid.insert(zone.uuid, zone.clone());
             index.by_number.insert(zone.id, zone.clone());
-            index.by_name.insert(zone.name.clone(), zone);
+            index.by_name.insert(zone.name.clone(), zone.clone());
+            match by_tenant.get_mut(tenant) {
+                Some(list) => list.push((zone, status)),
+                None => drop(by_tenant.insert(tenant.clone(), vec![(zone, status)])),
+            }
         }
+        let tenants: Vec<String> = by_tenant.keys().cloned().collect();
+        for (tenant, zones) in by_tenant {
+            index.tenants.entry(tenant).or_default().extend(zones);
+        }
+        drop((index, tallies));
+        tenants.iter().for_each(|tenant| self.turn(tenant, true));
     }
 
-    pub(super) fn remove(&self, zone: &ZoneView) {
+    pub(super) fn remove(&self, zone: &Arc<ZoneView>) {
         let mut index = self.index.write().expect(POISONED);
+        let status = zone.status();
+        let tenant = &status.definition.tenant;
+        if let Some(roster) = index.tenants.get_mut(tenant) {
+            roster.remove(zone, &status);
+            if roster.is_empty() {
+                index.tenants.remove(tenant);
+            }
+        }
         index.by_uuid.remove(&zone.uuid);
         index.by_number.remove(&zone.id);
         index.by_name.remove(&zone.name);
-        self.uncount(&zone.status());
+        drop(index);
+        self.uncount(&status);
+        self.turn(tenant, true);
     }
 
     /// Shows a zone of the board as it stands now.
-    pub(super) fn show(&self, zone: &ZoneView, status: ZoneStatus) {
-        let status = Arc::new(status);
-        self.uncount(&zone.status());
+    pub(super) fn show(&self, zone: &Arc<ZoneView>, status: ZoneStatus) {
+        let (old, status) = (zone.status(), Arc::new(status));
+        let is_local = status.definition.local.is_some();
+        let is_listed_alike = (old.state, old.served_serial) == (status.state, status.served_serial)
+            && Arc::ptr_eq(&old.definition, &status.definition);
+        self.uncount(&old);
+        let (from, to) = (&old.definition.tenant, &status.definition.tenant);
+        if old.state != status.state || from != to {
+            let mut index = self.index.write().expect(POISONED);
+            // A zone that is not on the board yet comes with its state.
+            match index.by_number.contains_key(&zone.id) {
+                false => {}
+                true if from == to => index.tenants.entry(to.clone()).or_default().change(zone, &old, &status),
+                true => {
+                    index.tenants.entry(from.clone()).or_default().remove(zone, &old);
+                    index.tenants.entry(to.clone()).or_default().insert(zone, &status);
+                    self.turn(from, true);
+                }
+            }
+        }
         let mut tallies = self.tallies.lock().expect(POISONED);
         match tallies.get_mut(&status.definition.tenant) {
             Some(tally) => tally.add(&status),
             None => tallies.entry(status.definition.tenant.clone()).or_default().add(&status),
         }
         drop(tallies);
+        let tenant = status.definition.tenant.clone();
         zone.replace(status);
+        // Entries of a local zone may differ though DNS shows the same.
+        self.turn(&tenant, is_local || !is_listed_alike);
     }
 
     fn uncount(&self, status: &ZoneStatus) {

@@ -27,6 +27,8 @@ pub struct LocalZone {
     by_type: Shelf<ByType>,
     by_id: Shelf<ById>,
     by_num: Shelf<ByNum>,
+    /// PTRs of addresses.
+    by_address: Shelf<ByAddress>,
     counts: BTreeMap<RecordType, usize>,
     changes: u64,
 }
@@ -44,8 +46,11 @@ impl LocalZone {
         for entry in &entries {
             *counts.entry(entry.rtype).or_default() += 1;
         }
+        let prefix = reverse::prefix_of(&apex);
+        let ptrs = entries.iter().filter(|entry| prefix.is_some() && entry.rtype == RecordType::PTR);
+        let by_address = ptrs.filter_map(|entry| ByAddress::of(entry, &apex)).collect();
         LocalZone {
-            prefix: reverse::prefix_of(&apex),
+            prefix,
             apex,
             attributes,
             serial,
@@ -53,6 +58,7 @@ impl LocalZone {
             by_type: entries.iter().cloned().map(ByType).collect(),
             by_id: entries.iter().cloned().map(ById).collect(),
             by_num: entries.iter().cloned().map(ByNum).collect(),
+            by_address,
             counts,
             changes: 0,
         }
@@ -124,11 +130,21 @@ impl LocalZone {
         self.by_place.from(skipped).map(|place| &place.0)
     }
 
-    /// The entries of one type in the same order, `skipped` of them left out at no cost.
+    /// The entries of one type in the same order, `skipped` of them left out at no cost. The apex's come first.
     pub fn of_type_from(&self, rtype: RecordType, skipped: usize) -> impl Iterator<Item = &Arc<Entry>> {
         let first = self.by_type.rank(|item| item.0.rtype.cmp(&rtype));
         let left = self.count_of(rtype).saturating_sub(skipped);
         self.by_type.from(first + skipped).take(left).map(|item| &item.0)
+    }
+
+    /// The PTRs of addresses with their address, by address, `skipped` of them left out at no cost.
+    pub fn ptrs_from(&self, skipped: usize) -> impl Iterator<Item = (IpAddr, &Arc<Entry>)> {
+        self.by_address.from(skipped).map(|item| (item.address, &item.entry))
+    }
+
+    /// Number of PTRs of addresses.
+    pub fn ptr_count(&self) -> usize {
+        self.by_address.len()
     }
 
     /// The entries of one owner.
@@ -210,6 +226,9 @@ impl LocalZone {
         self.by_place.insert(ByPlace(entry.clone()));
         self.by_type.insert(ByType(entry.clone()));
         self.by_id.insert(ById(entry.clone()));
+        if let Some(item) = self.address_of(&entry).map(|address| ByAddress { address, entry: entry.clone() }) {
+            self.by_address.insert(item);
+        }
         self.by_num.insert(ByNum(entry));
     }
 
@@ -221,12 +240,48 @@ impl LocalZone {
         self.by_type.remove(&ByType(entry.clone()));
         self.by_id.remove(&ById(entry.clone()));
         self.by_num.remove(&ByNum(entry.clone()));
+        if let Some(item) = self.address_of(entry).map(|address| ByAddress { address, entry: entry.clone() }) {
+            self.by_address.remove(&item);
+        }
         if let Some(count) = self.counts.get_mut(&entry.rtype) {
             *count -= 1;
             if *count == 0 {
                 self.counts.remove(&entry.rtype);
             }
         }
+    }
+}
+
+/// The PTR of an address, in the order of addresses, IPv4 first.
+#[derive(Clone, Debug)]
+struct ByAddress {
+    address: IpAddr,
+    entry: Arc<Entry>,
+}
+
+impl ByAddress {
+    fn of(entry: &Arc<Entry>, apex: &Name) -> Option<ByAddress> {
+        Some(ByAddress { address: reverse::address_at(&entry.owner, apex)?, entry: entry.clone() })
+    }
+}
+
+impl PartialEq for ByAddress {
+    fn eq(&self, other: &ByAddress) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for ByAddress {}
+
+impl PartialOrd for ByAddress {
+    fn partial_cmp(&self, other: &ByAddress) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ByAddress {
+    fn cmp(&self, other: &ByAddress) -> Ordering {
+        self.address.cmp(&other.address).then_with(|| self.entry.rdata.cmp(&other.entry.rdata))
     }
 }
 

@@ -82,6 +82,11 @@ impl Slot {
         }
     }
 
+    /// A zone that no question is answered from: what a trial shows.
+    pub fn apart(name: Name) -> Slot {
+        Slot::new(ZoneId(0), name, 0)
+    }
+
     /// The zone's number.
     pub fn id(&self) -> ZoneId {
         self.id

@@ -270,12 +270,31 @@ impl Secondaryd {
         self.send_as(TOKEN, method, path, body)
     }
 
+    /// As [`Secondaryd::send`], under an `Idempotency-Key`.
+    pub(crate) fn send_keyed(&self, key: &str, method: &str, path: &str, body: &str) -> Result<(u16, Value), String> {
+        self.exchange(TOKEN, Some(key), method, path, body)
+    }
+
     fn send_as(&self, token: &str, method: &str, path: &str, body: &str) -> Result<(u16, Value), String> {
-        let request = ureq::http::Request::builder()
+        self.exchange(token, None, method, path, body)
+    }
+
+    fn exchange(
+        &self,
+        token: &str,
+        key: Option<&str>,
+        method: &str,
+        path: &str,
+        body: &str,
+    ) -> Result<(u16, Value), String> {
+        let mut request = ureq::http::Request::builder()
             .method(method)
             .uri(format!("http://{}{path}", self.api))
             .header("Authorization", format!("Bearer {token}"))
             .header("Content-Type", "application/json");
+        if let Some(key) = key {
+            request = request.header("Idempotency-Key", key);
+        }
         let answer = match body {
             "" => self.agent.run(request.body(()).map_err(|error| error.to_string())?),
             body => self.agent.run(request.body(body).map_err(|error| error.to_string())?),

@@ -15,6 +15,7 @@ use super::{Date, accepted, json};
 use crate::api::Api;
 use crate::api::auth::Caller;
 use crate::api::fault::Fault;
+use crate::api::intent::refuse_dry_run;
 use crate::api::native::attempt::AttemptItem;
 use crate::api::native::history;
 use crate::api::query::Params;
@@ -70,6 +71,7 @@ pub(super) async fn start(
     Writer(_): Writer,
     params: Params,
 ) -> Result<Response, Fault> {
+    refuse_dry_run()?;
     let force = params.flag("force")?.unwrap_or(false);
     let mode = match params.single("mode")? {
         None | Some("axfr") => TransferMode::Full { force },

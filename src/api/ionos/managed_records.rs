@@ -1,8 +1,7 @@
 //! `/records`, `/zones/{id}/records` and `/zones/{id}/records/{record}`: the records of local zones.
 //!
 //! Typed clients of this dialect refuse a whole list for one record of a type they do not know, or a TTL out of their
-//! bounds; what is done about it stands in [`super::records`]. A page costs what stands on it, unless types are left out
-//! amid a zone.
+//! bounds; what is done about it stands in [`super::records`]. A page costs what stands on it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,9 +24,11 @@ use crate::api::content::content;
 use crate::api::fault::{ErrorCode, Fault, Message};
 use crate::api::query::{Page, Params};
 use crate::api::request::{Json, Managed, RecordId, Writer};
+use crate::api::selection::{self, Searched};
 use crate::api::serve::Ends;
 use crate::api::{Api, local};
 use crate::control::local::Step;
+use crate::control::roster::{Kind, Named};
 use crate::dns::{Name, RecordType};
 use crate::local::{self as rules, Draft, Edit, Entry, LocalZone};
 use crate::refresh::ZoneState;
@@ -42,20 +43,15 @@ pub(super) async fn list_all(
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
-    let zone_id = match params.single("filter.zoneId")? {
-        None => None,
-        Some(text) => Some(Uuid::try_parse(text).map_err(|_| Fault::bad_parameter("filter.zoneId", "must be a UUID"))?),
-    };
-    let board = api.control().board();
-    let zones: Vec<Managed> = match zone_id {
-        Some(id) => Managed::find(&api, &caller, id).into_iter().collect(),
-        None => {
-            let views = board.select(|view| view.local().is_some());
-            views.into_iter().filter_map(|view| Managed::of(view, &caller)).collect()
+    let zones = match params.single("filter.zoneId")? {
+        None => Zones::All(caller),
+        Some(text) => {
+            let id = Uuid::try_parse(text).map_err(|_| Fault::bad_parameter("filter.zoneId", "must be a UUID"))?;
+            Managed::find(&api, &caller, id).map_or(Zones::None, Zones::One)
         }
     };
     let base = api.settings().base_url(&headers, ends.map(|ends| ends.0.0));
-    answer(zones, "/records".to_owned(), base, &params).await
+    answer(&api, zones, "/records".to_owned(), base, &params).await
 }
 
 /// GET `/zones/{id}/records`.
@@ -68,22 +64,34 @@ pub(super) async fn list(
 ) -> Result<Response, Fault> {
     let base = api.settings().base_url(&headers, ends.map(|ends| ends.0.0));
     let path = format!("/zones/{}/records", zone.definition.uuid);
-    answer(vec![zone], path, base, &params).await
+    answer(&api, Zones::One(zone), path, base, &params).await
 }
 
 /// The first page of a zone's records, as after an import.
-pub(super) async fn first_page(zone: Managed, base: String) -> Result<Response, Fault> {
+pub(super) async fn first_page(api: &Arc<Api>, zone: Managed, base: String) -> Result<Response, Fault> {
     let path = format!("/zones/{}/records", zone.definition.uuid);
-    answer(vec![zone], path, base, &Params::default()).await
+    answer(api, Zones::One(zone), path, base, &Params::default()).await
 }
 
-async fn answer(zones: Vec<Managed>, path: String, base: String, params: &Params) -> Result<Response, Fault> {
+/// Whose records a list holds.
+enum Zones {
+    None,
+    One(Managed),
+    /// All local zones of the caller's tenant.
+    All(Caller),
+}
+
+async fn answer(api: &Arc<Api>, zones: Zones, path: String, base: String, params: &Params) -> Result<Response, Fault> {
     let page = collection::page(params)?;
     let filter = Filter::read(params)?;
     let address = Address { base, path, filters: collection::given(params, &FILTERS)?, page };
-    // Passing over many records is too long for a thread that serves others.
-    let found = tokio::task::spawn_blocking(move || filter.select(&zones, page)).await;
-    let found = found.map_err(|_| Fault::new(ErrorCode::Internal, "The records could not be listed."))?;
+    let found = match zones {
+        // Every record is there as soon as it has been written.
+        _ if !filter.state.fits(ZoneState::Available) => Found::default(),
+        Zones::None => Found::default(),
+        Zones::One(zone) => filter.of_one(api, &zone, page).await?,
+        Zones::All(caller) => filter.of_all(api, &caller, page).await?,
+    };
     let list = List::new(&address, found.items, found.total);
     Ok(json(StatusCode::OK, &WithOmitted { list, omitted: found.omitted }))
 }
@@ -154,6 +162,7 @@ async fn edit(api: &Api, caller: &Caller, zone: &Managed, edit: Edit, params: &P
 }
 
 /// Which records a list holds.
+#[derive(Clone, Debug)]
 struct Filter {
     types: Types,
     /// Relative to each zone; empty: the apex.
@@ -170,55 +179,129 @@ impl Filter {
         })
     }
 
-    fn select(&self, zones: &[Managed], page: Page) -> Found {
-        let mut found = Found::default();
-        // Every record is there as soon as it has been written.
-        if !self.state.fits(ZoneState::Available) {
-            return found;
-        }
-        for zone in zones {
-            match &self.name {
-                Some(name) => self.at_name(name, zone, page, &mut found),
-                None => self.anywhere(zone, page, &mut found),
-            }
-        }
-        found
-    }
-
-    fn at_name(&self, name: &str, zone: &Managed, page: Page, found: &mut Found) {
-        let Ok(owner) = rules::content::owner(name, zone.zone.apex()) else { return };
-        for entry in zone.zone.at(&owner) {
-            if self.types.hold(entry.rtype) {
-                found.take(entry, zone, page);
-            } else if matches!(self.types, Types::Known) {
-                *found.omitted.entry(Type(entry.rtype)).or_default() += 1;
-            }
-        }
-    }
-
     /// Counts what is not on the page, and looks only at what is.
-    fn anywhere(&self, zone: &Managed, page: Page, found: &mut Found) {
+    async fn of_one(&self, api: &Arc<Api>, zone: &Managed, page: Page) -> Result<Found, Fault> {
         let contents = &zone.zone;
-        let counts = contents.type_counts().iter();
-        let held: usize = counts.clone().filter(|(rtype, _)| self.types.hold(**rtype)).map(|(_, n)| n).sum();
-        if matches!(self.types, Types::Known) {
-            for (rtype, count) in counts.filter(|(rtype, _)| !self.types.hold(**rtype)) {
-                *found.omitted.entry(Type(*rtype)).or_default() += *count as u64;
+        let mut found = Found { total: self.count(contents), ..Found::default() };
+        self.omit(contents, &mut found.omitted);
+        let id = zone.definition.uuid;
+        if self.name.is_some() || self.leads_to(contents, found.total) || page.offset >= found.total {
+            self.show(contents, id, page.offset, page.limit, &mut found.items);
+            return Ok(found);
+        }
+        // Types are left out amid the zone: where the others stand is found once for each version of it.
+        let (types, looked_at) = (self.types, contents.clone());
+        let look = move || {
+            let entries = looked_at.entries_from(0).enumerate();
+            entries.filter(|(_, entry)| types.hold(entry.rtype)).map(|(rank, _)| rank as u32).collect()
+        };
+        let searched = Searched::Local(Arc::downgrade(contents));
+        let positions = selection::find(api, searched, format!("types {types:?}"), look).await?;
+        let on_page = positions.iter().skip(page.offset).take(page.limit);
+        let entries = on_page.filter_map(|rank| contents.entries_from(*rank as usize).next());
+        found.items.extend(entries.map(|entry| Object::of(entry, contents, id)));
+        Ok(found)
+    }
+
+    /// Where each zone's records begin among those of all zones is found once for each edition of the tenant's zones.
+    async fn of_all(&self, api: &Arc<Api>, caller: &Caller, page: Page) -> Result<Found, Fault> {
+        let board = api.control().board();
+        let edition = board.edition(&caller.tenant).contents;
+        let zones = board.zones(&caller.tenant, Kind::Local);
+        let (filter, looked_at) = (self.clone(), zones.clone());
+        let searched = Searched::Zones(zones.clone(), edition);
+        let ends = selection::find(api, searched.clone(), format!("records {self:?}"), move || {
+            let count = |zone: &Named| zone.0.local().map_or(0, |contents| filter.count(&contents));
+            let ends = looked_at.iter().map(count).scan(0, |end, records| {
+                *end += records as u32;
+                Some(*end)
+            });
+            ends.collect()
+        });
+        let ends = ends.await?;
+        let (filter, looked_at) = (self.clone(), zones.clone());
+        let omitted = selection::find(api, searched, format!("omitted {self:?}"), move || {
+            let mut omitted = BTreeMap::new();
+            let contents = looked_at.iter().filter_map(|zone| zone.0.local());
+            contents.for_each(|contents| filter.omit(&contents, &mut omitted));
+            omitted.into_iter().flat_map(|(rtype, count)| [u32::from(rtype.0.0), count as u32]).collect()
+        });
+        let mut found = Found { total: ends.last().map_or(0, |end| *end as usize), ..Found::default() };
+        let omitted = omitted.await?;
+        found.omitted.extend(omitted.chunks_exact(2).map(|pair| (Type(RecordType(pair[0] as u16)), pair[1].into())));
+        let first = ends.partition_point(|end| *end as usize <= page.offset);
+        let before = first.checked_sub(1).map_or(0, |at| ends[at] as usize);
+        let mut skipped = page.offset.saturating_sub(before);
+        for zone in zones.from(first) {
+            let left = page.limit - found.items.len();
+            if left == 0 {
+                break;
+            }
+            let Some(contents) = zone.0.local() else { continue };
+            self.show(&contents, zone.0.uuid, std::mem::take(&mut skipped), left, &mut found.items);
+        }
+        Ok(found)
+    }
+
+    /// Records that fit.
+    fn count(&self, contents: &LocalZone) -> usize {
+        match &self.name {
+            Some(name) => {
+                let owner = rules::content::owner(name, contents.apex()).ok();
+                owner.map_or(0, |owner| contents.at(&owner).filter(|entry| self.types.hold(entry.rtype)).count())
+            }
+            None => {
+                let counts = contents.type_counts().iter();
+                counts.filter(|(rtype, _)| self.types.hold(**rtype)).map(|(_, count)| count).sum()
             }
         }
-        let end = page.offset.saturating_add(page.limit);
-        let wanted = held.min(end.saturating_sub(found.total));
-        let skipped = page.offset.saturating_sub(found.total).min(held);
-        if wanted > skipped {
-            let entries: Box<dyn Iterator<Item = &Arc<Entry>>> = match self.types {
-                Types::One(rtype) => Box::new(contents.of_type_from(rtype, skipped)),
-                _ if held == contents.len() => Box::new(contents.entries_from(skipped)),
-                _ => Box::new(contents.entries_from(0).filter(|entry| self.types.hold(entry.rtype)).skip(skipped)),
-            };
-            let items = entries.take(wanted - skipped);
-            found.items.extend(items.map(|entry| Object::of(entry, contents, zone.definition.uuid)));
+    }
+
+    /// Records that would fit if their types were shown.
+    fn omit(&self, contents: &LocalZone, omitted: &mut BTreeMap<Type, u64>) {
+        if !matches!(self.types, Types::Known) {
+            return;
         }
-        found.total += held;
+        let mut omit = |rtype: RecordType, count: u64| {
+            if !self.types.hold(rtype) {
+                *omitted.entry(Type(rtype)).or_default() += count;
+            }
+        };
+        match &self.name {
+            None => contents.type_counts().iter().for_each(|(rtype, count)| omit(*rtype, *count as u64)),
+            Some(name) => {
+                let Ok(owner) = rules::content::owner(name, contents.apex()) else { return };
+                contents.at(&owner).for_each(|entry| omit(entry.rtype, 1));
+            }
+        }
+    }
+
+    /// Whether the records that fit stand together.
+    fn leads_to(&self, contents: &LocalZone, held: usize) -> bool {
+        matches!(self.types, Types::One(_)) || held == contents.len()
+    }
+
+    /// Shows up to `limit` of the records that fit, behind the first `skipped`.
+    fn show(&self, contents: &LocalZone, id: Uuid, skipped: usize, limit: usize, items: &mut Vec<Object>) {
+        let mut push = |entries: &mut dyn Iterator<Item = &Arc<Entry>>| {
+            items.extend(entries.map(|entry| Object::of(entry, contents, id)));
+        };
+        match (&self.name, self.types) {
+            (Some(name), types) => {
+                let Ok(owner) = rules::content::owner(name, contents.apex()) else { return };
+                let fitting = contents.at(&owner).filter(|entry| types.hold(entry.rtype));
+                push(&mut fitting.skip(skipped).take(limit));
+            }
+            (None, Types::One(rtype)) => push(&mut contents.of_type_from(rtype, skipped).take(limit)),
+            (None, Types::All) => push(&mut contents.entries_from(skipped).take(limit)),
+            (None, _) if self.leads_to(contents, self.count(contents)) => {
+                push(&mut contents.entries_from(skipped).take(limit));
+            }
+            (None, types) => {
+                let fitting = contents.entries_from(0).filter(|entry| types.hold(entry.rtype));
+                push(&mut fitting.skip(skipped).take(limit));
+            }
+        }
     }
 }
 
@@ -228,15 +311,6 @@ struct Found {
     /// Records that fit, on all pages.
     total: usize,
     omitted: BTreeMap<Type, u64>,
-}
-
-impl Found {
-    fn take(&mut self, entry: &Entry, zone: &Managed, page: Page) {
-        if page.holds(self.total) {
-            self.items.push(Object::of(entry, &zone.zone, zone.definition.uuid));
-        }
-        self.total += 1;
-    }
 }
 
 #[derive(Serialize)]

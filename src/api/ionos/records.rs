@@ -2,8 +2,8 @@
 //!
 //! Typed clients of this dialect refuse a whole list for one record of a type they do not know, or a TTL out of their
 //! bounds. So such types are left out (and counted) unless asked for, and TTLs are shown within the bounds, with the
-//! true one beside. A page costs what stands on it, unless types are left out amid the zone or one is asked for: then
-//! the records before it are passed over.
+//! true one beside. A page costs what stands on it; where types are left out amid the zone, or one is asked for, the zone is
+//! looked through once for each version of it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +22,7 @@ use crate::api::content::content;
 use crate::api::fault::{ErrorCode, Fault};
 use crate::api::query::{Page, Params};
 use crate::api::request::Zone;
+use crate::api::selection::{self, Positions, Searched};
 use crate::api::serve::Ends;
 use crate::api::transferred;
 use crate::dns::name::{parse_labels, write_presentation};
@@ -77,9 +78,13 @@ pub(super) async fn list(
     let origin =
         Origin { id: zone.view.uuid, name: zone.view.name.clone(), root_name: zone.view.name.without_dot().into() };
     let snapshot = zone.view.snapshot();
-    // Sorting a zone for its first listing, or passing over many records, is too long for a thread that serves others.
+    let positions = match &snapshot {
+        Some(snapshot) => filter.positions(&api, snapshot, page).await?,
+        None => None,
+    };
+    // Sorting a zone for its first listing is too long for a thread that serves others.
     let found = tokio::task::spawn_blocking(move || {
-        snapshot.map(|snapshot| filter.select(&snapshot, &origin, page)).unwrap_or_default()
+        snapshot.map(|snapshot| filter.select(&snapshot, &origin, page, positions.as_deref())).unwrap_or_default()
     });
     let found = found.await.map_err(|_| Fault::new(ErrorCode::Internal, "The records could not be listed."))?;
     let href = address.href();
@@ -104,7 +109,7 @@ struct Filter {
     owner: Owner,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Types {
     /// Those of the specification.
     Known,
@@ -147,7 +152,26 @@ impl Filter {
         Ok(Filter { types, owner })
     }
 
-    fn select(&self, snapshot: &Snapshot, origin: &Origin, page: Page) -> Found {
+    /// Where the records that fit stand, unless that follows from the page alone. Found once for each version and type.
+    async fn positions(
+        &self,
+        api: &Arc<Api>,
+        snapshot: &Arc<Snapshot>,
+        page: Page,
+    ) -> Result<Option<Positions>, Fault> {
+        let mut found = Found::default();
+        self.count(snapshot, &mut found);
+        let is_plain = !matches!(self.owner, Owner::Any) || self.skipped(snapshot, found.total).is_some();
+        if is_plain || page.offset >= found.total {
+            return Ok(None);
+        }
+        let (types, looked_at) = (self.types, snapshot.clone());
+        let look = move || selection::ranks(&looked_at, |record| types.hold(record.rtype));
+        let searched = Searched::Transferred(Arc::downgrade(snapshot));
+        selection::find(api, searched, format!("types {types:?}"), look).await.map(Some)
+    }
+
+    fn select(&self, snapshot: &Snapshot, origin: &Origin, page: Page, positions: Option<&[u32]>) -> Found {
         let mut found = Found::default();
         match &self.owner {
             Owner::Nowhere => {}
@@ -166,7 +190,14 @@ impl Filter {
             }
             Owner::Any => {
                 self.count(snapshot, &mut found);
-                self.walk(snapshot, origin, page, &mut found);
+                match positions {
+                    Some(positions) => {
+                        let on_page = positions.get(page.offset..).unwrap_or_default();
+                        let on_page = &on_page[..on_page.len().min(page.limit)];
+                        selection::records(snapshot, on_page, |record| found.items.push(origin.item(record)));
+                    }
+                    None => self.page(snapshot, origin, page, &mut found),
+                }
             }
         }
         found
@@ -183,33 +214,24 @@ impl Filter {
         }
     }
 
-    fn walk(&self, snapshot: &Snapshot, origin: &Origin, page: Page, found: &mut Found) {
-        if page.offset >= found.total {
-            return;
-        }
-        let (skipped, mut index) = self.start(snapshot, page.offset, found.total);
-        let mut records = snapshot.records_canonical(skipped);
-        while let Some(record) = records.advance() {
-            if !self.types.hold(record.rtype) {
-                continue;
-            }
-            if page.holds(index) {
-                found.items.push(origin.item(record));
-                if found.items.len() == page.limit {
-                    return;
-                }
-            }
-            index += 1;
+    fn page(&self, snapshot: &Snapshot, origin: &Origin, page: Page, found: &mut Found) {
+        let Some(skipped) = self.skipped(snapshot, found.total) else { return };
+        let left = found.total.saturating_sub(page.offset).min(page.limit);
+        let mut records = snapshot.records_canonical(skipped + page.offset as u64);
+        while found.items.len() < left
+            && let Some(record) = records.advance()
+        {
+            found.items.push(origin.item(record));
         }
     }
 
-    /// How many records can be skipped unseen, and the index in the list of the first one wanted behind them.
-    fn start(&self, snapshot: &Snapshot, offset: usize, total: usize) -> (u64, usize) {
+    /// How many records stand before those that fit; `None` if others stand among them.
+    fn skipped(&self, snapshot: &Snapshot, total: usize) -> Option<u64> {
         match snapshot.record_count() - total as u64 {
-            0 => (offset as u64, offset),
+            0 => Some(0),
             // The SOA is the first record of all.
-            1 if !self.types.hold(RecordType::SOA) => (offset as u64 + 1, offset),
-            _ => (0, 0),
+            1 if !self.types.hold(RecordType::SOA) => Some(1),
+            _ => None,
         }
     }
 }

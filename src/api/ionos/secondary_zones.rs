@@ -14,18 +14,21 @@ use super::collection::{self, Address, List};
 use super::metadata::Metadata;
 use super::primaries::{self, Entry};
 use super::{accepted, json};
-use crate::api::Api;
 use crate::api::auth::Caller;
 use crate::api::fault::{ErrorCode, Fault, Message};
 use crate::api::names::zone_name;
 use crate::api::query::{Page, Params};
 use crate::api::request::{Id, Json, Writer, Zone};
+use crate::api::selection::{self, Searched};
 use crate::api::serve::Ends;
 use crate::api::settings::Settings;
+use crate::api::{Api, secondary};
 use crate::control::definition::Primary;
 use crate::control::handle::{EditError, NewSecondary, SecondaryChange};
-use crate::control::status::{ZoneStatus, ZoneView};
+use crate::control::roster::{Kind, Named};
+use crate::control::status::ZoneStatus;
 use crate::dns::Name;
+use crate::local::shelf::Shelf;
 use crate::refresh::ZoneState;
 
 /// Characters of a description.
@@ -44,7 +47,7 @@ pub(super) async fn list(
     let settings = api.settings();
     let page = collection::page(&params)?;
     let filter = Filter::read(&params, false)?;
-    let (zones, total) = filter.select(&api, &caller, page);
+    let (zones, total) = filter.select(&api, &caller, page).await?;
     let address = Address {
         base: settings.base_url(&headers, ends.map(|e| e.0.0)),
         path: "/secondaryzones".to_owned(),
@@ -96,13 +99,13 @@ pub(super) async fn replace(
         description: properties.description,
         primaries: properties.primaries,
     };
-    let changed = api.control().change(id, change).await?;
+    let changed = secondary::change(&api, id, change).await?;
     Ok(json(StatusCode::ACCEPTED, &Object::of(&changed.status(), &settings)))
 }
 
 /// DELETE `/secondaryzones/{id}`.
 pub(super) async fn remove(State(api): State<Arc<Api>>, zone: Zone, Writer(_): Writer) -> Result<Response, Fault> {
-    api.control().remove(zone.view.uuid).await?;
+    secondary::remove(&api, zone.view.uuid).await?;
     Ok(accepted())
 }
 
@@ -117,7 +120,7 @@ async fn make(api: &Api, caller: Caller, uuid: Option<Uuid>, request: Request) -
         description: properties.description,
         primaries: properties.primaries,
     };
-    let zone = api.control().create(new).await?;
+    let zone = secondary::create(api, new).await?;
     Ok(Object::of(&zone.status(), &settings))
 }
 
@@ -132,6 +135,7 @@ pub(super) struct Filter {
     exact: Option<Name>,
 }
 
+#[derive(Clone, Debug)]
 pub(super) enum Wanted {
     Any,
     Is(ZoneState),
@@ -173,59 +177,54 @@ impl Filter {
         Ok(Filter { is_local, state, name_part, exact })
     }
 
-    /// The zones on the page and the number of all that fit: the exact match first, then by name.
-    pub(super) fn select(&self, api: &Api, caller: &Caller, page: Page) -> (Vec<Arc<ZoneStatus>>, usize) {
+    /// The zones on the page and the number of all that fit: the exact match first, then by name. The page costs the page;
+    /// the first page of a part of a name costs a look at all names once.
+    pub(super) async fn select(
+        &self,
+        api: &Arc<Api>,
+        caller: &Caller,
+        page: Page,
+    ) -> Result<(Vec<Arc<ZoneStatus>>, usize), Fault> {
         let board = api.control().board();
-        if matches!(self.state, Wanted::Any) && self.name_part.is_empty() {
-            // The board counts each tenant's zones, so the ones behind the page need no look: O(offset + limit).
-            let tally = board.tally(&caller.tenant);
-            let total = if self.is_local { tally.local_zones } else { tally.zones } as usize;
-            let until = page.offset.saturating_add(page.limit);
-            let zones = board.select_after(None, until, |zone| {
-                let definition = &zone.status().definition;
-                *definition.tenant == *caller.tenant && definition.local.is_some() == self.is_local
-            });
-            return (zones.iter().skip(page.offset).map(|zone| zone.status()).collect(), total);
-        }
-        let (mut zones, mut total) = (Vec::new(), 0);
-        let mut count = |status: Arc<ZoneStatus>| {
-            if page.holds(total) {
-                zones.push(status);
-            }
-            total += 1;
+        let zones = match self.state {
+            Wanted::Any if self.is_local => board.zones(&caller.tenant, Kind::Local),
+            Wanted::Any => board.zones(&caller.tenant, Kind::Secondary),
+            Wanted::Is(state) => board.zones_in_state(&caller.tenant, self.is_local, state),
+            Wanted::Nothing => Shelf::default(),
         };
-        let mut text = String::new();
-        let mut fitting = |zone: &ZoneView| {
-            let status = zone.status();
-            let fits = *status.definition.tenant == *caller.tenant
-                && status.definition.local.is_some() == self.is_local
-                && self.state.fits(status.state)
-                && self.fits_name(&zone.name, &mut text);
-            fits.then_some(status)
-        };
-        if let Some(status) = self.exact.as_ref().and_then(|name| fitting(&*board.by_name(name)?)) {
-            count(status);
-        }
-        board.select(|zone| {
-            if self.exact.as_ref() != Some(&zone.name)
-                && let Some(status) = fitting(zone)
-            {
-                count(status);
-            }
-            false
-        });
-        (zones, total)
-    }
-
-    fn fits_name(&self, name: &Name, text: &mut String) -> bool {
         if self.name_part.is_empty() {
-            return true;
+            let shown = zones.from(page.offset).take(page.limit).map(|zone| zone.0.status());
+            return Ok((shown.collect(), zones.len()));
         }
+        let (looked_at, part) = (zones.clone(), self.name_part.clone());
+        // Names do not change under one version of the list.
+        let searched = Searched::Zones(zones.clone(), 0);
+        let found =
+            selection::find(api, searched, format!("name {part}"), move || with_name(&looked_at, &part)).await?;
+        let exact = self.exact.as_ref().filter(|name| zones.find(|zone| zone.0.name.cmp(name)).is_some());
+        let exact = exact.map(|name| zones.rank(|zone| zone.0.name.cmp(name)) as u32);
+        let first = exact.and_then(|exact| found.binary_search(&exact).ok());
+        let exact_first = |index: usize| match first {
+            Some(at) if index == 0 => found[at],
+            Some(at) if index <= at => found[index - 1],
+            _ => found[index],
+        };
+        let on_page = page.offset.min(found.len())..page.offset.saturating_add(page.limit).min(found.len());
+        let shown = on_page.filter_map(|index| Some(zones.from(exact_first(index) as usize).next()?.0.status()));
+        Ok((shown.collect(), found.len()))
+    }
+}
+
+/// The ranks of the zones with this in their names.
+fn with_name(zones: &Shelf<Named>, part: &str) -> Vec<u32> {
+    let mut text = String::new();
+    let mut fits = |name: &Name| {
         text.clear();
         let _ = write!(text, "{name}"); // writing into a String cannot fail
         text.pop(); // the final dot
-        text.contains(&self.name_part)
-    }
+        text.contains(part)
+    };
+    zones.iter().enumerate().filter(|(_, zone)| fits(&zone.0.name)).map(|(rank, _)| rank as u32).collect()
 }
 
 /// The body of POST and PUT; unknown members are ignored.

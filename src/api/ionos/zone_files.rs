@@ -51,7 +51,7 @@ pub(super) async fn replace(
     let outcome = local::step(&api, &caller, step, dry_run(&params)?).await;
     let outcome = outcome.map_err(|refused| file.at_line(refused))?;
     let base = api.settings().base_url(&headers, ends.map(|ends| ends.0.0));
-    first_page(Managed { view: zone.view, definition: outcome.definition, zone: outcome.zone }, base).await
+    first_page(&api, Managed { view: zone.view, definition: outcome.definition, zone: outcome.zone }, base).await
 }
 
 /// A missing type is taken as text.

@@ -37,7 +37,7 @@ pub(super) async fn list(
 ) -> Result<Response, Fault> {
     let settings = api.settings();
     let page = collection::page(&params)?;
-    let (zones, total) = Filter::read(&params, true)?.select(&api, &caller, page);
+    let (zones, total) = Filter::read(&params, true)?.select(&api, &caller, page).await?;
     let address = Address {
         base: settings.base_url(&headers, ends.map(|e| e.0.0)),
         path: "/zones".to_owned(),

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::versions::diff_response;
 use crate::api::Api;
 use crate::api::fault::{ErrorCode, Fault};
+use crate::api::intent::refuse_dry_run;
 use crate::api::ionos::{Date, accepted, json};
 use crate::api::query::Params;
 use crate::api::request::{Writer, Zone, segment};
@@ -61,6 +62,7 @@ pub(super) async fn approve(
     Writer(caller): Writer,
     HeldId(id): HeldId,
 ) -> Result<Response, Fault> {
+    refuse_dry_run()?;
     api.control().decide(zone.view.uuid, id, Decision::Approve, caller.user.to_string()).await?;
     Ok(accepted())
 }
@@ -72,6 +74,7 @@ pub(super) async fn reject(
     Writer(caller): Writer,
     HeldId(id): HeldId,
 ) -> Result<Response, Fault> {
+    refuse_dry_run()?;
     api.control().decide(zone.view.uuid, id, Decision::Reject, caller.user.to_string()).await?;
     Ok(accepted())
 }

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::api::Api;
 use crate::api::fault::{ErrorCode, Fault};
+use crate::api::intent::refuse_dry_run;
 use crate::api::ionos::{Date, accepted, json};
 use crate::api::query::{Page, Params};
 use crate::api::request::{Called, Writer, Zone, segment};
@@ -120,6 +121,7 @@ pub(super) async fn roll_back(
     Writer(caller): Writer,
     AtSerial(serial): AtSerial,
 ) -> Result<Response, Fault> {
+    refuse_dry_run()?;
     api.control().roll_back(zone.view.uuid, serial, caller.user.to_string()).await?;
     Ok(accepted())
 }
@@ -130,6 +132,7 @@ pub(super) async fn release(
     zone: Zone,
     Writer(caller): Writer,
 ) -> Result<Response, Fault> {
+    refuse_dry_run()?;
     api.control().release(zone.view.uuid, caller.user.to_string()).await?;
     Ok(accepted())
 }

@@ -19,11 +19,16 @@ use crate::api::ionos::{primaries, zonefile};
 use crate::api::names::zone_name;
 use crate::api::query::Params;
 use crate::api::request::{Json, Writer};
-use crate::api::{Api, local, zone_file};
+use crate::api::selection::{self, Searched};
+use crate::api::{Api, local, secondary, zone_file};
 use crate::control::definition::Primary;
 use crate::control::handle::{NewSecondary, SecondaryChange};
 use crate::control::local::Step;
+use crate::control::roster::{Kind, Named};
+use crate::control::status::ZoneView;
+use crate::local::shelf::Shelf;
 use crate::local::{AttributesPatch, Edit};
+use crate::refresh::ZoneState;
 use crate::reverse;
 
 /// Characters of a description.
@@ -33,17 +38,27 @@ const DESCRIPTION_CHARS_MAX: usize = 1000;
 pub(super) async fn list(State(api): State<Arc<Api>>, caller: Caller, params: Params) -> Result<Response, Refused> {
     let paging = Paging::read(&params)?;
     let search = params.single("search")?.unwrap_or_default().to_lowercase();
-    let (status, kind) = (params.single("status")?, params.single("domain_type")?);
+    let (status, kind) =
+        (params.single("status")?.map(str::to_owned), params.single("domain_type")?.map(str::to_owned));
     let signed = params.flag("dnssec_enabled")?.unwrap_or(false);
-    let fits = |domain: &Domain| {
-        !signed
-            && domain.view.name.without_dot().contains(&search)
-            && status.is_none_or(|status| status == domain.state())
-            && kind.is_none_or(|kind| kind == domain.kind())
-    };
-    let views = api.control().board().select(|view| *view.status().definition.tenant == *caller.tenant);
-    let domains = views.into_iter().filter_map(|view| Domain::of(view, &caller)).filter(fits).collect();
-    Ok(ok(&paging.cut(domains, |domain: Domain| domain.shown())))
+    let board = api.control().board();
+    let edition = board.edition(&caller.tenant).contents;
+    let zones = if signed { Shelf::default() } else { board.zones(&caller.tenant, Kind::Any) };
+    if search.is_empty() && status.is_none() && kind.is_none() {
+        return Ok(ok(&paging.ranks(&zones, &caller)));
+    }
+    let (looked_at, asker) = (zones.clone(), caller.clone());
+    let what = format!("domains {search:?} {status:?} {kind:?}");
+    let found = selection::find(&api, Searched::Zones(zones.clone(), edition), what, move || {
+        let fits = |domain: &Domain| {
+            domain.view.name.without_dot().contains(&search)
+                && status.as_ref().is_none_or(|status| status == domain.state())
+                && kind.as_ref().is_none_or(|kind| kind == domain.kind())
+        };
+        let fits = |zone: &Named| Domain::of(zone.0.clone(), &asker).is_some_and(|domain| fits(&domain));
+        looked_at.iter().enumerate().filter(|(_, zone)| fits(zone)).map(|(rank, _)| rank as u32).collect()
+    });
+    Ok(ok(&paging.positions(&zones, &found.await?, &caller)))
 }
 
 /// POST `/domains`.
@@ -93,7 +108,7 @@ pub(super) async fn create(
                 description: description(text)?,
                 primaries,
             };
-            let view = api.control().create(new).await?;
+            let view = secondary::create(&api, new).await?;
             let domain = Domain::of(view, &caller).ok_or_else(|| Refused::from(Fault::zone_not_found()))?;
             Ok(created(&domain.detail(&api.settings())))
         }
@@ -119,10 +134,11 @@ pub(super) async fn change(
     body.done()?;
     let text = text.map(description).transpose()?;
     let uuid = domain.view.uuid;
-    if domain.local.is_some() {
+    let view = if domain.local.is_some() {
         let attributes = AttributesPatch { default_ttl: default_ttl(ttl)?, ..AttributesPatch::default() };
         let step = Step::Edit { zone: uuid, description: text, edits: vec![Edit::Attributes(attributes)] };
-        local::step(&api, &caller, step, false).await?;
+        let outcome = local::step(&api, &caller, step, false).await?;
+        ZoneView::apart(outcome.definition, ZoneState::Available, Some(outcome.zone))
     } else {
         if ttl.is_some() {
             return Err(domain.managed().err().unwrap_or_else(|| bad("default_ttl cannot be changed")));
@@ -136,9 +152,9 @@ pub(super) async fn change(
                 None => old.primaries.clone(),
             },
         };
-        api.control().change(uuid, change).await?;
-    }
-    let now = Domain::of(domain.view, &caller).ok_or_else(|| Refused::from(Fault::zone_not_found()))?;
+        secondary::change(&api, uuid, change).await?
+    };
+    let now = Domain::of(view, &caller).ok_or_else(|| Refused::from(Fault::zone_not_found()))?;
     Ok(ok(&now.detail(&api.settings())))
 }
 
@@ -152,7 +168,7 @@ pub(super) async fn remove(
     if domain.local.is_some() {
         local::step(&api, &caller, Step::Remove { zone: uuid }, false).await?;
     } else {
-        api.control().remove(uuid).await?;
+        secondary::remove(&api, uuid).await?;
     }
     Ok(gone())
 }

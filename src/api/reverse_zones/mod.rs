@@ -7,6 +7,7 @@
 mod body;
 mod domains;
 mod ids;
+mod listing;
 mod ptrs;
 mod records;
 mod refused;
@@ -30,10 +31,13 @@ use super::query::Params;
 use super::request::segment;
 use super::transferred::is_edited_elsewhere;
 use crate::control::definition::PRIMARY_PORT;
+use crate::control::roster::Named;
 use crate::control::status::{ZoneStatus, ZoneView};
 use crate::local::LocalZone;
+use crate::local::shelf::Shelf;
 
 use refused::{Refused, detail};
+use shapes::Shown;
 
 const PAGED: &[&str] = &["page", "page_size", "search"];
 
@@ -119,7 +123,7 @@ fn record_paths(paths: Paths) -> Paths {
         .get(
             RECORDS,
             doc("recordsList", "List records", 200).params(&["type", "name", "include_system", "page", "page_size"]),
-            records::list,
+            listing::list,
         )
         .post(RECORDS, doc("recordsCreate", "Make a record", 201).body(object), records::create)
         .get(RECORD, doc("recordsRead", "Show a record", 200), records::read)
@@ -137,7 +141,13 @@ fn record_paths(paths: Paths) -> Paths {
         )
 }
 
+/// The zone that a segment of a path names.
+pub fn domain_id(text: &str) -> Option<uuid::Uuid> {
+    ids::read('d', text)
+}
+
 /// The caller's zone named in the path, of either kind, as it stood when the request came.
+#[derive(Clone)]
 pub(super) struct Domain {
     view: Arc<ZoneView>,
     status: Arc<ZoneStatus>,
@@ -212,11 +222,29 @@ impl Paging {
         (self.page - 1).saturating_mul(self.size)
     }
 
-    /// The page of what `items` gives, of which there are `total`.
-    fn cut<T, U>(self, items: Vec<T>, show: impl FnMut(T) -> U) -> Listed<U> {
-        let total = items.len();
-        let data = items.into_iter().skip(self.skipped()).take(self.size).map(show).collect();
+    /// The page of `total` items that `data` are.
+    fn of<T>(self, total: usize, data: Vec<T>) -> Listed<T> {
         Listed { data, total, page: self.page, page_size: self.size, total_pages: total.div_ceil(self.size) }
+    }
+
+    /// The part of `found` that stands on the page.
+    fn cut<T>(self, found: &[T]) -> &[T] {
+        let rest = found.get(self.skipped()..).unwrap_or_default();
+        &rest[..rest.len().min(self.size)]
+    }
+
+    /// The page of all `zones`.
+    fn ranks(self, zones: &Shelf<Named>, caller: &Caller) -> Listed<Shown> {
+        let on_page = zones.from(self.skipped()).take(self.size);
+        let domains = on_page.filter_map(|zone| Domain::of(zone.0.clone(), caller));
+        self.of(zones.len(), domains.map(|domain| domain.shown()).collect())
+    }
+
+    /// The page of the `found` ones among `zones`.
+    fn positions(self, zones: &Shelf<Named>, found: &[u32], caller: &Caller) -> Listed<Shown> {
+        let on_page = self.cut(found).iter().filter_map(|rank| zones.from(*rank as usize).next());
+        let domains = on_page.filter_map(|zone| Domain::of(zone.0.clone(), caller));
+        self.of(found.len(), domains.map(|domain| domain.shown()).collect())
     }
 }
 

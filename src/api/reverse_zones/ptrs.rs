@@ -21,11 +21,13 @@ use crate::api::auth::Caller;
 use crate::api::fault::{ErrorCode, Fault};
 use crate::api::query::Params;
 use crate::api::request::{Json, Writer, segment};
+use crate::api::selection::{self, Searched};
 use crate::api::{Api, local, transferred};
 use crate::control::local::{LocalRefused, Step, StepOutcome};
-use crate::dns::RecordType;
+use crate::dns::{Name, RecordType};
 use crate::local::{self as rules, Draft, Edit, Entry, Patch, Refusal};
 use crate::reverse;
+use crate::zone::Snapshot;
 
 /// The address in the path.
 pub(super) struct Address(String);
@@ -58,50 +60,77 @@ impl Domain {
             .ok_or_else(|| bad(format!("{} is not a reverse zone", self.view.name.without_dot())))
     }
 
-    /// Every PTR of an address, by address. O(PTRs of the zone).
-    fn ptrs(&self) -> Vec<Ptr> {
-        let mut ptrs = Vec::new();
-        match (&self.local, self.view.snapshot()) {
-            (Some(zone), _) => {
-                let entries = zone.of_type_from(RecordType::PTR, 0);
-                ptrs.extend(entries.filter_map(|entry| Some(self.ptr(entry, zone.address_of(entry)?))));
-            }
-            (None, Some(snapshot)) => {
-                let mut records = snapshot.records_from(0);
-                while let Some(record) = records.advance() {
-                    if record.rtype == RecordType::PTR
-                        && let Some(ip) = reverse::address_at(&record.to_record().owner, &self.view.name)
-                    {
-                        let id = transferred::record_id(self.view.uuid, record);
-                        ptrs.push(Ptr::of(id, ip, record.rdata, record.ttl, self.view.uuid));
-                    }
-                }
-            }
-            (None, None) => {}
-        }
-        ptrs.sort_by(|a, b| (a.ip, &a.hostname).cmp(&(b.ip, &b.hostname)));
-        ptrs
-    }
-
     fn ptr(&self, entry: &Entry, ip: IpAddr) -> Ptr {
         let ttl = self.local.as_ref().map_or(0, |zone| zone.ttl_of(entry));
         Ptr::of(entry.id, ip, &entry.rdata, ttl, self.view.uuid)
     }
 }
 
-/// GET `/reverse-zones/{domain}/ptr`.
-pub(super) async fn list(domain: Domain, params: Params) -> Result<Response, Refused> {
+/// GET `/reverse-zones/{domain}/ptr`, by address. A page costs the page; a search, and the order of a transferred zone, are
+/// found once for each version of the zone.
+pub(super) async fn list(State(api): State<Arc<Api>>, domain: Domain, params: Params) -> Result<Response, Refused> {
     domain.prefix()?;
     let paging = Paging::read(&params)?;
     let search = params.single("search")?.unwrap_or_default().to_lowercase();
-    let found = tokio::task::spawn_blocking(move || {
-        let mut ptrs = domain.ptrs();
-        let fits = |ptr: &Ptr| ptr.ip.to_string().contains(&search) || ptr.hostname.to_lowercase().contains(&search);
-        ptrs.retain(fits);
-        ptrs
-    });
-    let found = found.await.map_err(|_| Fault::new(ErrorCode::Internal, "The PTRs could not be listed"))?;
-    Ok(ok(&paging.cut(found, |ptr| ptr)))
+    match (&domain.local, domain.view.snapshot()) {
+        (Some(zone), _) if search.is_empty() => {
+            let on_page = zone.ptrs_from(paging.skipped()).take(paging.size);
+            let ptrs = on_page.map(|(ip, entry)| domain.ptr(entry, ip)).collect();
+            Ok(ok(&paging.of(zone.ptr_count(), ptrs)))
+        }
+        (Some(zone), _) => {
+            let looked_at = zone.clone();
+            let searched = Searched::Local(Arc::downgrade(zone));
+            let found = selection::find(&api, searched, format!("ptrs {search}"), move || {
+                let ptrs = looked_at.ptrs_from(0).enumerate();
+                let fitting = ptrs.filter(|(_, (ip, entry))| is_found(&search, *ip, &entry.rdata));
+                fitting.map(|(rank, _)| rank as u32).collect()
+            });
+            let found = found.await?;
+            let on_page = paging.cut(&found).iter().filter_map(|rank| zone.ptrs_from(*rank as usize).next());
+            let ptrs = on_page.map(|(ip, entry)| domain.ptr(entry, ip)).collect();
+            Ok(ok(&paging.of(found.len(), ptrs)))
+        }
+        (None, Some(snapshot)) => {
+            let (looked_at, apex) = (snapshot.clone(), domain.view.name.clone());
+            let searched = Searched::Transferred(Arc::downgrade(&snapshot));
+            let what = format!("ptrs {search}");
+            let found = selection::find(&api, searched, what, move || by_address(&looked_at, &apex, &search));
+            let found = found.await?;
+            let mut ptrs = Vec::new();
+            selection::records(&snapshot, paging.cut(&found), |record| {
+                if let Some(ip) = reverse::address_at(&record.to_record().owner, &domain.view.name) {
+                    let id = transferred::record_id(domain.view.uuid, record);
+                    ptrs.push(Ptr::of(id, ip, record.rdata, record.ttl, domain.view.uuid));
+                }
+            });
+            Ok(ok(&paging.of(found.len(), ptrs)))
+        }
+        (None, None) => Ok(ok(&paging.of(0, Vec::<Ptr>::new()))),
+    }
+}
+
+/// Whether a search finds a PTR: by part of its address or its host.
+fn is_found(search: &str, ip: IpAddr, rdata: &[u8]) -> bool {
+    search.is_empty() || ip.to_string().contains(search) || host(rdata).to_lowercase().contains(search)
+}
+
+/// The ranks of the PTRs that a search finds in a transferred zone, in the order of their addresses.
+fn by_address(snapshot: &Snapshot, apex: &Name, search: &str) -> Vec<u32> {
+    let mut found = Vec::new();
+    let mut rank = 0;
+    let mut records = snapshot.records_canonical(0);
+    while let Some(record) = records.advance() {
+        if record.rtype == RecordType::PTR
+            && let Some(ip) = reverse::address_at(&record.to_record().owner, apex)
+            && is_found(search, ip, record.rdata)
+        {
+            found.push((ip, rank));
+        }
+        rank += 1;
+    }
+    found.sort_unstable();
+    found.into_iter().map(|(_, rank)| rank).collect()
 }
 
 /// What is wrong with a PTR before the zone is asked: a code of bulk replies, and words.

@@ -13,21 +13,18 @@ use super::body::Body;
 use super::domains::ttl;
 use super::refused::{Refused, bad, conflict, detail, unprocessable};
 use super::shapes::Record;
-use super::{Domain, Paging, created, gone, ids, ok};
+use super::{Domain, created, gone, ids, ok};
 use crate::api::auth::Caller;
 use crate::api::fault::{ErrorCode, Fault};
 use crate::api::ionos::json as response;
-use crate::api::query::Params;
 use crate::api::request::{Json, Writer, segment};
 use crate::api::{Api, local, transferred};
 use crate::control::local::{LocalRefused, Step, StepOutcome};
-use crate::dns::{Name, RecordRef, RecordType, presentation};
+use crate::dns::{RecordType, presentation};
 use crate::local::{self as rules, Draft, Edit, Entry, LocalZone, Patch, Refused as RefusedEdit};
 
 /// Items of one bulk request.
 const ITEMS_MAX: usize = 1000;
-/// Records of one page, which is all of them where the client does not ask for pages.
-const LIST_MAX: usize = 10_000;
 
 /// The record in the path.
 pub(super) struct Item(Option<Uuid>);
@@ -49,79 +46,6 @@ impl Item {
 
 fn not_found() -> Refused {
     detail(StatusCode::NOT_FOUND, "Record not found")
-}
-
-/// Which records a list holds.
-struct Filter {
-    rtype: Option<RecordType>,
-    part: String,
-    with_system: bool,
-}
-
-impl Filter {
-    fn holds(&self, record: RecordRef<'_>, apex: &Name) -> bool {
-        let is_system = record.rtype == RecordType::SOA
-            || record.rtype == RecordType::NS && record.owner.eq_ignore_ascii_case(apex.as_wire());
-        let has_part = || Name::from_wire(record.owner).is_ok_and(|owner| owner.without_dot().contains(&self.part));
-        (self.with_system || !is_system)
-            && self.rtype.is_none_or(|rtype| rtype == record.rtype)
-            && (self.part.is_empty() || has_part())
-    }
-}
-
-/// GET `/domains/{domain}/records`.
-pub(super) async fn list(domain: Domain, params: Params) -> Result<Response, Refused> {
-    let rtype = params.single("type")?.map(|text| text.to_ascii_uppercase().parse());
-    let filter = Filter {
-        rtype: rtype.transpose().map_err(|_| bad("type must be a record type such as AAAA"))?,
-        part: params.single("name")?.unwrap_or_default().to_lowercase(),
-        with_system: params.flag("include_system")?.unwrap_or(false),
-    };
-    let paging = Paging::bounded(&params, LIST_MAX, LIST_MAX)?;
-    let selected = tokio::task::spawn_blocking(move || {
-        let (data, total) = select(&domain, &filter, paging);
-        json!({
-            "data": data,
-            "total": total,
-            "domain_id": ids::text('d', domain.view.uuid),
-            "domain_name": domain.view.name.without_dot(),
-        })
-    });
-    let body = selected.await.map_err(|_| Fault::new(ErrorCode::Internal, "The records could not be listed"))?;
-    Ok(ok(&body))
-}
-
-/// The records of the page, and how many fit in all.
-fn select(domain: &Domain, filter: &Filter, paging: Paging) -> (Vec<Record>, usize) {
-    let (mut data, mut total) = (Vec::new(), 0);
-    let wanted = paging.skipped()..paging.skipped().saturating_add(paging.size);
-    let mut take = |record: RecordRef<'_>, show: &dyn Fn() -> Record| {
-        if filter.holds(record, &domain.view.name) {
-            if wanted.contains(&total) {
-                data.push(show());
-            }
-            total += 1;
-        }
-    };
-    match (&domain.local, domain.view.snapshot()) {
-        (Some(zone), _) => {
-            let soa = zone.soa();
-            take(soa.borrow(), &|| Record::transferred(soa.borrow(), domain));
-            for entry in zone.entries_from(0) {
-                let record =
-                    RecordRef { owner: entry.owner.as_wire(), rtype: entry.rtype, ttl: 0, rdata: &entry.rdata };
-                take(record, &|| Record::of(entry, domain));
-            }
-        }
-        (None, Some(snapshot)) => {
-            let mut records = snapshot.records_canonical(0);
-            while let Some(record) = records.advance() {
-                take(record, &|| Record::transferred(record, domain));
-            }
-        }
-        (None, None) => {}
-    }
-    (data, total)
 }
 
 /// A record as clients of this dialect write it.

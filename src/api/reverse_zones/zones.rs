@@ -15,12 +15,17 @@ use super::domains::default_ttl;
 use super::refused::{Refused, bad, detail};
 use super::{Domain, Paging, created, ok};
 use crate::api::auth::Caller;
+use crate::api::fault::Fault;
 use crate::api::query::Params;
 use crate::api::request::{Json, Writer};
+use crate::api::selection::{self, Searched};
 use crate::api::{Api, local};
 use crate::control::local::{NewLocal, Step};
+use crate::control::roster::{Kind, Named};
+use crate::control::status::ZoneView;
 use crate::dns::Name;
 use crate::local::AttributesPatch;
+use crate::refresh::ZoneState;
 use crate::reverse;
 
 #[derive(Serialize)]
@@ -97,11 +102,9 @@ pub(super) fn new_zone(name: Name, description: &str, ttl: Option<i64>) -> Resul
 /// Makes a zone that is edited here; served when this returns.
 pub(super) async fn make(api: &Api, caller: &Caller, new: NewLocal) -> Result<Response, Refused> {
     let outcome = local::step(api, caller, Step::Create(new), false).await?;
-    let view = api.control().board().by_uuid(outcome.definition.uuid);
-    let domain = view.and_then(|view| Domain::of(view, caller)).ok_or_else(|| {
-        // Somebody has removed it between the keeper's answer and ours.
-        detail(StatusCode::CONFLICT, "The zone was removed right after it was made")
-    })?;
+    // What the outcome says is shown, not the board: a tried zone is not there, and a new one may have changed already.
+    let view = ZoneView::apart(outcome.definition, ZoneState::Available, Some(outcome.zone));
+    let domain = Domain::of(view, caller).ok_or_else(|| Refused::from(Fault::zone_not_found()))?;
     Ok(created(&domain.detail(&api.settings()).pending()))
 }
 
@@ -110,12 +113,21 @@ pub(super) async fn list(State(api): State<Arc<Api>>, caller: Caller, params: Pa
     let paging = Paging::read(&params)?;
     let search = params.single("search")?.unwrap_or_default().to_lowercase();
     let with_secondary = params.flag("include_secondary")?.unwrap_or(false);
-    let views = api.control().board().select(|view| {
-        let fits = |prefix: IpNet| view.name.without_dot().contains(&search) || prefix.to_string().contains(&search);
-        reverse::prefix_of(&view.name).is_some_and(fits)
-            && *view.status().definition.tenant == *caller.tenant
-            && (with_secondary || view.local().is_some())
+    let kind = if with_secondary { Kind::AnyReverse } else { Kind::LocalReverse };
+    let zones = api.control().board().zones(&caller.tenant, kind);
+    if search.is_empty() {
+        return Ok(ok(&paging.ranks(&zones, &caller)));
+    }
+    let looked_at = zones.clone();
+    // Neither names nor prefixes change under one version of the list.
+    let searched = Searched::Zones(zones.clone(), 0);
+    let found = selection::find(&api, searched, format!("prefixes {search}"), move || {
+        let fits = |zone: &Named| {
+            let name = &zone.0.name;
+            let has_it = |prefix: IpNet| prefix.to_string().contains(&search);
+            name.without_dot().contains(&search) || reverse::prefix_of(name).is_some_and(has_it)
+        };
+        looked_at.iter().enumerate().filter(|(_, zone)| fits(zone)).map(|(rank, _)| rank as u32).collect()
     });
-    let domains: Vec<Domain> = views.into_iter().filter_map(|view| Domain::of(view, &caller)).collect();
-    Ok(ok(&paging.cut(domains, |domain| domain.shown())))
+    Ok(ok(&paging.positions(&zones, &found.await?, &caller)))
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::index::LocalIndex;
 use super::log::{self, Changes};
-use super::request::{LocalOutcome, LocalRefused, LocalRequest, NewLocal, PtrDraft, Step, StepOutcome};
+use super::request::{LocalOutcome, LocalRefused, LocalRequest, Mark, NewLocal, PtrDraft, Step, StepOutcome};
 use crate::control::definition::{Origin, ZoneDefinition};
 use crate::control::handle::EditError;
 use crate::control::status::Board;
@@ -90,12 +90,14 @@ pub(super) struct Group {
     pub(super) index: LocalIndex,
     pub(super) next_num: u64,
     first_num: u64,
+    /// Of the requests that are carried out.
+    marks: Vec<Mark>,
     /// The step under way, for refusals.
     step: usize,
 }
 
 /// The state before a request, to go back to.
-struct Mark {
+struct Before {
     works: HashMap<ZoneId, Work>,
     index: LocalIndex,
     next_num: u64,
@@ -104,15 +106,17 @@ struct Mark {
 impl Group {
     pub(super) fn new(ground: Ground, next_num: u64) -> Group {
         let index = LocalIndex::clone(&ground.board.local_index());
-        Group { ground, works: HashMap::new(), index, next_num, first_num: next_num, step: 0 }
+        Group { ground, works: HashMap::new(), index, next_num, first_num: next_num, marks: Vec::new(), step: 0 }
     }
 
     /// Tries one request; a refused one leaves no trace.
     pub(super) fn request(&mut self, request: &LocalRequest) -> Result<LocalOutcome, LocalRefused> {
-        let mark = Mark { works: self.works.clone(), index: self.index.clone(), next_num: self.next_num };
+        let before = Before { works: self.works.clone(), index: self.index.clone(), next_num: self.next_num };
         let outcome = self.steps(request);
         if outcome.is_err() || request.dry_run {
-            (self.works, self.index, self.next_num) = (mark.works, mark.index, mark.next_num);
+            (self.works, self.index, self.next_num) = (before.works, before.index, before.next_num);
+        } else {
+            self.marks.extend(request.mark.clone());
         }
         outcome
     }
@@ -446,7 +450,7 @@ impl Group {
         if zones.is_empty() {
             return None;
         }
-        let mut metas = Vec::new();
+        let mut metas: Vec<_> = self.marks.iter().map(|mark| (mark.name.clone(), Some(mark.bytes.clone()))).collect();
         if self.next_num != self.first_num {
             metas.push((NEXT_RECORD.to_owned(), Some(self.next_num.to_be_bytes().to_vec())));
         }

@@ -22,13 +22,13 @@ mod request;
 
 pub use index::{LocalIndex, PtrPlace, Usage};
 pub use log::{Changes, KEPT_FOR, LOG_CHANGES_MAX};
-pub use request::{LocalOutcome, LocalRefused, LocalRequest, NewLocal, PtrDraft, Step, StepOutcome};
+pub use request::{LocalOutcome, LocalRefused, LocalRequest, Mark, NewLocal, PtrDraft, Step, StepOutcome};
 
 pub(super) use group::NEXT_RECORD;
 pub(super) use load::{Found, read};
 pub(super) use log::read as read_log;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
@@ -205,7 +205,9 @@ impl Keeper {
         self.local.next_num = group.next_num;
         let mut removed = HashSet::new();
         let mut new = Vec::new();
+        let mut tenants = BTreeSet::new();
         for (id, work) in group.works.into_iter().filter(|(_, work)| work.has_changed()) {
+            tenants.insert(work.definition.tenant.clone());
             match (work.is_new, work.is_removed) {
                 (true, true) => {}
                 (_, true) => {
@@ -227,6 +229,7 @@ impl Keeper {
             self.forget_local(&removed);
         }
         self.board.set_local_index(Arc::new(group.index));
+        tenants.iter().for_each(|tenant| self.board.turn(tenant, true));
         let next = self.next_id.to_be_bytes().to_vec();
         let write = Write::Meta { name: super::load::NEXT_ID.to_owned(), bytes: Some(next) };
         self.store.submit(write, report("next zone number"));

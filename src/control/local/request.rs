@@ -30,6 +30,17 @@ pub struct LocalRequest {
     pub keep_good: bool,
     /// Everything is checked and nothing done.
     pub dry_run: bool,
+    /// Is written in the same batch as the change, if there is a change.
+    pub mark: Option<Mark>,
+}
+
+/// A named value that says that a request was carried out.
+#[derive(Clone, Debug)]
+pub struct Mark {
+    /// As of [`Handle::remember`](crate::control::Handle::remember).
+    pub name: String,
+    /// Opaque.
+    pub bytes: Vec<u8>,
 }
 
 /// One step of a request.
