@@ -137,3 +137,91 @@ fn kinds(zone: &ZoneView, status: &ZoneStatus) -> impl Iterator<Item = Kind> {
     };
     [Kind::Any, Kind::Local, Kind::Secondary, Kind::LocalReverse, Kind::AnyReverse].into_iter().filter(fits)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::definition::{Origin, ZoneDefinition};
+    use crate::dns::Name;
+    use crate::local::Attributes;
+    use crate::served::ZoneId;
+    use crate::time::Timestamp;
+    use proptest::prelude::*;
+
+    fn standing(name: &str, is_local: bool, state: ZoneState) -> Standing {
+        let name: Name = name.parse().expect("a name");
+        let definition = ZoneDefinition {
+            id: ZoneId(1),
+            uuid: uuid::Uuid::new_v4(),
+            tenant: "1000".to_owned(),
+            description: String::new(),
+            primaries: Vec::new(),
+            allow_notify: Vec::new(),
+            allow_transfer: Vec::new(),
+            allow_query: None,
+            notify: Vec::new(),
+            local: is_local.then(|| Attributes::new(&name, name.clone())),
+            policy: None,
+            origin: Origin::Rest,
+            created: Timestamp(0),
+            modified: Timestamp(0),
+            created_by: String::new(),
+            modified_by: String::new(),
+            name,
+        };
+        let view = ZoneView::apart(Arc::new(definition), state, None);
+        let status = view.status();
+        (view, status)
+    }
+
+    fn names(shelf: &Shelf<Named>) -> Vec<String> {
+        shelf.iter().map(|zone| zone.0.name.to_string()).collect()
+    }
+
+    #[test]
+    fn each_list_has_its_zones_by_name() {
+        let mut roster = Roster::default();
+        roster.extend(vec![
+            standing("b.example", true, ZoneState::Available),
+            standing("2.0.192.in-addr.arpa", true, ZoneState::Available),
+            standing("a.example", false, ZoneState::Failed),
+            standing("3.0.192.in-addr.arpa", false, ZoneState::Available),
+        ]);
+        assert_eq!(names(&roster.of_kind(Kind::Local)), ["2.0.192.in-addr.arpa.", "b.example."]);
+        assert_eq!(names(&roster.of_kind(Kind::Secondary)), ["3.0.192.in-addr.arpa.", "a.example."]);
+        assert_eq!(names(&roster.of_kind(Kind::LocalReverse)), ["2.0.192.in-addr.arpa."]);
+        assert_eq!(roster.of_kind(Kind::AnyReverse).len(), 2);
+        assert_eq!(roster.of_kind(Kind::Any).len(), 4);
+        assert_eq!(names(&roster.in_state(false, ZoneState::Failed)), ["a.example."]);
+    }
+
+    proptest! {
+        /// Zones that come at once, one by one, change and go leave the same lists.
+        #[test]
+        fn a_roster_is_what_it_was_told_last(
+            zones in proptest::collection::btree_map("[a-c]{1,3}", (any::<bool>(), any::<bool>()), 0..30),
+            at_once in 0usize..30,
+        ) {
+            let state = |up: bool| if up { ZoneState::Available } else { ZoneState::Failed };
+            let first: Vec<Standing> =
+                zones.iter().map(|(name, (is_local, up))| standing(name, *is_local, state(!up))).collect();
+            let mut roster = Roster::default();
+            let at_once = at_once.min(first.len());
+            roster.extend(first[..at_once].to_vec());
+            roster.extend(first[at_once..].to_vec());
+            for ((zone, old), (_, up)) in first.iter().zip(zones.values()) {
+                roster.change(zone, old, &ZoneStatus { state: state(*up), ..ZoneStatus::clone(old) });
+            }
+            for is_local in [true, false] {
+                for up in [true, false] {
+                    let expected = zones.iter().filter(|(_, zone)| **zone == (is_local, up)).count();
+                    prop_assert_eq!(roster.in_state(is_local, state(up)).len(), expected);
+                }
+            }
+            for ((zone, old), (_, up)) in first.iter().zip(zones.values()) {
+                roster.remove(zone, &ZoneStatus { state: state(*up), ..ZoneStatus::clone(old) });
+            }
+            prop_assert!(roster.is_empty());
+        }
+    }
+}

@@ -28,6 +28,8 @@ use crate::control::events::{Bus, Gone, Kind, Published};
 
 /// Streams open at one time.
 pub(in crate::api) const STREAMS_MAX: usize = 256;
+/// When a client that found no place may ask again.
+const RETRY_SECS: u32 = 10;
 /// A comment line keeps proxies from closing a quiet stream, and shows who has gone.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Events in one piece of the stream.
@@ -48,7 +50,7 @@ pub(super) async fn read(
     let last = last.or(params.single("last-event-id")?).map(|id| id.trim().parse::<u64>().unwrap_or(0));
     let Ok(place) = api.streams.clone().try_acquire_owned() else {
         let text = format!("{STREAMS_MAX} event streams are open already; close one, or poll /transfers.");
-        return Err(Fault::new(ErrorCode::TooManyStreams, text));
+        return Err(Fault::new(ErrorCode::TooManyStreams, text).retry_after(RETRY_SECS));
     };
     let (sender, receiver) = mpsc::channel(PIECES);
     let bus = api.control().bus().clone();
