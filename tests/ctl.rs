@@ -330,7 +330,7 @@ fn failures_say_what_to_do_and_exit_as_monitoring_expects() {
     let output = ctl(&["--url", &format!("http://{closed}"), "status"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(err(&output).starts_with("CRITICAL: ") && err(&output).contains("does not answer"), "{}", err(&output));
-    let output = ctl(&["--url", "https://127.0.0.1:1", "status"]);
+    let output = ctl(&["--url", "ftp://127.0.0.1:1", "status"]);
     assert_eq!(output.status.code(), Some(3), "{}", err(&output));
     assert_eq!(ctl(&["nonsense"]).status.code(), Some(3));
     assert_eq!(ctl(&["--help"]).status.code(), Some(0));

@@ -360,7 +360,7 @@ impl Origin {
 }
 
 /// A name without its final dot.
-pub(super) fn text(wire: &[u8]) -> String {
+pub(in crate::api) fn text(wire: &[u8]) -> String {
     let mut text = String::with_capacity(wire.len() + 1);
     let _ = write_presentation(wire, &mut text); // writing into a String cannot fail
     if text.len() > 1 {

@@ -21,6 +21,7 @@ use crate::api::request::Writer;
 use crate::api::{Api, local};
 use crate::control::handle::EditError;
 use crate::control::local::{LocalRefused, Step};
+use crate::control::roster::Kind;
 use crate::dns::Name;
 use crate::local::{AttributesPatch, Edit, rname_of};
 
@@ -36,7 +37,7 @@ pub(super) async fn list(
 ) -> Result<Reply, Fault> {
     let name = params.single("name")?.filter(|text| !text.is_empty());
     let zones = match name.map(str::parse::<Name>) {
-        None => Zone::all(&api, &caller, |_| true),
+        None => return page_of_all(&api, &caller, &call, &params),
         Some(Err(_)) => Vec::new(),
         Some(Ok(name)) => {
             let view = api.control().board().by_name(&name);
@@ -44,6 +45,20 @@ pub(super) async fn list(
         }
     };
     answer(&zones, &call, &params)
+}
+
+/// The page of all the caller's domains; it costs the page.
+fn page_of_all(api: &Api, caller: &Caller, call: &Call, params: &Params) -> Result<Reply, Fault> {
+    let zones = api.control().board().zones(&caller.tenant, Kind::Any);
+    let place = |id: &str| {
+        let name = Zone::find(api, caller, id)?.view.name.clone();
+        Some(zones.rank(|zone| zone.0.name.cmp(&name)))
+    };
+    let page = from_marker(page(params)?, params, place)?;
+    let on_page = zones.from(page.offset).take(page.limit);
+    let domains = on_page.filter_map(|zone| Some(Zone::of(zone.0.clone(), caller)?.shown())).collect();
+    let links = call.links(page, zones.len(), params, &["name"]);
+    Ok(call.ok(&DomainList { total: zones.len(), domains, links }))
 }
 
 /// GET `/domains/search?name=`: a part of the name, in any case.

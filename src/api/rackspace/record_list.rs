@@ -106,6 +106,9 @@ impl Filter {
 
     /// The records of the page, and how many fit in all.
     fn select(&self, zone: &Zone, page: Page) -> (Vec<Record>, usize) {
+        if let Some(records) = self.plain(zone, page) {
+            return records;
+        }
         let mut found = Found { page, records: Vec::new(), total: 0 };
         match (&zone.local, zone.view.snapshot()) {
             (Some(local), _) => {
@@ -142,6 +145,35 @@ impl Filter {
             (None, None) => {}
         }
         (found.records, found.total)
+    }
+
+    /// The page where every record but the SOA fits, and so is found by its rank.
+    fn plain(&self, zone: &Zone, page: Page) -> Option<(Vec<Record>, usize)> {
+        if !self.counts_alone() {
+            return None;
+        }
+        match (&zone.local, zone.view.snapshot()) {
+            (Some(local), _) if local.type_counts().keys().all(|rtype| self.types.hold(*rtype)) => {
+                let on_page = local.entries_from(page.offset).take(page.limit);
+                Some((on_page.map(|entry| shown_record(entry, local)).collect(), local.len()))
+            }
+            (None, Some(snapshot)) => {
+                let mut others = snapshot.type_counts().iter().filter(|(rtype, _)| *rtype != RecordType::SOA);
+                if !others.all(|(rtype, _)| self.types.hold(*rtype)) {
+                    return None;
+                }
+                // The SOA is the first record of all.
+                let mut records = snapshot.records_canonical(page.offset as u64 + 1);
+                let mut shown = Vec::new();
+                while shown.len() < page.limit
+                    && let Some(record) = records.advance()
+                {
+                    shown.push(zone.transferred(record));
+                }
+                Some((shown, (snapshot.record_count() - 1) as usize))
+            }
+            _ => None,
+        }
     }
 
     /// Whether the numbers of records by type say how many fit.

@@ -14,6 +14,7 @@ use crate::api::transferred::{is_edited_elsewhere, record_id, record_num};
 use crate::api::{Api, local};
 use crate::control::definition::{PRIMARY_PORT, ZoneDefinition};
 use crate::control::local::{LocalRefused, Step, StepOutcome};
+use crate::control::roster::Kind;
 use crate::control::status::{ZoneStatus, ZoneView};
 use crate::dns::{Name, RecordRef, RecordType};
 use crate::local::{Edit, Entry, LocalZone, email_of};
@@ -40,16 +41,21 @@ impl Zone {
         Zone::of(api.control().board().by_number(ZoneId(number))?, caller)
     }
 
-    /// All the caller's, in the order of their names.
+    /// The caller's of which this holds, in the order of their names. O(the caller's zones).
     pub(super) fn all(api: &Api, caller: &Caller, fits: impl Fn(&Name) -> bool) -> Vec<Zone> {
-        let views = api.control().board().select(|view| fits(&view.name));
-        views.into_iter().filter_map(|view| Zone::of(view, caller)).collect()
+        let zones = api.control().board().zones(&caller.tenant, Kind::Any);
+        let fitting = zones.iter().filter(|zone| fits(&zone.0.name));
+        fitting.filter_map(|zone| Zone::of(zone.0.clone(), caller)).collect()
     }
 
-    /// The caller's other zones below this one.
+    /// The caller's other zones below this one. O(log zones + those).
     pub(super) fn subdomains(&self, api: &Api, caller: &Caller) -> Vec<Zone> {
         let apex = &self.view.name;
-        Zone::all(api, caller, |name| name != apex && name.is_at_or_below(apex))
+        let zones = api.control().board().zones(&caller.tenant, Kind::Any);
+        // In canonical order they stand right behind it.
+        let below = zones.from(zones.rank(|zone| zone.0.name.cmp(apex)));
+        let below = below.take_while(|zone| zone.0.name.is_at_or_below(apex)).filter(|zone| zone.0.name != *apex);
+        below.filter_map(|zone| Zone::of(zone.0.clone(), caller)).collect()
     }
 
     pub(super) fn definition(&self) -> &ZoneDefinition {

@@ -14,6 +14,7 @@ use super::shapes::Record;
 use super::{Domain, Paging, ids, ok};
 use crate::api::Api;
 use crate::api::fault::{ErrorCode, Fault};
+use crate::api::ionos::records::text;
 use crate::api::query::Params;
 use crate::api::selection::{self, Searched};
 use crate::dns::{Name, RecordRef, RecordType};
@@ -61,7 +62,7 @@ impl Filter {
     fn holds(&self, owner: &[u8], rtype: RecordType, apex: &Name) -> bool {
         let is_system =
             rtype == RecordType::SOA || rtype == RecordType::NS && owner.eq_ignore_ascii_case(apex.as_wire());
-        let has_part = || Name::from_wire(owner).is_ok_and(|owner| owner.without_dot().contains(&self.part));
+        let has_part = || text(owner).to_ascii_lowercase().contains(&self.part);
         (self.with_system || !is_system)
             && self.rtype.is_none_or(|wanted| wanted == rtype)
             && (self.part.is_empty() || has_part())
