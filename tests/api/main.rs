@@ -4,6 +4,7 @@
 //! right octet for octet; what depends on time or size stands here.
 
 mod access;
+mod acme;
 mod axfr;
 mod callers;
 mod client;

@@ -75,3 +75,8 @@ fn the_generated_sdk_understands_every_answer() {
 fn certbots_plugin_sets_and_removes_its_challenge() {
     drive("certbot_ionos.py", &["admin-token", "ann", "password"]);
 }
+
+#[test]
+fn libcloud_lexicon_and_octodns_work_as_with_the_original() {
+    drive("rackspace.py", &["admin-token", "ann", "password"]);
+}

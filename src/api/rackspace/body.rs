@@ -7,6 +7,7 @@ use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use serde_json::{Map, Value};
 
+use super::call::lost;
 use super::xml;
 use crate::api::Api;
 use crate::api::fault::{ErrorCode, Fault, Message};
@@ -44,16 +45,23 @@ impl FromRequest<Arc<Api>> for LongBody {
     type Rejection = Fault;
 
     async fn from_request(request: Request, _: &Arc<Api>) -> Result<LongBody, Fault> {
-        Body::read(request, OCTETS_MAX).await.map(LongBody)
+        let is_xml = is_xml(request.headers())?;
+        let octets = read_body(request, OCTETS_MAX).await?;
+        // Some 32 MiB are too long for a thread that serves others.
+        let reading = tokio::task::spawn_blocking(move || Body::parse(&octets, is_xml));
+        reading.await.map_err(|_| lost("The reading of the body"))?.map(LongBody)
     }
 }
 
 impl Body {
     async fn read(request: Request, octets_max: u64) -> Result<Body, Fault> {
         let is_xml = is_xml(request.headers())?;
-        let octets = read_body(request, octets_max).await?;
+        Body::parse(&read_body(request, octets_max).await?, is_xml)
+    }
+
+    fn parse(octets: &[u8], is_xml: bool) -> Result<Body, Fault> {
         let bad = |what: String| Fault::new(ErrorCode::BadBody, format!("The body {what}."));
-        let text = std::str::from_utf8(&octets).map_err(|_| bad("is not in UTF-8".to_owned()))?;
+        let text = std::str::from_utf8(octets).map_err(|_| bad("is not in UTF-8".to_owned()))?;
         if text.trim().is_empty() {
             return Err(bad("is empty".to_owned()));
         }

@@ -87,8 +87,9 @@ pub(super) async fn list(State(api): State<Arc<Api>>, zone: Zone, call: Call, pa
     let now = Timestamp::now();
     let midnight = Timestamp::from_secs(now.as_secs() / DAY * DAY);
     let since = match params.single("since")?.filter(|text| !text.is_empty()) {
-        // A `+` before the offset is a blank once it is decoded.
-        Some(text) => read_date(&text.replace(' ', "+"))
+        // A `+` before the offset is a blank once it is decoded, unless the client has encoded it.
+        Some(text) => read_date(text)
+            .or_else(|| read_date(&text.replace(' ', "+")))
             .ok_or_else(|| Fault::bad_parameter("since", "must be a date such as 2026-11-21T23:00:00Z"))?,
         None => midnight,
     };

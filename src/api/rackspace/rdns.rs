@@ -2,6 +2,7 @@
 //! reverse records and the PTRs of the other dialects; the device a client links them to is kept with them and decides
 //! what it is shown.
 
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -81,15 +82,21 @@ impl Found {
         found.filter(|found| fits(&found.entry)).collect()
     }
 
-    /// The one with this identity of the dialect. O(the caller's PTRs).
-    fn find(api: &Api, caller: &Caller, id: &str) -> Option<Found> {
-        let (RecordType::PTR, num) = read_record_id(id)? else { return None };
-        Found::all(api, caller, |entry| entry.num == num).pop()
+    /// Those with these identities of the dialect, by identity. O(the caller's PTRs): not for the runtime's threads.
+    fn with_ids(api: &Api, caller: &Caller, ids: &[String]) -> HashMap<String, Found> {
+        let nums: HashSet<u64> = ids.iter().filter_map(|id| ptr_num(id)).collect();
+        let found = Found::all(api, caller, |entry| nums.contains(&entry.num));
+        found.into_iter().map(|found| (record_id_of(&found.entry), found)).collect()
     }
 
     fn shown(&self) -> Record {
         shown_ptr(&self.entry, self.address, &self.zone.zone)
     }
+}
+
+/// The number in the identity of a PTR.
+fn ptr_num(id: &str) -> Option<u64> {
+    read_record_id(id).filter(|(rtype, _)| *rtype == RecordType::PTR).map(|(_, num)| num)
 }
 
 /// A PTR from the side of its address.
@@ -127,7 +134,8 @@ pub(super) async fn read(
 ) -> Result<Reply, Fault> {
     let missing = record_not_found(&id);
     let searching = tokio::task::spawn_blocking(move || {
-        let found = Found::find(&api, &caller, &id).filter(|found| service.holds(&found.entry, None))?;
+        let found = Found::with_ids(&api, &caller, std::slice::from_ref(&id)).remove(&id);
+        let found = found.filter(|found| service.holds(&found.entry, None))?;
         let link = found.entry.link.clone();
         let link = link.map(|link| shown::Link { content: String::new(), href: link.href, rel: link.rel });
         Some(Ptrs::new(vec![found.shown()], link))
@@ -249,6 +257,11 @@ pub(super) async fn change(
 ) -> Result<Reply, Fault> {
     let mut wrong = Vec::new();
     let Request { records, link } = Request::read(&body, &mut wrong)?;
+    let id_of = |record: &&Map<String, Value>| Members::new(record, String::new(), &mut Vec::new()).id();
+    let ids: Vec<String> = records.iter().filter_map(id_of).collect();
+    let (there, owner) = (api.clone(), caller.clone());
+    let searching = tokio::task::spawn_blocking(move || Found::with_ids(&there, &owner, &ids));
+    let known = searching.await.map_err(|_| lost("The search for PTRs"))?;
     let (mut missing, mut changed, mut steps) = (None, Vec::new(), Vec::new());
     for (index, record) in records.into_iter().enumerate() {
         let mut members = Members::new(record, format!("recordsList.records[{index}]."), &mut wrong);
@@ -259,7 +272,7 @@ pub(super) async fn change(
             continue;
         };
         check_type(&mut members);
-        let Some(found) = Found::find(&api, &caller, &id) else {
+        let Some(found) = known.get(&id) else {
             missing = missing.or(Some(id));
             continue;
         };
@@ -305,18 +318,21 @@ pub(super) async fn remove(
     call: Call,
     params: Params,
 ) -> Result<Reply, Fault> {
-    let href = params.single("href")?.filter(|href| !href.is_empty());
+    let href = params.single("href")?.filter(|href| !href.is_empty()).map(str::to_owned);
     let address = params.single("ip")?.map(address).transpose().map_err(|wrong| Fault::bad_parameter("ip", wrong))?;
-    let found = match (href, address) {
-        (None, None) => return Err(Fault::bad_parameter("href", "or ip must say which PTRs go")),
-        (_, Some(address)) => {
-            let index = api.control().board().local_index();
-            let places = index.ptrs_at(&caller.tenant, address);
-            let found = places.filter_map(|place| Found::at(&api, &caller, place));
-            found.filter(|found| service.holds(&found.entry, href)).collect()
+    if href.is_none() && address.is_none() {
+        return Err(Fault::bad_parameter("href", "or ip must say which PTRs go"));
+    }
+    let (there, owner) = (api.clone(), caller.clone());
+    let searching = tokio::task::spawn_blocking(move || match address {
+        Some(address) => {
+            let index = there.control().board().local_index();
+            let found = index.ptrs_at(&owner.tenant, address).filter_map(|place| Found::at(&there, &owner, place));
+            found.filter(|found| service.holds(&found.entry, href.as_deref())).collect()
         }
-        (Some(_), None) => Found::all(&api, &caller, |entry| service.holds(entry, href)),
-    };
+        None => Found::all(&there, &owner, |entry| service.holds(entry, href.as_deref())),
+    });
+    let found: Vec<Found> = searching.await.map_err(|_| lost("The search for PTRs"))?;
     if found.is_empty() {
         return Err(Fault::new(ErrorCode::ReverseRecordNotFound, "There is no PTR that this means."));
     }

@@ -4,6 +4,7 @@
 //! the end. What a job answers is stored in the JSON form and read back, so each shape is read as well.
 
 use jiff::Timestamp as Moment;
+use jiff::fmt::strtime;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use super::xml::{Shown, Xml};
@@ -35,8 +36,13 @@ impl<'de> Deserialize<'de> for Date {
     }
 }
 
-/// A date as this dialect writes it in either format, or in ISO 8601 with any offset.
+/// A date as this dialect writes it in either format, in ISO 8601 with any offset, or as JavaScript writes one
+/// (`Sat Nov 21 2026 23:00:00 GMT+0000 (UTC)`), which is what pkgcloud sends.
 pub(super) fn read_date(text: &str) -> Option<Timestamp> {
+    let script = text.split(" (").next().unwrap_or(text);
+    if let Ok(moment) = strtime::parse("%a %b %d %Y %H:%M:%S GMT%z", script).and_then(|read| read.to_timestamp()) {
+        return u64::try_from(moment.as_millisecond()).ok().map(Timestamp);
+    }
     let colon = |text: &str| {
         // `+0000` of the JSON form.
         let (rest, offset) = text.split_at_checked(text.len().checked_sub(4)?)?;
@@ -265,6 +271,8 @@ mod tests {
             "2026-11-21T23:00:00Z",
             "2026-11-22T00:00:00+01:00",
             "2026-11-21T18:00:00-0500",
+            "Sat Nov 21 2026 23:00:00 GMT+0000 (Coordinated Universal Time)",
+            "Sun Nov 22 2026 00:00:00 GMT+0100",
         ] {
             assert_eq!(read_date(text), Some(at), "{text}");
         }
