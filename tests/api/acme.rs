@@ -11,12 +11,8 @@ use crate::daemon::Daemon;
 
 /// What `script` makes of `reply` on its standard input.
 fn shell(reply: &str, script: &str) -> String {
-    let mut child = Command::new("sh")
-        .args(["-c", script])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("a shell");
+    let mut child =
+        Command::new("sh").args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a shell");
     let mut input = child.stdin.take().expect("a pipe");
     writeln!(input, "{reply}").expect("it reads");
     drop(input);
@@ -39,7 +35,8 @@ fn acme_sh_finds_sets_and_removes_its_challenge() {
     // Blanks within members are taken out of the login before it is cut.
     let login = json!({"auth": {"RAX-KSKEY:apiKeyCredentials": {"username": "ann", "apiKey": "admin-token"}}});
     let answer = ask("POST", "/v2.0/tokens", "", &login.to_string());
-    let cut = |expression: &str| shell(&answer, &format!(r#"sed 's/" *: *\(["{{\[]\)/":\1/g' | sed -n '{expression}'"#));
+    let cut =
+        |expression: &str| shell(&answer, &format!(r#"sed 's/" *: *\(["{{\[]\)/":\1/g' | sed -n '{expression}'"#));
     let token = cut(r#"s/^.*"token":{.*,"id":"\([^"]*\)",".*/\1/p"#);
     let tenant = cut(r#"s/^.*"token":{.*,"id":"\([^"]*\)"}.*/\1/p"#);
     assert_eq!((token.len(), tenant.as_str()), (43, "1000"), "{answer}");

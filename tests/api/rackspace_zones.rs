@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::daemon::{self, Daemon};
 use crate::rackspace::{ADMIN, BASE, add, data, domain, done, failed, get, refused, serial};
+use crate::records::{APEX, ZONE, loaded};
 
 /// The example of the original's chapter on imports, `@` in the mailbox included.
 const IMPORTED: &str = "\nexample.net. 3600 IN SOA dns1.stabletransit.com. sample@rackspace.com. 1308874739 3600 3600 3600 3600\n\
@@ -261,6 +262,59 @@ fn a_quota_that_is_reached_fails_the_job() {
     let other = json!({"domains": [{"name": "b.example", "emailAddress": "a@b.example"}]});
     assert_eq!(failed(&daemon, "POST", "/domains", &other, 413), "Limit of 1 domains has been reached.");
     assert_eq!(get(&daemon, "/limits")["limits"]["absolute"], json!({"domains": 1, "records per domain": 4}));
+}
+
+#[test]
+fn records_of_a_transferred_zone_have_numbers_that_last() {
+    let (daemon, primary, uuid) = loaded(ZONE);
+    let shown = get(&daemon, "/domains?name=example.com")["domains"][0].clone();
+    assert_eq!(
+        (&shown["kind"], &shown["transferState"], &shown["emailAddress"], &shown["ttl"]),
+        (&json!("secondary"), &json!("AVAILABLE"), &json!("hostmaster@example.com"), &json!(3600))
+    );
+    let id = shown["id"].as_str().expect("an id");
+    let list = get(&daemon, &format!("/domains/{id}/records"));
+    assert_eq!(list["totalEntries"], 10, "neither SOA nor CAA: {list}");
+    assert_eq!(data(&list, "data")[..3], ["ns1.example.com", "mail.example.com", "v=spf1 mx -all"]);
+    assert_eq!(get(&daemon, &format!("/domains/{id}/records?allTypes=true"))["totalEntries"], 11);
+    assert_eq!(get(&daemon, &format!("/domains/{id}/records?type=SOA"))["totalEntries"], 0);
+    for record in list["records"].as_array().expect("records") {
+        let one = format!("/domains/{id}/records/{}", record["id"].as_str().expect("an id"));
+        assert_eq!(get(&daemon, &one), *record);
+    }
+    let ids = data(&list, "id");
+    let number: u64 = ids[0].strip_prefix("NS-").and_then(|number| number.parse().ok()).expect("a number");
+    assert!(number < 1 << 53);
+    refused(&daemon, "GET", &format!("/domains/{id}/records/A-{number}"), &Value::Null, 404);
+    assert_eq!(data(&get(&daemon, &format!("/domains/{id}/records?marker={}&limit=1", ids[3])), "id"), [ids[3]]);
+    assert_eq!(data(&get(&daemon, &format!("/domains/{id}/records?name=txt.example.com&data=ab")), "type"), ["TXT"]);
+    let pages: Vec<Value> =
+        (0..5).map(|page| get(&daemon, &format!("/domains/{id}/records?limit=2&offset={}", 2 * page))).collect();
+    assert_eq!(pages.iter().flat_map(|page| data(page, "id")).collect::<Vec<_>>(), ids);
+    assert_eq!(get(&daemon, &format!("/domains/{id}"))["nameservers"], json!([{"name": "ns1.example.com"}]));
+    // Another version keeps the numbers of what is still there; a clone of it is edited here.
+    primary.replace(APEX, &ZONE.replace("hostmaster 7", "hostmaster 8").replace("192.0.2.2", "192.0.2.3"));
+    assert_eq!(daemon.send("PUT", &format!("/secondaryzones/{uuid}/axfr?wait=20s"), &[daemon::ADMIN], "").status, 200);
+    let newer = get(&daemon, &format!("/domains/{id}/records"));
+    let lasting = |list: &Value| {
+        data(list, "id").into_iter().filter(|id| !id.starts_with("A-")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert!(data(&newer, "data").contains(&"192.0.2.3"), "{newer}");
+    assert_eq!(lasting(&newer), lasting(&list));
+    let clone = format!("/domains/{id}/clone?cloneName=copy.example");
+    assert!(failed(&daemon, "POST", &clone, &Value::Null, 400).contains("PTR records belong in reverse zones"));
+    primary.replace(APEX, &ZONE.replace("hostmaster 7", "hostmaster 9").replace("1 3600 IN PTR", "b 3600 IN CNAME"));
+    assert_eq!(daemon.send("PUT", &format!("/secondaryzones/{uuid}/axfr?wait=20s"), &[daemon::ADMIN], "").status, 200);
+    let made = done(&daemon, "POST", &clone, &Value::Null)["response"]["domains"][0].clone();
+    assert!(made["kind"].is_null());
+    let copied = get(&daemon, &format!("/domains/{}/records?type=MX", made["id"].as_str().expect("an id")));
+    assert_eq!((data(&copied, "data"), &copied["records"][0]["ttl"]), (vec!["mail.copy.example"], &json!(30)));
+    let export = done(&daemon, "GET", &format!("/domains/{id}/export"), &Value::Null);
+    assert!(export["response"]["contents"].as_str().expect("a file").contains("CNAME"));
+    assert_eq!(get(&daemon, &format!("/domains/{id}/changes?since=2020-01-01T00:00:00Z"))["totalEntries"], 0);
+    let edits = json!({"records": [{"name": "x.example.com", "type": "A", "data": "192.0.2.1"}]});
+    let why = refused(&daemon, "POST", &format!("/domains/{id}/records"), &edits, 403);
+    assert!(why.contains(&primary.address()), "{why}");
 }
 
 const DEVICE: &str = "https://servers.example/v2/1000/servers/1";

@@ -9,9 +9,9 @@ use crate::daemon::{ADMIN, Daemon};
 use crate::golden;
 use crate::primary::Primary;
 
-const APEX: &str = "example.com";
+pub(crate) const APEX: &str = "example.com";
 
-const ZONE: &str = "\
+pub(crate) const ZONE: &str = "\
 $ORIGIN example.com.
 @ 3600 IN SOA ns1 hostmaster 7 3600 600 86400 300
 @ 3600 IN NS ns1
@@ -27,7 +27,7 @@ www 3600 IN CNAME mail
 1 3600 IN PTR host.example.net.
 ";
 
-fn loaded(text: &str) -> (Daemon, Primary, String) {
+pub(crate) fn loaded(text: &str) -> (Daemon, Primary, String) {
     let (daemon, primary) = (Daemon::start(), Primary::start(APEX, text));
     let id = daemon.create(APEX, &[primary.address()]);
     daemon.await_status(&id, |status| status["state"] == "AVAILABLE");
