@@ -9,7 +9,6 @@ use super::lookup::host;
 use super::resolve::{Held, Reply};
 use super::write::{Names, Section, owner_end};
 use crate::dns::RecordType;
-use crate::zone::entry::Origin;
 
 /// Hosts whose addresses are added to one reply. The root has 13 name servers.
 const HOSTS_MAX: usize = 32;
@@ -84,7 +83,8 @@ pub(super) fn add_addresses(
             owner: target.lower(),
             apex_at: name_at,
             apex_in_full: false,
-            origin: Origin { apex: held.apex(), relative: entry.name() },
+            apex: held.apex(),
+            entry,
         };
         for rtype in [RecordType::A, RecordType::AAAA] {
             if let Some(block) = entry.rrset(rtype).filter(|block| block.rr_count() > 0) {

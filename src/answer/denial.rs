@@ -12,7 +12,6 @@ use super::resolve::{Held, Reply, Sought};
 use super::write::{Full, Names, Section};
 use crate::dns::RecordType;
 use crate::dns::name::NAME_OCTETS_MAX;
-use crate::zone::entry::Origin;
 use crate::zone::{Entry, Nsec3Of, Nsec3Params, Snapshot};
 
 /// Proofs that one reply can hold: one for each wildcard of a chain, four for its end.
@@ -232,7 +231,8 @@ impl Reply<'_, '_> {
             owner: &owner[..owner_octets],
             apex_at: sought.suffix_at(self.writer.written(), held.apex_depth()),
             apex_in_full: false,
-            origin: Origin { apex, relative },
+            apex,
+            entry,
         };
         if labels.is_empty() {
             return self.put(Section::Authority, held, entry, &block, &names).map(|_| ());

@@ -1,6 +1,7 @@
 //! A name as the lookup wants it: in lower case, split into labels, every suffix hashed.
 
-use crate::dns::name::{LABELS_MAX, NAME_OCTETS_MAX};
+use crate::dns::name::{LABELS_MAX, NAME_OCTETS_MAX, is_same};
+use crate::served::View;
 use crate::zone::HashKey;
 
 /// Longest run of compression pointers followed; each must point backwards, this bounds the work besides.
@@ -10,8 +11,10 @@ const POINTERS_MAX: usize = 32;
 /// each question and each step of a CNAME chain.
 pub(super) struct Folded {
     lower: [u8; NAME_OCTETS_MAX + 1],
-    len: usize,
-    labels: usize,
+    /// Octets of the name; behind them `lower` holds anything. As small as can be, so that it need not be compared with
+    /// the bounds of the arrays.
+    len: u8,
+    labels: u8,
     /// Where in `lower` each label begins, leftmost first; behind the last one the root's.
     starts: [u8; LABELS_MAX + 1],
     /// `hashes[d]` is the hash of the rightmost `d` labels.
@@ -55,7 +58,8 @@ impl Folded {
             // 255 octets hold at most 127 labels, so the index stays inside
             labels = (labels + 1) & LABELS_MAX;
         }
-        self.set(&name[..=at], labels);
+        fold_start(message.get(12..)?, at + 1, &mut self.lower);
+        (self.len, self.labels) = (at as u8 + 1, labels as u8);
         Some(12 + at + 1)
     }
 
@@ -97,15 +101,8 @@ impl Folded {
         self.lower[len] = 0;
         // length octets are below 64 and so never mistaken for letters
         self.lower[..len].make_ascii_lowercase();
-        (self.len, self.labels) = (len + 1, labels);
+        (self.len, self.labels) = (len as u8 + 1, labels as u8);
         Some(())
-    }
-
-    #[inline]
-    fn set(&mut self, wire: &[u8], labels: usize) {
-        // length octets are below 64 and so never mistaken for letters
-        fold(wire, &mut self.lower);
-        (self.len, self.labels) = (wire.len(), labels);
     }
 
     /// Hashes all suffixes, from the right.
@@ -115,20 +112,25 @@ impl Folded {
         self.hash_from(key, 0);
     }
 
-    /// As [`Folded::hash`]; what `known` knows is taken from there. Returns of how many labels that was.
+    /// Hashes all suffixes from the one on that is the known zone's apex, if the name has it; else all.
     #[inline(always)]
-    pub(super) fn hash_with(&mut self, key: &HashKey, known: &Known) -> usize {
-        let depth = known.len_of_suffix(self, key);
-        self.hashes[..=depth].copy_from_slice(&known.hashes[..=depth]);
-        self.hash_from(key, depth);
-        depth
+    pub(super) fn hash_with(&mut self, view: &View, known: &Known) -> Option<Enclosing> {
+        if !known.encloses(self, view) {
+            self.hash(view.key());
+            return None;
+        }
+        let labels = usize::from(known.labels);
+        self.hashes[labels] = known.hash;
+        self.hash_from(view.key(), labels);
+        Some(Enclosing { slot: known.slot, labels })
     }
 
     #[inline(always)]
     fn hash_from(&mut self, key: &HashKey, known: usize) {
+        let labels = self.labels();
         let mut hash = self.hashes[known];
-        for depth in known + 1..=self.labels {
-            let label = self.labels - depth;
+        for depth in known + 1..=labels {
+            let label = labels - depth;
             let (start, end) = (usize::from(self.starts[label]), usize::from(self.starts[label + 1]));
             hash = key.child(hash, &self.lower[start + 1..end]);
             self.hashes[depth] = hash;
@@ -138,31 +140,31 @@ impl Folded {
     /// Octets of the name, its final zero included.
     #[inline]
     pub(super) fn len(&self) -> usize {
-        self.len
+        usize::from(self.len)
     }
 
     /// Labels, the root's not counted.
     #[inline]
     pub(super) fn labels(&self) -> usize {
-        self.labels
+        usize::from(self.labels)
     }
 
     /// The whole name in lower case, its final zero included.
     #[inline]
     pub(super) fn lower(&self) -> &[u8] {
-        &self.lower[..self.len]
+        &self.lower[..self.len()]
     }
 
     /// Where in the name its rightmost `depth` labels begin.
     #[inline]
     pub(super) fn start(&self, depth: usize) -> usize {
-        usize::from(self.starts[self.labels - depth])
+        usize::from(self.starts[self.labels() - depth])
     }
 
     /// The rightmost `depth` labels, the final zero included.
     #[inline]
     pub(super) fn suffix(&self, depth: usize) -> &[u8] {
-        &self.lower[self.start(depth)..self.len]
+        &self.lower[self.start(depth)..self.len()]
     }
 
     /// The labels between the suffix of `apex_depth` labels and the one of `depth` labels: an owner relative to its
@@ -181,91 +183,84 @@ impl Folded {
     /// The hashes of all suffixes by depth, the root's first.
     #[inline]
     pub(super) fn hashes(&self) -> &[u64] {
-        &self.hashes[..=self.labels]
+        &self.hashes[..=self.labels()]
     }
 }
 
-/// The apex that questions were about last, hashed: most questions of a worker end in few apexes, and hashing `com` and
-/// `example.com` anew for each of them costs more than finding out that they are the same.
+/// A zone whose apex is a suffix of a name: where it stands in its view, and its labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Enclosing {
+    pub(super) slot: usize,
+    pub(super) labels: usize,
+}
+
+/// The zone that questions were about last, its apex hashed: most questions of a worker end in few apexes, and hashing
+/// `com` and `example.com` anew and looking for the zone costs more than finding out that they are the same.
 pub(super) struct Known {
-    key: Option<HashKey>,
-    octets: [u8; NAME_OCTETS_MAX + 1],
-    len: usize,
-    labels: usize,
-    hashes: [u64; LABELS_MAX + 1],
+    /// Of which view; 0: nothing is known.
+    view: u64,
+    /// Where the zone stands in it.
+    slot: usize,
+    /// Of the apex.
+    hash: u64,
+    apex: [u8; NAME_OCTETS_MAX + 1],
+    len: u8,
+    labels: u8,
 }
 
 impl Known {
-    /// Nothing but the root, whose hash is 0 under every key.
     pub(super) fn new() -> Known {
-        Known { key: None, octets: [0; NAME_OCTETS_MAX + 1], len: 1, labels: 0, hashes: [0; LABELS_MAX + 1] }
+        Known { view: 0, slot: 0, hash: 0, apex: [0; NAME_OCTETS_MAX + 1], len: 1, labels: 0 }
     }
 
-    /// Labels of `name`'s longest suffix whose hashes are known here: all of the apex's, or none.
+    /// Whether the known zone's apex is a suffix of `name` in this view.
     #[inline(always)]
-    fn len_of_suffix(&self, name: &Folded, key: &HashKey) -> usize {
-        let is_known = name.labels >= self.labels
-            && name.suffix(self.labels) == &self.octets[..self.len]
-            && self.key.as_ref() == Some(key);
-        if is_known { self.labels } else { 0 }
+    fn encloses(&self, name: &Folded, view: &View) -> bool {
+        self.view == view.number()
+            && name.labels >= self.labels
+            && is_same(name.suffix(usize::from(self.labels)), &self.apex[..usize::from(self.len)])
     }
 
-    /// Remembers the suffix of `labels` labels of `name`, hashed under `key`.
+    /// Remembers a zone of `view`, whose apex is a suffix of `name`, which is hashed.
     #[cold]
     #[inline(never)]
-    pub(super) fn keep(&mut self, name: &Folded, labels: usize, key: &HashKey) {
-        let suffix = name.suffix(labels);
-        self.octets[..suffix.len()].copy_from_slice(suffix);
-        (self.key, self.len, self.labels) = (Some(*key), suffix.len(), labels);
-        self.hashes[..=labels].copy_from_slice(&name.hashes[..=labels]);
+    pub(super) fn keep(&mut self, name: &Folded, zone: Enclosing, view: &View) {
+        let suffix = name.suffix(zone.labels);
+        self.apex[..suffix.len()].copy_from_slice(suffix);
+        (self.view, self.slot, self.hash) = (view.number(), zone.slot, name.hash_at(zone.labels));
+        (self.len, self.labels) = (suffix.len() as u8, zone.labels as u8);
     }
 }
 
-/// Copies `from` to the start of `to`, ASCII letters in lower case, eight octets at a time. `to` is at least as long.
+/// Copies the first `len` octets of `from`, at most 255, to the start of `to`, ASCII letters in lower case; and what comes
+/// behind them, up to a multiple of sixteen. Sixteen octets at a time are a few vector instructions, and a message goes on
+/// behind its question.
 #[inline]
-fn fold(from: &[u8], to: &mut [u8; NAME_OCTETS_MAX + 1]) {
-    let mut at = 0;
-    while let Some(eight) = from.get(at..at + 8).and_then(|rest| rest.first_chunk::<8>()) {
-        to[at..at + 8].copy_from_slice(&lower_eight(*eight));
-        at += 8;
+fn fold_start(from: &[u8], len: usize, to: &mut [u8; NAME_OCTETS_MAX + 1]) {
+    let (whole, rest) = from.as_chunks::<16>();
+    let (to, _) = to.as_chunks_mut::<16>();
+    let chunks = len.div_ceil(16);
+    for (to, from) in to.iter_mut().zip(whole).take(chunks) {
+        *to = from.map(|octet| octet.to_ascii_lowercase());
     }
-    match from.last_chunk::<8>() {
-        // the last eight once more, overlapping what is done
-        Some(eight) => to[from.len() - 8..from.len()].copy_from_slice(&lower_eight(*eight)),
-        None => to.iter_mut().zip(from).for_each(|(to, from)| *to = from.to_ascii_lowercase()),
+    if let Some(to) = to.get_mut(whole.len()..chunks).and_then(<[_]>::first_mut) {
+        to.iter_mut().zip(rest).for_each(|(to, from)| *to = from.to_ascii_lowercase());
     }
-}
-
-/// Eight octets in lower case: in each, bit 7 of two sums says whether it is at least `A` and whether beyond `Z`.
-#[inline]
-fn lower_eight(octets: [u8; 8]) -> [u8; 8] {
-    const EACH: u64 = 0x0101_0101_0101_0101;
-    let word = u64::from_le_bytes(octets);
-    let low = word & (0x7f * EACH);
-    let from_a = low + (0x80 - b'A' as u64) * EACH;
-    let beyond_z = low + (0x7f - b'Z' as u64) * EACH;
-    let upper = (from_a ^ beyond_z) & !word & (0x80 * EACH);
-    (word | upper >> 2).to_le_bytes()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::served::Publisher;
     use proptest::prelude::*;
-
-    #[test]
-    fn each_octet_folds_as_ascii_does() {
-        for octet in 0..=255u8 {
-            assert_eq!(lower_eight([octet; 8]), [octet.to_ascii_lowercase(); 8]);
-        }
-    }
 
     proptest! {
         #[test]
-        fn folding_is_ascii_lower_case_at_every_length(octets in prop::collection::vec(any::<u8>(), 0..=255)) {
+        fn folding_is_ascii_lower_case_at_every_length(octets in prop::collection::vec(any::<u8>(), 0..=600), len in 0..=255usize) {
             let mut folded = [0; NAME_OCTETS_MAX + 1];
-            fold(&octets, &mut folded);
-            prop_assert_eq!(&folded[..octets.len()], octets.to_ascii_lowercase());
+            let len = len.min(octets.len());
+            fold_start(&octets, len, &mut folded);
+            prop_assert_eq!(&folded[..len], octets[..len].to_ascii_lowercase());
         }
 
         /// A name read from a question is the same as read from anywhere else in a message.
@@ -282,17 +277,23 @@ mod tests {
             prop_assert_eq!(question.lower(), anywhere.lower());
             prop_assert_eq!(question.hashes(), anywhere.hashes());
             prop_assert_eq!(question.hash_at(labels.len()), key.name(question.lower()));
-            // what is known of a suffix, or of another name, changes nothing
+            // what is known of a zone, of this view or another, changes nothing
+            let view = Publisher::new(key).1.load();
+            let other = Publisher::new(HashKey::from_bytes([2; 16])).1.load();
             for depth in 0..=labels.len() {
                 let mut known = Known::new();
-                known.keep(&question, depth, &key);
+                known.keep(&question, Enclosing { slot: 7, labels: depth }, &view);
                 let mut again = Folded::new();
                 again.read(&message, 12);
-                again.hash_with(&key, &known);
-                prop_assert_eq!(again.hashes(), anywhere.hashes());
-                let other = HashKey::from_bytes([2; 16]);
-                again.hash_with(&other, &known);
-                prop_assert_eq!(again.hash_at(labels.len()), other.name(again.lower()));
+                prop_assert_eq!(again.hash_with(&view, &known), Some(Enclosing { slot: 7, labels: depth }));
+                prop_assert_eq!(&again.hashes()[depth..], &anywhere.hashes()[depth..]);
+                prop_assert_eq!(again.hash_with(&other, &known), None);
+                prop_assert_eq!(again.hash_at(labels.len()), other.key().name(again.lower()));
+                if depth > 0 {
+                    let mut stranger = Folded::new();
+                    stranger.hash(&key);
+                    prop_assert_eq!(stranger.hash_with(&view, &known), None);
+                }
             }
             for depth in 0..=labels.len() {
                 prop_assert_eq!(question.suffix(depth), anywhere.suffix(depth));

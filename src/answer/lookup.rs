@@ -27,7 +27,10 @@ pub(super) enum Found<'s> {
 #[inline(always)]
 pub(super) fn locate<'s>(snapshot: &'s Snapshot, name: &Folded, apex_depth: usize, qtype: RecordType) -> Found<'s> {
     let depth = name.labels();
-    let mut cuts = snapshot.cut_depths() & (u128::MAX >> (127 - (depth - apex_depth)));
+    let mut cuts = match depth - apex_depth < snapshot.shallowest_cut() {
+        true => 0,
+        false => snapshot.cut_depths() & (u128::MAX >> (127 - (depth - apex_depth))),
+    };
     // the deepest ancestor known to exist, and the shallowest depth known not to
     let (mut exists, mut absent) = (apex_depth, depth);
     while cuts != 0 {
@@ -67,7 +70,7 @@ fn probe<'s>(snapshot: &'s Snapshot, name: &Folded, depth: usize, apex_depth: us
     }
     let entry = snapshot.lookup(name.hash_at(depth), name.relative(depth, apex_depth))?;
     // "the authoritative name server will act as if the owner name of the NSEC3 RR did not exist" (RFC 5155 §7.2.8)
-    (!entry.is_only_nsec3()).then_some(entry)
+    (!snapshot.has_nsec3() || !entry.is_only_nsec3()).then_some(entry)
 }
 
 /// For a name of which the suffix of `exists` labels exists and the one of `absent` labels does not: its closest

@@ -50,7 +50,7 @@ use crate::dns::edns::UDP_PAYLOAD_OCTETS;
 use crate::dns::message::Rcode;
 use crate::served::{Slot, Transport, View};
 use crate::time::Timestamp;
-use folded::{Folded, Known};
+use folded::{Enclosing, Folded, Known};
 use options::{Asked, Gathered};
 use query::{Edns, Parsed, Query, Refused};
 use resolve::Reply;
@@ -194,8 +194,8 @@ pub fn respond(view: &View, client: &Client<'_>, work: &mut Workspace, buffer: &
     }
     match query::parse(&buffer[..len], &mut work.name, &mut work.asked) {
         Parsed::Query(query) => {
-            let depth = work.name.hash_with(view.key(), &work.known);
-            answer(view, client, work, buffer, &query, depth)
+            let enclosing = work.name.hash_with(view, &work.known);
+            answer(view, client, work, buffer, &query, enclosing)
         }
         Parsed::Refused(refused) => refuse(view, client, work, buffer, &refused),
         Parsed::Hand => Outcome::Hand,
@@ -203,7 +203,7 @@ pub fn respond(view: &View, client: &Client<'_>, work: &mut Workspace, buffer: &
     }
 }
 
-/// The stage behind parsing: finds the zone and answers from it. So many labels of the name were known before.
+/// The stage behind parsing: finds the zone and answers from it. `enclosing` is a zone known before to enclose the name.
 #[inline]
 fn answer(
     view: &View,
@@ -211,7 +211,7 @@ fn answer(
     work: &mut Workspace,
     buffer: &mut [u8],
     query: &Query,
-    known_labels: usize,
+    enclosing: Option<Enclosing>,
 ) -> Outcome {
     let Workspace { name, known, asked, gathered, account } = work;
     let mut cookie_is_valid = false;
@@ -228,16 +228,13 @@ fn answer(
         options = Some(gathered);
     }
     let writer = Writer::new(client, buffer, query.question_end, query.edns, options);
-    let Some(finished) = Reply::new(view, client, query, writer).resolve(name, known, known_labels) else {
+    let Some(Finished { octets, opt_at, depth }) =
+        Reply::new(view, client, query, writer).resolve(name, known, enclosing)
+    else {
         return Outcome::Hand;
     };
-    *account = Account {
-        question_end: query.question_end as u16,
-        opt_at: finished.opt_at,
-        depth: finished.depth,
-        cookie_is_valid,
-    };
-    Outcome::Reply(finished.octets)
+    *account = Account { question_end: query.question_end as u16, opt_at, depth, cookie_is_valid };
+    Outcome::Reply(octets)
 }
 
 /// What a client's cookie comes to.

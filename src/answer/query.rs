@@ -18,7 +18,7 @@ pub(super) const PLAIN_REPLY_OCTETS: usize = 512;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Edns {
     /// The largest UDP reply the client takes, at least 512.
-    pub(super) reply_octets: usize,
+    pub(super) reply_octets: u16,
     /// Highest version the client speaks.
     pub(super) version: u8,
     /// DO: the client wants signatures (RFC 3225).
@@ -60,6 +60,7 @@ pub(super) struct Refused {
 }
 
 /// Reads `message`, the name of its question into `name`, what its EDNS options ask for into `asked`.
+#[inline(always)]
 pub(super) fn parse(message: &[u8], name: &mut Folded, asked: &mut Asked) -> Parsed {
     let Some((header, _)) = message.split_first_chunk::<HEADER_OCTETS>() else {
         return Parsed::Drop;
@@ -102,6 +103,7 @@ pub(super) fn parse(message: &[u8], name: &mut Folded, asked: &mut Asked) -> Par
 }
 
 /// Decides by type and EDNS version what becomes of a well-formed query.
+#[inline]
 fn finish(query: Query) -> Parsed {
     if query.edns.is_some_and(|edns| edns.version != 0) {
         return refused(Rcode::BADVERS, query.question_end, query.edns);
@@ -122,10 +124,11 @@ fn refused(rcode: Rcode, question_end: usize, edns: Option<Edns>) -> Parsed {
 }
 
 /// Reads an OPT without options that fills `record` exactly.
+#[inline(always)]
 fn read_lone_opt(record: &[u8]) -> Option<Edns> {
     match *record {
         [0, 0, 41, size_high, size_low, _, version, flags, _, 0, 0] => Some(Edns {
-            reply_octets: usize::from(u16::from_be_bytes([size_high, size_low])).max(PLAIN_REPLY_OCTETS),
+            reply_octets: u16::from_be_bytes([size_high, size_low]).max(PLAIN_REPLY_OCTETS as u16),
             version,
             dnssec_ok: flags & 0x80 != 0,
             has_options: false,
@@ -227,7 +230,7 @@ impl RecordAt<'_> {
     /// What it says as an OPT.
     fn edns(&self) -> Edns {
         Edns {
-            reply_octets: usize::from(self.class).max(PLAIN_REPLY_OCTETS),
+            reply_octets: self.class.max(PLAIN_REPLY_OCTETS as u16),
             version: self.ttl[1],
             dnssec_ok: self.ttl[2] & 0x80 != 0,
             has_options: !self.rdata.is_empty(),

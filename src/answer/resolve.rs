@@ -1,11 +1,10 @@
 //! From a name in a zone to the sections of the reply: RFC 1034 §4.3.2 steps 3 to 6, over all zones we serve.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use super::additional;
 use super::denial::{Absent, Proofs, is_signed};
-use super::folded::{Folded, Known};
+use super::folded::{Enclosing, Folded, Known};
 use super::lookup::{Found, locate};
 use super::query::Query;
 use super::why::Why;
@@ -16,7 +15,6 @@ use crate::dns::edns::ExtendedError;
 use crate::dns::message::{CLASS_ANY, CLASS_CHAOS, CLASS_IN, Rcode};
 use crate::dns::name::NAME_OCTETS_MAX;
 use crate::served::{Slot, State, Transport, View};
-use crate::zone::entry::Origin;
 use crate::zone::{Entry, RrsetBlock, Snapshot};
 
 /// A reply while it is worked out.
@@ -128,12 +126,29 @@ impl<'v, 'b> Reply<'v, 'b> {
     /// Works the reply out for the question's name, hashed. `None`: nothing is written, as only the caller of
     /// [`respond`](super::respond) can say whether this client is answered.
     #[inline]
-    pub(super) fn resolve(mut self, name: &mut Folded, known: &mut Known, known_labels: usize) -> Option<Finished> {
+    pub(super) fn resolve(
+        mut self,
+        name: &mut Folded,
+        known: &mut Known,
+        enclosing: Option<Enclosing>,
+    ) -> Option<Finished> {
         if self.query.qclass != CLASS_IN && self.query.qclass != CLASS_ANY {
             return Some(self.in_other_class(name));
         }
-        let Some(slot) = self.zone_of(name) else {
-            return Some(self.fail(Rcode::REFUSED, &Why::code(ExtendedError::NOT_AUTHORITATIVE)));
+        let slot = match enclosing {
+            Some(zone) if self.is_innermost(zone, name) => &self.view.slots()[zone.slot],
+            _ => {
+                if enclosing.is_some() {
+                    // only from that zone's apex on was it hashed
+                    name.hash(self.view.key());
+                }
+                let Some(index) = self.zone_of(name) else {
+                    return Some(self.fail(Rcode::REFUSED, &Why::code(ExtendedError::NOT_AUTHORITATIVE)));
+                };
+                let slot = &self.view.slots()[index];
+                known.keep(name, Enclosing { slot: index, labels: slot.labels() }, self.view);
+                slot
+            }
         };
         let guard = slot.load();
         let snapshot = match (slot.is_open(), guard.as_ref()) {
@@ -144,9 +159,6 @@ impl<'v, 'b> Reply<'v, 'b> {
                 Answering::No(rcode, why) => return Some(self.fail(rcode, &why)),
             },
         };
-        if slot.labels() != known_labels {
-            known.keep(name, slot.labels(), self.view.key());
-        }
         if let Some(options) = self.writer.options() {
             options.put_zone_version(slot.labels(), snapshot.serial().0);
             if self.query.qtype == RecordType::SOA && name.labels() == slot.labels() {
@@ -224,23 +236,26 @@ impl<'v, 'b> Reply<'v, 'b> {
         }
     }
 
-    /// The zone that answers for `name`: the one with the longest apex, but the parent's for DS (RFC 4035 §3.1.4.1)
-    /// if that is ours too.
-    #[inline(always)]
-    fn zone_of(&self, name: &Folded) -> Option<&'v Arc<Slot>> {
-        let slot = self.view.enclosing(name.hashes(), name.labels(), |depth| name.suffix(depth))?;
-        if self.query.qtype == RecordType::DS && slot.labels() == name.labels() && slot.labels() > 0 {
-            let parent = self.view.enclosing(name.hashes(), name.labels() - 1, |depth| name.suffix(depth));
-            return parent.or(Some(slot));
-        }
-        Some(slot)
+    /// Whether the zone, known to enclose `name`, is the one that answers for it. For DS it may be another.
+    #[inline]
+    fn is_innermost(&self, zone: Enclosing, name: &Folded) -> bool {
+        let beyond =
+            || self.view.enclosing_beyond(zone.labels, name.hashes(), name.labels(), |depth| name.suffix(depth));
+        self.query.qtype != RecordType::DS && beyond().is_none()
     }
 
-    /// As [`Reply::zone_of`], along a chain.
+    /// Where in the view the zone stands that answers for `name`: the one with the longest apex, but the parent's for DS
+    /// (RFC 4035 §3.1.4.1) if that is ours too.
     #[cold]
     #[inline(never)]
-    fn next_zone(&self, name: &Folded) -> Option<&'v Arc<Slot>> {
-        self.zone_of(name)
+    fn zone_of(&self, name: &Folded) -> Option<usize> {
+        let index = self.view.enclosing(name.hashes(), name.labels(), |depth| name.suffix(depth))?;
+        let labels = self.view.slots()[index].labels();
+        if self.query.qtype == RecordType::DS && labels == name.labels() && labels > 0 {
+            let parent = self.view.enclosing(name.hashes(), name.labels() - 1, |depth| name.suffix(depth));
+            return parent.or(Some(index));
+        }
+        Some(index)
     }
 
     /// Goes on at the target of a CNAME, which stands at `target_at` in the message, as long as that leads somewhere
@@ -261,9 +276,10 @@ impl<'v, 'b> Reply<'v, 'b> {
             if !links.add(name.hash_at(name.labels())) {
                 return self.settle(held);
             }
-            let Some(slot) = self.next_zone(name) else {
+            let Some(index) = self.zone_of(name) else {
                 return self.settle(held);
             };
+            let slot = &self.view.slots()[index];
             if !std::ptr::eq(&**slot, held.slot) {
                 return self.follow_into(slot, held, name, target_at, links);
             }
@@ -347,13 +363,19 @@ impl<'v, 'b> Reply<'v, 'b> {
         if qtype == RecordType::ANY || qtype == RecordType::RRSIG {
             return self.answer_many(held, sought, entry, encloser);
         }
-        let names = self.names(held, sought, entry, sought.name.labels());
         if let Some(block) = entry.rrset(qtype).filter(|block| block.rr_count() > 0) {
             self.writer.set_authoritative();
             if qtype == RecordType::DNAME && self.is_answered(sought.name) {
                 return Ok(None);
             }
-            let rrs = self.put(Section::Answer, held, entry, &block, &names)?;
+            let ready = match sought.at {
+                QNAME_AT => self.writer.put_as_stored(&block, self.dnssec_ok),
+                _ => None,
+            };
+            let rrs = match ready {
+                Some(rrs) => rrs,
+                None => self.put(Section::Answer, held, entry, &block, &self.names_at(held, sought, entry))?,
+            };
             self.owe_if_wildcard(held, sought, encloser);
             if self.proofs.is_some() {
                 self.settle(held)?;
@@ -370,7 +392,7 @@ impl<'v, 'b> Reply<'v, 'b> {
             && let Some(block) = entry.rrset(RecordType::CNAME).filter(|block| block.rr_count() > 0)
         {
             self.writer.set_authoritative();
-            let rrs = self.put(Section::Answer, held, entry, &block, &names)?;
+            let rrs = self.put(Section::Answer, held, entry, &block, &self.names_at(held, sought, entry))?;
             self.owe_if_wildcard(held, sought, encloser);
             return Ok(Some(rdata_of_first(self.writer.written(), rrs.start)));
         }
@@ -407,7 +429,7 @@ impl<'v, 'b> Reply<'v, 'b> {
         entry: Entry<'_>,
         encloser: Option<usize>,
     ) -> Result<Option<usize>, Full> {
-        let names = self.names(held, sought, entry, sought.name.labels());
+        let names = self.names_at(held, sought, entry);
         let only_signatures = self.query.qtype == RecordType::RRSIG;
         // everything is everything: without DO RRSIGs are "any other RRset" (RFC 4035 §3)
         let signatures = self.dnssec_ok || self.transport.is_stream();
@@ -548,7 +570,7 @@ impl<'v, 'b> Reply<'v, 'b> {
     }
 
     /// Puts an RRset, with DO its signatures too, wherever it is stored. Returns where its RRs stand.
-    #[inline]
+    #[inline(never)]
     pub(super) fn put(
         &mut self,
         section: Section,
@@ -606,7 +628,6 @@ impl<'v, 'b> Reply<'v, 'b> {
     }
 
     /// The names on which images of `entry` lean when its owner is the suffix of `depth` labels of the sought name.
-    #[inline(always)]
     fn names<'n>(&self, held: &Held<'n>, sought: Sought<'n>, entry: Entry<'n>, depth: usize) -> Names<'n> {
         let message = self.writer.written();
         Names {
@@ -614,7 +635,26 @@ impl<'v, 'b> Reply<'v, 'b> {
             owner: sought.name.suffix(depth),
             apex_at: sought.suffix_at(message, held.apex_depth()),
             apex_in_full: sought.at == QNAME_AT,
-            origin: Origin { apex: held.apex(), relative: entry.name() },
+            apex: held.apex(),
+            entry,
+        }
+    }
+
+    /// The names on which images of `entry` lean when its owner is the sought name.
+    #[inline]
+    fn names_at<'n>(&self, held: &Held<'n>, sought: Sought<'n>, entry: Entry<'n>) -> Names<'n> {
+        let in_question = sought.at == QNAME_AT;
+        Names {
+            owner_at: if in_question {
+                QNAME_AT
+            } else {
+                sought.suffix_at(self.writer.written(), sought.name.labels())
+            },
+            owner: sought.name.lower(),
+            apex_at: sought.suffix_at(self.writer.written(), held.apex_depth()),
+            apex_in_full: in_question,
+            apex: held.apex(),
+            entry,
         }
     }
 }

@@ -15,9 +15,9 @@ use crate::dns::RecordType;
 use crate::dns::edns::option;
 use crate::dns::message::{CLASS_CHAOS, CLASS_IN, Rcode};
 use crate::served::Transport;
-use crate::zone::RrsetBlock;
 use crate::zone::entry::{Base, Origin, Rrs};
 use crate::zone::spill::Spilled;
+use crate::zone::{Entry, RrsetBlock};
 
 /// One past the highest offset a compression pointer can name.
 pub(super) const POINTER_REACH: usize = 0x4000;
@@ -58,8 +58,16 @@ pub(super) struct Names<'n> {
     pub(super) apex_at: usize,
     /// Whether it stands there without compression, so that parts of it are found by counting.
     pub(super) apex_in_full: bool,
-    /// Apex and stored owner, for writing rdata in full.
-    pub(super) origin: Origin<'n>,
+    /// The apex, for writing rdata in full.
+    pub(super) apex: &'n [u8],
+    /// Whose image it is, for the same.
+    pub(super) entry: Entry<'n>,
+}
+
+impl<'n> Names<'n> {
+    fn origin(&self) -> Origin<'n> {
+        Origin { apex: self.apex, relative: self.entry.name() }
+    }
 }
 
 /// A reply that is ready.
@@ -103,7 +111,7 @@ impl<'b> Writer<'b> {
     ) -> Writer<'b> {
         let whole = match (client.transport, edns) {
             (Transport::Udp, None) => PLAIN_REPLY_OCTETS,
-            (Transport::Udp, Some(edns)) => edns.reply_octets.min(usize::from(client.udp_octets_max)),
+            (Transport::Udp, Some(edns)) => usize::from(edns.reply_octets.min(client.udp_octets_max)),
             (Transport::Tcp | Transport::Tls, _) => usize::from(u16::MAX),
         };
         let opt = if edns.is_some() { OPT_OCTETS } else { 0 };
@@ -173,6 +181,27 @@ impl<'b> Writer<'b> {
         self.counts = [0; 3];
     }
 
+    /// Answers with the RRs of `block`, and with `signatures` its RRSIGs, by nothing but a copy: what most answers are.
+    /// `None`, and nothing done, if they need more: they are spilled, have other pointers than those to the question,
+    /// or do not fit (within a pointer's reach).
+    #[inline]
+    pub(super) fn put_as_stored(&mut self, block: &RrsetBlock<'_>, signatures: bool) -> Option<Range<usize>> {
+        let (image, signed) = block.as_stored()?;
+        let octets = if signatures { signed.len() } else { image.len() };
+        let (start, end) = (self.at, self.at + octets);
+        if end > self.limit.min(POINTER_REACH) {
+            return None;
+        }
+        copy_short(self.buffer.get_mut(start..end)?, &signed[..octets]);
+        self.at = end;
+        let mut count = block.rr_count();
+        if octets > image.len() {
+            count += block.signature_count();
+        }
+        self.counts[Section::Answer as usize] += count as u16;
+        Some(start..start + image.len())
+    }
+
     /// Puts the RRs of `block`, which is not spilled, and with `signatures` its RRSIGs. Returns where the RRs stand.
     #[inline]
     pub(super) fn put(
@@ -238,7 +267,7 @@ impl<'b> Writer<'b> {
             return self.put_in_full(block, names);
         }
         let copy = &mut self.buffer[start..end];
-        copy.copy_from_slice(image);
+        copy_short(copy, image);
         if block.fixups().len() > 0 && !names.apex_in_full {
             return Ok(self.fix_up_by_walking(block, names, start..end));
         }
@@ -370,7 +399,7 @@ impl<'b> Writer<'b> {
         let mut owner = Vec::new();
         for rr in block.rrs() {
             owner.clear();
-            block.expand_owner(&rr, names.origin, &mut owner);
+            block.expand_owner(&rr, names.origin(), &mut owner);
             if self.append(&owner).is_err() || self.append(&block.image()[rr.owner.end..rr.rdata.end]).is_err() {
                 self.at = start;
                 return Err(Full);
@@ -449,13 +478,13 @@ impl<'b> Writer<'b> {
     /// As [`Writer::finish`], for replies off the straight way; a call instead of a copy.
     #[cold]
     #[inline(never)]
-    pub(super) fn finish_aside(self, why: Option<&Why>) -> Finished {
+    pub(super) fn finish_aside(&mut self, why: Option<&Why>) -> Finished {
         self.finish(why)
     }
 
     /// Writes the header and, if the client speaks EDNS, OPT.
     #[inline(always)]
-    pub(super) fn finish(mut self, why: Option<&Why>) -> Finished {
+    pub(super) fn finish(&mut self, why: Option<&Why>) -> Finished {
         let mut opt_at = 0;
         if let Some(edns) = self.edns {
             opt_at = self.at as u16;
@@ -583,7 +612,7 @@ impl<'b> Writer<'b> {
         let mut rdata = Vec::new();
         for rr in block.rrs() {
             rdata.clear();
-            block.expand_rdata(&rr, names.origin, &mut rdata);
+            block.expand_rdata(&rr, names.origin(), &mut rdata);
             let put = |writer: &mut Self| {
                 writer.put_owner(names)?;
                 writer.append(&block.image()[rr.owner.end..rr.owner.end + 8])?;
@@ -664,6 +693,19 @@ pub(super) fn owner_end(rrs: &[u8], mut at: usize) -> usize {
 /// The offset in the pointer at `at`.
 fn pointer(image: &[u8], at: usize) -> usize {
     usize::from(u16::from_be_bytes([image[at], image[at + 1]]) & 0x3fff)
+}
+
+/// Copies `from` over `to`, which is as long. Two addresses, the most that many names have, are not worth a call.
+#[inline]
+fn copy_short(to: &mut [u8], from: &[u8]) {
+    match (to.len() <= 32, from.first_chunk::<16>(), from.last_chunk::<16>()) {
+        (true, Some(first), Some(last)) => {
+            let last_at = to.len() - 16;
+            to[..16].copy_from_slice(first);
+            to[last_at..].copy_from_slice(last);
+        }
+        _ => to.copy_from_slice(from),
+    }
 }
 
 /// Adds `base` to the pointer at `at`.

@@ -139,6 +139,22 @@ impl Name {
     }
 }
 
+/// Whether two names in lower case, or the same parts of two, are equal. Names are so short that calling the general
+/// comparison costs more than this.
+#[inline]
+pub fn is_same(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    match (a.first_chunk::<8>(), b.first_chunk::<8>(), a.last_chunk::<8>(), b.last_chunk::<8>()) {
+        // the last eight overlap what has been compared
+        (Some(a_first), Some(b_first), Some(a_last), Some(b_last)) => {
+            a_first == b_first && a_last == b_last && (a.len() <= 16 || a == b)
+        }
+        _ => a.iter().zip(b).all(|(a, b)| a == b),
+    }
+}
+
 /// Iterator over labels, see [`Name::labels`].
 #[derive(Clone, Debug)]
 pub struct Labels<'a> {

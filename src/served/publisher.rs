@@ -141,8 +141,14 @@ mod tests {
     fn enclosing(view: &View, of: &Name) -> Option<Name> {
         let mut hashes = [0; 128];
         let labels = KEY.suffix_hashes(of.as_wire(), &mut hashes);
-        let slot = view.enclosing(&hashes, labels, |depth| of.strip_left(labels - depth));
-        slot.map(|slot| slot.name().clone())
+        let suffix = |depth| of.strip_left(labels - depth);
+        let found = view.enclosing(&hashes, labels, suffix);
+        // what lies beyond a depth is found from there, too
+        for known in 0..=labels {
+            let beyond = found.filter(|&index| view.slots()[index].labels() > known);
+            assert_eq!(view.enclosing_beyond(known, &hashes, labels, suffix), beyond);
+        }
+        found.map(|index| view.slots()[index].name().clone())
     }
 
     #[test]

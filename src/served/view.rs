@@ -7,19 +7,26 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 
 use super::slot::{Slot, ZoneId};
-use crate::dns::Name;
+use crate::dns::{Name, name};
 use crate::zone::HashKey;
 
 /// All zones at one moment. Immutable: a change of the set of zones makes a new view.
 pub struct View {
     key: HashKey,
+    /// No other view of this process has the same.
+    number: u64,
     slots: Vec<Arc<Slot>>,
     by_id: HashMap<ZoneId, u32>,
     /// Open addressing with linear probing, at most half full; a power of two long.
     buckets: Box<[Bucket]>,
     /// Bit d: some apex has d labels.
     depths: u128,
+    /// The most labels an apex has.
+    deepest: usize,
 }
+
+/// Numbers the views of this process, from 1 on.
+static VIEWS: AtomicU64 = AtomicU64::new(0);
 
 /// 16 octets, so four to a cache line.
 #[derive(Clone, Copy)]
@@ -38,7 +45,7 @@ impl View {
     pub(super) fn new(key: HashKey, slots: Vec<Arc<Slot>>) -> View {
         let size = (slots.len() * 2).next_power_of_two().max(2);
         let mut buckets = vec![Bucket { hash: 0, slot: EMPTY, labels: 0 }; size].into_boxed_slice();
-        let mut depths = 0;
+        let mut depths = 0_u128;
         for (index, slot) in slots.iter().enumerate() {
             let mut at = slot.hash() as usize & (size - 1);
             while buckets[at].slot != EMPTY && slots[buckets[at].slot as usize].name() != slot.name() {
@@ -48,7 +55,16 @@ impl View {
             depths |= 1 << slot.labels();
         }
         let by_id = slots.iter().enumerate().map(|(index, slot)| (slot.id(), index as u32)).collect();
-        View { key, slots, by_id, buckets, depths }
+        let number = VIEWS.fetch_add(1, Ordering::Relaxed) + 1;
+        let deepest = 127_u32.saturating_sub(depths.leading_zeros()) as usize;
+        View { key, number, slots, by_id, buckets, depths, deepest }
+    }
+
+    /// A number that no other view of this process has, above 0: whoever remembers where a zone stands in a view
+    /// remembers this too.
+    #[inline]
+    pub fn number(&self) -> u64 {
+        self.number
     }
 
     /// The key under which names are hashed, here and in every snapshot.
@@ -69,23 +85,36 @@ impl View {
 
     /// The zone with exactly this apex.
     pub fn zone(&self, apex: &Name) -> Option<&Arc<Slot>> {
-        self.at(apex.label_count(), self.key.name(apex.as_wire()), apex.as_wire())
+        self.at(apex.label_count(), self.key.name(apex.as_wire()), apex.as_wire()).map(|index| &self.slots[index])
     }
 
-    /// The zone with the longest apex that is a suffix of a name and has at most `deepest` labels.
-    /// `hashes[d]` is the hash of the name's rightmost `d` labels, `suffix(d)` these labels in lower-case wire form.
+    /// Where among [`View::slots`] the zone with the longest apex stands that is a suffix of a name and has at most
+    /// `deepest` labels. `hashes[d]` is the hash of the name's rightmost `d` labels, `suffix(d)` these labels in
+    /// lower-case wire form.
+    pub fn enclosing<'n>(&self, hashes: &[u64], deepest: usize, suffix: impl Fn(usize) -> &'n [u8]) -> Option<usize> {
+        self.longest(self.depths & up_to(deepest), hashes, suffix)
+    }
+
+    /// As [`View::enclosing`], but only of zones whose apex has more than `known` labels.
     #[inline]
-    pub fn enclosing<'n>(
+    pub fn enclosing_beyond<'n>(
         &self,
+        known: usize,
         hashes: &[u64],
         deepest: usize,
         suffix: impl Fn(usize) -> &'n [u8],
-    ) -> Option<&Arc<Slot>> {
-        let mut candidates = self.depths & (u128::MAX >> (127 - deepest.min(127)));
+    ) -> Option<usize> {
+        if self.deepest <= known {
+            return None;
+        }
+        self.longest(self.depths & up_to(deepest) & !up_to(known), hashes, suffix)
+    }
+
+    fn longest<'n>(&self, mut candidates: u128, hashes: &[u64], suffix: impl Fn(usize) -> &'n [u8]) -> Option<usize> {
         while candidates != 0 {
             let depth = 127 - candidates.leading_zeros() as usize;
-            if let Some(slot) = self.at(depth, hashes[depth], suffix(depth)) {
-                return Some(slot);
+            if let Some(index) = self.at(depth, hashes[depth], suffix(depth)) {
+                return Some(index);
             }
             candidates &= !(1 << depth);
         }
@@ -93,7 +122,7 @@ impl View {
     }
 
     #[inline]
-    fn at(&self, labels: usize, hash: u64, apex: &[u8]) -> Option<&Arc<Slot>> {
+    fn at(&self, labels: usize, hash: u64, apex: &[u8]) -> Option<usize> {
         let mask = self.buckets.len() - 1;
         let mut at = hash as usize & mask;
         loop {
@@ -102,14 +131,19 @@ impl View {
                 return None;
             }
             if bucket.hash == hash && bucket.labels == labels as u32 {
-                let slot = &self.slots[bucket.slot as usize];
-                if slot.name().as_wire() == apex {
-                    return Some(slot);
+                let index = bucket.slot as usize;
+                if name::is_same(self.slots[index].name().as_wire(), apex) {
+                    return Some(index);
                 }
             }
             at += 1;
         }
     }
+}
+
+/// The bits of the depths up to `depth`.
+fn up_to(depth: usize) -> u128 {
+    u128::MAX >> (127 - depth.min(127))
 }
 
 /// Where the current [`View`] is found.

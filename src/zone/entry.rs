@@ -101,6 +101,7 @@ impl<'a> Entry<'a> {
     }
 
     /// Owner relative to the apex, lower case, labels without a final zero; empty for the apex.
+    #[inline]
     pub fn name(&self) -> &'a [u8] {
         &self.0[ENTRY_HEADER..ENTRY_HEADER + self.0[0] as usize]
     }
@@ -170,18 +171,20 @@ impl<'a> Entry<'a> {
     }
 
     /// The RRset of this type. Also found if only its RRSIGs exist: look at [`RrsetBlock::rr_count`].
+    #[inline]
     pub fn rrset(&self, rtype: RecordType) -> Option<RrsetBlock<'a>> {
-        self.blocks().take_while(|b| b.rtype <= rtype).find(|b| b.rtype == rtype && rtype != GLUE)
+        let first = self.blocks().find(|block| block.rtype() >= rtype)?;
+        (first.rtype() == rtype && rtype != GLUE).then_some(first)
     }
 
     /// The RRsets by ascending type, without the glue.
     pub fn rrsets(&self) -> impl Iterator<Item = RrsetBlock<'a>> + Clone {
-        self.blocks().filter(|b| b.rtype != GLUE)
+        self.blocks().filter(|b| b.rtype() != GLUE)
     }
 
     /// The glue of a CUT.
     pub fn glue(&self) -> Option<RrsetBlock<'a>> {
-        if self.is_cut() { self.blocks().find(|b| b.rtype == GLUE) } else { None }
+        if self.is_cut() { self.blocks().find(|b| b.rtype() == GLUE) } else { None }
     }
 
     /// RRs and RRSIGs, glue not counted.
@@ -193,19 +196,22 @@ impl<'a> Entry<'a> {
     pub(super) fn suits(&self, apex: &[u8]) -> bool {
         let apex_pointers = |block: RrsetBlock<'a>| {
             let mut fixups = block.fixups().filter(|fixup| fixup.base == Base::Apex);
-            fixups.all(|fixup| pointer_value(block.image, fixup.at) < apex.len())
+            fixups.all(|fixup| pointer_value(block.image(), fixup.at) < apex.len())
         };
         self.name().len() + apex.len() <= 255 && self.blocks().all(apex_pointers)
     }
 
+    #[inline]
     pub(super) fn blocks(&self) -> Blocks<'a> {
         Blocks { rest: &self.0[self.blocks_start()..] }
     }
 
+    #[inline]
     fn has(&self, flag: u8) -> bool {
         self.0[1] & flag != 0
     }
 
+    #[inline]
     fn blocks_start(&self) -> usize {
         ENTRY_HEADER + self.0[0] as usize + if self.has(HAS_KIDS) { 4 } else { 0 }
     }
@@ -219,12 +225,11 @@ pub(super) struct Blocks<'a> {
 
 impl<'a> Iterator for Blocks<'a> {
     type Item = RrsetBlock<'a>;
+    #[inline]
     fn next(&mut self) -> Option<RrsetBlock<'a>> {
-        if self.rest.is_empty() {
-            return None;
-        }
-        let (block, length) = RrsetBlock::parse(self.rest).expect("a Page has been checked");
-        self.rest = &self.rest[length..];
+        // a page has been checked: what is no whole block is the end
+        let (block, rest) = RrsetBlock::split_off(self.rest)?;
+        self.rest = rest;
         Some(block)
     }
 }
@@ -275,66 +280,151 @@ pub struct Rr {
 /// One RRset with its signatures, or the glue of a CUT. See the module's documentation for how to put it into a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RrsetBlock<'a> {
-    rtype: RecordType,
-    rrs: u16,
-    mixed: bool,
-    /// Octets of image and signatures, RRSIGs, if they are stored apart.
-    spilled: Option<(u16, u16, u16)>,
-    fixups: &'a [u8],
-    image: &'a [u8],
-    signatures: &'a [u8],
+    header: BlockHeader,
+    /// The octets behind the header, to the end of the block.
+    body: &'a [u8],
+}
+
+/// The eight octets with which every block begins, as one little-endian word: `u16` type, `u16` image length, and of a
+/// block in place `u16` signature length, `u8` RRs, `u8` fix-ups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct BlockHeader(u64);
+
+impl BlockHeader {
+    #[inline]
+    fn rtype(self) -> RecordType {
+        RecordType(self.0 as u16)
+    }
+
+    #[inline]
+    fn is_mixed(self) -> bool {
+        (self.0 >> 16) as u16 & MIXED_BLOCK != 0
+    }
+
+    #[inline]
+    fn is_spilled(self) -> bool {
+        (self.0 >> 16) as u16 & !MIXED_BLOCK == SPILLED
+    }
+
+    /// Of a block in place.
+    #[inline]
+    fn image_octets(self) -> usize {
+        usize::from((self.0 >> 16) as u16 & !MIXED_BLOCK)
+    }
+
+    /// Of a block in place.
+    #[inline]
+    fn signature_octets(self) -> usize {
+        usize::from((self.0 >> 32) as u16)
+    }
+
+    /// Of a block in place.
+    #[inline]
+    fn rr_count(self) -> usize {
+        usize::from((self.0 >> 48) as u8)
+    }
+
+    /// Octets of the fix-ups of a block in place.
+    #[inline]
+    fn fixup_octets(self) -> usize {
+        2 * (self.0 >> 56) as usize
+    }
+
+    #[inline]
+    fn body_octets(self) -> usize {
+        if self.is_spilled() {
+            return SPILLED_BLOCK - BLOCK_HEADER;
+        }
+        self.fixup_octets() + self.image_octets() + self.signature_octets()
+    }
 }
 
 impl<'a> RrsetBlock<'a> {
     /// The type, [`GLUE`] for glue.
+    #[inline]
     pub fn rtype(&self) -> RecordType {
-        self.rtype
+        self.header.rtype()
     }
 
     /// RRs, signatures not counted. 0 if only signatures exist: then the RRset does not exist.
+    #[inline]
     pub fn rr_count(&self) -> usize {
-        self.rrs as usize
+        match self.is_spilled() {
+            true => usize::from(u16_at(self.body, 0)),
+            false => self.header.rr_count(),
+        }
     }
 
     /// RRSIGs covering this type.
     pub fn signature_count(&self) -> usize {
-        self.spilled.map_or_else(|| Rrs::new(self.signatures).count(), |s| s.2 as usize)
+        match self.is_spilled() {
+            true => usize::from(u16_at(self.body, 2)),
+            false => Rrs::new(self.signatures()).count(),
+        }
     }
 
     /// Whether image and signatures are stored apart; then both are empty here.
+    #[inline]
     pub fn is_spilled(&self) -> bool {
-        self.spilled.is_some()
+        self.header.is_spilled()
     }
 
     /// Whether TTLs or spellings had to be levelled; a difference that touches such an RRset cannot be applied.
     pub fn is_mixed(&self) -> bool {
-        self.mixed
+        self.header.is_mixed()
     }
 
     /// Octets of the image, also of a spilled one.
     pub fn image_octets(&self) -> usize {
-        self.spilled.map_or(self.image.len(), |s| s.0 as usize)
+        match self.is_spilled() {
+            // in such a header everything stands two octets further on
+            true => self.header.signature_octets(),
+            false => self.header.image_octets(),
+        }
     }
 
     /// Octets of the signatures, also of spilled ones.
     pub fn signature_octets(&self) -> usize {
-        self.spilled.map_or(self.signatures.len(), |s| s.1 as usize)
+        match self.is_spilled() {
+            true => usize::from((self.header.0 >> 48) as u16),
+            false => self.header.signature_octets(),
+        }
     }
 
     /// The RRs in wire form; empty if spilled.
+    #[inline]
     pub fn image(&self) -> &'a [u8] {
-        self.image
+        match self.is_spilled() {
+            true => &[],
+            false => &self.body[self.header.fixup_octets()..][..self.header.image_octets()],
+        }
+    }
+
+    /// Image, and image with signatures, of a block that answers a question for its owner as it is: in place and without
+    /// fix-ups.
+    #[inline]
+    pub fn as_stored(&self) -> Option<(&'a [u8], &'a [u8])> {
+        if self.header.fixup_octets() > 0 || self.is_spilled() {
+            return None;
+        }
+        Some((self.body.get(..self.header.image_octets())?, self.body))
     }
 
     /// The RRSIG RRs in wire form, owner `C0 0C`, no fix-ups; empty if spilled.
+    #[inline]
     pub fn signatures(&self) -> &'a [u8] {
-        self.signatures
+        match self.is_spilled() {
+            true => &[],
+            false => &self.body[self.header.fixup_octets() + self.header.image_octets()..],
+        }
     }
 
     /// Where to add which base, ascending by place.
+    #[inline]
     pub fn fixups(&self) -> impl ExactSizeIterator<Item = Fixup> + Clone + use<'a> {
-        self.fixups.chunks_exact(2).map(|pair| {
-            let fix = u16::from_le_bytes([pair[0], pair[1]]);
+        let octets = if self.is_spilled() { &[] } else { &self.body[..self.header.fixup_octets()] };
+        octets.as_chunks().0.iter().map(|pair| {
+            let fix = u16::from_le_bytes(*pair);
             let base = match fix >> 14 {
                 0 => Base::Image,
                 1 => Base::Apex,
@@ -351,7 +441,7 @@ impl<'a> RrsetBlock<'a> {
 
     /// The RRs of the image, as stored; none if spilled.
     pub fn rrs(&self) -> Rrs<'a> {
-        Rrs::new(self.image)
+        Rrs::new(self.image())
     }
 
     /// Appends the rdata of `rr` (one of [`RrsetBlock::rrs`]) with names in full, octet for octet as it was received.
@@ -361,7 +451,7 @@ impl<'a> RrsetBlock<'a> {
 
     /// Appends the owner of `rr` (one of [`RrsetBlock::rrs`]) in full.
     pub fn expand_owner(&self, rr: &Rr, origin: Origin<'_>, out: &mut Vec<u8>) {
-        if self.rtype == GLUE {
+        if self.rtype() == GLUE {
             self.expand(rr.owner.clone(), origin, out);
         } else {
             out.extend_from_slice(origin.relative);
@@ -372,17 +462,18 @@ impl<'a> RrsetBlock<'a> {
     fn expand(&self, span: Range<usize>, origin: Origin<'_>, out: &mut Vec<u8>) {
         let mut copied = span.start;
         for fixup in self.fixups().filter(|f| span.contains(&f.at)) {
-            out.extend_from_slice(&self.image[copied..fixup.at]);
+            out.extend_from_slice(&self.image()[copied..fixup.at]);
             self.follow(fixup, origin, out);
             copied = fixup.at + 2;
         }
-        out.extend_from_slice(&self.image[copied..span.end]);
+        out.extend_from_slice(&self.image()[copied..span.end]);
     }
 
     /// Appends the name to which the pointer at `fixup` leads.
     fn follow(&self, mut fixup: Fixup, origin: Origin<'_>, out: &mut Vec<u8>) {
+        let image = self.image();
         loop {
-            let mut at = pointer_value(self.image, fixup.at);
+            let mut at = pointer_value(image, fixup.at);
             match fixup.base {
                 Base::Apex => return out.extend_from_slice(&origin.apex[at..]),
                 Base::Owner => {
@@ -391,11 +482,11 @@ impl<'a> RrsetBlock<'a> {
                 }
                 Base::Image => {
                     let start = at;
-                    while !matches!(self.image[at], 0 | 0xc0..) {
-                        at += 1 + self.image[at] as usize;
+                    while !matches!(image[at], 0 | 0xc0..) {
+                        at += 1 + image[at] as usize;
                     }
-                    out.extend_from_slice(&self.image[start..at]);
-                    if self.image[at] == 0 {
+                    out.extend_from_slice(&image[start..at]);
+                    if image[at] == 0 {
                         return out.push(0);
                     }
                     fixup = self.fixups().find(|f| f.at == at).expect("a Page has been checked");
@@ -404,41 +495,22 @@ impl<'a> RrsetBlock<'a> {
         }
     }
 
-    /// Reads the block at the start of `bytes`, checking only lengths. Returns it with its length.
-    fn parse(bytes: &'a [u8]) -> Option<(RrsetBlock<'a>, usize)> {
-        let header = bytes.get(..BLOCK_HEADER)?;
-        let rtype = RecordType(u16_at(header, 0));
-        let mixed = u16_at(header, 2) & MIXED_BLOCK != 0;
-        let image_octets = u16_at(header, 2) & !MIXED_BLOCK;
-        if image_octets == SPILLED {
-            let header = bytes.get(..SPILLED_BLOCK)?;
-            let spilled = Some((u16_at(header, 4), u16_at(header, 6), u16_at(header, 10)));
-            let block =
-                RrsetBlock { rtype, rrs: u16_at(header, 8), mixed, spilled, fixups: &[], image: &[], signatures: &[] };
-            return Some((block, SPILLED_BLOCK));
-        }
-        let image_start = BLOCK_HEADER + 2 * header[7] as usize;
-        let signatures_start = image_start + image_octets as usize;
-        let end = signatures_start + u16_at(header, 4) as usize;
-        let block = RrsetBlock {
-            rtype,
-            rrs: header[6] as u16,
-            mixed,
-            spilled: None,
-            fixups: bytes.get(BLOCK_HEADER..image_start)?,
-            image: bytes.get(image_start..signatures_start)?,
-            signatures: bytes.get(signatures_start..end)?,
-        };
-        Some((block, end))
+    /// The block at the start of `bytes`, of which only the lengths are checked, and what is behind it.
+    #[inline]
+    fn split_off(bytes: &'a [u8]) -> Option<(RrsetBlock<'a>, &'a [u8])> {
+        let (header, rest) = bytes.split_first_chunk::<BLOCK_HEADER>()?;
+        let header = BlockHeader(u64::from_le_bytes(*header));
+        let (body, rest) = rest.split_at_checked(header.body_octets())?;
+        Some((RrsetBlock { header, body }, rest))
     }
 
     /// Whether everything inside is where readers expect it, for an apex of at most so many octets.
     fn is_sound(&self, apex_octets_max: usize) -> bool {
-        let mut last = None;
+        let (mut last, image) = (None, self.image());
         let fixups_are_sound = self.fixups().all(|fixup| {
             let ascending = last.replace(fixup.at).is_none_or(|last| last + 2 <= fixup.at);
-            ascending && fixup.at + 2 <= self.image.len() && self.image[fixup.at] >= 0xc0 && {
-                let target = pointer_value(self.image, fixup.at);
+            ascending && fixup.at + 2 <= image.len() && image[fixup.at] >= 0xc0 && {
+                let target = pointer_value(image, fixup.at);
                 match fixup.base {
                     Base::Apex => target < apex_octets_max,
                     Base::Owner => target == 0,
@@ -446,22 +518,22 @@ impl<'a> RrsetBlock<'a> {
                 }
             }
         });
-        let type_is_sound = self.rtype == GLUE || !self.rtype.is_meta();
-        let parts_are_sound = self.is_spilled() || self.holds(self.image, self.signatures);
+        let type_is_sound = self.rtype() == GLUE || !self.rtype().is_meta();
+        let parts_are_sound = self.is_spilled() || self.holds(image, self.signatures());
         type_is_sound && fixups_are_sound && parts_are_sound
     }
 
     /// Whether image and signatures (here or from chunks) are the RRs which the header states.
     pub(super) fn holds(&self, image: &[u8], signatures: &[u8]) -> bool {
-        let is_sound = |rr: &Rr| match self.rtype {
+        let is_sound = |rr: &Rr| match self.rtype() {
             GLUE => {
                 let complete = image[rr.owner.end - 1] == 0 || self.fixups().any(|f| f.at + 2 == rr.owner.end);
                 complete && matches!(rr.rtype, RecordType::A | RecordType::AAAA)
             }
-            _ => image[rr.owner.clone()] == [0xc0, 0x0c] && rr.rtype == self.rtype,
+            _ => image[rr.owner.clone()] == [0xc0, 0x0c] && rr.rtype == self.rtype(),
         };
         let signature_is_sound = |rr: &Rr| {
-            let covered = signatures[rr.rdata.clone()].starts_with(&self.rtype.0.to_be_bytes());
+            let covered = signatures[rr.rdata.clone()].starts_with(&self.rtype().0.to_be_bytes());
             signatures[rr.owner.clone()] == [0xc0, 0x0c]
                 && rr.rtype == RecordType::RRSIG
                 && covered
@@ -476,8 +548,9 @@ impl<'a> RrsetBlock<'a> {
 
     /// Whether labels begin at `at` and end, before `limit`, in a zero or a listed pointer.
     fn leads_to_a_name(&self, mut at: usize, limit: usize) -> bool {
+        let image = self.image();
         loop {
-            match self.image[at] {
+            match image[at] {
                 0 => return true,
                 0xc0.. => return self.fixups().any(|f| f.at == at),
                 len @ 1..=63 => at += 1 + len as usize,
@@ -571,12 +644,12 @@ pub(super) fn sound_length(bytes: &[u8]) -> Option<usize> {
     bytes.get(..end)?;
     let mut last = None;
     for _ in 0..header[2] {
-        let (block, length) = RrsetBlock::parse(&bytes[end..])?;
+        let (block, rest) = RrsetBlock::split_off(&bytes[end..])?;
         // the apex is at most as long as what the owner leaves of a name
-        if last.replace(block.rtype).is_some_and(|last| last >= block.rtype) || !block.is_sound(255 - name.len()) {
+        if last.replace(block.rtype()).is_some_and(|last| last >= block.rtype()) || !block.is_sound(255 - name.len()) {
             return None;
         }
-        end += length;
+        end = bytes.len() - rest.len();
     }
     Some(end)
 }

@@ -38,12 +38,17 @@ impl HashKey {
     pub fn child(&self, parent: u64, label: &[u8]) -> u64 {
         let mut state = Sip::new(&self.0);
         state.take(parent);
-        let mut words = label.chunks_exact(8);
-        for word in &mut words {
-            state.take(little_endian(word));
+        let (words, rest) = label.as_chunks::<8>();
+        for word in words {
+            state.take(u64::from_le_bytes(*word));
         }
+        let tail = match label.last_chunk::<8>() {
+            // the last octets once more, those that are in the words shifted out; by 64 if all are
+            Some(last) => u64::from_le_bytes(*last) >> 1 >> (63 - 8 * rest.len()),
+            None => tail(rest),
+        };
         let octets = 8 + label.len() as u64;
-        state.take(octets << 56 | tail(words.remainder()));
+        state.take(octets << 56 | tail);
         state.finish()
     }
 

@@ -20,6 +20,8 @@ use std::fmt;
 
 use triomphe::ThinArc;
 
+use crate::dns::name;
+
 pub use super::entry::{Base, Entry, Fixup, Origin, Rr, RrsetBlock};
 
 /// Version of all layouts in this room, the name hash included.
@@ -112,6 +114,7 @@ impl Page {
     }
 
     /// The whole page, as it is stored.
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0.slice
     }
@@ -142,8 +145,9 @@ impl Page {
         std::ptr::eq(self.as_bytes(), other.as_bytes())
     }
 
+    #[inline]
     pub(super) fn bits(&self) -> u8 {
-        self.as_bytes()[8]
+        self.header().0[8]
     }
 
     pub(super) fn prefix(&self) -> u64 {
@@ -152,7 +156,7 @@ impl Page {
 
     /// The entry at `index`, ascending by (hash, owner). `index` is below [`Page::len`]; not for spill pages.
     pub fn entry(&self, index: usize) -> Entry<'_> {
-        Entry::new(entry_bytes(self.as_bytes(), self.len(), index))
+        self.entry_by(self.tables().1, index)
     }
 
     /// All entries, ascending by (hash, owner).
@@ -160,30 +164,55 @@ impl Page {
         (0..self.len()).map(|index| self.entry(index))
     }
 
-    /// Position of the entry for the owner with this `hash` and this lower-case relative name.
+    /// Position of the entry for the owner with this `hash` and this lower-case relative name, and the entry.
     /// One guess from the hash, then a scan over neighbouring fingerprints: hashes are spread evenly.
-    pub fn find(&self, hash: u64, relative: &[u8]) -> Option<usize> {
-        let bytes = self.as_bytes();
-        let n = self.len();
+    #[inline]
+    pub fn find(&self, hash: u64, relative: &[u8]) -> Option<(usize, Entry<'_>)> {
+        let (fingerprints, offsets) = self.tables();
         let wanted = (behind(hash, self.bits()) >> 48) as u16;
-        let fp = |index: usize| u16_at(bytes, HEADER_OCTETS + 2 * index);
-        let mut index = (wanted as usize * n) >> 16;
+        let guess = (usize::from(wanted) * fingerprints.len()) >> 16;
+        let (before, from_guess) = fingerprints.split_at_checked(guess)?;
         // to the first fingerprint that is not below the wanted one
-        while index > 0 && fp(index - 1) >= wanted {
-            index -= 1;
-        }
-        while index < n && fp(index) < wanted {
-            index += 1;
-        }
-        while index < n && fp(index) == wanted {
-            if self.entry(index).name() == relative {
-                return Some(index);
+        let back = before.iter().rev().take_while(|fp| u16::from_le_bytes(**fp) >= wanted).count();
+        let on = match back {
+            0 => from_guess.iter().take_while(|fp| u16::from_le_bytes(**fp) < wanted).count(),
+            _ => 0,
+        };
+        let mut index = guess - back + on;
+        while fingerprints.get(index).is_some_and(|fp| u16::from_le_bytes(*fp) == wanted) {
+            let entry = self.entry_by(offsets, index);
+            if name::is_same(entry.name(), relative) {
+                return Some((index, entry));
             }
             index += 1;
         }
         None
     }
+
+    /// The tables behind the header: fingerprints, and where the entries begin.
+    #[inline]
+    fn tables(&self) -> (&[Pair], &[Pair]) {
+        let (header, rest) = self.header();
+        let n = usize::from(u16::from_le_bytes([header[2], header[3]]));
+        rest.as_chunks().0[..2 * n].split_at(n)
+    }
+
+    #[inline]
+    fn header(&self) -> (&[u8; HEADER_OCTETS], &[u8]) {
+        self.as_bytes().split_first_chunk().expect("a Page has been checked")
+    }
+
+    #[inline]
+    fn entry_by(&self, offsets: &[Pair], index: usize) -> Entry<'_> {
+        let bytes = self.as_bytes();
+        let start = usize::from(u16::from_le_bytes(offsets[index]));
+        let end = offsets.get(index + 1).map_or(bytes.len(), |next| usize::from(u16::from_le_bytes(*next)));
+        Entry::new(&bytes[start..end])
+    }
 }
+
+/// A little-endian `u16` in a page's tables.
+type Pair = [u8; 2];
 
 impl fmt::Debug for Page {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -230,18 +259,14 @@ pub(super) fn page_octets(entry_lengths: impl Iterator<Item = usize>) -> usize {
     entry_lengths.fold(HEADER_OCTETS, |sum, length| sum + SLOT_OCTETS + length)
 }
 
+#[inline]
 pub(super) fn u16_at(bytes: &[u8], at: usize) -> u16 {
     u16::from_le_bytes([bytes[at], bytes[at + 1]])
 }
 
+#[inline]
 pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
-}
-
-fn entry_bytes(bytes: &[u8], n: usize, index: usize) -> &[u8] {
-    let offset = |index: usize| u16_at(bytes, HEADER_OCTETS + 2 * (n + index)) as usize;
-    let end = if index + 1 < n { offset(index + 1) } else { bytes.len() };
-    &bytes[offset(index)..end]
 }
 
 /// Everything a reader relies on.

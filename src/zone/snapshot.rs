@@ -78,6 +78,8 @@ pub struct Snapshot {
     spills: Spills,
     tally: Tally,
     cut_depths: u128,
+    shallowest_cut: usize,
+    has_nsec3: bool,
     denial: Denial,
     canonical: OnceLock<CanonicalOrder>,
 }
@@ -94,12 +96,14 @@ impl Snapshot {
     ) -> Result<Snapshot, DamagedPage> {
         let apex_hash = key.name(apex.as_wire());
         let page = names.page(apex_hash).ok_or(DamagedPage("no apex"))?.clone();
-        let index = page.find(apex_hash, &[]).ok_or(DamagedPage("no apex"))?;
+        let (index, _) = page.find(apex_hash, &[]).ok_or(DamagedPage("no apex"))?;
         tally.shrink();
         let mut snapshot = Snapshot {
             apex_place: (page, index as u16),
             soa: Soa::parse(0, &[vec![0; 2], vec![0; 20]].concat()).expect("a SOA of two root names"),
             cut_depths: tally.cut_depths(),
+            shallowest_cut: tally.cut_depths().trailing_zeros() as usize,
+            has_nsec3: tally.types().iter().any(|(rtype, _)| *rtype == RecordType::NSEC3),
             denial: Denial::default(),
             canonical: OnceLock::new(),
             apex,
@@ -228,6 +232,18 @@ impl Snapshot {
         self.cut_depths
     }
 
+    /// The lowest bit of [`Snapshot::cut_depths`]; 128 without any. Shallower names need no further look.
+    #[inline]
+    pub fn shallowest_cut(&self) -> usize {
+        self.shallowest_cut
+    }
+
+    /// Whether there is any NSEC3 record, be it of a parameter set that is not used.
+    #[inline]
+    pub fn has_nsec3(&self) -> bool {
+        self.has_nsec3
+    }
+
     /// Most labels an owner has below the apex: deeper names do not exist.
     pub fn max_depth(&self) -> usize {
         self.tally.max_depth()
@@ -235,9 +251,10 @@ impl Snapshot {
 
     /// The entry of the name with this `hash` (of the absolute name, [`HashKey::name`]) and this relative lower-case
     /// form. No allocation; a few dependent reads.
+    #[inline]
     pub fn lookup(&self, hash: u64, relative: &[u8]) -> Option<Entry<'_>> {
-        let page = self.names.page(hash)?;
-        page.find(hash, relative).map(|index| page.entry(index))
+        let (_, entry) = self.names.page(hash)?.find(hash, relative)?;
+        Some(entry)
     }
 
     /// The entry of an absolute name; convenience for control paths.
