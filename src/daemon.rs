@@ -369,6 +369,7 @@ fn net_options(config: &Config, tls: Option<Arc<TlsIdentity>>) -> net::Options {
     net::Options {
         workers: dns.workers,
         udp_octets_max: dns.edns_size,
+        nsec3_iterations_max: dns.nsec3_iterations_max,
         tcp: TcpLimits {
             connections_max: dns.tcp_connections,
             connections_per_client_max: dns.tcp_connections_per_client,

@@ -1,7 +1,9 @@
 //! Proofs that something is not there: NSEC (RFC 4035 §3.1.3) and NSEC3 (RFC 5155 §7.2), for those who ask with DO.
 //!
 //! Called by `resolve` when a name, a type or a DS is missing, or when a wildcard has answered for a name. The records
-//! are copied as they were signed, each once in a reply; a zone whose chain has holes is answered with what there is.
+//! are copied as they were signed, each once in a reply; a zone whose chain has holes is answered with what there is. One
+//! whose NSEC3 hash costs more than [`Client::nsec3_iterations_max`](super::Client) allows gives none, and no answer
+//! either where one is needed.
 //!
 //! A wildcard's answer needs its proof in the authority section, but a chain may go on adding to the answer section.
 //! So such proofs are *owed*, and written by [`Reply::settle`] once the answer section is complete.
@@ -66,7 +68,7 @@ impl Reply<'_, '_> {
     /// Proves that what the sought name lacks is not there.
     #[inline(never)]
     pub(super) fn prove(&mut self, held: &Held<'_>, sought: Sought<'_>, absent: Absent) -> Result<(), Full> {
-        let Some(chain) = Chain::of(held) else {
+        let Some(chain) = self.chain_of(held) else {
             return Ok(());
         };
         match (chain, absent) {
@@ -90,7 +92,7 @@ impl Reply<'_, '_> {
     /// Proves that the cut, which is the sought name's suffix of `depth` labels, has no DS (RFC 4035 §3.1.4.1,
     /// RFC 5155 §7.2.7).
     pub(super) fn prove_insecure(&mut self, held: &Held<'_>, sought: Sought<'_>, depth: usize) -> Result<(), Full> {
-        match Chain::of(held) {
+        match self.chain_of(held) {
             Some(Chain::Nsec) => self.put_nsec(held, sought, sought.name.relative(depth, held.apex_depth())),
             Some(Chain::Nsec3(params)) => self.put_no_type(held, sought, params, depth),
             None => Ok(()),
@@ -130,7 +132,7 @@ impl Reply<'_, '_> {
                 continue;
             };
             let sought = Sought { name: &name, at };
-            match Chain::of(held) {
+            match self.chain_of(held) {
                 Some(Chain::Nsec) => self.put_nsec(held, sought, name.relative(name.labels(), held.apex_depth()))?,
                 Some(Chain::Nsec3(params)) => {
                     self.put_nsec3(held, sought, params, name.suffix(usize::from(owed.encloser) + 1))?;
@@ -252,14 +254,14 @@ pub(super) fn is_signed(snapshot: &Snapshot) -> bool {
 
 /// How a zone proves.
 #[derive(Clone, Copy)]
-enum Chain<'s> {
+pub(super) enum Chain<'s> {
     Nsec,
     Nsec3(&'s Nsec3Params),
 }
 
 impl<'s> Chain<'s> {
     /// `None` in a zone that is not signed, whatever NSEC or NSEC3 lie about in it.
-    fn of(held: &Held<'s>) -> Option<Chain<'s>> {
+    pub(super) fn of(held: &Held<'s>) -> Option<Chain<'s>> {
         let snapshot: &'s Snapshot = held.snapshot;
         if !is_signed(snapshot) {
             return None;

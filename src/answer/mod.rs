@@ -24,6 +24,8 @@
 //! - A chain is followed through all zones we serve, at most [`CHAIN_LINKS_MAX`] links; where it leaves them, or comes
 //!   back to a name it has been at, the answer ends and the client goes on by itself.
 //! - Positive answers carry no NS in the authority section: nobody needs it, and it makes replies grow.
+//! - A proof that would cost too many rounds of the NSEC3 hash is not given, and an answer that lacks its proof would be a
+//!   lie to a validator: such a question is SERVFAIL with the extended error 27.
 //! - A reply that does not fit has TC and as many whole RRsets as do fit.
 
 mod additional;
@@ -59,6 +61,10 @@ use write::{Finished, Writer};
 /// Links of a CNAME or DNAME chain in one answer. Resolvers stop at about the same length.
 pub const CHAIN_LINKS_MAX: usize = 16;
 
+/// The most additional rounds of the NSEC3 hash that any zone was ever allowed (RFC 5155 §10.3, for keys of 4,096 bits).
+/// A proof takes a few hashes of so many rounds: under a millisecond each.
+pub const NSEC3_ITERATIONS_MAX: u16 = 2_500;
+
 /// Octets a buffer must have, whatever the client says it takes: the longest question and a negative answer fit.
 pub const REPLY_OCTETS_MIN: usize = query::PLAIN_REPLY_OCTETS;
 
@@ -83,6 +89,8 @@ pub struct Client<'a> {
     pub now: Timestamp,
     /// How long an idle connection is kept, for the keepalive option; zero: nothing is said.
     pub keepalive: Duration,
+    /// Zones with more rounds of the NSEC3 hash are not proved with: what would need a proof is SERVFAIL.
+    pub nsec3_iterations_max: u16,
     /// Decides about zones that are not open to everybody; `None`: such a question is handed on.
     pub judge: Option<Judge<'a>>,
 }
@@ -98,6 +106,7 @@ impl Client<'static> {
             identity: &identity::NOBODY,
             now: Timestamp(0),
             keepalive: Duration::ZERO,
+            nsec3_iterations_max: NSEC3_ITERATIONS_MAX,
             judge: None,
         }
     }

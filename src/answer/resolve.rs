@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::additional;
-use super::denial::{Absent, Proofs, is_signed};
+use super::denial::{Absent, Chain, Proofs, is_signed};
 use super::folded::{Enclosing, Folded, Known};
 use super::lookup::{Found, locate};
 use super::query::Query;
@@ -27,6 +27,8 @@ pub(super) struct Reply<'v, 'b> {
     transport: Transport,
     /// None as long as no proof was given or owed, so that most replies do not pay for it.
     pub(super) proofs: Option<Proofs>,
+    /// A proof is missing, because it would have cost too much.
+    pub(super) lacks_proof: bool,
 }
 
 /// A zone from which a part of the reply comes, with its one snapshot, and those visited before it. A chain that
@@ -120,7 +122,7 @@ impl<'v, 'b> Reply<'v, 'b> {
     #[inline]
     pub(super) fn new(view: &'v View, client: &'v Client<'v>, query: &'v Query, writer: Writer<'b>) -> Reply<'v, 'b> {
         let dnssec_ok = query.edns.is_some_and(|edns| edns.dnssec_ok);
-        Reply { view, client, query, writer, dnssec_ok, transport: client.transport, proofs: None }
+        Reply { view, client, query, writer, dnssec_ok, transport: client.transport, proofs: None, lacks_proof: false }
     }
 
     /// Works the reply out for the question's name, hashed. `None`: nothing is written, as only the caller of
@@ -175,6 +177,9 @@ impl<'v, 'b> Reply<'v, 'b> {
             }
             Err(full) => Err(full),
         };
+        if self.lacks_proof {
+            return Some(self.fail_without_proof());
+        }
         match result {
             Ok(()) => {}
             // "set only when an RRset is required as a part of the response, but could not be included in its
@@ -200,6 +205,25 @@ impl<'v, 'b> Reply<'v, 'b> {
         // whatever was asked, the client gets the same no; to those who count replies they are alike
         self.writer.depth = 0;
         self.writer.finish_aside(Some(why))
+    }
+
+    #[cold]
+    fn fail_without_proof(mut self) -> Finished {
+        self.writer.clear();
+        let limit = self.client.nsec3_iterations_max;
+        self.fail(Rcode::SERVFAIL, &Why::too_many_iterations(limit))
+    }
+
+    /// The zone's way to prove, unless it costs more than this client's questions may.
+    pub(super) fn chain_of<'h>(&mut self, held: &Held<'h>) -> Option<Chain<'h>> {
+        let chain = Chain::of(held)?;
+        match chain {
+            Chain::Nsec3(params) if params.iterations > self.client.nsec3_iterations_max => {
+                self.lacks_proof = true;
+                None
+            }
+            _ => Some(chain),
+        }
     }
 
     /// CHAOS is about ourselves; no other class has a zone here.

@@ -48,6 +48,13 @@ impl Why {
         why
     }
 
+    /// A proof would cost more than it may.
+    pub(super) fn too_many_iterations(limit: u16) -> Why {
+        let mut why = Why::code(ExtendedError::NSEC3_ITERATIONS);
+        let _ = write!(why, "the zone has more than {limit} NSEC3 iterations; no proof is made");
+        why
+    }
+
     /// What was stored cannot be used.
     pub(super) fn damaged() -> Why {
         Why::text(ExtendedError::INVALID_DATA, "stored contents are damaged; the zone is being fetched again")

@@ -77,6 +77,8 @@ pub fn difference<'a>(old: &'a Config, new: &'a Config) -> Difference<'a> {
     changed(settings_changed, "dns", told(old) != told(new));
     changed(needs_restart, "dns.workers", old.dns.workers != new.dns.workers);
     changed(needs_restart, "dns.edns-size", old.dns.edns_size != new.dns.edns_size);
+    let iterations = |config: &Config| config.dns.nsec3_iterations_max;
+    changed(needs_restart, "dns.nsec3-iterations-max", iterations(old) != iterations(new));
     changed(needs_restart, "dns.tcp-idle-timeout", old.dns.tcp_idle_timeout != new.dns.tcp_idle_timeout);
     changed(needs_restart, "dns.tcp-connections", old.dns.tcp_connections != new.dns.tcp_connections);
     let per_client = |config: &Config| config.dns.tcp_connections_per_client;

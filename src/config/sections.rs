@@ -55,6 +55,11 @@ pub struct Dns {
     /// Largest UDP answer in octets, 512..=4096, also offered to clients by EDNS. Default 1232, which passes every
     /// common path unfragmented (RFC 9715). Raise it only inside one network. Takes effect after a restart.
     pub edns_size: u16,
+    /// NSEC3 iterations of a zone up to which its proofs are given. Default 2500, the most that RFC 5155 §10.3 ever
+    /// allowed. Each proof costs a few times as many hashes, and anybody may ask for one; what would need a proof of a zone
+    /// with more is SERVFAIL with extended error 27, everything else is answered. 65535: no bound. Takes effect after a
+    /// restart.
+    pub nsec3_iterations_max: u16,
     /// How long an idle TCP connection of a client is kept, RFC 7766 §6.2.3. Default `"10s"`. Takes effect after a
     /// restart.
     #[serde(deserialize_with = "de::duration")]
@@ -126,6 +131,7 @@ impl Default for Dns {
             allow_proxy: Vec::new(),
             workers: 0,
             edns_size: 1232,
+            nsec3_iterations_max: 2500,
             tcp_idle_timeout: Duration::from_secs(10),
             tcp_connections: 1000,
             tcp_connections_per_client: 100,

@@ -546,6 +546,7 @@ fn keys_that_are_read_at_the_start_only_ask_for_a_restart() {
         ("dns", "listen = [\"127.0.0.1:5399\"]"),
         ("dns", "workers = 3"),
         ("dns", "edns-size = 1400"),
+        ("dns", "nsec3-iterations-max = 150"),
         ("dns", "tcp-idle-timeout = \"3s\""),
         ("dns", "tcp-connections = 3"),
         ("dns", "tcp-connections-per-client = 3"),

@@ -44,6 +44,8 @@ impl ExtendedError {
     pub const NOT_SUPPORTED: ExtendedError = ExtendedError(21);
     /// The zone has expired or is damaged.
     pub const INVALID_DATA: ExtendedError = ExtendedError(24);
+    /// A proof would cost too many rounds of the NSEC3 hash (RFC 9276 §3.2).
+    pub const NSEC3_ITERATIONS: ExtendedError = ExtendedError(27);
 }
 
 /// Why the additional section holds no usable OPT; either answer is FORMERR.

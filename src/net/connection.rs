@@ -184,6 +184,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let identity = self.server.cold.policy.identity.load();
         let client = Client {
             udp_octets_max: self.server.udp_octets_max,
+            nsec3_iterations_max: self.server.nsec3_iterations_max,
             identity: &identity,
             now,
             keepalive: self.server.limits.idle,

@@ -42,7 +42,7 @@ use arc_swap::ArcSwap;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::access::ZoneAccess;
-use crate::answer::Identity;
+use crate::answer::{Identity, NSEC3_ITERATIONS_MAX};
 use crate::dns::Serial;
 use crate::dns::edns::UDP_PAYLOAD_OCTETS;
 use crate::dns::tsig::Keyring;
@@ -119,6 +119,8 @@ pub struct Options {
     pub pin: bool,
     /// Largest UDP reply to clients that take as much (RFC 9715: 1232).
     pub udp_octets_max: u16,
+    /// Rounds of the NSEC3 hash beyond which nothing is proved.
+    pub nsec3_iterations_max: u16,
     /// Bounds for TCP and TLS together.
     pub tcp: TcpLimits,
     /// Addresses for TLS, beside those for UDP and TCP; of no use without [`Options::tls`].
@@ -137,6 +139,7 @@ impl Default for Options {
             workers: 0,
             pin: true,
             udp_octets_max: UDP_PAYLOAD_OCTETS,
+            nsec3_iterations_max: NSEC3_ITERATIONS_MAX,
             tcp: TcpLimits::default(),
             tls_addresses: Vec::new(),
             tls: None,
@@ -247,6 +250,7 @@ impl Listeners {
                     wildcard: bound.address.ip().is_unspecified(),
                     cpu: (!cpus.is_empty()).then(|| cpus[core % cpus.len()]),
                     reply_octets_max: self.options.udp_octets_max,
+                    nsec3_iterations_max: self.options.nsec3_iterations_max,
                     view: services.view.reader(),
                     cold: Arc::clone(&cold),
                     proxies: self.options.proxies.clone(),

@@ -37,6 +37,7 @@ pub(super) struct Server {
     pub(super) limits: TcpLimits,
     /// What we say we take over UDP.
     pub(super) udp_octets_max: u16,
+    pub(super) nsec3_iterations_max: u16,
     proxies: Proxies,
     tls: Option<Arc<TlsIdentity>>,
     /// Connections now, in all and by client.
@@ -53,6 +54,7 @@ impl Server {
             cold,
             limits: options.tcp.clone(),
             udp_octets_max: options.udp_octets_max,
+            nsec3_iterations_max: options.nsec3_iterations_max,
             proxies: options.proxies.clone(),
             tls: options.tls.clone(),
             open: AtomicUsize::new(0),

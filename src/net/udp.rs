@@ -38,6 +38,7 @@ pub(super) struct Worker {
     pub(super) cpu: Option<usize>,
     /// The largest reply to clients that take as much.
     pub(super) reply_octets_max: u16,
+    pub(super) nsec3_iterations_max: u16,
     pub(super) view: ViewReader,
     pub(super) cold: Arc<Cold>,
     /// Who may speak for others.
@@ -89,6 +90,7 @@ impl Worker {
         let identity = self.cold.policy.identity.load();
         let everybody = Client {
             udp_octets_max: self.reply_octets_max,
+            nsec3_iterations_max: self.nsec3_iterations_max,
             identity: &identity,
             now,
             ..Client::new(Transport::Udp, SocketAddr::from(([0, 0, 0, 0], 0)))

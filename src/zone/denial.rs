@@ -18,8 +18,8 @@ use crate::dns::name::NAME_OCTETS_MAX;
 /// Octets of a SHA-1 hash, the only one NSEC3 knows.
 pub const NSEC3_HASH_OCTETS: usize = 20;
 
-/// Additional rounds beyond which validators take a zone for insecure or broken (RFC 9276 §3.2). Its proofs are given all
-/// the same, as other servers do, although each costs as many rounds; who transfers such a zone is told.
+/// Additional rounds beyond which validators take a zone for insecure or broken (RFC 9276 §3.2). Who transfers such a zone
+/// is told; its proofs are given all the same, although each costs as many rounds, up to a bound that `answer` has.
 pub const NSEC3_ITERATIONS_ADVISED: u16 = 150;
 
 /// How the names of a zone are hashed for NSEC3 (RFC 5155 §4), with SHA-1.

@@ -6,7 +6,7 @@
 //! | `%zone APEX FIXTURE` | serves `fixtures/zones/FIXTURE.zone` |
 //! | `%zone APEX` ... `%end` | serves the zone file between |
 //! | `%state APEX STATE` | a zone without contents: `not-loaded`, `expired`, `damaged`, `disabled` |
-//! | `%server nsid=TEXT version=TEXT host=TEXT secrets=HEX,HEX require-cookie now=SECS` | what the server is from here on |
+//! | `%server nsid=TEXT version=TEXT host=TEXT secrets=HEX,HEX require-cookie nsec3-iterations-max=N now=SECS` | what the server is from here on |
 //! | `%expires APEX SECS` | until when the zone is good |
 //! | `%held APEX` | a version of the zone waits for approval |
 //! | `? NAME TYPE [tcp] [tls] [do] [edns=N] [version=N] [class=N] [rd] [cd] [opt=CODE[:HEX]]...` | asks; `do` and `opt` imply `edns=1232` |
@@ -19,7 +19,7 @@
 use std::fs;
 use std::path::Path;
 
-use secondaryd::answer::{Cookies, Identity};
+use secondaryd::answer::{self, Cookies, Identity};
 use secondaryd::dns::{Name, zonefile};
 use secondaryd::served::{State, Transport};
 use secondaryd::time::Timestamp;
@@ -104,6 +104,8 @@ fn configure(stage: &mut Stage, settings: &[&str]) {
         .with_version(&octets("version"))
         .with_host(&octets("host"))
         .with_cookies(cookies);
+    stage.nsec3_iterations_max =
+        value("nsec3-iterations-max").map_or(answer::NSEC3_ITERATIONS_MAX, |rounds| rounds.parse().expect("a number"));
     stage.now = Timestamp::from_secs(value("now").map_or(0, |secs| secs.parse().expect("seconds")));
 }
 

@@ -20,6 +20,8 @@ pub(crate) struct Stage {
     next: u32,
     /// What the server says about itself.
     pub(crate) identity: Identity,
+    /// Rounds of the NSEC3 hash beyond which nothing is proved.
+    pub(crate) nsec3_iterations_max: u16,
     /// The time at which everything is asked.
     pub(crate) now: Timestamp,
     /// One for all queries: nothing of an earlier one may show.
@@ -29,7 +31,15 @@ pub(crate) struct Stage {
 impl Stage {
     pub(crate) fn new() -> Stage {
         let (publisher, view) = Publisher::new(KEY);
-        Stage { publisher, view, next: 0, identity: Identity::default(), now: Timestamp(0), work: RefCell::default() }
+        Stage {
+            publisher,
+            view,
+            next: 0,
+            identity: Identity::default(),
+            nsec3_iterations_max: answer::NSEC3_ITERATIONS_MAX,
+            now: Timestamp(0),
+            work: RefCell::default(),
+        }
     }
 
     /// Serves `apex` from `records`.
@@ -73,6 +83,7 @@ impl Stage {
         let client = Client {
             identity: &self.identity,
             now: self.now,
+            nsec3_iterations_max: self.nsec3_iterations_max,
             keepalive: std::time::Duration::from_secs(10),
             ..Client::new(transport, SocketAddr::from(([198, 51, 100, 100], 5353)))
         };
