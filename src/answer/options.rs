@@ -68,9 +68,9 @@ impl Asked {
                 option::EXPIRE => asked.expire = true,
                 option::KEEPALIVE => asked.keepalive = true,
                 option::PADDING => asked.padding = true,
-                // "an empty ZONEVERSION option" asks (RFC 9660 §3.1). One with octets is not understood, so as if it were
-                // not there (RFC 6891 §6.1.2): no version is told, and servers older than the option see no error either
-                option::ZONE_VERSION => asked.zone_version |= value.is_empty(),
+                // octets in it say nothing: "A name server MUST ignore any non-empty ZONEVERSION payload data that might be
+                // present in the query message" (RFC 9660 §3)
+                option::ZONE_VERSION => asked.zone_version = true,
                 // of several only the first counts (RFC 7873 §5.2)
                 option::COOKIE if asked.cookie.is_none() => {
                     asked.cookie = Shown::read(value);
@@ -176,7 +176,7 @@ mod tests {
             assert_eq!(Asked::read(torn), Err(BadOptions::Torn), "{torn:?}");
         }
         assert!(Asked::read(&[0, 19, 0, 0]).is_ok_and(|asked| asked.zone_version));
-        assert_eq!(Asked::read(&[0, 19, 0, 1, 0]), Ok(Asked::default()), "only an empty one asks");
+        assert_eq!(Asked::read(&[0, 19, 0, 1, 0]), Asked::read(&[0, 19, 0, 0]), "whatever is in it");
         assert_eq!(Asked::read(&[0, 10, 0, 1, 0]), Err(BadOptions::Length));
     }
 
