@@ -8,7 +8,7 @@ use super::folded::{Enclosing, Folded, Known};
 use super::lookup::{Found, locate};
 use super::query::Query;
 use super::why::Why;
-use super::write::{Finished, Full, Names, QNAME_AT, Section, Writer, rdata_of_first, walk};
+use super::write::{Finished, Full, Names, QNAME_AT, Section, Writer, copy_labels, rdata_of_first, walk};
 use super::{CHAIN_LINKS_MAX, Client, chaos};
 use crate::dns::RecordType;
 use crate::dns::edns::ExtendedError;
@@ -576,11 +576,8 @@ impl<'v, 'b> Reply<'v, 'b> {
             return Ok(None);
         }
         let mut labels = [0; NAME_OCTETS_MAX];
-        let spelling = match sought.at {
-            QNAME_AT => &self.writer.written()[QNAME_AT..QNAME_AT + kept],
-            _ => &sought.name.lower()[..kept],
-        };
-        labels[..kept].copy_from_slice(spelling);
+        // in the spelling of the name that is replaced, be it the question's or a CNAME's before
+        copy_labels(self.writer.written(), sought.at, &mut labels[..kept]);
         let ttl = block.ttl().unwrap_or(0);
         let owner = Names { owner_at: sought.at, owner: sought.name.lower(), ..names };
         let rdata_at = self.writer.put_cname(&owner, ttl, &labels[..kept], target_at, target.lower())?;

@@ -673,6 +673,19 @@ pub(super) fn walk(message: &[u8], mut at: usize, mut octets: usize) -> Option<u
     }
 }
 
+/// Fills `labels` with the first octets of the uncompressed form of the name at `at` of `message`, following pointers.
+/// They end where one of its labels does.
+pub(super) fn copy_labels(message: &[u8], mut at: usize, mut labels: &mut [u8]) {
+    while !labels.is_empty()
+        && let Some(start) = walk(message, at, 0)
+        && let Some(label) = message.get(start..).and_then(|rest| rest.get(..1 + usize::from(*rest.first()?)))
+        && let Some((to, rest)) = std::mem::take(&mut labels).split_at_mut_checked(label.len())
+    {
+        to.copy_from_slice(label);
+        (at, labels) = (start + label.len(), rest);
+    }
+}
+
 /// Where the rdata of the RR at `at` of a message begins, which we wrote.
 pub(super) fn rdata_of_first(message: &[u8], at: usize) -> usize {
     owner_end(message, at) + 10

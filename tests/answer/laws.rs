@@ -260,3 +260,22 @@ fn survives(stage: &Stage, query: &[u8], transport: Transport) -> Result<(), Tes
     }
     Ok(())
 }
+
+/// RFC 6672 §3.1: the CNAME that a DNAME makes has what is left of the DNAME's owner from the name that it replaces. Who
+/// mixes cases on purpose (0x20), or a CNAME's own spelling, is followed letter by letter.
+#[test]
+fn a_made_cname_keeps_the_spelling_of_the_name_it_replaces() {
+    let apex: Name = "example".parse().expect("a name");
+    let text =
+        "$TTL 60\n@ SOA ns host 1 2 3 4 5\n@ NS ns\nalias CNAME A.Www.old\nold DNAME new\na.www.new A 192.0.2.1\n";
+    let mut stage = Stage::new();
+    stage.serve(&apex, &zonefile::parse(text, &apex).expect("records"));
+    for (asked, spelling) in [("alias.example.", b"\x01A\x03Www\xc0"), ("a.wWw.old.example.", b"\x01a\x03wWw\xc0")] {
+        let query = Question::new(asked, RecordType::A).to_message();
+        let reply = stage.respond(&query, Transport::Udp).expect("a reply");
+        let made = reply.windows(spelling.len()).filter(|octets| octets == spelling).count();
+        // everywhere else `old` follows
+        assert_eq!(made, 1, "{asked}: {reply:02x?}");
+        assert_eq!(reply[3] & 15, 0);
+    }
+}
