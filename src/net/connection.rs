@@ -17,10 +17,13 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -41,7 +44,7 @@ use crate::transfer::outbound::{MESSAGE_OCTETS_TARGET, Outbound};
 const WRITE_OCTETS: usize = 64 * 1024;
 
 /// First capacity of a connection's read buffer; ordinary queries never make it grow.
-const READ_OCTETS: usize = 1024;
+const READ_OCTETS: usize = 2048;
 
 /// Room that an OPT with the EXPIRE option takes in the first message of a transfer.
 const OPT_OCTETS: usize = 11 + 8;
@@ -115,8 +118,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut stop = server.stop.subscribe();
         let mut view = server.services.view.reader();
         let (sender, mut pieces) = mpsc::channel(MESSAGES_AHEAD);
-        // One deadline for the whole next query: single octets now and then do not keep a connection open.
+        // One deadline for the whole next query: single octets now and then do not keep a connection open. The timer is
+        // set again only when it rings: a busy connection moves its deadline with each query.
         let mut deadline = Instant::now() + server.limits.idle;
+        let timer = sleep_until(deadline);
+        let stopped = stop.wait_for(|&stop| stop);
+        tokio::pin!(timer, stopped);
         let mut is_open = true;
         loop {
             if self.answer_arrived(&mut view).await? {
@@ -124,17 +131,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             self.begin_transfers(&sender);
             self.flush().await?;
-            let is_stopping = *stop.borrow();
+            let is_stopping = *server.stop.borrow();
             let is_busy = self.running > 0;
             if !is_busy && (is_stopping || !is_open) {
                 // under TLS the end is said, so that nobody takes it for a cut (RFC 8446 §6.1)
                 let _ = timeout(server.limits.write, self.stream.shutdown()).await;
                 return Ok(());
             }
+            if !is_busy {
+                tokio::select! {
+                    // mostly there is the next query, and then nobody else is asked
+                    biased;
+                    // no octets: the client has said all it will; what it has asked for still comes
+                    read = self.stream.read_buf(&mut self.incoming) => is_open = read? > 0,
+                    () = &mut timer => {
+                        is_open = Instant::now() < deadline;
+                        timer.as_mut().reset(deadline);
+                    }
+                    _ = &mut stopped => {}
+                }
+                continue;
+            }
             tokio::select! {
-                // no octets: the client has said all it will; what it has asked for still comes
                 read = self.stream.read_buf(&mut self.incoming), if is_open && !is_stopping => is_open = read? > 0,
-                piece = pieces.recv(), if is_busy => match piece {
+                piece = pieces.recv() => match piece {
                     Some(Piece::Message(message)) => push_frame(&mut self.outgoing, &message),
                     Some(Piece::End(true)) => {
                         self.running -= 1;
@@ -142,8 +162,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     }
                     Some(Piece::End(false)) | None => return Ok(()),
                 },
-                () = sleep_until(deadline), if !is_busy => is_open = false,
-                _ = stop.wait_for(|&stop| stop), if !is_stopping => {}
+                _ = &mut stopped, if !is_stopping => {}
             }
         }
     }
@@ -151,10 +170,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Answers all whole queries in the read buffer; whether there were any.
     async fn answer_arrived(&mut self, view: &mut ViewReader) -> io::Result<bool> {
         let mut done = 0;
+        let now = Timestamp::now();
         while let Some(octets) = frame(&self.incoming[done..]) {
             let query = done + 2..done + 2 + octets;
             done = query.end;
-            match self.answer(view.current(), query) {
+            match self.answer(view.current(), query, now) {
                 Next::Go => {}
                 Next::Tell(notice) => {
                     // the acknowledgement first (BEHAVIOUR N2)
@@ -178,9 +198,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// Answers one query, the reply behind those that wait for writing.
-    fn answer(&mut self, view: &View, query: Range<usize>) -> Next {
+    fn answer(&mut self, view: &View, query: Range<usize>, now: Timestamp) -> Next {
         let query = &self.incoming[query];
-        let now = Timestamp::now();
         let identity = self.server.cold.policy.identity.load();
         let client = Client {
             udp_octets_max: self.server.udp_octets_max,
@@ -243,6 +262,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             return Ok(());
         }
         let mut rest: &[u8] = &self.outgoing;
+        // mostly the socket takes all of it at once: no clock is asked then
+        if let Some(written) = at_once(|cx| Pin::new(&mut self.stream).poll_write(cx, rest)).await {
+            rest = &rest[written?..];
+        }
         while !rest.is_empty() {
             let written = timeout(self.server.limits.write, self.stream.write(rest)).await??;
             if written == 0 {
@@ -251,12 +274,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             rest = &rest[written..];
         }
         // a TLS stream keeps what the socket did not take
-        timeout(self.server.limits.write, self.stream.flush()).await??;
+        match at_once(|cx| Pin::new(&mut self.stream).poll_flush(cx)).await {
+            Some(flushed) => flushed?,
+            None => timeout(self.server.limits.write, self.stream.flush()).await??,
+        }
         self.outgoing.clear();
         // one large burst shall not keep its memory for the life of the connection
         self.outgoing.shrink_to(WRITE_OCTETS);
         Ok(())
     }
+}
+
+/// What `poll` gives, if it is ready now.
+async fn at_once<T>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Option<T> {
+    poll_fn(|cx| match poll(cx) {
+        Poll::Ready(ready) => Poll::Ready(Some(ready)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }
 
 fn counters(server: &Server, transport: Transport) -> &QueryCounters {
