@@ -47,8 +47,8 @@ pub mod validator;
 pub mod zone_file;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use arc_swap::ArcSwap;
 use axum::Router;
@@ -56,12 +56,12 @@ use axum::extract::Request;
 use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::response::Response;
-use axum::routing::get;
+use axum::response::{IntoResponse, Response};
 use tokio::sync::{Semaphore, watch};
 
 use self::fault::{ErrorCode, Fault};
 use self::idempotency::Idempotency;
+use self::openapi::{Doc, Paths};
 use self::rackspace::jobs::Jobs;
 use self::rate::Rate;
 use self::selection::Selections;
@@ -186,33 +186,47 @@ impl fmt::Debug for Api {
     }
 }
 
-/// All paths of the daemon.
+/// All paths of the daemon, however their dialect lets clients spell them.
 pub fn router(api: Arc<Api>) -> Router {
-    let (dialects, document) = ionos::paths().and(reverse_zones::paths()).and(rackspace::paths()).finish();
-    let document: Arc<str> = document.into();
-    let openapi = get(move || async move { ([(CONTENT_TYPE, "application/json")], document.to_string()) });
-    let open = native::open()
-        .merge(rackspace::open().layer(from_fn_with_state(api.clone(), rate::by_address)))
-        .merge(page::routes())
-        .route("/openapi.json", openapi)
-        .method_not_allowed_fallback(wrong_method);
-    let guarded = dialects
-        .merge(native::guarded())
+    // A layer of a router comes behind its choice of a route, so what changes the path stands around all of it.
+    Router::new().fallback_service(routes(api)).layer(from_fn(rackspace::sent::routed))
+}
+
+/// The paths as they are documented.
+pub fn routes(api: Arc<Api>) -> Router {
+    let login = rackspace::open().router().layer(from_fn_with_state(api.clone(), rate::by_address));
+    let open = open().router().merge(login).method_not_allowed_fallback(wrong_method);
+    let guarded = guarded()
+        .router()
         .method_not_allowed_fallback(wrong_method)
         .fallback(unknown_path)
         .layer(from_fn_with_state(api.clone(), validator::tag))
         .layer(from_fn_with_state(api.clone(), idempotency::keep))
         .layer(from_fn(intent::read))
         .layer(from_fn_with_state(api.clone(), auth::require));
-    let routed = open
-        .merge(guarded)
+    open.merge(guarded)
         .layer(from_fn(fault::negotiate))
         .layer(from_fn(request::bound_header))
         .layer(from_fn_with_state(api.clone(), cors::allow))
         .layer(from_fn(observe))
-        .with_state(api);
-    // A layer of a router comes behind its choice of a route, so what changes the path stands around all of it.
-    Router::new().fallback_service(routed).layer(from_fn(rackspace::sent::routed))
+        .with_state(api)
+}
+
+/// What answers without a credential; [`rackspace::open`] gives one.
+fn open() -> Paths {
+    let doc = Doc::new("openapi", "This document", 200, "Document").open();
+    native::open().and(page::paths()).get("/openapi.json", doc, document)
+}
+
+/// What needs one: inside [`auth::require`].
+fn guarded() -> Paths {
+    ionos::paths().and(reverse_zones::paths()).and(rackspace::paths()).and(native::guarded())
+}
+
+/// GET `/openapi.json`.
+async fn document() -> Response {
+    static DOCUMENT: LazyLock<String> = LazyLock::new(|| open().and(rackspace::open()).and(guarded()).document());
+    ([(CONTENT_TYPE, "application/json")], DOCUMENT.as_str()).into_response()
 }
 
 /// axum adds the `Allow` field.

@@ -51,6 +51,11 @@ fn of(path: &str) -> Option<Of> {
     })
 }
 
+/// Whether GET of this path, as it is routed, has a tag here.
+pub fn has_tag(path: &str) -> bool {
+    of(path).is_some()
+}
+
 /// Layer inside the credential's, around reads.
 pub async fn tag(State(api): State<Arc<Api>>, caller: Caller, request: Request, next: Next) -> Response {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 use crate::client::{self, Reply};
+use crate::document;
 
 pub(crate) const ADMIN: (&str, &str) = ("Authorization", "Bearer admin-token");
 pub(crate) const OBSERVER: (&str, &str) = ("Authorization", "Bearer observer-token");
@@ -24,6 +25,8 @@ pub(crate) const STRANGER: (&str, &str) = ("Authorization", "Bearer stranger-tok
 
 pub(crate) struct Daemon {
     pub(crate) api: SocketAddr,
+    /// The router as axum shows it to developers.
+    pub(crate) routes: String,
     /// A port of the loopback addresses that refuses connections.
     pub(crate) closed_port: u16,
     dead_primaries: AtomicU8,
@@ -93,7 +96,7 @@ impl Daemon {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.expect("a runtime");
         let (stop, stopped) = watch::channel(false);
-        let api = runtime.block_on(async {
+        let (api, routes) = runtime.block_on(async {
             let shared = Api::new(
                 start_control(&config, state_dir.path()).await.handle,
                 Settings::new(&config.api, &config.quota),
@@ -103,11 +106,14 @@ impl Daemon {
             );
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a socket");
             let address = listener.local_addr().expect("an address");
-            tokio::spawn(api::serve::serve(vec![api::listen::Listener::Tcp(listener)], api::router(shared), stopped));
-            address
+            let routes = format!("{:?}", api::routes(shared.clone()));
+            let router = api::router(shared);
+            tokio::spawn(api::serve::serve(vec![api::listen::Listener::Tcp(listener)], router, stopped));
+            (address, routes)
         });
         Daemon {
             api,
+            routes,
             closed_port,
             dead_primaries: AtomicU8::new(1),
             stop,
@@ -118,11 +124,14 @@ impl Daemon {
     }
 
     pub(crate) fn get(&self, target: &str) -> Reply {
-        client::send(self.api, "GET", target, &[ADMIN], b"")
+        self.send("GET", target, &[ADMIN], "")
     }
 
+    /// Every reply must be one that `/openapi.json` foresees.
     pub(crate) fn send(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Reply {
-        client::send(self.api, method, target, headers, body.as_bytes())
+        let reply = client::send(self.api, method, target, headers, body.as_bytes());
+        document::judge(self.api, method, target, &reply);
+        reply
     }
 
     /// Makes a zone with these `primaryIps` and returns its id.

@@ -13,15 +13,16 @@
 //! <  "type":"zone"}
 //! ```
 //!
-//! Lines of a body are joined without their indentation. `<uuid:NAME>`, `<date>`, `<moment>` and `<second>` (the dates of
-//! Rackspace's JSON and XML), `<number>` and `<any>` stand for what differs from run to run; a UUID that was seen once must
-//! be the same everywhere and may be sent. `<api>` is the address of the API and `<closed>` a port on which nothing listens.
-//! Other things in angle brackets are what they are. Fields of the reply that are not listed may be
+//! Lines of a body are joined without their indentation. `<uuid:NAME>`, `<id:NAME>` (base32), `<date>`, `<moment>` and
+//! `<second>` (the dates of Rackspace's JSON and XML), `<number>` and `<any>` stand for what differs from run to run; an
+//! identity that was seen once must be the same everywhere and may be sent. `<api>` is the address of the API and `<closed>`
+//! a port on which nothing listens. Other things in angle brackets are what they are. Fields of the reply that are not listed
+//! may be
 //! anything.
 
 use std::collections::HashMap;
 
-use crate::client::{self, Reply};
+use crate::client::Reply;
 use crate::daemon::Daemon;
 
 /// Runs all exchanges of a file against one daemon.
@@ -93,7 +94,7 @@ impl Exchange<'_> {
             .map(|(name, value)| (name.to_owned(), fill(value)))
             .collect();
         let fields: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-        client::send(daemon.api, method, &fill(target), &fields, fill(&body).as_bytes())
+        daemon.send(method, &fill(target), &fields, &fill(&body))
     }
 
     fn check(&self, reply: &Reply, known: &mut HashMap<String, String>) -> Result<(), String> {
@@ -129,7 +130,7 @@ fn fits(pattern: &str, came: &str, known: &mut HashMap<String, String>) -> Resul
             }
             None => placeholder(name, rest).ok_or_else(|| format!("<{name}> expected at {rest:?}"))?,
         };
-        if name.starts_with("uuid:") {
+        if name.starts_with("uuid:") || name.starts_with("id:") {
             known.insert(name.to_owned(), rest[..len].to_owned());
         }
         (pattern, rest) = (behind, &rest[len..]);
@@ -141,6 +142,7 @@ fn next_placeholder(pattern: &str, known: &HashMap<String, String>) -> Option<us
     let is_placeholder = |name: &str| {
         known.contains_key(name)
             || name.starts_with("uuid:")
+            || name.starts_with("id:")
             || ["date", "moment", "second", "number", "any"].contains(&name)
     };
     let mut brackets = pattern.match_indices('<').map(|(at, _)| at);
@@ -155,6 +157,7 @@ fn placeholder(name: &str, rest: &str) -> Option<usize> {
         "moment" => run(&|c| c.is_ascii_digit() || "-T:.+".contains(c)),
         "number" => run(&|c| c.is_ascii_digit()),
         _ if name.starts_with("uuid:") => run(&|c| c.is_ascii_hexdigit() || c == '-'),
+        _ if name.starts_with("id:") => run(&|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'),
         _ => panic!("<{name}> is no placeholder"),
     };
     let right = match name {
@@ -162,6 +165,7 @@ fn placeholder(name: &str, rest: &str) -> Option<usize> {
         "moment" => len == "2026-11-21T23:00:00.123+0000".len(),
         "second" => len == "2026-11-21T23:00:00Z".len(),
         "number" => len > 0,
+        _ if name.starts_with("id:") => len == "d_".len() + 26,
         _ => len == 36,
     };
     right.then_some(len)

@@ -9,6 +9,7 @@ mod axfr;
 mod callers;
 mod client;
 mod daemon;
+mod document;
 mod events;
 mod explain;
 mod golden;

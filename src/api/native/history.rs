@@ -21,7 +21,7 @@ use crate::api::serve::Ends;
 use crate::config::peer_address;
 use crate::control::definition::Primary;
 use crate::control::history::Attempt;
-use crate::reason::StatusWord;
+use crate::reason::{Code, StatusWord};
 use crate::refresh::TransferKind;
 use crate::time::Timestamp;
 
@@ -114,7 +114,7 @@ impl Filter {
                 Some(_) => return Err(Fault::bad_parameter("kind", "must be soa, ixfr, axfr or transfer")),
             };
         Ok(Filter {
-            codes: params.single("code")?.map(|codes| codes.split(',').map(str::to_ascii_uppercase).collect()),
+            codes: params.single("code")?.map(codes).transpose()?,
             status: params.single("status")?.map(status_word).transpose()?,
             primary: params.single("primary")?.map(|text| primary(text, default_port)).transpose()?,
             kinds,
@@ -140,6 +140,18 @@ impl Filter {
 pub(super) fn status_word(text: &str) -> Result<StatusWord, Fault> {
     let word = serde_json::from_value(text.to_ascii_uppercase().into());
     word.map_err(|_| Fault::bad_parameter("status", "must be PENDING, IN_PROGRESS, OK, LAGGING or ERROR"))
+}
+
+/// Codes in any case, with commas between them.
+pub(super) fn codes(list: &str) -> Result<Vec<String>, Fault> {
+    let code = |text: &str| {
+        let wanted = text.trim().to_ascii_uppercase();
+        let is_known = Code::ALL.iter().any(|code| code.as_str() == wanted);
+        let unknown =
+            || Fault::bad_parameter("code", format_args!("{text:?} is no code; the manual lists them (reasons)"));
+        is_known.then_some(wanted).ok_or_else(unknown)
+    };
+    list.split(',').map(code).collect()
 }
 
 /// An address with or without a port.
@@ -188,8 +200,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_kind_or_status_is_refused() {
-        assert!(filter("kind=AXFR&status=error").is_ok());
+    fn what_is_no_kind_status_or_code_is_refused() {
+        assert!(filter("kind=AXFR&status=error&code=ok,connect_refused").is_ok());
+        assert!(filter("code=connect_refused,bad").is_err());
         assert!(filter("kind=notify").is_err());
         assert!(filter("status=BAD").is_err());
     }

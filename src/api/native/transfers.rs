@@ -186,7 +186,7 @@ impl Filter {
         Ok(Filter {
             tenant: caller.tenant.to_string(),
             status: params.single("status")?.map(history::status_word).transpose()?,
-            codes: params.single("code")?.map(|codes| codes.split(',').map(str::to_ascii_uppercase).collect()),
+            codes: params.single("code")?.map(history::codes).transpose()?,
             primary: params.single("primary")?.map(|text| history::primary(text, default_port)).transpose()?,
             zone: params.single("zone")?.map(str::to_ascii_lowercase),
             after: after.transpose()?,

@@ -5,17 +5,16 @@
 
 use std::sync::{Arc, LazyLock};
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::digest::{SHA256, digest};
 
 use super::Api;
 use super::fault::Fault;
+use super::openapi::{Content, Doc, Paths};
 
 const PAGE: &str = include_str!("dashboard.html");
 
@@ -29,8 +28,9 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// `/`.
-pub fn routes() -> Router<Arc<Api>> {
-    Router::new().route("/", get(dashboard))
+pub fn paths() -> Paths {
+    let page = Doc::new("dashboard", "The dashboard", 200, "").answers(Content::Html).open().fails(&[401]);
+    Paths::default().get("/", page, dashboard)
 }
 
 async fn dashboard(State(api): State<Arc<Api>>) -> Response {

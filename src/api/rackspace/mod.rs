@@ -36,21 +36,17 @@ mod xml;
 mod zone;
 mod zone_files;
 
-use std::sync::Arc;
-
-use axum::Router;
-use axum::routing::post;
-
-use super::Api;
 use super::openapi::{Content, Doc, Paths};
 
 pub use sent::{Format, Sent, is_foreign};
 
-const PAGE: [&str; 2] = ["limit", "offset"];
+const PAGE: [&str; 2] = ["limit@cloud", "offset@cloud"];
 
 /// What needs no token, because it gives one.
-pub fn open() -> Router<Arc<Api>> {
-    Router::new().route("/v2.0/tokens", post(identity::login)).route("/v2.0/tokens/", post(identity::login))
+pub fn open() -> Paths {
+    let login = Doc::new("tokensPost", "A token for user and API key or password", 200, "Access");
+    let login = login.body(Content::Json("IdentityRequest")).open().fails(&[401, 429]);
+    Paths::slashed().post("/v2.0/tokens", login, identity::login)
 }
 
 /// The endpoints below `/v1.0`.
@@ -66,8 +62,13 @@ fn record_paths(paths: Paths) -> Paths {
     paths
         .get(
             RECORDS,
-            Doc::new("cloudRecordsList", "List and search records", 200, "RackspaceRecordList")
-                .params(&[PAGE[0], PAGE[1], "type", "name", "data"]),
+            Doc::new("cloudRecordsList", "List and search records", 200, "RackspaceRecordList").params(&[
+                PAGE[0],
+                PAGE[1],
+                "type@records",
+                "name@cloud",
+                "data",
+            ]),
             record_list::list,
         )
         .post(RECORDS, job("cloudRecordsAdd", "Make records, all or none").body(object), records::create)
@@ -91,7 +92,7 @@ fn domain_paths(paths: Paths) -> Paths {
     paths
         .get(
             DOMAINS,
-            list("cloudDomainsList", "List domains of either kind").params(&[PAGE[0], PAGE[1], "name"]),
+            list("cloudDomainsList", "List domains of either kind").params(&[PAGE[0], PAGE[1], "name@cloud"]),
             domains::list,
         )
         .post(DOMAINS, job("cloudDomainsAdd", "Make domains, all or none").body(object), new_domains::create)
@@ -103,7 +104,11 @@ fn domain_paths(paths: Paths) -> Paths {
         )
         .get(
             "/v1.0/{account}/domains/search",
-            list("cloudDomainsSearch", "Search domains by a part of their name").params(&[PAGE[0], PAGE[1], "name"]),
+            list("cloudDomainsSearch", "Search domains by a part of their name").params(&[
+                PAGE[0],
+                PAGE[1],
+                "name@cloud",
+            ]),
             domains::search,
         )
         .get(
@@ -140,7 +145,11 @@ fn zone_file_paths(paths: Paths) -> Paths {
         )
         .get(
             "/v1.0/{account}/domains/{domain}/changes",
-            Doc::new("cloudDomainChanges", "What was changed", 200, "Object").params(&[PAGE[0], PAGE[1], "since"]),
+            Doc::new("cloudDomainChanges", "What was changed", 200, "Object").params(&[
+                PAGE[0],
+                PAGE[1],
+                "since@cloud",
+            ]),
             changes::list,
         )
         .post(

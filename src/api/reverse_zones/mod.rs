@@ -43,73 +43,115 @@ const PAGED: &[&str] = &["page", "page_size", "search"];
 
 /// The endpoints of the dialect.
 pub fn paths() -> Paths {
-    record_paths(domain_paths(zone_paths(Paths::slashed())))
+    record_paths(domain_paths(ptr_paths(zone_paths(Paths::slashed()))))
 }
 
 fn zone_paths(paths: Paths) -> Paths {
     const ZONES: &str = "/api/v1/reverse-zones";
-    const PTRS: &str = "/api/v1/reverse-zones/{domain}/ptr";
-    const PTR: &str = "/api/v1/reverse-zones/{domain}/ptr/{ip}";
-    let object = Content::Json("Object");
-    let ptr = |id, summary, ok| Doc::new(id, summary, ok, "Object");
+    const LIST: &[&str] = &["page", "page_size", "search", "include_secondary"];
     paths
-        .get(ZONES, Doc::new("reverseZonesList", "List reverse zones", 200, "Object").params(PAGED), zones::list)
-        .post(ZONES, ptr("reverseZonesCreate", "Make the reverse zone of a prefix", 201).body(object), zones::create)
+        .get(ZONES, Doc::new("reverseZonesList", "List reverse zones", 200, "DomainPage").params(LIST), zones::list)
+        .post(
+            ZONES,
+            Doc::new("reverseZonesCreate", "Make the reverse zone of a prefix", 201, "DomainDetail")
+                .body(Content::Json("ReverseZoneRequest"))
+                .fails(&[409, 501]),
+            zones::create,
+        )
         .post(
             "/api/v1/reverse-zones/preview",
-            ptr("reverseZonesPreview", "What zone a prefix has", 200).body(object),
+            Doc::new("reverseZonesPreview", "What zone a prefix has", 200, "Preview")
+                .body(Content::Json("PreviewRequest"))
+                .is_read(),
             zones::preview,
         )
-        .get(PTRS, ptr("ptrList", "List the PTRs of a reverse zone", 200).params(PAGED), ptrs::list)
-        .post(PTRS, ptr("ptrCreate", "Make a PTR", 201).body(object), ptrs::create)
+}
+
+fn ptr_paths(paths: Paths) -> Paths {
+    const PTRS: &str = "/api/v1/reverse-zones/{domain}/ptr";
+    const PTR: &str = "/api/v1/reverse-zones/{domain}/ptr/{ip}";
+    let ptr = |id, summary, ok| Doc::new(id, summary, ok, "Ptr");
+    paths
+        .get(PTRS, Doc::new("ptrList", "List the PTRs of a reverse zone", 200, "PtrPage").params(PAGED), ptrs::list)
+        .post(PTRS, ptr("ptrCreate", "Make a PTR", 201).body(Content::Json("PtrRequest")).fails(&[409]), ptrs::create)
         .post(
             "/api/v1/reverse-zones/{domain}/ptr/bulk",
-            ptr("ptrBulk", "Make many PTRs, all or none", 201).body(object),
+            Doc::new("ptrBulk", "Make many PTRs, all or none", 201, "PtrBulk")
+                .body(Content::Json("PtrBulkRequest"))
+                .also(400, Content::Json("PtrBulkRefused"))
+                .also(409, Content::Json("PtrBulkRefused")),
             ptrs::bulk,
         )
-        .patch(PTR, ptr("ptrChange", "Change the PTR of an address", 200).body(object), ptrs::change)
-        .delete(PTR, ptr("ptrDelete", "Remove the PTRs of an address", 204).refuses(), ptrs::remove)
-        .get("/api/v1/reverse-zones/lookup/{ip}", ptr("ptrLookup", "The PTR of an address", 200), ptrs::lookup)
+        .patch(
+            PTR,
+            ptr("ptrChange", "Change the PTR of an address", 200).body(Content::Json("PtrChange")).fails(&[409]),
+            ptrs::change,
+        )
+        .delete(PTR, ptr("ptrDelete", "Remove the PTRs of an address", 204).empty(), ptrs::remove)
+        .get(
+            "/api/v1/reverse-zones/lookup/{ip}",
+            Doc::new("ptrLookup", "The PTR of an address", 200, "Lookup"),
+            ptrs::lookup,
+        )
 }
 
 fn domain_paths(paths: Paths) -> Paths {
     const DOMAINS: &str = "/api/v1/domains";
     const DOMAIN: &str = "/api/v1/domains/{domain}";
-    const VALIDATION: &str = "/api/v1/domains/{domain}/validation";
-    let object = Content::Json("Object");
-    let doc = |id, summary, ok| Doc::new(id, summary, ok, "Object");
-    paths
-        .get(
-            DOMAINS,
-            doc("domainsList", "List domains", 200).params(&["page", "page_size", "search", "status", "domain_type"]),
-            domains::list,
-        )
-        .post(DOMAINS, doc("domainsCreate", "Make a domain", 201).body(object), domains::create)
-        .get(DOMAIN, doc("domainsRead", "Show a domain", 200), domains::read)
-        .patch(DOMAIN, doc("domainsChange", "Change a domain", 200).body(object), domains::change)
-        .delete(DOMAIN, doc("domainsDelete", "Remove a domain", 204).refuses(), domains::remove)
+    const LIST: &[&str] = &["page", "page_size", "search", "status@domains", "domain_type", "dnssec_enabled"];
+    let detail = |id, summary, ok| Doc::new(id, summary, ok, "DomainDetail");
+    let paths = paths
+        .get(DOMAINS, Doc::new("domainsList", "List domains", 200, "DomainPage").params(LIST), domains::list)
         .post(
-            "/api/v1/domains/{domain}/restore",
-            doc("domainsRestore", "Not in this version", 200).refuses(),
-            domains::not_built,
+            DOMAINS,
+            detail("domainsCreate", "Make a domain", 201).body(Content::Json("DomainRequest")).fails(&[409]),
+            domains::create,
         )
-        .get("/api/v1/domains/{domain}/export", doc("domainsExport", "The zone file in JSON", 200), domains::export)
+        .get(DOMAIN, detail("domainsRead", "Show a domain", 200), domains::read)
+        .patch(
+            DOMAIN,
+            detail("domainsChange", "Change a domain", 200).body(Content::Json("DomainChange")).fails(&[409]),
+            domains::change,
+        )
+        .delete(DOMAIN, detail("domainsDelete", "Remove a domain", 204).empty(), domains::remove)
+        .get(
+            "/api/v1/domains/{domain}/export",
+            Doc::new("domainsExport", "The zone file in JSON", 200, "Export"),
+            domains::export,
+        )
         .get(
             "/api/v1/domains/{domain}/export/download",
-            Doc::new("domainsDownload", "The zone file", 200, "").text(),
+            Doc::new("domainsDownload", "The zone file", 200, "").text().fields(&["Content-Disposition"]),
             domains::download,
+        );
+    validation_paths(paths)
+}
+
+/// What domains do not need here, or this version does not do.
+fn validation_paths(paths: Paths) -> Paths {
+    const VALIDATION: &str = "/api/v1/domains/{domain}/validation";
+    let refused = |id, summary| Doc::new(id, summary, 200, "Null").refuses();
+    paths
+        .post(
+            "/api/v1/domains/{domain}/restore",
+            refused("domainsRestore", "Not in this version").fails(&[501]),
+            domains::not_built,
         )
         .post(
             "/api/v1/domains/{domain}/import/text",
-            doc("domainsImport", "Not in this version", 200).refuses(),
+            refused("domainsImport", "Not in this version").fails(&[501]),
             domains::not_built,
         )
-        .get(VALIDATION, doc("validationRead", "Domains need no validation: null", 200), domains::validation)
-        .post(VALIDATION, doc("validationCreate", "Domains need no validation", 201).refuses(), domains::validate)
-        .delete(VALIDATION, doc("validationDelete", "There is none", 204).refuses(), domains::no_validation)
+        .get(
+            VALIDATION,
+            Doc::new("validationRead", "Domains need no validation: null", 200, "Null"),
+            domains::validation,
+        )
+        .post(VALIDATION, refused("validationCreate", "Domains need no validation").fails(&[409]), domains::validate)
+        .delete(VALIDATION, refused("validationDelete", "There is none"), domains::no_validation)
         .post(
             "/api/v1/domains/{domain}/validation/check",
-            doc("validationCheck", "There is none", 200).refuses(),
+            refused("validationCheck", "There is none"),
             domains::no_validation,
         )
 }
@@ -117,26 +159,35 @@ fn domain_paths(paths: Paths) -> Paths {
 fn record_paths(paths: Paths) -> Paths {
     const RECORDS: &str = "/api/v1/domains/{domain}/records";
     const RECORD: &str = "/api/v1/domains/{domain}/records/{item}";
-    let object = Content::Json("Object");
-    let doc = |id, summary, ok| Doc::new(id, summary, ok, "Object");
+    const LIST: &[&str] = &["type@records", "name@records", "include_system", "page", "page_size@records"];
+    let record = |id, summary, ok| Doc::new(id, summary, ok, "ZoneRecord");
     paths
-        .get(
+        .get(RECORDS, Doc::new("recordsList", "List records", 200, "ZoneRecordList").params(LIST), listing::list)
+        .post(
             RECORDS,
-            doc("recordsList", "List records", 200).params(&["type", "name", "include_system", "page", "page_size"]),
-            listing::list,
+            record("recordsCreate", "Make a record", 201).body(Content::Json("ZoneRecordRequest")).fails(&[409]),
+            records::create,
         )
-        .post(RECORDS, doc("recordsCreate", "Make a record", 201).body(object), records::create)
-        .get(RECORD, doc("recordsRead", "Show a record", 200), records::read)
-        .patch(RECORD, doc("recordsChange", "Change a record", 200).body(object), records::change)
-        .delete(RECORD, doc("recordsDelete", "Remove a record", 204).refuses(), records::remove)
+        .get(RECORD, record("recordsRead", "Show a record", 200), records::read)
+        .patch(
+            RECORD,
+            record("recordsChange", "Change a record", 200).body(Content::Json("ZoneRecordChange")).fails(&[409]),
+            records::change,
+        )
+        .delete(RECORD, record("recordsDelete", "Remove a record", 204).empty().fails(&[409]), records::remove)
         .post(
             "/api/v1/domains/{domain}/records/bulk",
-            doc("recordsBulk", "Make many records, all or none", 201).body(object),
+            Doc::new("recordsBulk", "Make many records, all or none", 201, "RecordBulk")
+                .body(Content::Json("RecordBulkRequest"))
+                .also(400, Content::Json("RecordBulkRefused"))
+                .also(409, Content::Json("RecordBulkRefused")),
             records::bulk,
         )
         .post(
             "/api/v1/domains/{domain}/records/bulk-delete",
-            doc("recordsBulkDelete", "Remove many records, all or none", 200).body(object),
+            Doc::new("recordsBulkDelete", "Remove many records, all or none", 200, "BulkDelete")
+                .body(Content::Json("BulkDeleteRequest"))
+                .fails(&[409]),
             records::bulk_delete,
         )
 }
