@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use axum::extract::Request;
-use axum::http::header::{ACCEPT, ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{ACCEPT, ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -299,7 +299,7 @@ pub async fn negotiate(request: Request, next: Next) -> Response {
 
 /// What the header of a refusal says beside its body.
 fn keep_fields(mut response: Response, mut rewritten: Response) -> Response {
-    for name in [ALLOW, WWW_AUTHENTICATE, RETRY_AFTER] {
+    for name in [ALLOW, CONNECTION, RETRY_AFTER, WWW_AUTHENTICATE] {
         if let Some(value) = response.headers_mut().remove(&name) {
             rewritten.headers_mut().insert(name, value);
         }

@@ -5,7 +5,7 @@
 //! change is visible. Called by `daemon` only. Never touches a zone, the store or a DNS socket.
 //!
 //! ```text
-//! serve ── sent ── bound_header ── negotiate ─┬─ /healthz /readyz /metrics /health…   native, open
+//! serve ── sent ── negotiate ── bound_header ─┬─ /healthz /readyz /metrics /health…   native, open
 //!                                             ├─ /openapi.json                       openapi, open
 //!  (limits) (endings)   cors                  ├─ /                                   page, open
 //!                                             └─ auth::require ─┬─ /secondaryzones…  ionos
@@ -27,6 +27,7 @@ pub mod intent;
 pub mod ionos;
 pub mod listen;
 pub mod local;
+pub mod members;
 pub mod names;
 pub mod native;
 pub mod openapi;
@@ -205,8 +206,8 @@ pub fn routes(api: Arc<Api>) -> Router {
         .layer(from_fn(intent::read))
         .layer(from_fn_with_state(api.clone(), auth::require));
     open.merge(guarded)
-        .layer(from_fn(fault::negotiate))
         .layer(from_fn(request::bound_header))
+        .layer(from_fn(fault::negotiate))
         .layer(from_fn_with_state(api.clone(), cors::allow))
         .layer(from_fn(observe))
         .with_state(api)

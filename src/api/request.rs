@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequestParts, RawPathParams, Request};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
+use axum::http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, TRANSFER_ENCODING};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Uri};
+use axum::http::{HeaderMap, HeaderValue, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hyper::body::Body as _;
@@ -36,11 +36,16 @@ pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// and read later get to see it.
 const DISCARD_OCTETS_MAX: u64 = 64 << 20;
 
-/// Layer that refuses requests with a target or header that is too long.
+/// Layer that refuses requests with a target or header that is too long, or with two lengths.
 pub async fn bound_header(request: Request, next: Next) -> Response {
     match check_header(request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
-        Err(fault) => fault.into_response(),
+        Err(fault) => {
+            // Where such a request ends is not known: nothing behind it on the connection is read.
+            let mut response = fault.into_response();
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            response
+        }
     }
 }
 
@@ -54,6 +59,12 @@ fn check_header(uri: &Uri, headers: &HeaderMap) -> Result<(), Fault> {
     if octets > HEADERS_OCTETS_MAX {
         let text = format!("The header fields have {octets} octets; at most {HEADERS_OCTETS_MAX} are taken.");
         return Err(Fault::new(ErrorCode::HeadersTooLarge, text));
+    }
+    // RFC 9112 §6.3: two lengths that may differ are how a request is hidden in the body of another one. (hyper takes the
+    // chunks, and has dropped a Content-Length that came behind.)
+    if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
+        let text = "Content-Length and Transfer-Encoding exclude each other; send one of them.";
+        return Err(Fault::new(ErrorCode::BadParameter, text));
     }
     Ok(())
 }
@@ -325,7 +336,7 @@ async fn collect(mut body: Body, octets_max: u64) -> Result<Option<Bytes>, Fault
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::http::{HeaderValue, StatusCode};
+    use axum::http::StatusCode;
 
     #[test]
     fn ids_have_one_spelling_but_for_the_case() {

@@ -272,8 +272,12 @@ pub fn joined_text(rdata: &[u8]) -> Vec<u8> {
     octets
 }
 
-/// A name relative to `apex` as APIs take it: empty and `@` are the apex, a final dot makes it absolute.
+/// A name relative to `apex` as APIs take it: empty and `@` are the apex, a final dot makes it absolute. The escapes of zone
+/// files are none here: no character that has to be escaped may stand in a name.
 pub fn owner(text: &str, apex: &Name) -> Result<Name, ContentError> {
+    if text.contains('\\') {
+        return Err(ContentError::Name { name: text.to_owned(), what: "must be written without escapes" });
+    }
     if text.is_empty() || text == "@" {
         return Ok(apex.clone());
     }

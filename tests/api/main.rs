@@ -6,6 +6,7 @@
 mod access;
 mod acme;
 mod axfr;
+mod bad_input;
 mod callers;
 mod client;
 mod daemon;
@@ -27,5 +28,6 @@ mod repeated;
 mod reverse_zones;
 mod scale;
 mod secondary_zones;
+mod smuggling;
 mod trials;
 mod validators;

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::client::Reply;
 use crate::daemon::{ADMIN, Daemon, OBSERVER, STRANGER};
+use crate::golden;
 
 const ZONES: &str = "/api/v1/reverse-zones";
 const DOMAINS: &str = "/api/v1/domains";
@@ -28,6 +29,11 @@ fn zone(daemon: &Daemon, cidr: &str) -> String {
 
 fn hosts(list: &Value) -> Vec<&str> {
     list["data"].as_array().expect("data").iter().map(|ptr| ptr["ip"].as_str().expect("an ip")).collect()
+}
+
+#[test]
+fn every_example_of_the_reference_is_answered_as_it_stands_there() {
+    golden::play(&Daemon::start(), "reverse-zones.http");
 }
 
 #[test]

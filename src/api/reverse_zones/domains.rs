@@ -16,6 +16,7 @@ use super::{Domain, Paging, created, gone, ids, ok};
 use crate::api::auth::Caller;
 use crate::api::fault::{ErrorCode, Fault};
 use crate::api::ionos::{primaries, zonefile};
+use crate::api::members::Members;
 use crate::api::names::zone_name;
 use crate::api::query::Params;
 use crate::api::request::{Json, Writer};
@@ -38,8 +39,9 @@ const DESCRIPTION_CHARS_MAX: usize = 1000;
 pub(super) async fn list(State(api): State<Arc<Api>>, caller: Caller, params: Params) -> Result<Response, Refused> {
     let paging = Paging::read(&params)?;
     let search = params.single("search")?.unwrap_or_default().to_lowercase();
-    let (status, kind) =
-        (params.single("status")?.map(str::to_owned), params.single("domain_type")?.map(str::to_owned));
+    let status = one_of(&params, "status", &["active", "inactive", "pending_validation", "deleted"])?;
+    let kind = one_of(&params, "domain_type", &["primary", "secondary", "reverse_ipv4", "reverse_ipv6"])?;
+    let (status, kind) = (status.map(str::to_owned), kind.map(str::to_owned));
     let signed = params.flag("dnssec_enabled")?.unwrap_or(false);
     let board = api.control().board();
     let edition = board.edition(&caller.tenant).contents;
@@ -61,11 +63,22 @@ pub(super) async fn list(State(api): State<Arc<Api>>, caller: Caller, params: Pa
     Ok(ok(&paging.positions(&zones, &found.await?, &caller)))
 }
 
+/// A parameter that is one of these words, if it is given.
+fn one_of<'a>(params: &'a Params, name: &str, words: &[&str]) -> Result<Option<&'a str>, Refused> {
+    match params.single(name)? {
+        Some(given) if !words.contains(&given) => {
+            let text = format!("value must be one of {}", words.join(", "));
+            Err(unprocessable(vec![Wrong::new(&["query", name], text, "type_error.enum")]))
+        }
+        given => Ok(given),
+    }
+}
+
 /// POST `/domains`.
 pub(super) async fn create(
     State(api): State<Arc<Api>>,
     Writer(caller): Writer,
-    Json(sent): Json<Map<String, Value>>,
+    Json(Members(sent)): Json<Members>,
 ) -> Result<Response, Refused> {
     let mut body = Body::new(&sent);
     let kind = body.demand("domain_type");
@@ -126,7 +139,7 @@ pub(super) async fn change(
     State(api): State<Arc<Api>>,
     domain: Domain,
     Writer(caller): Writer,
-    Json(sent): Json<Map<String, Value>>,
+    Json(Members(sent)): Json<Members>,
 ) -> Result<Response, Refused> {
     let mut body = Body::new(&sent);
     body.only(&["description", "default_ttl", "settings"]);
@@ -135,6 +148,9 @@ pub(super) async fn change(
     let text = text.map(description).transpose()?;
     let uuid = domain.view.uuid;
     let view = if domain.local.is_some() {
+        if settings.is_some_and(|settings| settings.contains_key("primaries")) {
+            return Err(bad("settings.primaries: the zone is edited here and has no primaries"));
+        }
         let attributes = AttributesPatch { default_ttl: default_ttl(ttl)?, ..AttributesPatch::default() };
         let step = Step::Edit { zone: uuid, description: text, edits: vec![Edit::Attributes(attributes)] };
         let outcome = local::step(&api, &caller, step, false).await?;

@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::{extract::FromRequestParts, http::request::Parts};
 use ipnet::IpNet;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::body::Body;
 use super::domains::ttl;
@@ -19,6 +19,7 @@ use super::shapes::{Ptr, host};
 use super::{Domain, Paging, created, gone, ids, ok};
 use crate::api::auth::Caller;
 use crate::api::fault::{ErrorCode, Fault};
+use crate::api::members::Members;
 use crate::api::query::Params;
 use crate::api::request::{Json, Writer, segment};
 use crate::api::selection::{self, Searched};
@@ -168,7 +169,7 @@ pub(super) async fn create(
     State(api): State<Arc<Api>>,
     domain: Domain,
     Writer(caller): Writer,
-    Json(sent): Json<Map<String, Value>>,
+    Json(Members(sent)): Json<Members>,
 ) -> Result<Response, Refused> {
     domain.prefix()?;
     domain.managed()?;
@@ -199,7 +200,7 @@ pub(super) async fn bulk(
     State(api): State<Arc<Api>>,
     domain: Domain,
     Writer(caller): Writer,
-    Json(sent): Json<Map<String, Value>>,
+    Json(Members(sent)): Json<Members>,
 ) -> Result<Response, Refused> {
     domain.prefix()?;
     domain.managed()?;
@@ -247,7 +248,7 @@ pub(super) async fn change(
     domain: Domain,
     Writer(caller): Writer,
     ip: Address,
-    Json(sent): Json<Map<String, Value>>,
+    Json(Members(sent)): Json<Members>,
 ) -> Result<Response, Refused> {
     domain.prefix()?;
     let zone = domain.managed()?;

@@ -17,6 +17,7 @@ use super::{Domain, created, gone, ids, ok};
 use crate::api::auth::Caller;
 use crate::api::fault::{ErrorCode, Fault};
 use crate::api::ionos::json as response;
+use crate::api::members::Members;
 use crate::api::request::{Json, Writer, segment};
 use crate::api::{Api, local, transferred};
 use crate::control::local::{LocalRefused, Step, StepOutcome};
@@ -78,7 +79,7 @@ pub(super) async fn create(
     State(api): State<Arc<Api>>,
     domain: Domain,
     Writer(caller): Writer,
-    Json(sent): Json<Map<String, Value>>,
+    Json(Members(sent)): Json<Members>,
 ) -> Result<Response, Refused> {
     let zone = domain.managed()?;
     let mut body = Body::new(&sent);
@@ -114,7 +115,7 @@ pub(super) async fn change(
     domain: Domain,
     Writer(caller): Writer,
     item: Item,
-    Json(sent): Json<Map<String, Value>>,
+    Json(Members(sent)): Json<Members>,
 ) -> Result<Response, Refused> {
     let entry = item.entry(domain.managed()?)?;
     let mut body = Body::new(&sent);
@@ -266,7 +267,7 @@ pub(super) async fn bulk(
     State(api): State<Arc<Api>>,
     domain: Domain,
     Writer(caller): Writer,
-    Json(sent): Json<Map<String, Value>>,
+    Json(Members(sent)): Json<Members>,
 ) -> Result<Response, Refused> {
     let zone = domain.managed()?;
     let (items, keep_good) = items(&sent, "records")?;
@@ -304,7 +305,7 @@ pub(super) async fn bulk_delete(
     State(api): State<Arc<Api>>,
     domain: Domain,
     Writer(caller): Writer,
-    Json(sent): Json<Map<String, Value>>,
+    Json(Members(sent)): Json<Members>,
 ) -> Result<Response, Refused> {
     let zone = domain.managed()?;
     let mut body = Body::new(&sent);

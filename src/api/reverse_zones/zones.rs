@@ -8,7 +8,6 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use ipnet::IpNet;
 use serde::Serialize;
-use serde_json::{Map, Value};
 
 use super::body::Body;
 use super::domains::default_ttl;
@@ -16,6 +15,7 @@ use super::refused::{Refused, bad, detail};
 use super::{Domain, Paging, created, ok};
 use crate::api::auth::Caller;
 use crate::api::fault::Fault;
+use crate::api::members::Members;
 use crate::api::query::Params;
 use crate::api::request::{Json, Writer};
 use crate::api::selection::{self, Searched};
@@ -43,7 +43,7 @@ struct Preview {
 pub(super) async fn preview(
     State(api): State<Arc<Api>>,
     caller: Caller,
-    Json(sent): Json<Map<String, Value>>,
+    Json(Members(sent)): Json<Members>,
 ) -> Result<Response, Refused> {
     let mut body = Body::new(&sent);
     let cidr = body.demand("cidr");
@@ -78,7 +78,7 @@ pub(super) fn zone_of(cidr: &str) -> Result<(IpNet, Name), Refused> {
 pub(super) async fn create(
     State(api): State<Arc<Api>>,
     Writer(caller): Writer,
-    Json(sent): Json<Map<String, Value>>,
+    Json(Members(sent)): Json<Members>,
 ) -> Result<Response, Refused> {
     let mut body = Body::new(&sent);
     let (cidr, ttl) = (body.demand("cidr"), body.number("default_ttl"));
