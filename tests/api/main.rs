@@ -14,6 +14,8 @@ mod document;
 mod events;
 mod explain;
 mod golden;
+#[path = "../harness/mod.rs"]
+mod harness;
 mod history;
 mod limits;
 mod local_zones;

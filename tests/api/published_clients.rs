@@ -1,79 +1,149 @@
-//! Clients that others have published, unmodified, against the API: `clients/*.py` drive them.
+//! Clients that others have published, unmodified, and scripts that work as further ones do, against the built daemon:
+//! `clients/*.py` drive them and look with a DNS client of their own at what is served.
 //!
-//! They come from the package index into a virtual environment below the target directory, once. Without Python, its `venv`
-//! or the index the test says so and is passed over.
+//! They live in a virtual environment below the target directory, `target/clients`, which `tests/clients` makes and keeps
+//! (also called by `tests/run`). Where there can be none - no Python, no package index - the tests say so and are passed
+//! over.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::Duration;
 
-use crate::daemon::Daemon;
+use crate::harness::daemon::{Secondaryd, TOKEN};
+use crate::harness::wait;
 
-const REQUIREMENTS: &str = include_str!("clients/requirements.txt");
+/// No script runs longer on a busy machine.
+const SCRIPT_MAX: Duration = Duration::from_secs(150);
 
-/// The interpreter of the environment, or why there is none.
-fn python() -> &'static Result<PathBuf, String> {
-    static PYTHON: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    PYTHON.get_or_init(|| install(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("api-clients")))
-}
-
-fn install(directory: &Path) -> Result<PathBuf, String> {
-    let (python, done) = (directory.join("bin/python"), directory.join("installed"));
-    if std::fs::read_to_string(&done).is_ok_and(|installed| installed == REQUIREMENTS) {
-        return Ok(python);
-    }
-    let run = |command: &mut Command| match command.output() {
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr))),
-        Err(error) => Err(format!("{command:?}: {error}")),
-    };
-    run(Command::new("python3").args(["-m", "venv"]).arg(directory))?;
-    let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/api/clients/requirements.txt");
-    run(Command::new(&python).args(["-m", "pip", "install", "-q", "--timeout", "30", "-r"]).arg(requirements))?;
-    std::fs::write(&done, REQUIREMENTS).map_err(|error| error.to_string())?;
-    Ok(python)
-}
-
-fn drive(script: &str, arguments: &[&str]) {
-    let python = match python() {
-        Ok(python) => python,
-        Err(why) => {
-            eprintln!("passed over: the published clients cannot be installed: {why}");
-            return;
+/// The directory of the programs in the environment, or why there is none.
+fn programs() -> &'static Result<PathBuf, String> {
+    static PROGRAMS: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    PROGRAMS.get_or_init(|| {
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it lies in the target directory");
+        let directory = target.join("clients");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients");
+        match Command::new(&script).arg(&directory).output() {
+            Ok(output) if output.status.success() => Ok(directory.join("bin")),
+            Ok(output) => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+            Err(error) => Err(format!("{}: {error}", script.display())),
         }
-    };
-    let daemon = Daemon::with(|_| {
-        r#"
-        [api]
-        nameservers = ["ns1.example.net", "ns2.example.net"]
-        [[api.credential]]
-        tenant = "1000"
-        user = "ann"
-        role = "admin"
-        token = "admin-token"
-        api-key = "password"
-        "#
-        .to_owned()
-    });
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/api/clients").join(script);
-    let output = Command::new(python)
+    })
+}
+
+fn here(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/api/clients").join(file)
+}
+
+/// Runs a program of the environment, which must end well; its output is shown if it does not.
+#[track_caller]
+fn run(daemon: &Secondaryd, name: &str, command: &mut Command) {
+    let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("client-{name}.log"));
+    let output = File::create(&log).expect("the target directory can be written");
+    let mut child = command
         .env("PYTHONDONTWRITEBYTECODE", "1")
-        .arg(script)
-        .arg(format!("http://{}", daemon.api))
-        .args(arguments)
-        .output()
-        .expect("the interpreter runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        .env("SECONDARYD_URL", format!("http://{}", daemon.api()))
+        .env("SECONDARYD_TOKEN", TOKEN)
+        .env("SECONDARYD_USER", "test")
+        .env("SECONDARYD_DNS", daemon.address().to_string())
+        .stdout(output.try_clone().expect("a second handle"))
+        .stderr(output)
+        .spawn()
+        .unwrap_or_else(|error| panic!("{name}: {error}"));
+    let ended = wait::poll(SCRIPT_MAX, || child.try_wait().expect("own child"));
+    if ended.is_none() {
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    let said = || std::fs::read_to_string(&log).unwrap_or_default();
+    assert!(ended.is_some_and(|status| status.success()), "{name}: {ended:?}\n{}", said());
+}
+
+/// A daemon for a script: what does not answer is given up soon.
+fn daemon() -> Secondaryd {
+    let timeouts =
+        "connect-timeout = \"1s\"\nidle-timeout = \"2s\"\nallow-primaries = [\"127.0.0.0/8\", \"::1/128\"]\n";
+    Secondaryd::reserve().with_settings(timeouts).started()
+}
+
+fn drive(script: &str) {
+    match programs() {
+        Ok(programs) => run(&daemon(), script, Command::new(programs.join("python")).arg(here(script))),
+        Err(why) => eprintln!("passed over: there is no environment for the published clients: {why}"),
+    }
 }
 
 #[test]
 fn the_generated_sdk_understands_every_answer() {
-    drive("ionos_sdk.py", &["admin-token"]);
+    drive("ionos_sdk.py");
 }
 
 #[test]
 fn certbots_plugin_sets_and_removes_its_challenge() {
-    drive("certbot_ionos.py", &["admin-token", "ann", "password"]);
+    drive("ionos_certbot.py");
+}
+
+#[test]
+fn a_poller_sees_what_is_wrong_with_each_primary() {
+    drive("ionos_secondary.py");
+}
+
+#[test]
+fn a_shell_client_finds_its_way_with_regular_expressions() {
+    drive("shell_client.py");
+}
+
+#[test]
+fn declarative_tools_make_read_change_and_remove_by_put() {
+    drive("put_flows.py");
+}
+
+#[test]
+fn a_controller_keeps_a_zone_equal_to_its_endpoints() {
+    drive("endpoints_sync.py");
+}
+
+#[test]
+fn scripts_for_reverse_zones_work_as_written() {
+    drive("reverse_zones.py");
+}
+
+/// schemathesis reads `/openapi.json` and asks everything in it, also for what it forbids. `clients/schemathesis.toml` says
+/// how much, and what is known to be no fault.
+#[test]
+fn requests_made_up_from_the_document_are_answered_as_it_says() {
+    let Ok(programs) = programs() else {
+        eprintln!("passed over: there is no environment for schemathesis");
+        return;
+    };
+    let daemon = daemon();
+    for (path, body) in [
+        ("/zones/5a3f3c5e-0000-4000-8000-000000000001", r#"{"properties":{"zoneName":"local.example"}}"#),
+        (
+            "/zones/5a3f3c5e-0000-4000-8000-000000000001/records/5a3f3c5e-0000-4000-8000-000000000002",
+            r#"{"properties":{"name":"www","type":"A","content":"192.0.2.1"}}"#,
+        ),
+        (
+            "/secondaryzones/5a3f3c5e-0000-4000-8000-000000000003",
+            r#"{"properties":{"zoneName":"copy.example","primaryIps":["127.0.0.1#1"]}}"#,
+        ),
+        (
+            "/reverserecords/5a3f3c5e-0000-4000-8000-000000000004",
+            r#"{"properties":{"name":"host.local.example","ip":"192.0.2.9"}}"#,
+        ),
+    ] {
+        let (code, answer) = daemon.send("PUT", path, body).expect("answered");
+        assert!(code < 300, "{path}: {code} {answer}");
+    }
+    let document = format!("http://{}/openapi.json", daemon.api());
+    // What it keeps of its runs would make the next one another one.
+    let memory = tempfile::TempDir::new().expect("a directory");
+    let mut command = Command::new(programs.join("schemathesis"));
+    command.current_dir(memory.path());
+    command.arg("--config-file").arg(here("schemathesis.toml")).args(["run", &document, "--no-color"]);
+    run(&daemon, "schemathesis", &mut command);
+    daemon.expect("GET", "/readyz", 200);
 }
 
 #[test]

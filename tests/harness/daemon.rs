@@ -16,7 +16,8 @@ use super::client::Dns;
 use super::process::Process;
 use super::wait::{self, SOON};
 
-const TOKEN: &str = "test-token";
+/// The credential of every call that names no other: an admin of the one tenant.
+pub(crate) const TOKEN: &str = "test-token";
 
 /// A secondary zone of the configuration.
 #[derive(Clone, Debug)]

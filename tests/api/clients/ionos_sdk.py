@@ -1,14 +1,13 @@
 """The generated IONOS Cloud DNS SDK: makes, reads, changes and removes what local zones have.
 
 It decodes a body only under the success code its operation lists, and rejects what its types do not know.
-Arguments: the URL of the API, a token.
 """
-import sys
 import uuid
 
 import ionoscloud_dns as dns
 
-URL, TOKEN = sys.argv[1:]
+from daemon import TOKEN, URL, same, served
+
 configuration = dns.Configuration(host=URL, token=TOKEN)
 configuration.wait_time = 1
 client = dns.ApiClient(configuration)
@@ -51,6 +50,8 @@ for name, kind, content, priority in [
     made[record.id] = record
 assert set(made) <= {r.id for r in records.zones_records_get(zone.id).items}
 first = next(iter(made))
+same(served("www.sdk.example", "A"), ["192.0.2.1"])
+same(served("_sip._tcp.sdk.example", "SRV"), ["20 5 5060 sip.sdk.example."])
 assert [r.id for r in records.records_get(filter_zone_id=zone.id, filter_name="www", filter_type=kinds.A).items] == [first]
 changed = dns.Record(name="www", type=kinds.A, content="192.0.2.2", ttl=600)
 assert records.zones_records_put(zone.id, first, dns.RecordEnsure(properties=changed)).properties.content == "192.0.2.2"
@@ -63,8 +64,14 @@ wanted = dns.ReverseRecord(name="mail.sdk.example", ip="192.0.2.25", description
 ptr = reverse.reverserecords_post(dns.ReverseRecordCreate(properties=wanted))
 assert ptr.properties.to_dict() == {"name": "mail.sdk.example", "description": "mx", "ip": "192.0.2.25"}, ptr
 assert [r.id for r in reverse.reverserecords_get(filter_record_ip=["192.0.2.25"]).items] == [ptr.id]
+same(served("25.2.0.192.in-addr.arpa", "PTR"), ["mail.sdk.example."])
 assert quota.quota_get().quota_usage.reverse_records == 1
 assert reverse.reverserecords_delete(ptr.id) == {}
+keys = dns.DNSSECApi(client)
+refused(404, keys.zones_keys_get, zone.id)
+refused(404, keys.zones_keys_delete, zone.id)
+wrong = dns.Configuration(host=URL, token="wrong")
+refused(401, dns.ZonesApi(dns.ApiClient(wrong)).zones_get)
 for gone in (zone.id, own):
     assert zones.zones_delete(gone) == {}
     refused(404, zones.zones_find_by_id, gone)

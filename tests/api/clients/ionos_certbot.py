@@ -1,14 +1,10 @@
-"""certbot-dns-ionos-cloud: its own client class, with the URLs of its module pointed at the daemon.
-
-Arguments: the URL of the API, a token, a user and its password.
-"""
-import sys
-
+"""certbot-dns-ionos-cloud: its own client class, with the URLs of its module pointed at the daemon."""
 import requests
 from certbot import errors
 from certbot_dns_ionos_cloud import ionos
 
-URL, TOKEN, USER, PASSWORD = sys.argv[1:]
+from daemon import TOKEN, URL, USER, same, served
+
 ionos.dns_api_base_url = URL
 ionos.auth_api_generate_token_url = URL + "/auth/v1/tokens/generate"
 headers = {"Authorization": "Bearer " + TOKEN}
@@ -30,9 +26,10 @@ assert texts() == ["one"], texts()
 client.add_txt_record("certbot.example", name, "two")
 client.del_txt_record("certbot.example", name, "other")
 assert texts() == ["two"], texts()
+same(served(name, "TXT"), ['"two"'])
 client.del_txt_record("certbot.example", name, "two")
 assert texts() == [], texts()
-ionos._IONOSClient(None, USER, PASSWORD).add_txt_record("certbot.example", name, "three")
+ionos._IONOSClient(None, USER, TOKEN).add_txt_record("certbot.example", name, "three")
 assert texts() == ["three"], texts()
 try:
     ionos._IONOSClient(None, USER, "wrong")
