@@ -109,6 +109,21 @@ fn scripts_for_reverse_zones_work_as_written() {
     drive("reverse_zones.py");
 }
 
+#[test]
+fn libclouds_driver_keeps_zones_records_and_ptrs() {
+    drive("rackspace_libcloud.py");
+}
+
+#[test]
+fn lexicons_provider_does_what_its_own_suite_asks() {
+    drive("rackspace_lexicon.py");
+}
+
+#[test]
+fn octodns_plans_once_what_it_has_to_change() {
+    drive("rackspace_octodns.py");
+}
+
 /// schemathesis reads `/openapi.json` and asks everything in it, also for what it forbids. `clients/schemathesis.toml` says
 /// how much, and what is known to be no fault.
 #[test]

@@ -263,7 +263,7 @@ struct Shape {
 
 const SHAPES: [(&str, Shape); 3] = [
     ("/api/v1/", Shape { tag: "reverse-zones", error: "Detail", schemes: &["bearer", "apiKey", "basic"] }),
-    ("/v1.0/", Shape { tag: "rackspace", error: "RackspaceFault", schemes: &["authToken"] }),
+    ("/v1.0/", Shape { tag: "rackspace", error: "RackspaceFault", schemes: &["bearer", "authToken"] }),
     ("/v2.0/", Shape { tag: "rackspace", error: "IdentityFault", schemes: &["authToken"] }),
 ];
 const IONOS: Shape = Shape { tag: "ionos", error: "Error", schemes: &["bearer", "basic"] };

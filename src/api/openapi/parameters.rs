@@ -91,7 +91,7 @@ fn of_lists(name: &str) -> Option<Described> {
         "limit@cloud" => {
             (json!({"type": "integer", "minimum": 1, "default": 100}), "Most items; more than 100 are 100.")
         }
-        "name@cloud" | "data" => (text(), "Only what has this, whole or in part as the path says."),
+        "type@cloud" | "name@cloud" | "data" => (text(), "Only what has this, whole or in part as the path says."),
         "page" => (number(1, i32::MAX as u64, 1), "Which page."),
         "page_size" => (number(1, 100, 50), "Items of a page."),
         "page_size@records" => (number(1, 10_000, 10_000), "Items of a page."),
