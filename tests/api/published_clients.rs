@@ -160,8 +160,3 @@ fn requests_made_up_from_the_document_are_answered_as_it_says() {
     run(&daemon, "schemathesis", &mut command);
     daemon.expect("GET", "/readyz", 200);
 }
-
-#[test]
-fn libcloud_lexicon_and_octodns_work_as_with_the_original() {
-    drive("rackspace.py", &["admin-token", "ann", "password"]);
-}
