@@ -147,6 +147,19 @@ fn another_content_type_is_415_and_a_larger_body_413() {
     assert_eq!(stage.everything(), before);
 }
 
+/// Read as a file, nothing at all would take every record away.
+#[test]
+fn an_empty_body_is_no_zone_file() {
+    let stage = Stage::set();
+    let before = stage.everything();
+    let target = format!("/zones/{}/zonefile", stage.zone);
+    for body in ["", " ", "\r\n\t\n"] {
+        let reply = stage.daemon.send("PUT", &target, &[ADMIN], body);
+        assert_eq!((reply.status, reply.error_code().as_str()), (400, "dns-bad-body"), "{body:?}");
+    }
+    assert_eq!(stage.everything(), before);
+}
+
 /// RFC 8259 §4: "The names within an object SHOULD be unique"; which of two values counts, nobody could tell.
 #[test]
 fn a_member_that_stands_twice_is_refused() {

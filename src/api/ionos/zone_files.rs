@@ -39,6 +39,10 @@ pub(super) async fn replace(
         return Err(Fault::new(ErrorCode::UnsupportedMediaType, text));
     }
     let body = read_body(request, OCTETS_MAX).await?;
+    if body.trim_ascii().is_empty() {
+        // Read as a file it would take every record away; a client that lost its body means something else.
+        return Err(Fault::new(ErrorCode::BadBody, "The body is empty; a zone file is expected."));
+    }
     let apex = zone.zone.apex().clone();
     let read = tokio::task::spawn_blocking(move || ZoneFile::read(&body, Some(&apex))).await;
     let mut file = read.map_err(|_| Fault::new(ErrorCode::Internal, "The zone file could not be read."))??;

@@ -65,7 +65,7 @@ fn record_paths(paths: Paths) -> Paths {
             Doc::new("cloudRecordsList", "List and search records", 200, "RackspaceRecordList").params(&[
                 PAGE[0],
                 PAGE[1],
-                "type@records",
+                "type@cloud",
                 "name@cloud",
                 "data",
             ]),
