@@ -3,7 +3,7 @@
 //!
 //! In: a finished request. Out: its job under a UUID, durable before the client gets to know it. Two named values a job
 //! (see [`Handle::remember_all`]): the head, which is held in memory, and the details, which are read when asked for.
-//! Kept for a day, and of each account the last [`KEPT_MIN`] longer; at most [`KEPT_MAX`].
+//! Kept for a day, and of each account the last [`KEPT_MIN`] longer; at most [`KEPT_MAX`] with [`KEPT_OCTETS_MAX`].
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,6 +26,8 @@ const KEPT_FOR: Duration = Duration::from_secs(24 * 3600);
 const KEPT_MIN: usize = 1000;
 /// Jobs of an account; beyond this the oldest go before their day is over.
 const KEPT_MAX: usize = 100_000;
+/// Octets of an account's jobs; beyond this the oldest go early too, but not the last [`KEPT_MIN`].
+const KEPT_OCTETS_MAX: usize = 256 << 20;
 /// Old jobs that go with a new one; more than come, so that they run out.
 const FORGOTTEN_AT_ONCE: usize = 16;
 /// Octets of a request's body that a job keeps; a longer one is left out of it.
@@ -47,6 +49,9 @@ pub struct Head {
     at: Timestamp,
     /// Whether it failed.
     pub(super) failed: bool,
+    /// Of its details on disk.
+    #[serde(default)]
+    octets: usize,
     /// Of the request.
     pub(super) verb: String,
     /// Of the request.
@@ -127,8 +132,15 @@ pub struct Jobs {
 #[derive(Default)]
 struct Kept {
     by_id: HashMap<Uuid, Arc<Head>>,
+    by_account: HashMap<String, OfAccount>,
+}
+
+#[derive(Default)]
+struct OfAccount {
     /// Oldest first.
-    by_account: HashMap<String, VecDeque<Arc<Head>>>,
+    jobs: VecDeque<Arc<Head>>,
+    /// Of their details.
+    octets: usize,
 }
 
 const POISONED: &str = "no holder of the lock can panic";
@@ -161,16 +173,22 @@ impl Jobs {
         now: Timestamp,
     ) -> Result<Arc<Head>, EditError> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let failed = matches!(details.outcome, Outcome::Error(_));
-        let (verb, url) = (verb.to_owned(), url.to_owned());
-        let head = Head { number, id: Uuid::new_v4(), account: account.to_owned(), at: now, failed, verb, url };
         let kept_request = details.request.as_ref().filter(|text| text.len() <= REQUEST_OCTETS_MAX);
         let stored = Details { request: kept_request.cloned(), outcome: details.outcome.clone() };
-        let json = |value: serde_json::Result<Vec<u8>>| Some(value.expect("a job is plain data"));
-        let mut values = vec![
-            (name(HEAD, number), json(serde_json::to_vec(&head))),
-            (name(DETAILS, number), json(serde_json::to_vec(&stored))),
-        ];
+        let json = |value: serde_json::Result<Vec<u8>>| value.expect("a job is plain data");
+        let stored = json(serde_json::to_vec(&stored));
+        let head = Head {
+            number,
+            id: Uuid::new_v4(),
+            account: account.to_owned(),
+            at: now,
+            failed: matches!(details.outcome, Outcome::Error(_)),
+            octets: stored.len(),
+            verb: verb.to_owned(),
+            url: url.to_owned(),
+        };
+        let mut values =
+            vec![(name(HEAD, number), Some(json(serde_json::to_vec(&head)))), (name(DETAILS, number), Some(stored))];
         let old = self.kept.write().expect(POISONED).take_old(account, now);
         for number in old {
             values.extend([(name(HEAD, number), None), (name(DETAILS, number), None)]);
@@ -190,7 +208,7 @@ impl Jobs {
     /// The account's jobs, the failed ones first, the newest first in each half.
     pub(super) fn of_account(&self, account: &str) -> Vec<Arc<Head>> {
         let kept = self.kept.read().expect(POISONED);
-        let all = kept.by_account.get(account).into_iter().flatten().rev();
+        let all = kept.by_account.get(account).into_iter().flat_map(|of_account| of_account.jobs.iter().rev());
         let (failed, done): (Vec<_>, Vec<_>) = all.cloned().partition(|head| head.failed);
         failed.into_iter().chain(done).collect()
     }
@@ -210,8 +228,9 @@ impl Kept {
     fn insert(&mut self, head: Arc<Head>) {
         self.by_id.insert(head.id, head.clone());
         let of_account = self.by_account.entry(head.account.clone()).or_default();
-        let at = of_account.iter().rposition(|other| other.number < head.number).map_or(0, |before| before + 1);
-        of_account.insert(at, head);
+        let before = of_account.jobs.iter().rposition(|other| other.number < head.number);
+        of_account.octets += head.octets;
+        of_account.jobs.insert(before.map_or(0, |before| before + 1), head);
     }
 
     /// Takes out jobs whose time is over; their numbers.
@@ -219,12 +238,16 @@ impl Kept {
         let Some(of_account) = self.by_account.get_mut(account) else { return Vec::new() };
         let mut gone = Vec::new();
         while gone.len() < FORGOTTEN_AT_ONCE
-            && let Some(oldest) = of_account.front()
-            && (of_account.len() >= KEPT_MAX || of_account.len() >= KEPT_MIN && now.since(oldest.at) > KEPT_FOR)
+            && let Some(oldest) = of_account.jobs.front()
+            && of_account.jobs.len() >= KEPT_MIN
+            && (of_account.jobs.len() >= KEPT_MAX
+                || of_account.octets > KEPT_OCTETS_MAX
+                || now.since(oldest.at) > KEPT_FOR)
         {
             self.by_id.remove(&oldest.id);
             gone.push(oldest.number);
-            of_account.pop_front();
+            of_account.octets -= oldest.octets;
+            of_account.jobs.pop_front();
         }
         gone
     }
@@ -240,8 +263,12 @@ mod tests {
     use super::*;
 
     fn head(number: u64, at: Timestamp) -> Arc<Head> {
+        of_octets(number, at, 100)
+    }
+
+    fn of_octets(number: u64, at: Timestamp, octets: usize) -> Arc<Head> {
         let (account, verb, url) = ("1000".to_owned(), "POST".to_owned(), String::new());
-        Arc::new(Head { number, id: Uuid::from_u128(number.into()), account, at, failed: false, verb, url })
+        Arc::new(Head { number, id: Uuid::from_u128(number.into()), account, at, failed: false, octets, verb, url })
     }
 
     #[test]
@@ -265,10 +292,19 @@ mod tests {
     }
 
     #[test]
+    fn large_jobs_go_before_their_day_but_never_the_last_thousand() {
+        let mut kept = Kept::default();
+        (0..1010).for_each(|number| kept.insert(of_octets(number, Timestamp(0), KEPT_OCTETS_MAX / 100)));
+        assert_eq!(kept.take_old("1000", Timestamp(0)).len(), 11);
+        assert!(kept.take_old("1000", Timestamp(0)).is_empty());
+        assert_eq!(kept.by_account["1000"].octets, 999 * (KEPT_OCTETS_MAX / 100));
+    }
+
+    #[test]
     fn jobs_stand_in_the_order_of_their_numbers_whatever_order_they_end_in() {
         let mut kept = Kept::default();
         [2, 1, 4, 3].into_iter().for_each(|number| kept.insert(head(number, Timestamp(0))));
-        let numbers: Vec<u64> = kept.by_account["1000"].iter().map(|head| head.number).collect();
+        let numbers: Vec<u64> = kept.by_account["1000"].jobs.iter().map(|head| head.number).collect();
         assert_eq!(numbers, [1, 2, 3, 4]);
     }
 }

@@ -5,22 +5,20 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response as Reply;
 
-use super::body::{Body, Members, check};
+use super::body::{Body, Members, check, check_count};
 use super::call::{Call, lost};
 use super::drafts::{draft, patch};
 use super::failure::{Failure, Item};
 use super::jobs::{Outcome, Response};
 use super::status::accepted;
 use super::zone::{RecordId, Zone, find_transferred, record_not_found, shown_record};
-use crate::api::Api;
+use crate::api::auth::Caller;
 use crate::api::fault::{ErrorCode, Fault};
-use crate::api::local;
 use crate::api::query::Params;
 use crate::api::request::Writer;
+use crate::api::{Api, local};
 use crate::control::local::{LocalRefused, Step, StepOutcome};
-use crate::local::{Edit, LocalZone};
-
-use super::body::check_count;
+use crate::local::Edit;
 
 /// POST `/domains/{domain}/records`: all or none.
 pub(super) async fn create(
@@ -165,12 +163,12 @@ pub(super) async fn remove_many(
     call: Call,
     params: Params,
 ) -> Result<Reply, Fault> {
-    let local = zone.managed()?;
+    zone.managed()?;
     let ids = ids(&params)?;
     let (known, unknown): (Vec<&str>, Vec<&str>) = ids.iter().partition(|id| zone.entry(id).is_some());
     let edits: Vec<Edit> = known.iter().filter_map(|id| Some(Edit::Delete(zone.entry(id)?.id))).collect();
     let mut faults: Vec<Item> = unknown.iter().map(|id| not_there(id)).collect();
-    faults.extend(remove_good(&api, &caller, &zone, local, &known, edits).await?);
+    faults.extend(remove_good(&api, &caller, &zone, &known, edits).await?);
     let outcome = if faults.is_empty() { Outcome::Done } else { Outcome::Error(Failure::some(faults)) };
     accepted(&api, &caller, &call, None, outcome).await
 }
@@ -194,11 +192,11 @@ fn not_there(id: &str) -> Item {
     Item::not_found(format!("The record with ID {id} was not found."))
 }
 
+/// Makes the deletions that can be made; the others as items of the failure.
 async fn remove_good(
     api: &Api,
-    caller: &crate::api::auth::Caller,
+    caller: &Caller,
     zone: &Zone,
-    _: &LocalZone,
     known: &[&str],
     edits: Vec<Edit>,
 ) -> Result<Vec<Item>, Fault> {
