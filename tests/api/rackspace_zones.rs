@@ -386,6 +386,8 @@ fn the_ptr_of_a_device_is_one_object_in_all_dialects() {
     assert_eq!(data(&get(&daemon, "/rdns/cloudServersOpenStack"), "data"), ["192.0.2.7", "2001:db8::7"]);
     assert_eq!(data(&get(&daemon, "/rdns/any"), "data"), ["192.0.2.7", "192.0.2.8", "2001:db8::7"]);
     assert_eq!(get(&daemon, "/rdns/cloudLoadBalancers")["records"], json!([]));
+    let paged = get(&daemon, "/rdns/any?limit=1&offset=1");
+    assert_eq!((data(&paged, "data"), paged["links"].as_array().expect("links").len()), (vec!["192.0.2.8"], 2));
 
     // It changes and goes.
     let before = serial(&daemon, &zone);

@@ -114,14 +114,14 @@ pub(super) async fn list(
     params: Params,
 ) -> Result<Reply, Fault> {
     let page = page(&params)?;
+    let href = params.single("href")?.filter(|href| !href.is_empty()).map(str::to_owned);
     let searching = tokio::task::spawn_blocking(move || {
-        let href = params.single("href")?.filter(|href| !href.is_empty());
-        let found = Found::all(&api, &caller, |entry| service.holds(entry, href));
+        let found = Found::all(&api, &caller, |entry| service.holds(entry, href.as_deref()));
         let records = found.iter().skip(page.offset).take(page.limit).map(Found::shown).collect();
-        Ok(Ptrs::new(records, service.link(href)))
+        (Ptrs::new(records, service.link(href.as_deref())), found.len())
     });
-    let ptrs: Result<Ptrs, Fault> = searching.await.map_err(|_| lost("The search for PTRs"))?;
-    Ok(call.ok(&ptrs?))
+    let (ptrs, total) = searching.await.map_err(|_| lost("The search for PTRs"))?;
+    Ok(call.ok(&Ptrs { links: call.links(page, total, &params, &["href"]), ..ptrs }))
 }
 
 /// GET `/rdns/{service}/{item}`.

@@ -233,6 +233,9 @@ pub(super) struct Ptrs {
     pub(super) list: PtrList,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) link: Option<Link>,
+    /// To other pages.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) links: Vec<Link>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -242,7 +245,7 @@ pub(super) struct PtrList {
 
 impl Ptrs {
     pub(super) fn new(records: Vec<Record>, link: Option<Link>) -> Ptrs {
-        Ptrs { list: PtrList { records: records.clone() }, records, link }
+        Ptrs { list: PtrList { records: records.clone() }, records, link, links: Vec::new() }
     }
 }
 
@@ -250,9 +253,7 @@ impl Shown for Ptrs {
     fn xml(&self, out: &mut Xml) {
         out.element("rdns", |out| {
             out.element("recordsList", |out| records(&self.records, out));
-            if let Some(link) = &self.link {
-                link.xml(out);
-            }
+            self.link.iter().chain(&self.links).for_each(|link| link.xml(out));
         });
     }
 }
