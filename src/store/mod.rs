@@ -33,7 +33,7 @@
 //! - **A range keeps failing at the same place** after an error: every scan ends at its first error.
 //! - **A damaged file may show as a panic.** Every call is guarded; a panic is reported as damage.
 //! - **A flipped bit costs a leaf**, up to 16 values, and nothing can be written there any more: the database is
-//!   replaced by what can be read of it ([`salvage`]).
+//!   replaced by what can be read of it (`salvage`).
 //! - **A flipped bit in what was written since the last open is cut off in silence**, with the rest of its segment:
 //!   sled takes it for a torn write. Zones then show an older serial or none, and heal; a definition may be lost. Every
 //!   start makes sled write its snapshot, behind which this cannot happen.

@@ -3,7 +3,7 @@
 //!
 //! In: a finished request. Out: its job under a UUID, durable before the client gets to know it. Two named values a job
 //! (see [`Handle::remember_all`]): the head, which is held in memory, and the details, which are read when asked for.
-//! Kept for a day, and of each account the last [`KEPT_MIN`] longer; at most [`KEPT_MAX`] with [`KEPT_OCTETS_MAX`].
+//! Kept for a day, and of each account the last `KEPT_MIN` longer; at most `KEPT_MAX` with `KEPT_OCTETS_MAX`.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,6 +1,6 @@
 //! The reverse-zones dialect, `/api/v1`: reverse zones by prefix, the PTRs of addresses, domains and records.
 //!
-//! JSON only. Refusals are written by [`refused`]; faults of the layers around it (credential, path, method, body) get this
+//! JSON only. Refusals are written by `refused`; faults of the layers around it (credential, path, method, body) get this
 //! dialect's shape in [`fault::negotiate`](super::fault::negotiate). Identities are `d_` and `r_` with the base32 of a
 //! UUID; plain UUIDs are taken too. Collections answer with and without a final slash.
 
