@@ -140,6 +140,9 @@ fn identify(api: &Api, path: &str, headers: &HeaderMap) -> Result<Caller, Fault>
         let holder = settings.credentials.holder(token, now).or_else(issued);
         return holder.ok_or(Fault::unauthorized("The credential is not known here, or has expired."));
     }
+    if path.starts_with("/v1.0/") && !headers.contains_key(AUTHORIZATION) && !settings.credentials.is_empty() {
+        return Err(Fault::unauthorized("Send 'X-Auth-Token: TOKEN'; /v2.0/tokens gives one."));
+    }
     settings.credentials.authenticate(headers, now).or_else(|fault| {
         bearer(headers).and_then(|token| api.tokens().find(token, &settings.credentials, now)).ok_or(fault)
     })
