@@ -50,7 +50,7 @@ impl ZoneFile {
                 wrong.push(bad_line(line, &format!("a second SOA; the first is in line {first}")));
             } else if let Some(soa) = Soa::parse(ttl, &rdata) {
                 file.soa = AttributesPatch {
-                    rname: Some(without_at(soa.rname)),
+                    rname: Some(without_at(soa.rname())),
                     timers: Some([soa.refresh, soa.retry, soa.expire, soa.minimum]),
                     serial: Some(soa.serial),
                     ..AttributesPatch::default()

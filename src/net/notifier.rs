@@ -106,8 +106,8 @@ fn signer(key: &TsigKey) -> Result<TSigner, String> {
 fn hint(snapshot: &Snapshot) -> Option<RecordSet> {
     let soa = snapshot.soa();
     let data = rdata::SOA::new(
-        hickory_name(&soa.mname).ok()?,
-        hickory_name(&soa.rname).ok()?,
+        hickory_name(&soa.mname()).ok()?,
+        hickory_name(&soa.rname()).ok()?,
         soa.serial.0,
         i32::try_from(soa.refresh).ok()?,
         i32::try_from(soa.retry).ok()?,

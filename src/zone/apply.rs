@@ -198,13 +198,15 @@ impl<'a> Bench<'a> {
 
     /// Lets names appear and vanish, with the empty non-terminals above them.
     fn settle_names(&mut self) {
-        let touched: Vec<Box<[u8]>> = self.works.keys().map(|place| place.1.clone()).collect();
-        for relative in &touched {
+        let is_moved = |work: &Work<'_>| work.present == work.items.is_empty();
+        let moved: Vec<Box<[u8]>> =
+            self.works.iter().filter(|(_, work)| is_moved(work)).map(|(place, _)| place.1.clone()).collect();
+        for relative in &moved {
             if !self.work(relative).items.is_empty() {
                 self.ensure(relative);
             }
         }
-        for relative in &touched {
+        for relative in &moved {
             self.prune(relative);
         }
     }
@@ -280,23 +282,18 @@ impl<'a> Bench<'a> {
                 chunks.made.append(&mut made);
             }
             if work.present || work.base.is_some() {
-                changed.push((place, work.present.then_some(start..entries.len())));
+                changed.push((place, work.base, work.present.then_some(start..entries.len())));
             }
         }
         let edits: Vec<Edit<'_>> = changed
             .iter()
-            .map(|(place, entry)| Edit { hash: place.0, name: &place.1, entry: entry.clone().map(|e| &entries[e]) })
+            .map(|(place, _, entry)| Edit { hash: place.0, name: &place.1, entry: entry.clone().map(|e| &entries[e]) })
             .collect();
         let pager = Pager { kind: Kind::Names, key: *base.key(), apex_hash: base.apex_hash(), old: Some(base.names()) };
         let names = pager.edit(base.names(), &edits)?;
         let spills = chunks.into_spills(base.spills())?;
-        let changes: Vec<_> = changed
-            .iter()
-            .map(|(place, entry)| {
-                let old = self.works.get(*place).and_then(|work| work.base);
-                (old, entry.clone().map(|entry| Entry::new(&entries[entry])))
-            })
-            .collect();
+        let changes: Vec<_> =
+            changed.iter().map(|(_, old, new)| (*old, new.clone().map(|new| Entry::new(&entries[new])))).collect();
         let earlier = Some((base, &changes[..]));
         let snapshot = Snapshot::assemble(base.apex().clone(), *base.key(), names, spills, tally, earlier)
             .map_err(|damage| Reason::new(Code::ContentSoa, damage.0))?;

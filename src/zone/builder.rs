@@ -7,7 +7,6 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::Arc;
 
 use super::directory::{Child, Edit, Pager};
 use super::encode::{Address, Encoder, Item, Owner, in_domain_target, level};
@@ -15,7 +14,7 @@ use super::entry::{Entry, GLUE};
 use super::hash::{HashKey, label_starts};
 use super::page::{Kind, Page};
 use super::snapshot::{Snapshot, Soa};
-use super::spill::Spills;
+use super::spill::{self, Spills};
 use super::tally::Tally;
 use crate::dns::name::{LABELS_MAX, NAME_OCTETS_MAX, write_presentation};
 use crate::dns::{Name, RecordRef, RecordType};
@@ -52,6 +51,9 @@ pub struct Findings {
 
 /// Hashes are parted by their first five bits: the slots of the root node.
 const PARTITIONS: usize = 32;
+
+/// Zones up to this many octets are made in one go: to build 32 trees and join them costs more than their contents.
+const SMALL_OCTETS: u64 = 1 << 14;
 
 /// Octets of a chunk of records. In chunks, because one block of memory for all of them would be twice as large as it
 /// need be while it grows, and because what is freed in such pieces is at once of use for pages.
@@ -276,30 +278,48 @@ impl Builder {
             apex_kids: 0,
             apex_has_wildcard: false,
         };
-        let mut subtrees = [const { Child::Empty }; PARTITIONS];
-        for (slot, subtree) in subtrees.iter_mut().enumerate() {
-            // taken, so that each part is freed as soon as it has become pages
-            let partition = std::mem::take(&mut self.partitions[slot]);
-            output.encode(&partition, &glue)?;
-            let entries: Vec<_> = output.placed().collect();
-            *subtree = pager.subtree(slot as u64, &entries)?;
-        }
-        let names = pager.join(subtrees);
-        let apex_entry = output.encode_apex(&self.apex_records, self.apex_hash)?;
-        let edit = Edit { hash: self.apex_hash, name: &[], entry: Some(&apex_entry) };
-        let names = pager.edit(&names, &[edit])?;
+        let names = if self.octets <= SMALL_OCTETS {
+            for partition in &self.partitions {
+                output.encode(partition, &glue)?;
+            }
+            let apex_entry = output.encode_apex(&self.apex_records, self.apex_hash)?;
+            let mut entries: Vec<_> = output.placed().collect();
+            // Before others with its hash: its relative name is the empty one.
+            let at = entries.partition_point(|entry| entry.0 < self.apex_hash);
+            entries.insert(at, (self.apex_hash, &apex_entry));
+            pager.tree(&entries)?
+        } else {
+            self.make_in_parts(&mut output, &pager, &glue)?
+        };
         let spills = collect_spills(output.spills, old)?;
         self.findings.duplicates = output.duplicates;
         let snapshot = Snapshot::assemble(self.apex, self.key, names, spills, output.tally, None)
             .map_err(|damage| Reason::new(Code::ContentSoa, damage.0))?;
         Ok((snapshot, self.findings))
     }
+
+    /// The pages of a large zone, one part of the hash space after the other.
+    fn make_in_parts(&mut self, output: &mut Output<'_>, pager: &Pager<'_>, glue: &Glue) -> Result<Child, Reason> {
+        let mut subtrees = [const { Child::Empty }; PARTITIONS];
+        for (slot, subtree) in subtrees.iter_mut().enumerate() {
+            // taken, so that each part is freed as soon as it has become pages
+            let partition = std::mem::take(&mut self.partitions[slot]);
+            output.clear();
+            output.encode(&partition, glue)?;
+            let entries: Vec<_> = output.placed().collect();
+            *subtree = pager.subtree(slot as u64, &entries)?;
+        }
+        let names = pager.join(subtrees);
+        let apex_entry = output.encode_apex(&self.apex_records, self.apex_hash)?;
+        let edit = Edit { hash: self.apex_hash, name: &[], entry: Some(&apex_entry) };
+        pager.edit(&names, &[edit])
+    }
 }
 
 /// Entries in the making.
 struct Output<'z> {
     encoder: Encoder<'z>,
-    /// Entries of the current partition, and where each begins.
+    /// Entries that are not on pages yet, and where each begins.
     entries: Vec<u8>,
     places: Vec<(u64, usize)>,
     spills: Vec<Page>,
@@ -315,10 +335,14 @@ impl Output<'_> {
         self.places.iter().zip(ends).map(|(&(hash, start), end)| (hash, &self.entries[start..end]))
     }
 
-    /// Encodes all owners of a partition in order.
-    fn encode(&mut self, partition: &Partition, glue: &Glue) -> Result<(), Reason> {
+    /// Lets go of the entries made so far.
+    fn clear(&mut self) {
         self.entries.clear();
         self.places.clear();
+    }
+
+    /// Encodes all owners of a partition in order.
+    fn encode(&mut self, partition: &Partition, glue: &Glue) -> Result<(), Reason> {
         let (mut items, mut children, mut group) = (Vec::new(), Vec::new(), Vec::new());
         for same_hash in partition.index.chunk_by(|a, b| a.0 == b.0) {
             let hash = same_hash[0].0;
@@ -424,7 +448,7 @@ fn collect_spills(made: Vec<Page>, old: Option<&Snapshot>) -> Result<Spills, Rea
     }
     match old {
         Some(old) if **old == spills => Ok(old.clone()),
-        _ => Ok(Arc::new(spills)),
+        _ => Ok(spill::shared(spills)),
     }
 }
 

@@ -41,6 +41,8 @@ struct NodeHeader {
     child_of: [u8; 32],
     owners: u32,
     records: u64,
+    /// Of the pages below.
+    octets: u64,
 }
 
 impl Node {
@@ -86,6 +88,15 @@ impl Child {
             Child::Empty => 0,
             Child::Page(page) => page.record_count() as u64,
             Child::Node(node) => node.0.header.header.records,
+        }
+    }
+
+    /// Octets of the pages below.
+    pub(super) fn octets(&self) -> u64 {
+        match self {
+            Child::Empty => 0,
+            Child::Page(page) => page.as_bytes().len() as u64,
+            Child::Node(node) => node.0.header.header.octets,
         }
     }
 
@@ -210,6 +221,14 @@ impl Pager<'_> {
         Ok(whole.into_child())
     }
 
+    /// The tree of all `entries` of a zone.
+    pub(super) fn tree(&self, entries: &Entries<'_>) -> Result<Child, Reason> {
+        refuse_collisions(entries)?;
+        let mut whole = Slots::default();
+        self.divide(entries, Span { prefix: 0, bits: 0, width: NODE_BITS }, &mut whole);
+        Ok(whole.into_child())
+    }
+
     /// The tree over 32 subtrees, each of which is in shape for its five-bit prefix.
     pub(super) fn join(&self, subtrees: [Child; 32]) -> Child {
         let mut slots = Slots::default();
@@ -244,7 +263,13 @@ impl Pager<'_> {
         }
         let current = match child {
             Child::Empty => None,
-            Child::Page(page) => Some(page),
+            Child::Page(page) => match self.edited_page(page, edits) {
+                Some(edited) => {
+                    out.push(Child::Page(edited), span.width);
+                    return Ok(());
+                }
+                None => Some(page),
+            },
             Child::Node(node) => {
                 let mut inner = Slots::default();
                 self.edit_node(node, 0, Span { width: NODE_BITS, ..span }, edits, &mut inner)?;
@@ -319,11 +344,46 @@ impl Pager<'_> {
     }
 
     fn page(&self, entries: &Entries<'_>, span: Span) -> Page {
-        let made = page::make(self.kind, span.bits, span.prefix, entries.iter().copied());
-        match self.old.and_then(|old| old.page(span.prefix)) {
+        let records = page::records_of(entries.iter().map(|entry| entry.1));
+        self.shared(page::make(self.kind, span.bits, span.prefix, records, entries.iter().copied()))
+    }
+
+    fn shared(&self, made: Page) -> Page {
+        match self.old.and_then(|old| old.page(made.prefix())) {
             Some(old) if *old == made => old.clone(),
             _ => made,
         }
+    }
+
+    /// `page` with `edits` made, where that is one page again: most changes, and no name needs to be hashed for them.
+    /// `None` leaves it to the general way, also where fingerprints do not tell names apart.
+    fn edited_page(&self, page: &Page, edits: &[Edit<'_>]) -> Option<Page> {
+        let mut entries: Vec<(u64, &[u8])> = Vec::with_capacity(page.len() + edits.len());
+        let (mut rest, mut records) = (0..page.len(), page.record_count());
+        let known = |index: usize| (page.known_hash(index), page.entry(index).as_bytes());
+        for edit in edits {
+            let hash = page::truncate(edit.hash, (page.bits() + page::FP_BITS).min(64));
+            while rest.start < rest.end && page.known_hash(rest.start) < hash {
+                entries.extend(rest.next().map(known));
+            }
+            let mut alike = rest.clone().take_while(|&index| page.known_hash(index) == hash);
+            if let Some(index) = alike.next() {
+                if alike.next().is_some() || page.entry(index).name() != edit.name {
+                    return None;
+                }
+                records -= page.entry(index).record_count() as u32;
+                rest.start += 1;
+            }
+            if let Some(entry) = edit.entry {
+                records += Entry::new(entry).record_count() as u32;
+                entries.push((hash, entry));
+            }
+        }
+        entries.extend(rest.map(known));
+        let fits = page::page_octets(entries.iter().map(|entry| entry.1.len())) <= PAGE_OCTETS_MAX;
+        let may_collide = entries.windows(3).any(|three| three[0].0 == three[2].0);
+        let is_page = fits && !may_collide && !entries.is_empty();
+        is_page.then(|| self.shared(page::make(self.kind, page.bits(), page.prefix(), records, entries.into_iter())))
     }
 
     fn hashed<'p>(&self, page: &'p Page) -> Vec<(u64, &'p [u8])> {
@@ -386,6 +446,7 @@ impl Slots {
             child_of,
             owners: self.children.iter().map(|c| c.owners() as u32).sum(),
             records: self.children.iter().map(Child::records).sum(),
+            octets: self.children.iter().map(Child::octets).sum(),
         };
         Child::Node(Node(ThinArc::from_header_and_iter(header, self.children.into_iter())))
     }

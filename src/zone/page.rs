@@ -33,6 +33,9 @@ pub(super) const HEADER_OCTETS: usize = 24;
 /// What an entry costs in a page besides its own octets.
 pub(super) const SLOT_OCTETS: usize = 4;
 
+/// Bits of a hash that a page keeps behind its prefix.
+pub(super) const FP_BITS: u8 = 16;
+
 /// What a page holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -154,6 +157,12 @@ impl Page {
         u64::from_le_bytes(self.as_bytes()[16..24].try_into().expect("eight octets"))
     }
 
+    /// The hash of the owner at `index`, as far as the page knows it: its prefix and the 16 bits behind.
+    pub(super) fn known_hash(&self, index: usize) -> u64 {
+        let fp = u16_at(self.as_bytes(), HEADER_OCTETS + 2 * index);
+        self.prefix() | (u64::from(fp) << 48).checked_shr(self.bits().into()).unwrap_or(0)
+    }
+
     /// The entry at `index`, ascending by (hash, owner). `index` is below [`Page::len`]; not for spill pages.
     pub fn entry(&self, index: usize) -> Entry<'_> {
         self.entry_by(self.tables().1, index)
@@ -221,11 +230,13 @@ impl fmt::Debug for Page {
     }
 }
 
-/// Puts entries, ascending by (hash, owner), into one page. They fit: see [`page_octets`].
+/// Puts entries, ascending by (hash, owner), into one page. They fit: see [`page_octets`]. `records` is the sum of theirs;
+/// of each hash 16 bits behind the prefix are looked at.
 pub(super) fn make<'a>(
     kind: Kind,
     bits: u8,
     prefix: u64,
+    records: u32,
     entries: impl Iterator<Item = (u64, &'a [u8])> + Clone,
 ) -> Page {
     let n = entries.clone().count();
@@ -234,7 +245,6 @@ pub(super) fn make<'a>(
     bytes.extend_from_slice(&(n as u16).to_le_bytes());
     bytes.extend_from_slice(&[0; 4]);
     bytes.extend_from_slice(&[bits, 0, 0, 0]);
-    let records: u32 = entries.clone().map(|(_, entry)| Entry::new(entry).record_count() as u32).sum();
     bytes.extend_from_slice(&records.to_le_bytes());
     bytes.extend_from_slice(&prefix.to_le_bytes());
     for (hash, _) in entries.clone() {
@@ -252,6 +262,11 @@ pub(super) fn make<'a>(
     debug_assert!(length <= PAGE_OCTETS_MAX);
     bytes[4..8].copy_from_slice(&(length as u32).to_le_bytes());
     Page::new(&bytes)
+}
+
+/// Records of so many entries.
+pub(super) fn records_of<'a>(entries: impl Iterator<Item = &'a [u8]>) -> u32 {
+    entries.map(|entry| Entry::new(entry).record_count() as u32).sum()
 }
 
 /// Size of the page made of entries with these lengths.

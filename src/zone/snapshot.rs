@@ -4,7 +4,7 @@
 //! `control::commit`; read by query workers, outbound transfers, the API and the store. Versions share all pages that did
 //! not change, so keeping the old one costs only what differs.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use super::denial::{Denial, NSEC3_HASH_OCTETS, Nsec3Of, Nsec3Params};
 use super::directory::{self, Child, Pages};
@@ -21,10 +21,6 @@ use crate::dns::{Name, Record, RecordType, Serial};
 /// The fields of the apex SOA.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Soa {
-    /// Name of the server where edits are made.
-    pub mname: Name,
-    /// Mailbox of the responsible person, as a name.
-    pub rname: Name,
     /// Version.
     pub serial: Serial,
     /// Seconds between checks for a new version.
@@ -49,8 +45,6 @@ impl Soa {
         let numbers = rdata.get(numbers_at..).filter(|numbers| numbers.len() == 20)?;
         let number = |n: usize| u32::from_be_bytes([0, 1, 2, 3].map(|i| numbers[4 * n + i]));
         Some(Soa {
-            mname: Name::from_wire(&rdata[..rname_at]).ok()?,
-            rname: Name::from_wire(&rdata[rname_at..numbers_at]).ok()?,
             serial: Serial(number(0)),
             refresh: number(1),
             retry: number(2),
@@ -60,6 +54,21 @@ impl Soa {
             rdata: rdata.into(),
         })
     }
+
+    /// Name of the server where edits are made.
+    pub fn mname(&self) -> Name {
+        name_at(&self.rdata)
+    }
+
+    /// Mailbox of the responsible person, as a name.
+    pub fn rname(&self) -> Name {
+        name_at(&self.rdata[self.mname().as_wire().len()..])
+    }
+}
+
+fn name_at(rdata: &[u8]) -> Name {
+    let octets = wire_len(rdata).expect("the names were measured by `parse`");
+    Name::from_wire(&rdata[..octets]).expect("a name of this length")
 }
 
 /// Entries before and after a change.
@@ -158,7 +167,7 @@ impl Snapshot {
             }
         }
         let names = directory::from_pages(names).ok_or(DamagedPage("pages do not tile the hash space"))?;
-        let snapshot = Snapshot::assemble(apex, key, names, Arc::new(spills), tally, None)?;
+        let snapshot = Snapshot::assemble(apex, key, names, spill::shared(spills), tally, None)?;
         if snapshot.has_bad_chunks() {
             return Err(DamagedPage("chunks of a spilled RRset are missing or damaged"));
         }
@@ -170,9 +179,9 @@ impl Snapshot {
         self.names.pages().chain(self.spills.values()).map(|page| (page.key(), page))
     }
 
-    /// Octets of all pages. Walks them.
+    /// Octets of all pages. O(1), chunks of large RRsets aside.
     pub fn image_octets(&self) -> u64 {
-        self.pages().map(|(_, page)| page.as_bytes().len() as u64).sum()
+        self.names.octets() + self.spills.values().map(|chunk| chunk.as_bytes().len() as u64).sum::<u64>()
     }
 
     /// The zone's name.

@@ -10,7 +10,7 @@
 //! with all names in full and no fix-ups. Owners are `C0 0C`; in glue they are names in full.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::entry::{GLUE, RrsetBlock};
 use super::hash::HashKey;
@@ -22,6 +22,12 @@ pub(super) const CHUNK_OCTETS_MAX: usize = 6_700;
 
 /// The chunks of a zone by the prefix of their pages. Few in any real zone; copied as a whole when one changes.
 pub(super) type Spills = Arc<BTreeMap<u64, Page>>;
+
+/// Zones without chunks, which is nearly all, share that.
+pub(super) fn shared(spills: BTreeMap<u64, Page>) -> Spills {
+    static NONE: LazyLock<Spills> = LazyLock::new(Spills::default);
+    if spills.is_empty() { NONE.clone() } else { Arc::new(spills) }
+}
 
 /// The page prefix of a chunk.
 pub(super) fn chunk_id(key: &HashKey, owner_hash: u64, relative: &[u8], rtype: RecordType, chunk: u16) -> u64 {

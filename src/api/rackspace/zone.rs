@@ -96,7 +96,7 @@ impl Zone {
                     ..shown_domain(
                         definition,
                         soa.as_ref().map_or(crate::local::Attributes::DEFAULT_TTL, |soa| soa.ttl),
-                        soa.map(|soa| email_of(&soa.rname)).unwrap_or_default(),
+                        soa.map(|soa| email_of(&soa.rname())).unwrap_or_default(),
                     )
                 }
             }

@@ -166,7 +166,7 @@ impl Renaming {
                 }
             }
             (None, Some(snapshot)) => {
-                attributes.rname = Some(self.mailbox(&snapshot.soa().rname));
+                attributes.rname = Some(self.mailbox(&snapshot.soa().rname()));
                 let mut records = snapshot.records_from(0);
                 while let Some(record) = records.advance() {
                     if is_writable(record.rtype) {

@@ -127,8 +127,8 @@ impl Domain {
             tenant_id: definition.tenant.clone(),
             nameservers,
             soa: soa.map(|soa| SoaShown {
-                mname: soa.mname.without_dot(),
-                rname: soa.rname.without_dot(),
+                mname: soa.mname().without_dot(),
+                rname: soa.rname().without_dot(),
                 serial: soa.serial.0,
                 refresh: soa.refresh,
                 retry: soa.retry,
