@@ -331,9 +331,13 @@ impl Disk {
     /// Whether more has passed through sled's cache than it should hold. It keeps what was just written beyond its
     /// capacity, and what was read until something else is.
     pub(super) fn is_cache_overfull(&self) -> bool {
+        self.has_cached(self.cache_octets)
+    }
+
+    /// Whether more than `octets` have passed through sled's cache since it was opened, and nothing is being restored.
+    pub(super) fn has_cached(&self, octets: u64) -> bool {
         let counters = &self.counters;
-        !counters.is_restoring.load(Ordering::Relaxed)
-            && counters.cached_octets.load(Ordering::Relaxed) > self.cache_octets
+        !counters.is_restoring.load(Ordering::Relaxed) && counters.cached_octets.load(Ordering::Relaxed) > octets
     }
 
     /// Gives the memory of sled's cache back, which it only does when it is closed. Readers wait for some 30 ms and more.

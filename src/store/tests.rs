@@ -320,6 +320,31 @@ fn what_passed_through_the_cache_is_shed_in_a_quiet_moment_and_nothing_is_lost()
     assert!((1..=4).all(|zone| zones[&zone].definition == Some(octets(65_536))));
 }
 
+#[test]
+fn what_sled_holds_below_its_capacity_is_given_back_after_a_rest() {
+    // given a cache that is large enough for all there is
+    let directory = tempfile::tempdir().expect("a directory");
+    let options = Options { cache_octets: 64 << 20, rest: Duration::from_millis(200), ..quick() };
+    let (store, restored) = Store::open(directory.path(), options).expect("the store opens");
+    drop(restored);
+
+    // when a little is written, and then nothing
+    let write_zones = |zones: std::ops::RangeInclusive<u32>| {
+        zones.for_each(|zone| write(&store, Write::Define { zone, bytes: octets(65_536) }).expect("stored"));
+    };
+    write_zones(1..=24);
+    let rested = (0..1_000).any(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        store.statistics().sheds > 0
+    });
+
+    // then the database was opened again, and goes on
+    assert!(rested);
+    write_zones(25..=25);
+    drop(store);
+    assert_eq!(open(directory.path()).1.len(), 25);
+}
+
 fn ring(last: u8) -> Ring {
     let mut ring = Ring::default();
     ring[17] = last;

@@ -23,6 +23,9 @@ const LOG_PARTS_FORGOTTEN: usize = 1024;
 /// Most jobs of one group; with statuses of a few hundred octets far from a full batch.
 const GROUP_JOBS_MAX: usize = 4_096;
 
+/// A rest gives memory back if sled may hold more than this: what is less is not worth opening the database again.
+const RESTING_OCTETS: u64 = 1 << 20;
+
 /// What the writer is asked to do.
 pub(super) enum Task {
     /// From above.
@@ -108,8 +111,9 @@ impl Queue {
         (job.done)(Err(refused));
     }
 
-    /// The next group; empty at once if there is nothing and the caller has other work; `None` when closed and empty.
-    fn take(&self, has_other_work: bool) -> Option<Vec<Job>> {
+    /// The next group; empty if there is nothing and the caller has other work, or nothing comes for `rest`; `None` when
+    /// closed and empty.
+    fn take(&self, has_other_work: bool, rest: Option<Duration>) -> Option<Vec<Job>> {
         let mut waiting = self.lock();
         loop {
             let now = Instant::now();
@@ -122,6 +126,7 @@ impl Queue {
                 let count = waiting.jobs.len().min(GROUP_JOBS_MAX);
                 let group = waiting.jobs.drain(..count).collect();
                 if waiting.jobs.is_empty() {
+                    waiting.jobs.shrink_to(GROUP_JOBS_MAX);
                     waiting.urgent = false;
                     waiting.since = None;
                 }
@@ -138,7 +143,17 @@ impl Queue {
                     let left = due.saturating_duration_since(now);
                     self.wake.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0
                 }
-                None => self.wake.wait(waiting).unwrap_or_else(PoisonError::into_inner),
+                None => match rest {
+                    Some(rest) => {
+                        let (waiting, waited) =
+                            self.wake.wait_timeout(waiting, rest).unwrap_or_else(PoisonError::into_inner);
+                        if waited.timed_out() && waiting.jobs.is_empty() {
+                            return Some(Vec::new());
+                        }
+                        waiting
+                    }
+                    None => self.wake.wait(waiting).unwrap_or_else(PoisonError::into_inner),
+                },
             };
         }
     }
@@ -189,6 +204,8 @@ pub(super) struct Writer {
     /// Whether all that sled shows is known to be on the device. Nothing is deleted while it is not: the header that
     /// makes it garbage might not survive.
     is_synced: bool,
+    /// When the last group came.
+    worked: Instant,
 }
 
 impl Writer {
@@ -202,6 +219,7 @@ impl Writer {
             group: Group::default(),
             is_whole: false,
             is_synced: false,
+            worked: Instant::now(),
         }
     }
 
@@ -209,16 +227,17 @@ impl Writer {
     pub(super) fn run(mut self, queue: &Queue) {
         // What a killed predecessor wrote may so far stand in the system's cache only.
         self.is_synced = self.disk.sync().is_ok();
-        while let Some(jobs) = queue.take(self.has_garbage() || self.is_to_shed()) {
+        while let Some(jobs) = queue.take(self.has_garbage() || self.is_to_shed(), self.rest()) {
             if jobs.is_empty() {
                 if self.has_garbage() {
                     self.collect_garbage();
                     self.report_tidiness();
-                } else if self.is_to_shed() {
+                } else if self.is_to_shed() || self.rest() == Some(Duration::ZERO) {
                     self.shed_cache();
                 }
                 continue;
             }
+            self.worked = Instant::now();
             for job in jobs {
                 self.stage(job);
             }
@@ -249,7 +268,14 @@ impl Writer {
         self.is_synced && !self.disk.is_stopped() && self.disk.is_cache_overfull()
     }
 
+    /// How much longer nothing must come before memory is given back; `None` if there is too little of it.
+    fn rest(&self) -> Option<Duration> {
+        let is_worth_it = self.is_synced && !self.disk.is_stopped() && self.disk.has_cached(RESTING_OCTETS);
+        is_worth_it.then(|| self.bounds.rest.saturating_sub(self.worked.elapsed()))
+    }
+
     fn shed_cache(&mut self) {
+        self.zones = HashMap::new();
         if let Err(error) = self.disk.shed_cache() {
             tracing::error!(%error, "the store could not be opened again; the next write tries once more");
         }
