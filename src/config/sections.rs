@@ -418,7 +418,8 @@ pub struct Transfer {
     /// one thing at a time; a primary that leaves queries unanswered is treated so by itself.
     pub pipelining: usize,
     /// Queries a second to one primary address, SOA queries and transfers together; as many may go out at once. Default
-    /// 2000, twice what a busy primary publishes. 0 takes the bound away. Lower it to spare a small primary; NOTIFYs
+    /// 20,000: 100,000 zones are fetched, or followed after a storm of NOTIFYs, in seconds, and no primary is flooded: what
+    /// is under way at once is bounded by `concurrency-per-primary`. 0 takes the bound away. Lower it to spare a small primary; NOTIFYs
     /// do not go past it.
     pub queries_per_second: u32,
     /// Whether IXFR is asked for over UDP first (RFC 1995 §2), where a `tsig-key` signs it; what does not fit, or fails,
@@ -468,7 +469,7 @@ impl Default for Transfer {
             lenient_ixfr: false,
             max_ixfr_sequences: 10_000,
             pipelining: 16,
-            queries_per_second: 2000,
+            queries_per_second: 20_000,
             ixfr_over_udp: false,
         }
     }
