@@ -166,7 +166,7 @@ pub struct PrimaryAccess {
 }
 
 /// The access rules of one zone. The default admits nothing.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ZoneAccess {
     /// Transferred or local.
     pub kind: Kind,

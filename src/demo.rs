@@ -85,7 +85,7 @@ fn setup(error: std::io::Error) -> DaemonError {
 fn zone(primary: SocketAddr) -> Zone {
     Zone {
         name: ZONE_NAME.parse().expect("a domain name"),
-        primaries: vec![Primary::at(primary)],
+        primaries: [Primary::at(primary)].into(),
         allow_notify: Vec::new(),
         allow_transfer: vec!["127.0.0.0/8".parse().expect("an access rule")],
         allow_query: None,

@@ -499,6 +499,10 @@ fn resolve_zones(tables: &mut Tables, keys: &Keys, primaries: &Primaries) {
             zone.tenant = Arc::from(tenant.as_str());
             tenants.insert(tenant.clone(), zone.tenant.clone());
         }
+        // Zones of one list nearly always stand one behind the other.
+        if let Some(before) = zones.last().filter(|before| before.primaries == zone.primaries) {
+            zone.primaries = before.primaries.clone();
+        }
         seen.insert(zone.name.clone(), zones.len());
         zones.push(zone);
     }
@@ -546,7 +550,7 @@ impl Lookup<'_> {
                 let origin = super::Origin { file: Arc::from(std::path::Path::new("")), line: 0 };
                 Some(Zone {
                     name,
-                    primaries,
+                    primaries: primaries.into(),
                     allow_notify,
                     allow_transfer,
                     allow_query,

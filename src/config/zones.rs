@@ -147,8 +147,9 @@ pub struct PrimaryTable {
 pub struct Zone {
     /// The apex.
     pub name: Name,
-    /// Its primaries, most wanted first; at least one, no two with one address and port.
-    pub primaries: Vec<Primary>,
+    /// Its primaries, most wanted first; at least one, no two with one address and port. Zones
+    /// of one list share it.
+    pub primaries: Arc<[Primary]>,
     /// Who may send NOTIFY beside the primaries.
     pub allow_notify: Vec<Rule>,
     /// Who may ask for AXFR and IXFR.

@@ -134,7 +134,7 @@ impl Keeper {
         for warning in zone.warnings.iter().filter(|warning| !known.contains(warning)) {
             tracing::warn!(zone = %zone.definition.name, serial = serial.0, "{warning}");
         }
-        zone.survey = judged.survey.clone();
+        zone.survey = judged.survey.clone().map(Box::new);
         let note = versions::note(before, &snapshot, &judged, giver);
         let contents = match form {
             Form::Diffs(diffs) => Write::Append { zone: id.0, snapshot: snapshot.clone(), diffs },
@@ -223,7 +223,8 @@ impl Keeper {
                 metrics::counter!(telemetry::STORE_FAILURES).increment(1);
                 // Served all the same: the primary is the record of truth. Written again with the next version, or now
                 // and then until it works.
-                zone.unstored = Some(Unstored { detail, again_at: Timestamp::now() + REWRITE_PAUSE });
+                let again_at = Timestamp::now() + REWRITE_PAUSE;
+                zone.unstored = Some(Box::new(Unstored { detail, again_at }));
                 if let Some(snapshot) = unpublished {
                     self.publish(id, snapshot);
                 }

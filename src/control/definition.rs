@@ -33,8 +33,8 @@ pub struct ZoneDefinition {
     pub tenant: String,
     /// Free text, up to 1000 characters.
     pub description: String,
-    /// In the order in which they are asked; 1..=10 for zones from REST.
-    pub primaries: Vec<Primary>,
+    /// In the order in which they are asked; 1..=10 for zones from REST. Zones of one list share it.
+    pub primaries: Arc<[Primary]>,
     /// Who besides the primaries may send NOTIFY.
     pub allow_notify: Vec<Rule>,
     /// Who may transfer the zone from us; empty: nobody.
@@ -47,7 +47,7 @@ pub struct ZoneDefinition {
     pub notify: Vec<NotifyTarget>,
     /// What stands behind the SOA of a zone that is edited here; `None`: a secondary zone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub local: Option<Attributes>,
+    pub local: Option<Box<Attributes>>,
     /// Guard rails and check of its own; configured zones only.
     #[serde(skip)]
     pub policy: Option<Arc<ZonePolicy>>,

@@ -70,7 +70,7 @@ impl Keeper {
                 (definition, refresh::ZoneState::Provisioning)
             }
             Trial::Change(uuid, change) => {
-                let has_others = |old: &ZoneDefinition| old.primaries != change.primaries;
+                let has_others = |old: &ZoneDefinition| *old.primaries != *change.primaries;
                 let view = self.board.by_uuid(uuid).ok_or(EditError::NotFound)?;
                 let status = view.status();
                 let is_new_list = has_others(&status.definition);
@@ -116,7 +116,7 @@ impl Keeper {
             name: new.name,
             tenant: new.tenant,
             description: new.description,
-            primaries: new.primaries,
+            primaries: new.primaries.into(),
             allow_notify: Vec::new(),
             allow_transfer: Vec::new(),
             allow_query: None,
@@ -136,12 +136,12 @@ impl Keeper {
         let id = self.editable(uuid)?;
         self.check_primaries(&change.primaries)?;
         let old = &self.zones[&id].definition;
-        if old.description == change.description && old.primaries == change.primaries {
+        if old.description == change.description && *old.primaries == *change.primaries {
             return Ok(None);
         }
         let mut definition = ZoneDefinition::clone(old);
         definition.description = change.description;
-        definition.primaries = change.primaries;
+        definition.primaries = change.primaries.into();
         definition.modified = Timestamp::now();
         definition.modified_by = change.user;
         Ok(Some(definition))
@@ -277,7 +277,7 @@ impl Keeper {
             Ask::Zone(uuid) => {
                 let id = self.board.by_uuid(uuid).ok_or(EditError::NotFound)?.id;
                 let zone = self.zones.get(&id).ok_or(EditError::NotFound)?;
-                (zone.definition.name.clone(), zone.definition.primaries.clone(), zone.slot.snapshot())
+                (zone.definition.name.clone(), zone.definition.primaries.to_vec(), zone.slot.snapshot())
             }
             Ask::New { zone, primaries } => {
                 self.check_primaries(&primaries)?;

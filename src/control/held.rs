@@ -38,18 +38,18 @@ use super::versions::{Giver, Pinned};
 /// Who decides when nobody did.
 const DEADLINE: &str = "deadline";
 
-/// What was decided about versions of one zone, and what waits; durable.
+/// What was decided about versions of one zone, and what waits; durable. Nearly always nothing, so it is small then.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Review {
     /// The version that waits for a verdict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub held: Option<Held>,
+    pub held: Option<Box<Held>>,
     /// The version that was refused last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refused: Option<Refused>,
+    pub refused: Option<Box<Refused>>,
     /// Why no newer version is taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pinned: Option<Pinned>,
+    pub pinned: Option<Box<Pinned>>,
 }
 
 /// A version that is not served until a person says so.
@@ -173,7 +173,7 @@ impl Keeper {
             "primary": held.primary.to_string(), "deadline": held.deadline.to_string(),
         });
         zone.review.refused = None;
-        zone.review.held = Some(held);
+        zone.review.held = Some(Box::new(held));
         zone.held_contents = Some(snapshot.clone());
         let review = zone.review.to_bytes().expect("something is held");
         let events = self.events.clone();
@@ -305,7 +305,8 @@ impl Keeper {
         tracing::warn!(zone = %zone.definition.name, serial = held.serial.0, user, op = "reject", "held version rejected");
         let (serial, reason) = (held.serial, held.reason);
         let (told, definition) = (serde_json::json!({"serial": serial, "by": user.as_str()}), zone.definition.clone());
-        zone.review.refused = Some(Refused { serial, reason, by: user, at: Timestamp::now() });
+        let refused = Refused { serial, reason, by: user, at: Timestamp::now() };
+        zone.review.refused = Some(Box::new(refused));
         if let Some(contents) = zone.held_contents.take() {
             bury(contents);
         }

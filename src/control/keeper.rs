@@ -283,7 +283,7 @@ impl Keeper {
     fn note_refused(&mut self, id: ZoneId, from: SocketAddr, why: RefusedFor) {
         let Some(zone) = self.zones.get_mut(&id) else { return };
         let count = zone.refused_notify.as_ref().map_or(0, |refused| refused.count).saturating_add(1);
-        zone.refused_notify = Some(RefusedNotify { from, at: Timestamp::now(), why, count });
+        zone.refused_notify = Some(Box::new(RefusedNotify { from, at: Timestamp::now(), why, count }));
         let definition = zone.definition.clone();
         let why = format!("{why:?}").to_lowercase();
         self.tell(&definition, Kind::NotifyRefused, serde_json::json!({"from": from.to_string(), "why": why}));
@@ -593,7 +593,7 @@ impl Keeper {
             guard: self.config.guard_of(zone.definition.policy.as_deref()),
             hook: self.config.hook_of(zone.definition.policy.as_deref()),
             hooks: self.hooks.clone(),
-            survey: zone.survey.clone(),
+            survey: zone.survey.as_deref().cloned(),
         };
         let base = zone.slot.snapshot();
         let job = Job {
@@ -660,7 +660,7 @@ impl Keeper {
 
     fn surveyed(&mut self, id: ZoneId, serial: Serial, survey: Option<signatures::Survey>) {
         if let Some(zone) = self.zones.get_mut(&id).filter(|zone| zone.served == Some(serial)) {
-            zone.survey = survey;
+            zone.survey = survey.map(Box::new);
             self.follow_up(id);
         }
     }

@@ -1,9 +1,10 @@
 //! How zones come to be: at start from the store and the configuration, later one by one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::access::ZoneAccess;
 use crate::dns::Name;
 use crate::refresh::{self, Confirmation, PrimaryState, Refresh};
 use crate::served::{State, ZoneId};
@@ -144,9 +145,19 @@ impl Keeper {
         let names: Vec<_> = zones.iter().map(|(d, _)| (d.id, d.name.clone())).collect();
         let slots = self.publisher.add_zones(names);
         let mut views = Vec::with_capacity(zones.len());
-        for ((definition, kept), slot) in zones.into_iter().zip(slots) {
+        // Zones of one group nearly always come one behind the other, and share what they have in common.
+        let (mut primaries, mut access) = (Arc::default(), Arc::new(ZoneAccess::default()));
+        for ((mut definition, kept), slot) in zones.into_iter().zip(slots) {
+            if definition.primaries != primaries {
+                primaries = definition.primaries;
+            }
+            definition.primaries = primaries.clone();
+            let of_zone = zones::access(&definition);
+            if of_zone != *access {
+                access = Arc::new(of_zone);
+            }
             let (id, definition) = (definition.id, Arc::new(definition));
-            self.policy.set_zone(id, Arc::new(zones::access(&definition)));
+            self.policy.set_zone(id, access.clone());
             self.publisher.set_restricted(&slot, definition.allow_query.is_some());
             let serial = kept.snapshot.as_deref().map(Snapshot::serial);
             let restored = refresh::Restored {
@@ -173,7 +184,6 @@ impl Keeper {
                 warnings.push(format!("stored contents were damaged and are fetched again: {why}"));
                 self.publisher.set_state(&slot, State::Damaged);
             }
-            let primaries = definition.primaries.len();
             let view = Arc::new(ZoneView::new(slot.clone(), definition.clone()));
             self.names.insert(definition.name.clone(), id);
             views.push(view.clone());
@@ -194,10 +204,10 @@ impl Keeper {
                 held_contents: None,
                 is_deciding: false,
                 survey: None,
-                newest: vec![None; primaries],
+                newest: vec![None; primaries.len()],
                 refused_notify: None,
                 notify_told: Timestamp::default(),
-                tls: HashMap::new(),
+                tls: BTreeMap::new(),
                 notify_shown: None,
             };
             self.zones.insert(id, Box::new(zone));

@@ -8,7 +8,7 @@ use std::hash::Hash;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::watch;
@@ -69,7 +69,7 @@ pub struct ZoneStatus {
     /// What the engine has found out about the primaries although nothing failed.
     pub findings: Vec<Finding>,
     /// The last NOTIFY for the zone that was refused.
-    pub refused_notify: Option<RefusedNotify>,
+    pub refused_notify: Option<Box<RefusedNotify>>,
 }
 
 /// A NOTIFY for a zone of ours from somebody who may not send it.
@@ -112,7 +112,8 @@ pub struct ZoneView {
     slot: Arc<Slot>,
     local: ArcSwapOption<LocalZone>,
     current: ArcSwap<ZoneStatus>,
-    changed: watch::Sender<u64>,
+    /// Made when somebody listens for the first time: it is as large as the rest, and nobody listens to most zones.
+    changed: OnceLock<watch::Sender<u64>>,
 }
 
 impl ZoneView {
@@ -122,7 +123,7 @@ impl ZoneView {
             id: definition.id,
             uuid: definition.uuid,
             name: definition.name.clone(),
-            changed: watch::channel(0).0,
+            changed: OnceLock::new(),
             slot,
             local: ArcSwapOption::empty(),
             current: ArcSwap::from_pointee(ZoneStatus {
@@ -169,7 +170,11 @@ impl ZoneView {
 
     /// Sees every new generation (for `Prefer: wait`).
     pub fn subscribe(&self) -> watch::Receiver<u64> {
-        self.changed.subscribe()
+        let changed = self.changed.get_or_init(|| watch::channel(0).0);
+        let generations = changed.subscribe();
+        // The keeper may have looked for listeners just before.
+        raise(changed, self.status().generation);
+        generations
     }
 
     /// A zone as it would be, which is nowhere: what a trial shows.
@@ -185,8 +190,19 @@ impl ZoneView {
     fn replace(&self, status: Arc<ZoneStatus>) {
         let generation = status.generation;
         self.current.store(status);
-        self.changed.send_replace(generation);
+        if let Some(changed) = self.changed.get() {
+            raise(changed, generation);
+        }
     }
+}
+
+/// Two may tell of generations at once; the newer one stays.
+fn raise(changed: &watch::Sender<u64>, generation: u64) {
+    changed.send_if_modified(|told| {
+        let is_newer = generation > *told;
+        *told = generation.max(*told);
+        is_newer
+    });
 }
 
 /// All zones, findable by identity and in the order of their names.

@@ -271,7 +271,7 @@ impl Keeper {
         let definition = zone.definition.clone();
         let told = serde_json::json!({"fromSerial": base, "serial": to, "by": user.as_str()});
         let left = zone.review.pinned.as_ref().map_or(base, |pinned| pinned.left);
-        zone.review.pinned = Some(Pinned { serial: to, left, by: user, at: now });
+        zone.review.pinned = Some(Box::new(Pinned { serial: to, left, by: user, at: now }));
         zone.refresh.set_frozen(true);
         if let Some(soa) = soa {
             let by = zone.refresh.active_primary().unwrap_or(0);

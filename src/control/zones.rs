@@ -1,6 +1,6 @@
 //! The keeper's state of one zone, and how zones come to be at start: from the configuration, from the store, or both.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,7 +45,7 @@ pub(super) struct Zone {
     /// Dropping it ends the running NOTIFYs to downstreams.
     pub(super) announcement: Option<oneshot::Sender<()>>,
     /// Why the served contents are not durable, and when they are written again.
-    pub(super) unstored: Option<Unstored>,
+    pub(super) unstored: Option<Box<Unstored>>,
     /// What was decided about versions, and what waits.
     pub(super) review: Review,
     /// The held version until it is on disk.
@@ -53,15 +53,15 @@ pub(super) struct Zone {
     /// A held version is on its way to the door.
     pub(super) is_deciding: bool,
     /// What is known of the signatures of the served version.
-    pub(super) survey: Option<Survey>,
+    pub(super) survey: Option<Box<Survey>>,
     /// The newest attempt at each primary, where one has ended since the start.
     pub(super) newest: Vec<Option<Newest>>,
     /// The last NOTIFY that was refused.
-    pub(super) refused_notify: Option<RefusedNotify>,
+    pub(super) refused_notify: Option<Box<RefusedNotify>>,
     /// When a NOTIFY was last worth an event.
     pub(super) notify_told: Timestamp,
     /// The last TLS session with each primary that is asked so.
-    pub(super) tls: HashMap<usize, Arc<TlsSession>>,
+    pub(super) tls: BTreeMap<usize, Arc<TlsSession>>,
     /// When a NOTIFY was last worth a line of the log.
     pub(super) notify_shown: Option<Timestamp>,
 }
@@ -153,7 +153,7 @@ impl Zone {
             format!("serial {} is held ({}) and waits for approval until {}", held.serial, held.reason, held.deadline)
         });
         let pinned = self.review.pinned.as_ref().map(|pinned| {
-            let Pinned { serial, left, by, at } = pinned;
+            let Pinned { serial, left, by, at } = &**pinned;
             format!("rolled back from serial {left} to {serial} by {by} at {at}; newer versions are not taken until released")
         });
         let lapse = self.survey.as_ref().map(|survey| &survey.first).filter(|first| first.at <= soon);

@@ -40,7 +40,7 @@ pub(super) enum News {
 impl Refresh {
     /// The running round, or a new one; at least this urgent.
     pub(super) fn join_round(&mut self, urgency: Urgency) -> &mut Round {
-        let round = self.round.get_or_insert_with(|| Round::new(urgency));
+        let round = self.round.get_or_insert_with(|| Box::new(Round::new(urgency)));
         round.urgency = round.urgency.max(urgency);
         round.sibling = false;
         round
@@ -158,7 +158,7 @@ impl Refresh {
                 continue;
             }
             if self.round.is_none() {
-                self.round = Some(Round { sibling: true, ..Round::new(Urgency::Due) });
+                self.round = Some(Box::new(Round { sibling: true, ..Round::new(Urgency::Due) }));
             }
             self.ask(ix);
             self.touch();
@@ -171,7 +171,7 @@ impl Refresh {
 
     pub(super) fn is_transferring(&self, ix: usize) -> bool {
         let at = |round: &Round| round.transfer.is_some_and(|running| usize::from(running.primary) == ix);
-        self.round.as_ref().is_some_and(at)
+        self.round.as_deref().is_some_and(at)
     }
 
     pub(super) fn waits_for_next(&self) -> bool {

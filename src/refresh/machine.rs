@@ -20,7 +20,7 @@ pub struct Refresh {
     /// Of the served version; `None` before the first.
     pub(super) soa: Option<SoaTimers>,
     pub(super) confirmation: Option<Confirmation>,
-    pub(super) round: Option<Round>,
+    pub(super) round: Option<Box<Round>>,
     pub(super) hint: Option<Hint>,
     /// When the next round begins by itself, and why then.
     pub(super) next: Timestamp,

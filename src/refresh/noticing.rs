@@ -130,7 +130,7 @@ impl Refresh {
     /// The primary that new versions are taken from although others have newer ones (P4): the one that gave the served
     /// version, unless it has been behind for longer than [`Settings::pin_tolerance`].
     pub(super) fn pinned(&self, now: Timestamp) -> Option<usize> {
-        let commanded = self.round.as_ref().is_some_and(round::Round::wants_whole);
+        let commanded = self.round.as_deref().is_some_and(round::Round::wants_whole);
         let free = self.settings.pin_tolerance.is_zero() || self.takes_any_serial() || self.soa.is_none() || commanded;
         let source = self.source().filter(|_| !free && self.primaries.len() > 1)?;
         self.pin_ends(source).is_none_or(|end| now < end).then_some(source)

@@ -2,6 +2,7 @@
 //! [`super`] for the picture.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::primary::{Probe, Standing};
@@ -95,7 +96,7 @@ impl Refresh {
             primary.standing = Standing::Done;
         }
         if primary.state.last_transfer.is_none() && !newer {
-            primary.state.last_transfer = Some(Box::new(LastTransfer {
+            primary.state.last_transfer = Some(Arc::new(LastTransfer {
                 kind: TransferKind::Soa,
                 asked: running.kind,
                 from_serial: self.soa.map(|soa| soa.serial),
@@ -126,7 +127,7 @@ impl Refresh {
         let primary = &mut self.primaries[ix];
         primary.state.succeed(now, Code::Ok);
         primary.standing = Standing::Done;
-        primary.state.last_transfer = Some(Box::new(LastTransfer {
+        primary.state.last_transfer = Some(Arc::new(LastTransfer {
             kind,
             asked: running.kind,
             from_serial,

@@ -3,6 +3,8 @@
 //! [`PrimaryState`] is durable: `control` stores it when it has changed and gives it back at the start. The rest of
 //! this file is what the machine in [`super`] notes beside it and forgets with the process.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::learned::{Fingerprint, Learned};
@@ -39,9 +41,9 @@ pub struct PrimaryState {
     #[serde(default)]
     pub first_failure: Option<Timestamp>,
     /// The last error, kept after later successes.
-    pub last_error: Option<Box<LastError>>,
+    pub last_error: Option<Arc<LastError>>,
     /// The last transfer that was committed, kept after later polls.
-    pub last_transfer: Option<Box<LastTransfer>>,
+    pub last_transfer: Option<Arc<LastTransfer>>,
     /// The last NOTIFY that was accepted from it.
     pub last_notify: Option<LastNotify>,
     /// What its behaviour has taught; `None` as long as it was unremarkable.
@@ -242,7 +244,7 @@ impl PrimaryState {
 
     /// Remembers an error that does not end the attempt: an IXFR after which an AXFR is tried.
     pub(super) fn note_error(&mut self, now: Timestamp, reason: &Reason) {
-        self.last_error = Some(Box::new(LastError { code: reason.code, message: reason.message(), time: now }));
+        self.last_error = Some(Arc::new(LastError { code: reason.code, message: reason.message(), time: now }));
     }
 
     /// Not asked, because another zone found it unreachable.

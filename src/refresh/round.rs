@@ -143,14 +143,14 @@ impl Refresh {
         let again = |round: &Round| round.wants_whole() || round.resigned == Some(ix as u16);
         match serial.compare(served) {
             Some(Ordering::Greater) => true,
-            Some(Ordering::Equal) => self.round.as_ref().is_some_and(again),
+            Some(Ordering::Equal) => self.round.as_deref().is_some_and(again),
             Some(Ordering::Less) | None => self.takes_any_serial(),
         }
     }
 
     pub(super) fn takes_any_serial(&self) -> bool {
         let forced = |round: &Round| round.want == Want::WholeForced && round.wants_whole();
-        self.expired || self.any_serial || self.round.as_ref().is_some_and(forced)
+        self.expired || self.any_serial || self.round.as_deref().is_some_and(forced)
     }
 
     /// Whether to go on with the best answer although others may still come: at once if none can, or if it comes from
@@ -169,7 +169,7 @@ impl Refresh {
     }
 
     pub(super) fn start_transfer(&mut self, now: Timestamp, ix: usize, newer: bool) {
-        let whole = self.round.as_ref().is_some_and(Round::wants_whole);
+        let whole = self.round.as_deref().is_some_and(Round::wants_whole);
         // With pinning a change of the primary is a change of history.
         let same_history = self.settings.pin_tolerance.is_zero() || self.source().is_none_or(|source| source == ix);
         let incremental = self.soa.is_some() && newer && !self.any_serial && !whole && same_history;

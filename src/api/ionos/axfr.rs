@@ -165,7 +165,8 @@ async fn remembered(api: &Api, zone: &Zone) -> Arc<ZoneStatus> {
     let attempts = history::of(api, zone).await.unwrap_or_default();
     let mut status = ZoneStatus::clone(&zone.status);
     let definition = status.definition.clone();
-    for (shown, primary) in status.primaries.iter_mut().zip(&definition.primaries).filter(|(shown, _)| forgotten(shown))
+    for (shown, primary) in
+        status.primaries.iter_mut().zip(&*definition.primaries).filter(|(shown, _)| forgotten(shown))
     {
         shown.attempt = attempts.iter().find(|attempt| attempt.primary == primary.address).cloned();
     }

@@ -89,7 +89,7 @@ fn listed(zone: &ZoneStatus, health: Health, now: Timestamp) -> Value {
     if let Some(at) = zone.last_refresh {
         item["lastRefresh"] = at.to_string().into();
     }
-    let failing = zone.primaries.iter().zip(&zone.definition.primaries);
+    let failing = zone.primaries.iter().zip(&*zone.definition.primaries);
     let failing =
         failing.filter(|(shown, _)| matches!(shown.state.code.status(), StatusWord::Error | StatusWord::Lagging));
     item["failing"] = failing

@@ -165,7 +165,7 @@ pub(super) async fn change(
             description: text.unwrap_or_else(|| old.description.clone()),
             primaries: match settings {
                 Some(settings) => read_primaries(&api, Some(settings))?,
-                None => old.primaries.clone(),
+                None => old.primaries.to_vec(),
             },
         };
         secondary::change(&api, uuid, change).await?

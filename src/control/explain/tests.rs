@@ -50,7 +50,7 @@ impl Case {
             created_by: "configuration".to_owned(),
             modified_by: "configuration".to_owned(),
             policy: None,
-            primaries,
+            primaries: primaries.into(),
         };
         let zone = ZoneStatus {
             state: ZoneState::Available,
@@ -84,7 +84,8 @@ impl Case {
 
     fn signed(mut self) -> Case {
         let definition = Arc::make_mut(&mut self.zone.definition);
-        definition.primaries.iter_mut().for_each(|p| p.tsig_key = Some("transfer".parse().expect("a name")));
+        let primaries = Arc::make_mut(&mut definition.primaries);
+        primaries.iter_mut().for_each(|p| p.tsig_key = Some("transfer".parse().expect("a name")));
         self
     }
 
@@ -96,13 +97,14 @@ impl Case {
         shown.state.consecutive_failures = 6;
         shown.state.first_failure = Some(NOW - DAY / 24);
         let message = Reason::new(code, detail).message();
-        shown.state.last_error = Some(Box::new(LastError { code, message, time: NOW - DAY / 96 }));
+        shown.state.last_error = Some(Arc::new(LastError { code, message, time: NOW - DAY / 96 }));
         shown.attempt = Some(Arc::new(attempt(primary, code, detail)));
         self
     }
 
     fn alone(mut self) -> Case {
-        Arc::make_mut(&mut self.zone.definition).primaries.truncate(1);
+        let definition = Arc::make_mut(&mut self.zone.definition);
+        definition.primaries = definition.primaries[..1].into();
         self.zone.primaries.truncate(1);
         self
     }
@@ -267,7 +269,7 @@ fn guard_rail() {
 #[test]
 fn a_version_that_waits_for_approval() {
     let mut case = Case::new();
-    case.zone.review.held = Some(Held {
+    case.zone.review.held = Some(Box::new(Held {
         id: uuid::Uuid::nil(),
         serial: Serial(9),
         base: Some(Serial(7)),
@@ -279,7 +281,7 @@ fn a_version_that_waits_for_approval() {
         deleted: 998,
         added: 0,
         deadline: NOW + DAY,
-    });
+    }));
     let explanation = case.explained();
     says(
         &explanation,
@@ -296,20 +298,21 @@ fn a_version_that_waits_for_approval() {
 #[test]
 fn a_rejected_version() {
     let mut case = Case::new().failing(Code::GuardApex, "the apex would lose its NS");
-    case.zone.review.refused = Some(crate::control::held::Refused {
+    case.zone.review.refused = Some(Box::new(crate::control::held::Refused {
         serial: Serial(8),
         reason: Reason::new(Code::GuardApex, ""),
         by: "alice".to_owned(),
         at: NOW,
-    });
+    }));
     says(&case.explained(), Cause::Held, &["Serial 8 was rejected by alice", "secondaryctl retransfer example.com"]);
 }
 
 #[test]
 fn rolled_back() {
     let mut case = Case::new();
+    let (serial, left) = (Serial(5), Serial(7));
     case.zone.review.pinned =
-        Some(crate::control::versions::Pinned { serial: Serial(5), left: Serial(7), by: "alice".to_owned(), at: NOW });
+        Some(Box::new(crate::control::versions::Pinned { serial, left, by: "alice".to_owned(), at: NOW }));
     says(
         &case.explained(),
         Cause::Pinned,
@@ -357,12 +360,12 @@ fn never_loaded() {
 #[test]
 fn notify_from_an_unlisted_address() {
     let mut case = Case::new();
-    case.zone.refused_notify = Some(RefusedNotify {
+    case.zone.refused_notify = Some(Box::new(RefusedNotify {
         from: "203.0.113.9:3333".parse().expect("an address"),
         at: NOW - DAY,
         why: RefusedFor::Source,
         count: 1,
-    });
+    }));
     let explanation = case.explained();
     says(
         &explanation,

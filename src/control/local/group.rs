@@ -212,11 +212,11 @@ impl Group {
             name: new.name.clone(),
             tenant: request.tenant.clone(),
             description: new.description.clone(),
-            primaries: Vec::new(),
+            primaries: Arc::default(),
             allow_notify: Vec::new(),
             allow_transfer: Vec::new(),
             notify: Vec::new(),
-            local: Some(attributes),
+            local: Some(Box::new(attributes)),
             policy: None,
             allow_query: None,
             origin: Origin::Rest,
@@ -291,9 +291,9 @@ impl Group {
         self.index.change(&request.tenant, id, (&work.zone, &zone), &written);
         let (now, user) = (self.ground.now, &request.user);
         let work = self.works.get_mut(&id).expect("it was opened above");
-        if Some(zone.attributes()) != work.definition.local.as_ref() {
+        if Some(zone.attributes()) != work.definition.local.as_deref() {
             let definition = Arc::make_mut(&mut work.definition);
-            definition.local = Some(zone.attributes().clone());
+            definition.local = Some(Box::new(zone.attributes().clone()));
             (definition.modified, definition.modified_by) = (now, user.clone());
             work.is_defined = true;
         }

@@ -66,7 +66,7 @@ fn zone_of(definition: &ZoneDefinition, stored: &StoredZone) -> Result<LocalZone
     if let Some(damage) = stored.damaged.first() {
         return Err(damage.clone());
     }
-    let attributes = definition.local.clone().ok_or("the definition is of a secondary zone")?;
+    let attributes = definition.local.as_deref().cloned().ok_or("the definition is of a secondary zone")?;
     let mut entries = Vec::with_capacity(stored.entries.len());
     let mut head = None;
     for (number, bytes) in &stored.entries {
