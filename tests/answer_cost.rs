@@ -97,6 +97,8 @@ fn cost_of_one_answer() {
     time("positive", &mut positive, &view);
     let mut absent = Load::new((3, 0), |i| (format!("nobody-{i}.example.com"), RecordType::A));
     time("nxdomain", &mut absent, &view);
+    let mut without = Load::new((0, 0), |i| (format!("host-{}.example.com", i % names), RecordType::MX));
+    time("nodata", &mut without, &view);
     let mut below = Load::new((0, 0), |i| (format!("www.child-{}.sub.example.com", i % (names / 10)), RecordType::A));
     time("referral", &mut below, &view);
 }
