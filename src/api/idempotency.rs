@@ -78,15 +78,20 @@ pub struct Idempotency {
 const POISONED: &str = "no holder of the lock can panic";
 
 impl Idempotency {
-    /// Those that were kept. Reads from disk.
-    pub fn load(control: &Handle, now: Timestamp) -> Idempotency {
+    /// Those that were kept, and the names of those that have ended meanwhile. Reads from disk.
+    pub fn load(control: &Handle, now: Timestamp) -> (Idempotency, Vec<String>) {
         let stored = control.remembered(PREFIX).unwrap_or_else(|error| {
             tracing::error!(%error, "replies kept for Idempotency-Key cannot be read; repetitions are done again");
             Vec::new()
         });
-        let read = stored.into_iter().filter_map(|(name, bytes)| Some((name, serde_json::from_slice(&bytes).ok()?)));
-        let known = read.filter(|(_, known): &(String, Known)| known.at + AGE_MAX > now).collect();
-        Idempotency { known: Mutex::new(known) }
+        let (mut known, mut ended) = (HashMap::new(), Vec::new());
+        for (name, bytes) in stored {
+            match serde_json::from_slice::<Known>(&bytes) {
+                Ok(one) if one.at + AGE_MAX > now => drop(known.insert(name, one)),
+                _ => ended.push(name),
+            }
+        }
+        (Idempotency { known: Mutex::new(known) }, ended)
     }
 
     /// Begins a request under a key, or says what became of the one before.

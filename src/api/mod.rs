@@ -99,7 +99,8 @@ pub struct Api {
 }
 
 impl Api {
-    /// `stop` is the signal that also stops [`serve::serve`]. Reads issued tokens, jobs and kept replies from disk.
+    /// `stop` is the signal that also stops [`serve::serve`]. Reads issued tokens, jobs and kept replies from disk; needs a
+    /// runtime, in which it forgets those that have ended.
     pub fn new(
         control: Handle,
         settings: Settings,
@@ -108,7 +109,9 @@ impl Api {
         stop: watch::Receiver<bool>,
     ) -> Arc<Api> {
         let now = Timestamp::now();
-        let (tokens, idempotency) = (Tokens::load(&control, now), Idempotency::load(&control, now));
+        let ((tokens, ended), (idempotency, also_ended)) =
+            (Tokens::load(&control, now), Idempotency::load(&control, now));
+        tokio::spawn(forget(control.clone(), [ended, also_ended].concat()));
         let jobs = Jobs::load(&control);
         let streams = Arc::new(Semaphore::new(native::events::STREAMS_MAX));
         let (settings, rate) = (ArcSwap::from_pointee(settings), Rate::default());
@@ -184,6 +187,14 @@ impl Api {
 impl fmt::Debug for Api {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Api").field("settings", &self.settings.load()).finish_non_exhaustive()
+    }
+}
+
+/// Takes what has ended off the disk, behind everything else.
+async fn forget(control: Handle, names: Vec<String>) {
+    for name in names {
+        // What stays is found again at the next start.
+        let _ = control.remember(name, None).await;
     }
 }
 

@@ -61,8 +61,8 @@ pub struct Token {
 const POISONED: &str = "no holder of the lock can panic";
 
 impl Tokens {
-    /// Those that were kept. Reads from disk.
-    pub fn load(control: &Handle, now: Timestamp) -> Tokens {
+    /// Those that were kept, and the names of those that have ended meanwhile. Reads from disk.
+    pub fn load(control: &Handle, now: Timestamp) -> (Tokens, Vec<String>) {
         let random = SystemRandom::new();
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &random).expect("the system gives random octets");
         let tokens = Tokens { key, known: RwLock::default() };
@@ -70,17 +70,19 @@ impl Tokens {
             tracing::error!(%error, "issued tokens cannot be read; their owners have to log in again");
             Vec::new()
         });
-        let mut known = HashMap::new();
+        let (mut known, mut ended) = (HashMap::new(), Vec::new());
         for (name, bytes) in stored {
             let hash = name.strip_prefix(PREFIX).and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
             if let (Some(hash), Ok(issued)) = (hash, serde_json::from_slice::<Issued>(&bytes))
                 && issued.expires > now
             {
                 known.insert(tokens.tag(&hash), Issued { name, ..issued });
+            } else {
+                ended.push(name);
             }
         }
         *tokens.known.write().expect(POISONED) = known;
-        tokens
+        (tokens, ended)
     }
 
     /// A new token for `caller`, durable when this returns.

@@ -35,6 +35,8 @@ fn the_rate_limit_counts_each_caller_by_itself() {
     assert_eq!(daemon.send("GET", "/zones", &[STRANGER], "").status, 200, "another caller");
     let problem = until_limited(&[ADMIN, ("Accept", "application/problem+json")], "/zones");
     assert_limited(&problem, "errors");
+    let rackspace = until_limited(&[("X-Auth-Token", "admin-token")], "/v1.0/1000/domains");
+    assert_limited(&rackspace, "code");
     // Without a credential the address is counted, so that nobody can guess tokens for ever.
     assert_limited(&until_limited(&[("Authorization", "Bearer guess")], "/zones"), "messages");
     assert_limited(&asked("POST", &[], "/v2.0/tokens"), "badRequest");
