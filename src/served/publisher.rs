@@ -35,6 +35,12 @@ impl Publisher {
                 Arc::new(Slot::new(id, name, hash))
             })
             .collect();
+        // Let go of the view before it is replaced: the reaper is to free it.
+        let extended = self.handle.load().with(&added);
+        if let Some(view) = extended {
+            self.reaper.bury(self.handle.replace(view));
+            return added;
+        }
         let fresh = View::new(self.key, added.clone());
         let mut slots = self.handle.load().slots().to_vec();
         slots.retain(|old| fresh.by_id(old.id()).is_none() && fresh.zone(old.name()).is_none());
@@ -195,7 +201,11 @@ mod tests {
             let absolute = |text: &String| if text.is_empty() { Name::root() } else { name(text) };
             let apexes: Vec<Name> = apexes.iter().map(absolute).collect();
             let (mut publisher, handle) = Publisher::new(KEY);
-            publisher.add_zones(apexes.iter().cloned().enumerate().map(|(i, apex)| (ZoneId(i as u32), apex)));
+            // Some at once, some by one, one of them twice.
+            let numbered = || apexes.iter().cloned().enumerate().map(|(i, apex)| (ZoneId(i as u32), apex));
+            publisher.add_zones(numbered().take(5));
+            numbered().skip(5).chain(numbered().take(1)).for_each(|zone| drop(publisher.add_zones([zone])));
+            prop_assert_eq!(handle.load().slots().len(), apexes.len());
             for of in names.iter().map(absolute) {
                 let expected = apexes.iter().filter(|apex| of.is_at_or_below(apex)).max_by_key(|apex| apex.label_count());
                 let found = enclosing(&handle.load(), &of);
