@@ -256,6 +256,7 @@ fn what_the_body_alone_shows_to_be_wrong_is_refused_at_once() {
         refused(&daemon, "GET", target, &Value::Null, 400);
     }
     refused(&daemon, "GET", &format!("{records}?type=X"), &Value::Null, 400);
+    refused(&daemon, "GET", &format!("{records}?type="), &Value::Null, 400);
 }
 
 #[test]

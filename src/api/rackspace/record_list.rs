@@ -85,7 +85,7 @@ impl Types {
 
 impl Filter {
     fn read(params: &Params) -> Result<Filter, Fault> {
-        let types = match params.single("type")?.filter(|text| !text.is_empty()) {
+        let types = match params.single("type")? {
             Some(text) => {
                 let rtype = text.to_ascii_uppercase().parse();
                 Types::One(rtype.map_err(|_| Fault::bad_parameter("type", "must be a record type such as AAAA"))?)
