@@ -152,14 +152,15 @@ impl Daemon {
     /// Waits with `Prefer: wait` until the transfer status fits.
     pub(crate) fn await_status(&self, id: &str, fits: impl Fn(&serde_json::Value) -> bool) -> serde_json::Value {
         let target = format!("/secondaryzones/{id}/axfr");
-        let mut tag = String::new();
+        let (mut tag, mut last) = (String::new(), serde_json::Value::Null);
         for _ in 0..100 {
             let headers = [ADMIN, ("If-None-Match", tag.as_str()), ("Prefer", "wait=10")];
             let reply = self.send("GET", &target, &headers, "");
-            assert_ne!(reply.status, 304, "the status did not become what it should within 10 s");
+            assert_ne!(reply.status, 304, "the status did not become what it should within 10 s: {last:#}");
             tag = reply.header("etag").expect("a tag").to_owned();
-            if fits(&reply.json()) {
-                return reply.json();
+            last = reply.json();
+            if fits(&last) {
+                return last;
             }
         }
         panic!("the status did not become what it should in 100 changes");

@@ -29,11 +29,11 @@ fn settled(status: &Value) -> bool {
     !matches!(status["items"][0]["status"].as_str(), Some("PENDING" | "IN_PROGRESS"))
 }
 
-/// Asks for a transfer and waits for its end.
+/// Asks for a transfer and waits for its end. After the reply no status shows what was before it as if it were now; times
+/// do not tell, since two attempts at a closed port can end in one millisecond.
 fn retransfer(daemon: &Daemon, id: &str) {
-    let before = daemon.get(&format!("/secondaryzones/{id}/axfr")).json()["items"][0]["lastAttempt"].clone();
     assert_eq!(daemon.send("PUT", &format!("/secondaryzones/{id}/axfr"), &[ADMIN], "").status, 202);
-    daemon.await_status(id, |status| settled(status) && status["items"][0]["lastAttempt"] != before);
+    daemon.await_status(id, settled);
 }
 
 #[test]
