@@ -17,10 +17,11 @@ use super::definition::{Origin, Primary, ZoneDefinition};
 use super::event::{Event, Written};
 use super::events::Kind;
 use super::handle::{Command, EditError, NewSecondary, SecondaryChange, TransferMode, Trial};
-use super::keeper::{self, Keeper, report};
+use super::keeper::{Keeper, report};
 use super::preflight::{Ask, Plan};
 use super::status::ZoneView;
 use super::zones::{self, StoredDefinition};
+use super::{starting, terms};
 
 type Reply<T> = oneshot::Sender<Result<T, EditError>>;
 
@@ -285,7 +286,7 @@ impl Keeper {
             }
         };
         let target = |primary: Primary| {
-            let target = keeper::target(&self.config, &self.policy, &mut self.profiles, &primary);
+            let target = starting::target(&self.config, &self.policy, &mut self.profiles, &primary);
             (primary, target)
         };
         Ok(Plan {
@@ -294,7 +295,7 @@ impl Keeper {
             base,
             upstream: self.upstream.clone(),
             hash_key: self.store.hash_key(),
-            limits: keeper::limits(&self.config),
+            limits: terms::limits(&self.config),
             sequences_max: self.config.transfer.max_ixfr_sequences,
         })
     }
@@ -321,13 +322,13 @@ impl Keeper {
         }
         let now = Timestamp::now();
         self.config = new.clone();
-        self.settings = Arc::new(keeper::settings(&new));
-        self.surroundings.store(Arc::new(keeper::surroundings(&new)));
+        self.settings = Arc::new(terms::settings(&new));
+        self.surroundings.store(Arc::new(terms::surroundings(&new)));
         self.history.set_keep(new.store.history_attempts);
         for zone in self.zones.values_mut() {
             zone.refresh.set_settings(self.settings.clone());
         }
-        self.upstream.set_bounds(keeper::bounds(&new));
+        self.upstream.set_bounds(terms::bounds(&new));
         self.profiles.reload(&old, &new);
         self.set_queue_limits();
         self.policy.keys.store(Arc::new(super::keyring(&new)));

@@ -12,8 +12,9 @@
 //! * `commit`: the door, the only caller of `Publisher::publish`.
 //! * `review`: judges each new version; `hook`: the operator's own check; `held`: versions that wait for a verdict.
 //! * `versions`: who gave which version, and the way back.
-//! * `exchange`: one probe or transfer, run as a task; builds and checks new contents beside the served ones.
+//! * `starting`: jobs whose turn has come; `exchange`: one probe or transfer, run as a task; builds and checks new contents beside the served ones.
 //! * `queue`, `schedule`: whose turn it is, and when.
+//! * `telling`: what happened, to those who want to know; `terms`: the configuration as others understand it.
 //! * [`history`]: what became of every attempt, on disk; [`mod@events`]: what happens, for whoever listens.
 //! * [`status`]: the read model; [`handle`]: what the API may ask; [`definition`]: what a zone should be.
 //! * [`local`]: zones that are edited here.
@@ -45,6 +46,9 @@ mod outbound;
 mod queue;
 mod review;
 mod schedule;
+mod starting;
+mod telling;
+mod terms;
 mod zones;
 
 pub use definition::{Origin, Primary, Transport, ZoneDefinition};
@@ -90,7 +94,7 @@ pub async fn start(
     patience: Duration,
 ) -> Control {
     let board = Arc::new(Board::default());
-    let upstream = Arc::new(Upstream::new(keeper::bounds(&parts.config)));
+    let upstream = Arc::new(Upstream::new(terms::bounds(&parts.config)));
     let outbound = outbound::source(board.clone(), parts.store.clone());
     parts.policy.keys.store(Arc::new(keyring(&parts.config)));
     let mut keeper = keeper::Keeper::new(parts, upstream, board.clone(), sender.clone());
