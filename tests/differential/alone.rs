@@ -181,6 +181,13 @@ fn is_same_authority(ours: &Reply, peer: &Reply) -> bool {
         })
 }
 
+/// Whether both say the same, TC and the additional section apart.
+fn is_same(ours: &Reply, peer: &Reply) -> bool {
+    (ours.rcode, ours.authoritative) == (peer.rcode, peer.authoritative)
+        && ours.answer == peer.answer
+        && is_same_authority(ours, peer)
+}
+
 /// In which aspects nobody agrees with us.
 fn deviations(ours: &Reply, peers: &[Reply]) -> Vec<&'static str> {
     let mut aspects = Vec::new();
@@ -229,17 +236,12 @@ const POINTERS_OCTETS: usize = 16;
 /// as the peer does by some octets only.
 fn just_does_not_fit(us: &Server, peers: &[Server], query: &[u8], ours: &Reply, theirs: &[Reply]) -> bool {
     let octets = us.octets_over_tcp(query).len();
-    let is_same = |peer: &Reply| {
-        (ours.rcode, ours.authoritative) == (peer.rcode, peer.authoritative)
-            && ours.answer == peer.answer
-            && is_same_authority(ours, peer)
-    };
     octets > NARROW_OCTETS
         && octets <= NARROW_OCTETS + POINTERS_OCTETS
         && peers
             .iter()
             .zip(theirs)
-            .any(|(peer, reply)| is_same(reply) && peer.octets_over_tcp(query).len() + POINTERS_OCTETS >= octets)
+            .any(|(peer, reply)| is_same(ours, reply) && peer.octets_over_tcp(query).len() + POINTERS_OCTETS >= octets)
 }
 
 /// Whether the answer is a chain that goes on for ever, as of two DNAMEs that make each other's names longer. Everybody ends it
@@ -420,6 +422,13 @@ fn compare(zones: &[Zone], types_of: impl Fn(&Zone) -> BTreeSet<RecordType>) {
                         theirs = peers.iter().map(|peer| peer.ask_tcp(&query)).collect();
                         if proves_both_halves(&ours, &theirs) || just_does_not_fit(&us, &peers, &query, &ours, &theirs)
                         {
+                            aspects.clear();
+                        }
+                    }
+                    if aspects == ["tc"] && !ours.truncated {
+                        // Who writes the very same with more octets has to cut where we have not.
+                        let theirs: Vec<Reply> = peers.iter().map(|peer| peer.ask_tcp(&query)).collect();
+                        if theirs.iter().any(|peer| is_same(&ours, peer) && peer.additional == ours.additional) {
                             aspects.clear();
                         }
                     }
