@@ -84,6 +84,18 @@ impl Body {
             Some(list) => objects(list, member),
         }
     }
+
+    /// The one object that the path names, on its own or as the only one of the list `member`; some clients wrap it as in
+    /// the request for several. `what` it is stands in the error.
+    pub(super) fn the_one(&self, member: &str, what: &str) -> Result<&Map<String, Value>, Fault> {
+        match &self.items(member)?[..] {
+            [one] => Ok(*one),
+            _ => {
+                let text = format!("The body must hold the one {what} that the path names.");
+                Err(Fault::new(ErrorCode::BadBody, text))
+            }
+        }
+    }
 }
 
 /// The objects of a list.

@@ -15,7 +15,7 @@ use super::shown::{self, DomainList, RecordList, Subdomains};
 use super::status::accepted;
 use super::zone::Zone;
 use crate::api::auth::Caller;
-use crate::api::fault::{ErrorCode, Fault};
+use crate::api::fault::Fault;
 use crate::api::query::{Page, Params};
 use crate::api::request::Writer;
 use crate::api::{Api, local};
@@ -133,10 +133,7 @@ pub(super) async fn change(
     body: Body,
 ) -> Result<Reply, Fault> {
     zone.managed()?;
-    let object = match &body.items("domains")?[..] {
-        [one] => *one,
-        _ => return Err(Fault::new(ErrorCode::BadBody, "The body must hold the one domain that the path names.")),
-    };
+    let object = body.the_one("domains", "domain")?;
     let mut wrong = Vec::new();
     let mut members = Members::new(object, String::new(), &mut wrong);
     if let Some(id) = members.id()

@@ -110,11 +110,7 @@ pub(super) async fn change(
 ) -> Result<Reply, Fault> {
     let local = zone.managed()?;
     let entry = zone.entry(&id).ok_or_else(|| record_not_found(&id))?;
-    // Some clients wrap the one record as in the request for several.
-    let object = match &body.items("records")?[..] {
-        [one] => *one,
-        _ => return Err(Fault::new(ErrorCode::BadBody, "The body must hold the one record that the path names.")),
-    };
+    let object = body.the_one("records", "record")?;
     let mut wrong = Vec::new();
     let mut members = Members::new(object, String::new(), &mut wrong);
     if let Some(given) = members.id()
