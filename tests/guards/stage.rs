@@ -45,12 +45,8 @@ impl Stage {
     /// Asks the primary now; the item when that has ended.
     #[track_caller]
     pub(crate) fn refreshed(&self) -> Value {
-        let idle = self.ours.wait_item(ZONE, 0, "idle", |item| item["activity"] == "idle");
-        let before = idle["lastAttempt"].as_str().unwrap_or_default().to_owned();
         self.ours.expect("PUT", &format!("{}/axfr?mode=refresh", self.path()), 202);
-        self.ours.wait_item(ZONE, 0, "settled", |item| {
-            item["activity"] == "idle" && item["lastAttempt"].as_str().unwrap_or_default() > before.as_str()
-        })
+        self.ours.settled(ZONE, 0)
     }
 
     pub(crate) fn path(&self) -> String {

@@ -349,6 +349,21 @@ impl Secondaryd {
         found.unwrap_or_else(|| panic!("{zone}, primary {index} is not {what}: {last:#}"))
     }
 
+    /// Waits until no round runs for the zone, and gives the status item of a primary. A command takes effect before
+    /// it is answered, so its own round has ended then; times of a millisecond would not tell.
+    #[track_caller]
+    pub(crate) fn settled(&self, zone: &str, index: usize) -> Value {
+        let path = format!("{}/axfr", self.zone_path(zone));
+        let mut last = Value::Null;
+        let settled = wait::poll(SOON, || {
+            last = self.expect("GET", &path, 202);
+            let items = last["items"].as_array()?;
+            let is_quiet = last["nextRefresh"].is_string() && items.iter().all(|item| item["activity"] == "idle");
+            is_quiet.then(|| items[index].clone())
+        });
+        settled.unwrap_or_else(|| panic!("{zone} has not settled: {last:#}"))
+    }
+
     /// Number of records of the zone, from the API, every type.
     #[track_caller]
     pub(crate) fn record_count(&self, zone: &str) -> u64 {
