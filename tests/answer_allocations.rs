@@ -82,14 +82,17 @@ fn no_query_over_udp_allocates_or_frees() {
         Client { identity: &identity, ..Client::new(Transport::Udp, SocketAddr::from(([192, 0, 2, 1], 5353))) };
     let mut reader = handle.reader();
     let mut buffer = vec![0; 4096];
-    let mut work = Workspace::new();
+    let mut work = Workspace::for_groups();
     let mut run = || {
         let view = reader.current();
         let mut replies = 0;
-        for query in &queries {
-            buffer[..query.len()].copy_from_slice(query);
-            replies += matches!(answer::respond(view, &client, &mut work, &mut buffer, query.len()), Outcome::Reply(_))
-                as usize;
+        for group in queries.chunks(answer::GROUP) {
+            group.iter().enumerate().for_each(|(index, query)| work.read(view, index, query));
+            work.look_ahead(view, group.len());
+            for (index, query) in group.iter().enumerate() {
+                buffer[..query.len()].copy_from_slice(query);
+                replies += matches!(work.answer(view, &client, index, &mut buffer), Outcome::Reply(_)) as usize;
+            }
         }
         replies
     };

@@ -29,6 +29,7 @@
 //! - A reply that does not fit has TC and as many whole RRsets as do fit.
 
 mod additional;
+mod ahead;
 mod chaos;
 mod cookie;
 mod denial;
@@ -44,6 +45,7 @@ mod write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+pub use ahead::GROUP;
 pub use cookie::{COOKIE_SECRETS_MAX, CookieSecret, Cookies};
 pub use identity::{CHAOS_OCTETS_MAX, Identity};
 pub use options::NSID_OCTETS_MAX;
@@ -52,7 +54,8 @@ use crate::dns::edns::UDP_PAYLOAD_OCTETS;
 use crate::dns::message::Rcode;
 use crate::served::{Slot, Transport, View};
 use crate::time::Timestamp;
-use folded::{Enclosing, Folded, Known};
+use ahead::Reading;
+use folded::Known;
 use options::{Asked, Gathered};
 use query::{Edns, Parsed, Query, Refused};
 use resolve::Reply;
@@ -112,12 +115,13 @@ impl Client<'static> {
     }
 }
 
-/// Memory that one caller lends to one query after the other: what a query's name looks like to the lookup. Setting it
-/// up anew each time would cost more than reading the name.
+/// Memory that one caller lends to one query after the other, or to [`GROUP`] at a time: what a query's name looks like
+/// to the lookup. Setting it up anew each time would cost more than reading the name.
 pub struct Workspace {
-    name: Folded,
+    readings: Box<[Reading]>,
+    /// Which of them was answered last.
+    last: usize,
     known: Known,
-    asked: Asked,
     gathered: Gathered,
     account: Account,
 }
@@ -137,12 +141,48 @@ struct Account {
 impl Workspace {
     /// Ready for any query; what was in it before never matters.
     pub fn new() -> Workspace {
+        Workspace::with_room(1)
+    }
+
+    /// Ready for [`GROUP`] queries at a time.
+    pub fn for_groups() -> Workspace {
+        Workspace::with_room(GROUP)
+    }
+
+    fn with_room(queries: usize) -> Workspace {
         Workspace {
-            name: Folded::new(),
+            readings: (0..queries).map(|_| Reading::new()).collect(),
+            last: 0,
             known: Known::new(),
-            asked: Asked::default(),
             gathered: Gathered::new(),
             account: Account::default(),
+        }
+    }
+
+    /// Reads the query `message` as number `index` of a group.
+    #[inline]
+    pub fn read(&mut self, view: &View, index: usize, message: &[u8]) {
+        self.readings[index].read(view, &self.known, message);
+    }
+
+    /// Brings into the cache what the first `count` queries of the group, read with the same view, are answered from.
+    pub fn look_ahead(&mut self, view: &View, count: usize) {
+        ahead::look_ahead(view, &mut self.known, &mut self.readings[..count]);
+    }
+
+    /// Answers query number `index` of the group, which was read with the same view and still stands in `buffer`. As
+    /// [`respond`] otherwise.
+    #[inline]
+    pub fn answer(&mut self, view: &View, client: &Client<'_>, index: usize, buffer: &mut [u8]) -> Outcome {
+        if buffer.len() < REPLY_OCTETS_MIN {
+            return Outcome::Drop;
+        }
+        self.last = index;
+        match self.readings[index].parsed {
+            Parsed::Query(query) => answer(view, client, self, buffer, &query),
+            Parsed::Refused(refused) => refuse(view, client, self, buffer, &refused),
+            Parsed::Hand => Outcome::Hand,
+            Parsed::Drop => Outcome::Drop,
         }
     }
 
@@ -156,8 +196,8 @@ impl Workspace {
     /// each name gives another one, have one value: those of one wildcard, those about what is not in a zone, the
     /// referrals of one cut.
     pub fn subject(&self) -> u64 {
-        let depth = usize::from(self.account.depth).min(self.name.labels());
-        self.name.hash_at(depth)
+        let name = &self.readings[self.last].name;
+        name.hash_at(usize::from(self.account.depth).min(name.labels()))
     }
 
     /// Turns the reply in `buffer` into one that only says "ask over TCP" (RFC 2181 §9); returns its octets.
@@ -201,28 +241,15 @@ pub fn respond(view: &View, client: &Client<'_>, work: &mut Workspace, buffer: &
     if len > buffer.len() || buffer.len() < REPLY_OCTETS_MIN {
         return Outcome::Drop;
     }
-    match query::parse(&buffer[..len], &mut work.name, &mut work.asked) {
-        Parsed::Query(query) => {
-            let enclosing = work.name.hash_with(view, &work.known);
-            answer(view, client, work, buffer, &query, enclosing)
-        }
-        Parsed::Refused(refused) => refuse(view, client, work, buffer, &refused),
-        Parsed::Hand => Outcome::Hand,
-        Parsed::Drop => Outcome::Drop,
-    }
+    work.read(view, 0, &buffer[..len]);
+    work.answer(view, client, 0, buffer)
 }
 
-/// The stage behind parsing: finds the zone and answers from it. `enclosing` is a zone known before to enclose the name.
+/// The stage behind parsing: finds the zone and answers from it.
 #[inline]
-fn answer(
-    view: &View,
-    client: &Client<'_>,
-    work: &mut Workspace,
-    buffer: &mut [u8],
-    query: &Query,
-    enclosing: Option<Enclosing>,
-) -> Outcome {
-    let Workspace { name, known, asked, gathered, account } = work;
+fn answer(view: &View, client: &Client<'_>, work: &mut Workspace, buffer: &mut [u8], query: &Query) -> Outcome {
+    let Workspace { readings, last, known, gathered, account } = work;
+    let Reading { name, asked, enclosing, .. } = &mut readings[*last];
     let mut cookie_is_valid = false;
     let mut options = None;
     if query.edns.is_some_and(|edns| edns.has_options) {
@@ -238,7 +265,7 @@ fn answer(
     }
     let writer = Writer::new(client, buffer, query.question_end, query.edns, options);
     let Some(Finished { octets, opt_at, depth }) =
-        Reply::new(view, client, query, writer).resolve(name, known, enclosing)
+        Reply::new(view, client, query, writer).resolve(name, known, *enclosing)
     else {
         return Outcome::Hand;
     };
@@ -287,7 +314,8 @@ fn begin_options(client: &Client<'_>, asked: &Asked, gathered: &mut Gathered) ->
 
 #[cold]
 fn refuse(view: &View, client: &Client<'_>, work: &mut Workspace, buffer: &mut [u8], refused: &Refused) -> Outcome {
-    let Workspace { name, asked, gathered, account, .. } = work;
+    let Workspace { readings, last, gathered, account, .. } = work;
+    let Reading { name, asked, .. } = &mut readings[*last];
     let options = refused.edns.filter(|edns: &Edns| edns.has_options).map(|_| {
         begin_options(client, asked, gathered);
         gathered

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
+use std::ops::Range;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +17,7 @@ use super::counters::{QueryCounters, alone};
 use super::proxy::{self, Head, Proxies};
 use super::rate::{RateLimiter, Sentence};
 use crate::answer::{self, Client, Outcome, Workspace};
-use crate::served::{Inbox, Notice, Transport, ViewReader};
+use crate::served::{Inbox, Notice, Transport, View, ViewReader};
 use crate::system::mmsg::{self, Batch, Datagram, SLOT_OCTETS};
 use crate::time::Timestamp;
 
@@ -60,7 +61,7 @@ impl Worker {
         let counters = Arc::clone(&self.cold.counters);
         let counters = &counters.udp[self.index];
         let mut batch = Batch::new(self.wildcard);
-        let mut work = Workspace::new();
+        let mut work = Workspace::for_groups();
         // at most one notice for each datagram of a batch
         let mut notices = Vec::with_capacity(mmsg::SLOTS);
         while !self.stop.load(Ordering::Relaxed) {
@@ -95,30 +96,41 @@ impl Worker {
             now,
             ..Client::new(Transport::Udp, SocketAddr::from(([0, 0, 0, 0], 0)))
         };
-        for index in 0..count {
-            let Some(mut datagram) = batch.datagram(index) else {
-                counters.count(None, alone);
-                continue;
-            };
-            if !self.proxies.is_empty() && !unwrap(&self.proxies, &mut datagram) {
-                counters.count(None, alone);
-                continue;
+        for start in (0..count).step_by(answer::GROUP) {
+            let group = start..count.min(start + answer::GROUP);
+            // behind a proxy it shows only below where the query begins
+            if self.proxies.is_empty() {
+                read(batch, group.clone(), work, view);
             }
-            let client = Client { addr: datagram.peer, ..everybody };
-            let outcome = match answer::respond(view, &client, work, datagram.buffer, datagram.len) {
-                Outcome::Hand => hand(&self.cold, view, &client, datagram.buffer, datagram.len, notices),
-                Outcome::Reply(len) => match &mut self.limiter {
-                    Some(limiter) => limit(limiter, work, &client, datagram.buffer, len, counters),
-                    None => Outcome::Reply(len),
-                },
-                Outcome::Drop => Outcome::Drop,
-            };
-            match outcome {
-                Outcome::Reply(len) => {
-                    counters.count(Some(&datagram.buffer[..len]), alone);
-                    batch.queue_reply(index, len);
+            for index in group {
+                let place = index - start;
+                let Some(mut datagram) = batch.datagram(index) else {
+                    counters.count(None, alone);
+                    continue;
+                };
+                if !self.proxies.is_empty() {
+                    if !unwrap(&self.proxies, &mut datagram) {
+                        counters.count(None, alone);
+                        continue;
+                    }
+                    work.read(view, place, &datagram.buffer[..datagram.len]);
                 }
-                Outcome::Drop | Outcome::Hand => counters.count(None, alone),
+                let client = Client { addr: datagram.peer, ..everybody };
+                let outcome = match work.answer(view, &client, place, datagram.buffer) {
+                    Outcome::Hand => hand(&self.cold, view, &client, datagram.buffer, datagram.len, notices),
+                    Outcome::Reply(len) => match &mut self.limiter {
+                        Some(limiter) => limit(limiter, work, &client, datagram.buffer, len, counters),
+                        None => Outcome::Reply(len),
+                    },
+                    Outcome::Drop => Outcome::Drop,
+                };
+                match outcome {
+                    Outcome::Reply(len) => {
+                        counters.count(Some(&datagram.buffer[..len]), alone);
+                        batch.queue_reply(index, len);
+                    }
+                    Outcome::Drop | Outcome::Hand => counters.count(None, alone),
+                }
             }
         }
         batch.send(self.socket.as_fd());
@@ -126,11 +138,23 @@ impl Worker {
     }
 }
 
+/// Reads the queries of a group and brings what they are answered from into the cache.
+fn read(batch: &mut Batch, group: Range<usize>, work: &mut Workspace, view: &View) {
+    let count = group.len();
+    for (place, index) in group.enumerate() {
+        let datagram = batch.datagram(index);
+        work.read(view, place, datagram.as_ref().map_or(&[], |datagram| &datagram.buffer[..datagram.len]));
+    }
+    if count > 1 {
+        work.look_ahead(view, count);
+    }
+}
+
 /// The way through the cold path and back into the slot.
 #[cold]
 fn hand(
     cold: &Cold,
-    view: &crate::served::View,
+    view: &View,
     client: &Client<'_>,
     buffer: &mut [u8],
     len: usize,

@@ -17,6 +17,7 @@
 //! of a spill page. Which entries share a page is a function of the zone's contents, see `directory`.
 
 use std::fmt;
+use std::hint::black_box;
 
 use triomphe::ThinArc;
 
@@ -32,6 +33,9 @@ pub const PAGE_OCTETS_MAX: usize = 7_000;
 pub(super) const HEADER_OCTETS: usize = 24;
 /// What an entry costs in a page besides its own octets.
 pub(super) const SLOT_OCTETS: usize = 4;
+
+/// Of the processors this runs on; where it is another one, only time is lost.
+const CACHE_LINE_OCTETS: usize = 64;
 
 /// Bits of a hash that a page keeps behind its prefix.
 pub(super) const FP_BITS: u8 = 16;
@@ -178,16 +182,8 @@ impl Page {
     #[inline]
     pub fn find(&self, hash: u64, relative: &[u8]) -> Option<(usize, Entry<'_>)> {
         let (fingerprints, offsets) = self.tables();
-        let wanted = (behind(hash, self.bits()) >> 48) as u16;
-        let guess = (usize::from(wanted) * fingerprints.len()) >> 16;
-        let (before, from_guess) = fingerprints.split_at_checked(guess)?;
-        // to the first fingerprint that is not below the wanted one
-        let back = before.iter().rev().take_while(|fp| u16::from_le_bytes(**fp) >= wanted).count();
-        let on = match back {
-            0 => from_guess.iter().take_while(|fp| u16::from_le_bytes(**fp) < wanted).count(),
-            _ => 0,
-        };
-        let mut index = guess - back + on;
+        let wanted = self.fingerprint(hash);
+        let mut index = first_not_below(wanted, fingerprints)?;
         while fingerprints.get(index).is_some_and(|fp| u16::from_le_bytes(*fp) == wanted) {
             let entry = self.entry_by(offsets, index);
             if name::is_same(entry.name(), relative) {
@@ -198,7 +194,38 @@ impl Page {
         None
     }
 
+    /// Reads the first octets, so that they are in the cache for [`Page::touch_tables`].
+    #[inline]
+    pub fn touch_head(&self) {
+        black_box(self.header().0[0]);
+    }
+
+    /// Reads from both tables what [`Page::find`] will begin with.
+    #[inline]
+    pub fn touch_tables(&self, hash: u64) {
+        let (fingerprints, offsets) = self.tables();
+        let guess = guess(self.fingerprint(hash), fingerprints.len());
+        black_box((fingerprints.get(guess).copied(), offsets.get(guess).copied()));
+    }
+
+    /// Reads the first octets of the entry that [`Page::find`] will compare first, and of the cache line behind them.
+    #[inline]
+    pub fn touch_entry(&self, hash: u64) {
+        let (fingerprints, offsets) = self.tables();
+        let wanted = self.fingerprint(hash);
+        let Some(offset) = first_not_below(wanted, fingerprints).and_then(|index| offsets.get(index)) else { return };
+        let at = usize::from(u16::from_le_bytes(*offset));
+        let bytes = self.as_bytes();
+        black_box((bytes.get(at).copied(), bytes.get(at + CACHE_LINE_OCTETS).copied()));
+    }
+
     /// The tables behind the header: fingerprints, and where the entries begin.
+    /// The octets of a name's hash that its page's tables go by.
+    #[inline]
+    fn fingerprint(&self, hash: u64) -> u16 {
+        (behind(hash, self.bits()) >> 48) as u16
+    }
+
     #[inline]
     fn tables(&self) -> (&[Pair], &[Pair]) {
         let (header, rest) = self.header();
@@ -222,6 +249,25 @@ impl Page {
 
 /// A little-endian `u16` in a page's tables.
 type Pair = [u8; 2];
+
+/// About where a fingerprint stands among `count`: hashes are spread evenly.
+#[inline]
+fn guess(wanted: u16, count: usize) -> usize {
+    (usize::from(wanted) * count) >> 16
+}
+
+/// The place of the first fingerprint that is not below the wanted one; behind the last if all are.
+#[inline]
+fn first_not_below(wanted: u16, fingerprints: &[Pair]) -> Option<usize> {
+    let guess = guess(wanted, fingerprints.len());
+    let (before, from_guess) = fingerprints.split_at_checked(guess)?;
+    let back = before.iter().rev().take_while(|fp| u16::from_le_bytes(**fp) >= wanted).count();
+    let on = match back {
+        0 => from_guess.iter().take_while(|fp| u16::from_le_bytes(**fp) < wanted).count(),
+        _ => 0,
+    };
+    Some(guess - back + on)
+}
 
 impl fmt::Debug for Page {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

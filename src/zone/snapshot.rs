@@ -258,6 +258,12 @@ impl Snapshot {
         self.tally.max_depth()
     }
 
+    /// The page that holds a name of this hash, if there is one.
+    #[inline]
+    pub fn page(&self, hash: u64) -> Option<&Page> {
+        self.names.page(hash)
+    }
+
     /// The entry of the name with this `hash` (of the absolute name, [`HashKey::name`]) and this relative lower-case
     /// form. No allocation; a few dependent reads.
     #[inline]

@@ -1,6 +1,7 @@
 //! A served view with zones on it, and queries in wire form.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -12,6 +13,9 @@ use secondaryd::zone::{Builder, HashKey, Limits};
 
 /// The key of all tests; nothing may depend on it.
 pub(crate) const KEY: HashKey = HashKey::from_bytes(*b"sixteen octets..");
+
+/// Queries of a group: as few as show whether one disturbs another.
+const NEIGHBOURS: usize = 3;
 
 /// Zones that are served.
 pub(crate) struct Stage {
@@ -26,6 +30,8 @@ pub(crate) struct Stage {
     pub(crate) now: Timestamp,
     /// One for all queries: nothing of an earlier one may show.
     work: RefCell<Workspace>,
+    /// The last queries, which the next one shares a group with.
+    recent: RefCell<VecDeque<Vec<u8>>>,
 }
 
 impl Stage {
@@ -38,7 +44,8 @@ impl Stage {
             identity: Identity::default(),
             nsec3_iterations_max: answer::NSEC3_ITERATIONS_MAX,
             now: Timestamp(0),
-            work: RefCell::default(),
+            work: RefCell::new(Workspace::for_groups()),
+            recent: RefCell::default(),
         }
     }
 
@@ -76,7 +83,7 @@ impl Stage {
         self.publisher.add_zones([(ZoneId(self.next), apex.clone())]).remove(0)
     }
 
-    /// The reply to `query`, or what else is to be done.
+    /// The reply to `query`, or what else is to be done: the same alone and read together with those before it.
     pub(crate) fn respond(&self, query: &[u8], transport: Transport) -> Result<Vec<u8>, Outcome> {
         let mut buffer = vec![0xee; if transport == Transport::Udp { 4096 } else { 65_535 }];
         buffer[..query.len()].copy_from_slice(query);
@@ -87,7 +94,22 @@ impl Stage {
             keepalive: std::time::Duration::from_secs(10),
             ..Client::new(transport, SocketAddr::from(([198, 51, 100, 100], 5353)))
         };
-        match answer::respond(&self.view.load(), &client, &mut self.work.borrow_mut(), &mut buffer, query.len()) {
+        let (view, work) = (self.view.load(), &mut *self.work.borrow_mut());
+        let outcome = answer::respond(&view, &client, work, &mut buffer, query.len());
+        let mut recent = self.recent.borrow_mut();
+        for (index, query) in recent.iter().map(Vec::as_slice).chain([query]).enumerate() {
+            work.read(&view, index, query);
+        }
+        work.look_ahead(&view, recent.len() + 1);
+        let mut again = vec![0xee; buffer.len()];
+        again[..query.len()].copy_from_slice(query);
+        assert_eq!(work.answer(&view, &client, recent.len(), &mut again), outcome);
+        assert_eq!(again, buffer, "as one of a group");
+        recent.push_back(query.to_vec());
+        if recent.len() == NEIGHBOURS {
+            recent.pop_front();
+        }
+        match outcome {
             Outcome::Reply(len) => Ok(buffer[..len].to_vec()),
             other => Err(other),
         }

@@ -64,10 +64,12 @@ impl Process {
 
     /// SIGKILL for the whole group, as if the power went.
     pub(crate) fn kill(&mut self) -> ExitStatus {
-        // The group may outlive its leader (NSD's children); it is gone when the signal finds nobody.
         self.signal("KILL");
         let status = self.child.wait().expect("own child");
         self.ended = Some(status);
+        // NSD's children may hold its addresses for a moment longer than their leader lives
+        let group = self.id();
+        wait::poll(Duration::from_secs(10), || group_members(group).is_empty().then_some(()));
         status
     }
 
@@ -111,6 +113,20 @@ impl Drop for Process {
         }
         self.stop();
     }
+}
+
+/// Ids of the processes of a group that have not ended.
+pub(crate) fn group_members(group: u32) -> Vec<u32> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // behind the name, which may hold anything: state, parent, group
+        let mut fields = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace();
+        let has_ended = matches!(fields.next(), None | Some("Z" | "X"));
+        !has_ended && fields.nth(1) == Some(group.to_string().as_str())
+    })
+    .collect()
 }
 
 /// Runs a command to its end and gives its output, stdout and stderr; fails the test if the command fails.

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::address;
 use crate::peer::{Peer, Program, Setup};
-use crate::process::Process;
+use crate::process::{Process, group_members};
 use crate::zones::Zone;
 
 /// Who is compared.
@@ -268,16 +268,6 @@ fn fields(stat: &str) -> Vec<&str> {
     let mut fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
     fields.resize(fields.len().max(50), "0");
     fields
-}
-
-fn group_members(group: u32) -> Vec<u32> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
-    pids.filter(|pid| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        fields(&stat)[2] == group.to_string()
-    })
-    .collect()
 }
 
 fn memory(pids: &[u32]) -> u64 {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use secondaryd::answer::{self, Client, Outcome, Workspace};
+use secondaryd::answer::{Client, GROUP, Outcome, Workspace};
 use secondaryd::dns::edns::Opt;
 use secondaryd::dns::{Name, RecordType, message, zonefile};
 use secondaryd::served::{Publisher, Transport, ViewHandle, ZoneId};
@@ -52,26 +52,42 @@ fn query(relative: &[u8], apex: &Name, dnssec_ok: bool) -> Vec<u8> {
     message::query(7, &name, RecordType::A, Some(&opt))
 }
 
-fn replay(bencher: Bencher<'_, '_>, served: &Served, queries: &[Vec<u8>], expected: Expected) {
+/// As the UDP workers do it: `group` queries are read, then each is answered where it stands.
+fn replay(
+    bencher: Bencher<'_, '_>,
+    group: usize,
+    served: &Served,
+    queries: &[Vec<u8>],
+    Expected { rcode, answers }: Expected,
+) {
     let client = Client::new(Transport::Udp, SocketAddr::from(([192, 0, 2, 1], 5353)));
-    let (mut buffer, mut work) = (vec![0; 4096], Workspace::new());
+    let (mut buffers, mut work) = (vec![vec![0; 4096]; 64], Workspace::for_groups());
     let view = served.view.load();
     bencher.counter(ItemsCount::new(queries.len())).bench_local(|| {
-        for query in queries {
-            buffer[..query.len()].copy_from_slice(query);
-            let outcome = answer::respond(&view, &client, &mut work, &mut buffer, query.len());
-            assert!(matches!(outcome, Outcome::Reply(_)));
-            assert_eq!((buffer[3] & 15, buffer[7].min(1)), (expected.rcode, expected.answers));
+        for (number, queries) in queries.chunks(group).enumerate() {
+            let start = number * group % 64;
+            let buffers = &mut buffers[start..start + queries.len()];
+            for (index, (query, buffer)) in queries.iter().zip(&mut *buffers).enumerate() {
+                buffer[..query.len()].copy_from_slice(query);
+                work.read(&view, index, &buffer[..query.len()]);
+            }
+            if group > 1 {
+                work.look_ahead(&view, queries.len());
+            }
+            for (index, buffer) in buffers.iter_mut().enumerate() {
+                assert!(matches!(work.answer(&view, &client, index, buffer), Outcome::Reply(_)));
+                assert_eq!((buffer[3] & 15, buffer[7].min(1)), (rcode, answers));
+            }
         }
     });
 }
 
 /// A zone of so many names; `pick` numbers the questions.
-fn big(bencher: Bencher<'_, '_>, names: usize, expected: Expected, mut name: impl FnMut() -> Vec<u8>) {
+fn big(bencher: Bencher<'_, '_>, group: usize, names: usize, expected: Expected, mut name: impl FnMut() -> Vec<u8>) {
     let contents = Contents::new("bench.example", 2 * names + 2);
     let served = served([Arc::new(contents.snapshot())]);
     let queries: Vec<_> = (0..QUESTIONS).map(|_| query(&name(), &contents.apex, false)).collect();
-    replay(bencher, &served, &queries, expected);
+    replay(bencher, group, &served, &queries, expected);
 }
 
 /// A host that is no delegation.
@@ -81,31 +97,37 @@ fn plain(host: usize) -> Vec<u8> {
 
 #[divan::bench(args = sizes())]
 fn positive_hot(bencher: Bencher<'_, '_>, names: usize) {
-    big(bencher, names, POSITIVE, || plain(1));
+    big(bencher, GROUP, names, POSITIVE, || plain(1));
 }
 
 #[divan::bench(args = sizes())]
 fn positive_zipf(bencher: Bencher<'_, '_>, names: usize) {
     let mut next = zipf(names);
-    big(bencher, names, POSITIVE, || plain(next()));
+    big(bencher, GROUP, names, POSITIVE, || plain(next()));
 }
 
 #[divan::bench(args = sizes())]
 fn positive_uniform(bencher: Bencher<'_, '_>, names: usize) {
     let mut next = uniform(names);
-    big(bencher, names, POSITIVE, || plain(next()));
+    big(bencher, GROUP, names, POSITIVE, || plain(next()));
+}
+
+#[divan::bench(args = sizes())]
+fn positive_uniform_one_by_one(bencher: Bencher<'_, '_>, names: usize) {
+    let mut next = uniform(names);
+    big(bencher, 1, names, POSITIVE, || plain(next()));
 }
 
 #[divan::bench(args = sizes())]
 fn absent_uniform(bencher: Bencher<'_, '_>, names: usize) {
     let mut next = uniform(names);
-    big(bencher, names, ABSENT, || Contents::host(names + next()));
+    big(bencher, GROUP, names, ABSENT, || Contents::host(names + next()));
 }
 
 #[divan::bench(args = sizes())]
 fn referral_uniform(bencher: Bencher<'_, '_>, names: usize) {
     let mut next = uniform(names / DELEGATION_EVERY);
-    big(bencher, names, REFERRAL, || {
+    big(bencher, GROUP, names, REFERRAL, || {
         [b"\x03www", &Contents::host(next() * DELEGATION_EVERY + DELEGATION_EVERY - 1)[..]].concat()
     });
 }
@@ -117,7 +139,7 @@ fn positive_in_one_of_many_zones(bencher: Bencher<'_, '_>, zones: usize) {
     let served = served(all.iter().map(|contents| Arc::new(contents.snapshot())));
     let mut next = uniform(zones);
     let queries: Vec<_> = (0..QUESTIONS).map(|_| query(b"\x02h1", &all[next()].apex, false)).collect();
-    replay(bencher, &served, &queries, POSITIVE);
+    replay(bencher, GROUP, &served, &queries, POSITIVE);
 }
 
 fn zone_counts() -> Vec<usize> {
@@ -140,12 +162,12 @@ fn signed() -> (Served, Name) {
 fn positive_signed_with_do(bencher: Bencher<'_, '_>) {
     let (served, apex) = signed();
     let queries: Vec<_> = (0..QUESTIONS).map(|_| query(b"\x04mail", &apex, true)).collect();
-    replay(bencher, &served, &queries, POSITIVE);
+    replay(bencher, GROUP, &served, &queries, POSITIVE);
 }
 
 #[divan::bench]
 fn absent_signed_with_do(bencher: Bencher<'_, '_>) {
     let (served, apex) = signed();
     let queries: Vec<_> = (0..QUESTIONS).map(|n| query(&Contents::host(n), &apex, true)).collect();
-    replay(bencher, &served, &queries, ABSENT);
+    replay(bencher, GROUP, &served, &queries, ABSENT);
 }

@@ -1,0 +1,82 @@
+//! Several queries at once, so that the memory one of them needs is on its way while the others are looked at.
+//!
+//! In a zone of a million records a question costs four cache misses one behind the other: the directory's last node, the
+//! head of the page, its table of fingerprints, the entry; together more than everything else that answering costs.
+//! [`Workspace::look_ahead`] takes each of these steps for all queries of a group before the next step for any, so the
+//! processor waits for the group's misses together. It changes nothing and decides nothing: what it has read is
+//! looked up again by [`Workspace::answer`] from the cache, and a group of one is answered as well without it.
+
+use std::sync::Arc;
+
+use arc_swap::Guard;
+
+use super::folded::{Enclosing, Folded, Known};
+use super::options::Asked;
+use super::query::{self, Parsed};
+use crate::served::View;
+use crate::zone::{Page, Snapshot};
+
+/// Queries that are looked at together. A processor has some ten misses under way at once, and a thread eight guards of
+/// snapshots before they cost more.
+pub const GROUP: usize = 8;
+
+/// What reading has made of one query.
+pub(super) struct Reading {
+    /// The name asked for, its suffixes hashed as far as they are needed.
+    pub(super) name: Folded,
+    pub(super) asked: Asked,
+    pub(super) parsed: Parsed,
+    /// A zone of the view that encloses the name.
+    pub(super) enclosing: Option<Enclosing>,
+}
+
+impl Reading {
+    pub(super) fn new() -> Reading {
+        Reading { name: Folded::new(), asked: Asked::default(), parsed: Parsed::Drop, enclosing: None }
+    }
+
+    #[inline]
+    pub(super) fn read(&mut self, view: &View, known: &Known, message: &[u8]) {
+        self.parsed = query::parse(message, &mut self.name, &mut self.asked);
+        if let Parsed::Query(_) = self.parsed {
+            self.enclosing = self.name.hash_with(view, known);
+        }
+    }
+}
+
+/// Brings what `readings` will be answered from into the cache.
+pub(super) fn look_ahead(view: &View, known: &mut Known, readings: &mut [Reading]) {
+    let mut guards: [Option<Guard<Option<Arc<Snapshot>>>>; GROUP] = [const { None }; GROUP];
+    for (reading, guard) in readings.iter_mut().zip(&mut guards) {
+        *guard = zone_of(view, known, reading).map(|zone| view.slots()[zone.slot].load());
+    }
+    let mut pages: [Option<(&Page, u64)>; GROUP] = [None; GROUP];
+    for ((reading, guard), page) in readings.iter().zip(&guards).zip(&mut pages) {
+        let Some(snapshot) = guard.as_ref().and_then(|guard| guard.as_ref()) else { continue };
+        let hash = reading.name.hash_at(reading.name.labels());
+        *page = snapshot.page(hash).map(|page| (page, hash));
+        if let Some((page, _)) = page {
+            page.touch_head();
+        }
+    }
+    for (page, hash) in pages.iter().flatten() {
+        page.touch_tables(*hash);
+    }
+    for (page, hash) in pages.iter().flatten() {
+        page.touch_entry(*hash);
+    }
+}
+
+/// The innermost zone of the view that encloses the name.
+#[inline]
+fn zone_of(view: &View, known: &mut Known, reading: &mut Reading) -> Option<Enclosing> {
+    let Parsed::Query(_) = reading.parsed else { return None };
+    if reading.enclosing.is_none() {
+        let name = &reading.name;
+        let slot = view.enclosing(name.hashes(), name.labels(), |depth| name.suffix(depth))?;
+        let zone = Enclosing { slot, labels: view.slots()[slot].labels() };
+        known.keep(name, zone, view);
+        reading.enclosing = Some(zone);
+    }
+    reading.enclosing
+}
