@@ -14,7 +14,7 @@ use super::resolve::{Held, Reply, Sought};
 use super::write::{Full, Names, Section};
 use crate::dns::RecordType;
 use crate::dns::name::NAME_OCTETS_MAX;
-use crate::zone::{Entry, Nsec3Of, Nsec3Params, Snapshot};
+use crate::zone::{Entry, NSEC3_HASH_OCTETS, Nsec3Of, Nsec3Params, Snapshot};
 
 /// Proofs that one reply can hold: one for each wildcard of a chain, four for its end.
 const PROOFS_MAX: usize = CHAIN_LINKS_MAX + 5;
@@ -82,8 +82,11 @@ impl Reply<'_, '_> {
             }
             (Chain::Nsec3(params), Absent::Name { encloser } | Absent::TypeAtWildcard { encloser }) => {
                 let encloser = self.put_closest_encloser(held, sought, params, encloser)?;
+                if encloser == held.apex_depth() {
+                    return self.put_nsec3(held, sought, &held.snapshot.nsec3_apex_hashes().wildcard);
+                }
                 let (wildcard, len) = wildcard_below(sought.name.suffix(encloser));
-                self.put_nsec3(held, sought, params, &wildcard[..len])
+                self.put_nsec3(held, sought, &params.hash(&wildcard[..len]))
             }
             (Chain::Nsec3(params), Absent::Type) => self.put_no_type(held, sought, params, sought.name.labels()),
         }
@@ -135,7 +138,8 @@ impl Reply<'_, '_> {
             match self.chain_of(held) {
                 Some(Chain::Nsec) => self.put_nsec(held, sought, name.relative(name.labels(), held.apex_depth()))?,
                 Some(Chain::Nsec3(params)) => {
-                    self.put_nsec3(held, sought, params, name.suffix(usize::from(owed.encloser) + 1))?;
+                    let hash = params.hash(name.suffix(usize::from(owed.encloser) + 1));
+                    self.put_nsec3(held, sought, &hash)?;
                 }
                 None => {}
             }
@@ -151,15 +155,9 @@ impl Reply<'_, '_> {
         }
     }
 
-    /// The NSEC3 that matches or covers `name`, which is in full.
-    fn put_nsec3(
-        &mut self,
-        held: &Held<'_>,
-        sought: Sought<'_>,
-        params: &Nsec3Params,
-        name: &[u8],
-    ) -> Result<(), Full> {
-        match held.snapshot.nsec3_of(&params.hash(name)) {
+    /// The NSEC3 that matches or covers a hash.
+    fn put_nsec3(&mut self, held: &Held<'_>, sought: Sought<'_>, hash: &[u8; NSEC3_HASH_OCTETS]) -> Result<(), Full> {
+        match held.snapshot.nsec3_of(hash) {
             Some(Nsec3Of::Matched(entry) | Nsec3Of::Covered(entry)) => {
                 self.put_proof(held, sought, entry, RecordType::NSEC3)
             }
@@ -176,7 +174,7 @@ impl Reply<'_, '_> {
         params: &Nsec3Params,
         depth: usize,
     ) -> Result<(), Full> {
-        match held.snapshot.nsec3_of(&params.hash(sought.name.suffix(depth))) {
+        match held.snapshot.nsec3_of(&hash_of_ancestor(held, sought, params, depth)) {
             Some(Nsec3Of::Matched(entry)) => self.put_proof(held, sought, entry, RecordType::NSEC3),
             Some(Nsec3Of::Covered(_)) if depth > held.apex_depth() => {
                 let encloser = depth - 1;
@@ -196,9 +194,10 @@ impl Reply<'_, '_> {
         depth: usize,
     ) -> Result<usize, Full> {
         for encloser in (held.apex_depth()..=depth).rev() {
-            if let Some(Nsec3Of::Matched(entry)) = held.snapshot.nsec3_of(&params.hash(sought.name.suffix(encloser))) {
+            let hash = hash_of_ancestor(held, sought, params, encloser);
+            if let Some(Nsec3Of::Matched(entry)) = held.snapshot.nsec3_of(&hash) {
                 self.put_proof(held, sought, entry, RecordType::NSEC3)?;
-                self.put_nsec3(held, sought, params, sought.name.suffix(encloser + 1))?;
+                self.put_nsec3(held, sought, &params.hash(sought.name.suffix(encloser + 1)))?;
                 return Ok(encloser);
             }
         }
@@ -243,6 +242,19 @@ impl Reply<'_, '_> {
         let put = self.put(Section::Authority, held, entry, &block, &names);
         self.writer.end_owner(start, labels, suffix_at, put.is_ok());
         put.map(|_| ())
+    }
+}
+
+/// The hash of the sought name's suffix of `depth` labels.
+fn hash_of_ancestor(
+    held: &Held<'_>,
+    sought: Sought<'_>,
+    params: &Nsec3Params,
+    depth: usize,
+) -> [u8; NSEC3_HASH_OCTETS] {
+    match depth == held.apex_depth() {
+        true => held.snapshot.nsec3_apex_hashes().apex,
+        false => params.hash(sought.name.suffix(depth)),
     }
 }
 

@@ -7,16 +7,20 @@
 //! told again from the entries at a restart. So nothing on disk depends on it, and zones without DNSSEC pay nothing.
 //! An owner with NSEC3 does not count as existing when asked for by name (RFC 5155 §7.2.8): that is the answer's business.
 
-use ring::digest;
+use sha1::{Digest, Sha1};
 
 use super::entry::Entry;
 use super::order::{KEY_OCTETS_MAX, Order};
 use super::snapshot::Changes;
-use crate::dns::RecordType;
 use crate::dns::name::NAME_OCTETS_MAX;
+use crate::dns::{Name, RecordType};
 
 /// Octets of a SHA-1 hash, the only one NSEC3 knows.
 pub const NSEC3_HASH_OCTETS: usize = 20;
+
+/// Octets that SHA-1 takes at a time, and its state before the first (FIPS 180-4 §5.3.1).
+const SHA1_BLOCK_OCTETS: usize = 64;
+const SHA1_START: [u32; 5] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
 
 /// Additional rounds beyond which validators take a zone for insecure or broken (RFC 9276 §3.2). Who transfers such a zone
 /// is told; its proofs are given all the same, although each costs as many rounds, up to a bound that `answer` has.
@@ -41,18 +45,30 @@ impl Nsec3Params {
 
     /// The hash of a whole name in wire form and lower case (RFC 5155 §5). No allocation; one SHA-1 for each round.
     pub fn hash(&self, name: &[u8]) -> [u8; NSEC3_HASH_OCTETS] {
-        let mut input = [0; NAME_OCTETS_MAX + u8::MAX as usize];
-        let mut len = name.len();
-        input[..len].copy_from_slice(name);
-        let mut hash = [0; NSEC3_HASH_OCTETS];
-        for _ in 0..=self.iterations {
-            input[len..len + self.salt.len()].copy_from_slice(&self.salt);
-            let round = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &input[..len + self.salt.len()]);
-            hash.copy_from_slice(round.as_ref());
-            len = hash.len();
-            input[..len].copy_from_slice(&hash);
+        let first = Sha1::new().chain_update(name).chain_update(&self.salt).finalize().into();
+        match self.rounds_block() {
+            Some(mut block) => (0..self.iterations).fold(first, |hash, _| {
+                block[..NSEC3_HASH_OCTETS].copy_from_slice(&hash);
+                let mut state = SHA1_START;
+                sha1::compress(&mut state, &[block.into()]);
+                let mut hash = [0; NSEC3_HASH_OCTETS];
+                hash.as_chunks_mut().0.iter_mut().zip(state).for_each(|(to, word)| *to = word.to_be_bytes());
+                hash
+            }),
+            None => (0..self.iterations)
+                .fold(first, |hash, _| Sha1::new().chain_update(hash).chain_update(&self.salt).finalize().into()),
         }
-        hash
+    }
+
+    /// The one block that SHA-1 makes of a hash, still to be put in, and the salt; `None` if they do not fit one.
+    fn rounds_block(&self) -> Option<[u8; SHA1_BLOCK_OCTETS]> {
+        let octets = NSEC3_HASH_OCTETS + self.salt.len();
+        let mut block = [0; SHA1_BLOCK_OCTETS];
+        let (message, bits) = block.split_at_mut(SHA1_BLOCK_OCTETS - 8);
+        *message.get_mut(octets)? = 0x80;
+        message[NSEC3_HASH_OCTETS..octets].copy_from_slice(&self.salt);
+        bits.copy_from_slice(&(8 * octets as u64).to_be_bytes());
+        Some(block)
     }
 }
 
@@ -69,27 +85,46 @@ pub enum Nsec3Of<'a> {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Denial {
     params: Option<Nsec3Params>,
+    apex_hashes: ApexHashes,
     nsec: Order,
     nsec3: Order,
+}
+
+/// The hashes of two names that most negative answers speak of: names that do not exist are mostly asked for right below
+/// the apex.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ApexHashes {
+    /// Of the apex.
+    pub apex: [u8; NSEC3_HASH_OCTETS],
+    /// Of the wildcard right below it.
+    pub wildcard: [u8; NSEC3_HASH_OCTETS],
+}
+
+impl ApexHashes {
+    fn new(params: &Nsec3Params, apex: &Name) -> ApexHashes {
+        // a wildcard too long to be a name is asked for by nobody
+        let wildcard = [b"\x01*", apex.as_wire()].concat();
+        ApexHashes { apex: params.hash(apex.as_wire()), wildcard: params.hash(&wildcard) }
+    }
 }
 
 impl Denial {
     /// For the zone with this apex: from all entries, or from an earlier version and what changed since.
     pub(super) fn new<'a>(
-        apex: Entry<'_>,
+        (apex, entry): (&Name, Entry<'_>),
         entries: impl Iterator<Item = Entry<'a>>,
         earlier: Option<(&Denial, &Changes<'_>)>,
     ) -> Denial {
-        let params = params_of(apex);
+        let params = params_of(entry);
         match earlier {
             Some((earlier, changes)) if earlier.params == params => {
                 changes.iter().fold(earlier.clone(), |denial, change| denial.edited(*change))
             }
-            _ => Denial::of(entries, params),
+            _ => Denial::of(entries, params, apex),
         }
     }
 
-    fn of<'a>(entries: impl Iterator<Item = Entry<'a>>, params: Option<Nsec3Params>) -> Denial {
+    fn of<'a>(entries: impl Iterator<Item = Entry<'a>>, params: Option<Nsec3Params>, apex: &Name) -> Denial {
         let (mut nsec, mut nsec3) = (Vec::new(), Vec::new());
         for entry in entries {
             nsec.extend(nsec_key(entry));
@@ -98,7 +133,8 @@ impl Denial {
         nsec.sort_unstable();
         nsec3.sort_unstable();
         let nsec = Order::from_sorted(nsec.iter().map(|key| &key[..]));
-        Denial { params, nsec, nsec3: Order::from_sorted(nsec3.iter().map(|key| &key[..])) }
+        let apex_hashes = params.as_ref().map_or_else(Default::default, |params| ApexHashes::new(params, apex));
+        Denial { params, apex_hashes, nsec, nsec3: Order::from_sorted(nsec3.iter().map(|key| &key[..])) }
     }
 
     fn edited(mut self, (old, new): (Option<Entry<'_>>, Option<Entry<'_>>)) -> Denial {
@@ -115,6 +151,10 @@ impl Denial {
             come.1.iter().for_each(|key| self.nsec3 = self.nsec3.edited(key, true));
         }
         self
+    }
+
+    pub(super) fn apex_hashes(&self) -> &ApexHashes {
+        &self.apex_hashes
     }
 
     pub(super) fn params(&self) -> Option<&Nsec3Params> {
@@ -255,7 +295,6 @@ mod tests {
     use super::super::text::{diff, zone};
     use super::super::{Snapshot, apply};
     use super::*;
-    use crate::dns::Name;
     use proptest::prelude::*;
 
     fn relative(text: &str) -> Vec<u8> {
@@ -355,6 +394,20 @@ mod tests {
             prop_assert_eq!(canonical_key(&a).cmp(&canonical_key(&b)), name(&a).cmp(&name(&b)));
             let back = Relative::of_key(&canonical_key(&a));
             prop_assert_eq!(back.as_slice(), &a[..]);
+        }
+
+        /// RFC 5155 §5: "IH(salt, x, k) = H(IH(salt, x, k-1) || salt)", by another SHA-1 and whatever the salt's length.
+        #[test]
+        fn rounds_are_those_of_the_rfc(
+            name in prop::collection::vec(any::<u8>(), 1..255),
+            salt in prop::collection::vec(any::<u8>(), 0..=255),
+            iterations in 0..4u16,
+        ) {
+            use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+            let round = |x: &[u8]| digest(&SHA1_FOR_LEGACY_USE_ONLY, &[x, &salt].concat()).as_ref().to_vec();
+            let expected = (0..iterations).fold(round(&name), |hash, _| round(&hash));
+            let params = Nsec3Params { iterations, salt: salt.clone().into() };
+            prop_assert_eq!(&params.hash(&name)[..], &expected[..]);
         }
 
         #[test]

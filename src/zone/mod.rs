@@ -59,7 +59,7 @@ pub use apply::{ApplyError, apply, apply_leniently};
 pub use between::between;
 pub use builder::{Builder, Findings, Limits};
 pub use check::{ContentPolicy, Verdict, Warning, check};
-pub use denial::{NSEC3_HASH_OCTETS, NSEC3_ITERATIONS_ADVISED, Nsec3Of, Nsec3Params};
+pub use denial::{ApexHashes, NSEC3_HASH_OCTETS, NSEC3_ITERATIONS_ADVISED, Nsec3Of, Nsec3Params};
 pub use diff::{DamagedDiff, Diff, DiffBuilder, DiffRecords, NotContiguous};
 pub use encode::{RRSET_OCTETS_MAX, TYPES_MAX};
 pub use hash::HashKey;

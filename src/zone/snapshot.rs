@@ -6,7 +6,7 @@
 
 use std::sync::OnceLock;
 
-use super::denial::{Denial, NSEC3_HASH_OCTETS, Nsec3Of, Nsec3Params};
+use super::denial::{ApexHashes, Denial, NSEC3_HASH_OCTETS, Nsec3Of, Nsec3Params};
 use super::directory::{self, Child, Pages};
 use super::encode::Item;
 use super::entry::{Entry, Origin, Rrs, RrsetBlock};
@@ -132,7 +132,7 @@ impl Snapshot {
             |t: &(RecordType, u64)| matches!(t.0, RecordType::NSEC | RecordType::NSEC3 | RecordType::NSEC3PARAM);
         if snapshot.type_counts().iter().any(is_chain) {
             let earlier = earlier.map(|(earlier, changes)| (&earlier.denial, changes));
-            snapshot.denial = Denial::new(snapshot.apex_entry(), snapshot.entries(), earlier);
+            snapshot.denial = Denial::new((&snapshot.apex, snapshot.apex_entry()), snapshot.entries(), earlier);
         }
         Ok(snapshot)
     }
@@ -320,6 +320,11 @@ impl Snapshot {
     /// How names are hashed for NSEC3; `None` without a NSEC3PARAM that can be used.
     pub fn nsec3_params(&self) -> Option<&Nsec3Params> {
         self.denial.params()
+    }
+
+    /// Hashes of names at and below the apex under [`Snapshot::nsec3_params`]; of no meaning without.
+    pub fn nsec3_apex_hashes(&self) -> &ApexHashes {
+        self.denial.apex_hashes()
     }
 
     /// The entry whose NSEC matches or covers the name `relative` (lower case); `None` in a zone without NSEC.
