@@ -20,6 +20,9 @@ use crate::zone::{Page, Snapshot};
 /// snapshots before they cost more.
 pub const GROUP: usize = 8;
 
+/// A zone of so many octets stays in a core's cache when all questions are about it, and looking ahead gains nothing.
+const CACHED_OCTETS: u64 = 256 << 10;
+
 /// What reading has made of one query.
 pub(super) struct Reading {
     /// The name asked for, its suffixes hashed as far as they are needed.
@@ -46,6 +49,9 @@ impl Reading {
 
 /// Brings what `readings` will be answered from into the cache.
 pub(super) fn look_ahead(view: &View, known: &mut Known, readings: &mut [Reading]) {
+    if is_cached(view, readings) {
+        return;
+    }
     let mut guards: [Option<Guard<Option<Arc<Snapshot>>>>; GROUP] = [const { None }; GROUP];
     for (reading, guard) in readings.iter_mut().zip(&mut guards) {
         *guard = zone_of(view, known, reading).map(|zone| view.slots()[zone.slot].load());
@@ -65,6 +71,14 @@ pub(super) fn look_ahead(view: &View, known: &mut Known, readings: &mut [Reading
     for (page, hash) in pages.iter().flatten() {
         page.touch_entry(*hash);
     }
+}
+
+/// Whether all queries are about the zone that those before them were about, and it is small.
+#[inline]
+fn is_cached(view: &View, readings: &[Reading]) -> bool {
+    let Some(zone) = readings.first().and_then(|reading| reading.enclosing) else { return false };
+    readings.iter().all(|reading| reading.enclosing == Some(zone))
+        && view.slots()[zone.slot].load().as_ref().is_none_or(|snapshot| snapshot.names_octets() <= CACHED_OCTETS)
 }
 
 /// The innermost zone of the view that encloses the name.

@@ -181,7 +181,13 @@ impl Snapshot {
 
     /// Octets of all pages. O(1), chunks of large RRsets aside.
     pub fn image_octets(&self) -> u64 {
-        self.names.octets() + self.spills.values().map(|chunk| chunk.as_bytes().len() as u64).sum::<u64>()
+        self.names_octets() + self.spills.values().map(|chunk| chunk.as_bytes().len() as u64).sum::<u64>()
+    }
+
+    /// Octets of the pages that lookups read: all but those of spilled RRsets.
+    #[inline]
+    pub fn names_octets(&self) -> u64 {
+        self.names.octets()
     }
 
     /// The zone's name.
