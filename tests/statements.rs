@@ -407,8 +407,8 @@ const AXFR: &[Statement] = &[
         "a crash leaves old or new",
         &[
             "tests/bad_primaries/kills.rs::kills_during_transfers_lose_no_confirmation_and_mix_no_versions",
-            "tests/store_crash.rs::stopped_after_any_step_a_zone_is_wholly_old_or_wholly_new",
-            "tests/store_crash.rs::killed_at_any_moment_nothing_acknowledged_is_lost_and_nothing_is_mixed",
+            "tests/store_crash/stopped.rs::stopped_after_any_step_a_zone_is_wholly_old_or_wholly_new",
+            "tests/store_crash/killed.rs::killed_at_any_moment_nothing_acknowledged_is_lost_and_nothing_is_mixed",
             "tests/interop/restarts.rs::kill_right_after_an_update_leaves_old_or_new",
         ],
     ),
@@ -448,7 +448,7 @@ const AXFR: &[Statement] = &[
         "an AXFR of a loaded zone becomes a difference",
         &[
             "tests/interop/downstream.rs::servers_below_us_follow_by_notify_and_ixfr",
-            "tests/store_crash.rs::a_replacement_with_its_difference_keeps_the_history_and_one_without_starts_anew",
+            "tests/store_crash/main.rs::a_replacement_with_its_difference_keeps_the_history_and_one_without_starts_anew",
         ],
     ),
     (
@@ -518,7 +518,7 @@ const IXFR: &[Statement] = &[
         "all sequences are one step",
         &[
             "tests/transfer.rs::differences_and_whole_zone_lead_to_the_same_contents",
-            "tests/store_crash.rs::stopped_after_any_step_a_zone_is_wholly_old_or_wholly_new",
+            "tests/store_crash/stopped.rs::stopped_after_any_step_a_zone_is_wholly_old_or_wholly_new",
         ],
     ),
     (

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use secondaryd::dns::{Name, Record, RecordType};
 use secondaryd::store::{Contents, Options, Store, Write};
-use secondaryd::zone::{Builder, DiffBuilder, HashKey, Limits, Snapshot};
+use secondaryd::zone::{Builder, Diff, DiffBuilder, HashKey, Limits, Snapshot};
 
 fn records(apex: &Name, serial: u32, names: u32, special: u32) -> impl Iterator<Item = Record> {
     let record = |owner: Name, rtype, rdata: Vec<u8>| Record { owner, rtype, ttl: 3_600, rdata: rdata.into() };
@@ -36,8 +36,16 @@ fn soa(apex: &Name, serial: u32) -> Vec<u8> {
 }
 
 fn build(apex: &Name, names: u32, key: HashKey) -> Snapshot {
+    build_version(apex, 1, names, key, |_| ())
+}
+
+/// With every record but the SOA changed as `change` likes.
+fn build_version(apex: &Name, serial: u32, names: u32, key: HashKey, change: impl Fn(&mut Record)) -> Snapshot {
     let mut builder = Builder::new(apex.clone(), key, Limits::default());
-    for record in records(apex, 1, names, 1) {
+    for mut record in records(apex, serial, names, 1) {
+        if record.rtype == RecordType::A {
+            change(&mut record);
+        }
         builder.add(record.borrow()).expect("a good record");
     }
     builder.finish(None).expect("a good zone").0
@@ -158,6 +166,91 @@ fn one_zone_of_a_million_records() {
     write(&store, Write::Replace { zone: 1, snapshot: again, diff: None });
     let octets = store.statistics().log_octets - before;
     println!("Replace, nearly unchanged: {:?}, {octets} octets of log", started.elapsed());
+    drop(store);
+}
+
+/// One record changes, and the SOA with it.
+fn one_change(apex: &Name, serial: u32) -> Diff {
+    let record =
+        |serial| Record { owner: apex.clone(), rtype: RecordType::SOA, ttl: 3_600, rdata: soa(apex, serial).into() };
+    let host = Record {
+        owner: format!("new-{serial}.{apex}").parse().expect("a name"),
+        rtype: RecordType::A,
+        ttl: 3_600,
+        rdata: serial.to_be_bytes().to_vec().into(),
+    };
+    let mut diff = DiffBuilder::new(record(serial).borrow());
+    diff.add(host.borrow()).expect("fits");
+    diff.finish(record(serial + 1).borrow()).expect("a difference")
+}
+
+/// Resident memory now, and at most since the last call.
+fn memory() -> (u64, u64) {
+    let status = fs::read_to_string("/proc/self/status").expect("Linux");
+    let of = |name: &str| -> u64 {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
+    };
+    let found = (of("VmRSS:"), of("VmHWM:"));
+    fs::write("/proc/self/clear_refs", "5").expect("Linux");
+    found
+}
+
+/// T7, T11: what a large zone costs while it is replaced, and what each small change costs for a minute afterwards.
+#[test]
+#[ignore = "measures, and means something in a release build only"]
+fn one_large_zone_that_is_replaced_and_changed() {
+    let names: u32 = std::env::var("NAMES").ok().and_then(|n| n.parse().ok()).unwrap_or(1_000_000);
+    let changes: u32 = std::env::var("CHANGES").ok().and_then(|n| n.parse().ok()).unwrap_or(50);
+    let directory = tempfile::tempdir().expect("a directory");
+    let (store, _) = Store::open(directory.path(), Options::default()).expect("opens");
+    let apex: Name = "big.test.".parse().expect("a name");
+    let key = store.hash_key();
+    let every_page = |serial: u32| {
+        move |record: &mut Record| record.rdata = [&serial.to_be_bytes()[..2], &record.rdata[2..]].concat().into()
+    };
+    let mut at = Arc::new(build_version(&apex, 1, names, key, every_page(1)));
+    let image = at.image_octets();
+    let mut next = Arc::new(build_version(&apex, 2, names, key, every_page(0x7777_0000)));
+    for what in ["first write", "replacement"] {
+        let ((rest, _), before, started) = (memory(), written(), Instant::now());
+        write(&store, Write::Replace { zone: 1, snapshot: at.clone(), diff: None });
+        let elapsed = started.elapsed();
+        settle(&store);
+        std::thread::sleep(Duration::from_secs(2));
+        let (now, peak) = memory();
+        println!(
+            "{what}: {elapsed:?}, {} octets written ({:.2} x image {image}); memory {} -> {} KiB, at most {} KiB",
+            written() - before,
+            (written() - before) as f64 / image as f64,
+            rest >> 10,
+            now >> 10,
+            peak >> 10,
+        );
+        std::mem::swap(&mut at, &mut next);
+    }
+    let at_first = at;
+    let mut at = next;
+    let mut each = Vec::new();
+    for serial in 2..2 + changes {
+        let diff = one_change(&apex, serial);
+        at = Arc::new(secondaryd::zone::apply(&at, std::slice::from_ref(&diff)).expect("applies").0);
+        let before = written();
+        write(&store, Write::Append { zone: 1, snapshot: at.clone(), diffs: vec![diff] });
+        std::thread::sleep(Duration::from_secs(1));
+        each.push(written() - before);
+    }
+    let total: u64 = each.iter().sum();
+    println!(
+        "{changes} changes of one record, one a second: {} octets written each, {each:?}",
+        total / u64::from(changes)
+    );
+    println!("files {} octets", store.statistics().file_octets);
+    drop((store, at, at_first));
+    memory();
+    let (store, _) = restore(directory.path(), "restore");
+    let (now, peak) = memory();
+    println!("memory after restore {} KiB, at most {} KiB", now >> 10, peak >> 10);
     drop(store);
 }
 

@@ -1,4 +1,5 @@
-//! The sled database behind the store: open it, change it in batches, make changes durable.
+//! The sled database behind the store: open it, change it in batches, make changes durable. Beside it the files of
+//! pages ([`PageFiles`]), which live in the same directory and share its steps.
 //!
 //! In: [`Changes`] from `writer` and `compact`, reads from `restore`. Out: errors by what the caller can do about them.
 //! Everything that is particular to sled 0.34 is in this file; the traps it answers are listed in the docs of `store`.
@@ -9,16 +10,20 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::StoreError;
 use super::layout;
+use super::page_file::PageFiles;
 use super::salvage::{self, Salvaged};
 use crate::system;
 
 /// Subdirectory with sled's files.
 const SLED: &str = "sled";
+
+/// Subdirectory with the pages of large zones; there once there is such a zone.
+const PAGES: &str = "pages";
 
 /// How long another holder of sled's lock is waited for: a predecessor that is just stopping, or sled's own threads
 /// after a close.
@@ -123,6 +128,28 @@ struct Opened {
     log: File,
 }
 
+/// How many more steps (batches, syncs, writes and removals of files) are allowed, for tests of crashes; `u64::MAX` for no
+/// limit.
+pub(super) struct Steps(AtomicU64);
+
+impl Steps {
+    fn new(steps: Option<u64>) -> Arc<Steps> {
+        Arc::new(Steps(AtomicU64::new(steps.unwrap_or(u64::MAX))))
+    }
+
+    /// Counts one step; fails for good when a test has limited them.
+    pub(super) fn take(&self) -> Result<(), StoreError> {
+        let take = |left: u64| match left {
+            u64::MAX => Some(u64::MAX),
+            left => left.checked_sub(1),
+        };
+        match self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(StoreError::Stopped),
+        }
+    }
+}
+
 /// The open database. Reads may come from any thread, writes from the writer's only.
 pub(super) struct Disk {
     directory: PathBuf,
@@ -130,8 +157,9 @@ pub(super) struct Disk {
     /// `None` only after a re-opening that failed. Readers hold the lock while they use the tree.
     opened: RwLock<Option<Opened>>,
     pub(super) counters: Counters,
-    /// How many more steps (batches, page writes, syncs) are allowed; `u64::MAX` for no limit.
-    steps_left: AtomicU64,
+    /// The pages that are not in the database.
+    pub(super) files: PageFiles,
+    steps: Arc<Steps>,
 }
 
 impl Disk {
@@ -140,12 +168,15 @@ impl Disk {
         fs::create_dir_all(directory).map_err(Unopened::Io)?;
         salvage::clear(&directory.join(SLED)).map_err(Unopened::Io)?;
         let opened = open_sled(&directory.join(SLED), cache_octets)?;
+        let steps = Steps::new(steps);
+        let files = PageFiles::open(directory.join(PAGES), steps.clone()).map_err(Unopened::Io)?;
         Ok(Disk {
             directory: directory.to_owned(),
             cache_octets,
             opened: RwLock::new(Some(opened)),
             counters: Counters::default(),
-            steps_left: AtomicU64::new(steps.unwrap_or(u64::MAX)),
+            files,
+            steps,
         })
     }
 
@@ -305,17 +336,10 @@ impl Disk {
 
     /// Applies `changes` as one atomic batch; durable after the next [`Disk::sync`].
     pub(super) fn apply(&self, changes: Changes) -> Result<(), StoreError> {
-        self.step()?;
+        self.steps.take()?;
         self.count_written(changes.octets);
         self.counters.batches.fetch_add(1, Ordering::Relaxed);
         self.read("write", |tree| tree.apply_batch(changes.batch))
-    }
-
-    /// Writes one value outside of a batch: only for what no header points to yet.
-    pub(super) fn put_unseen(&self, key: &[u8], value: Vec<u8>) -> Result<(), StoreError> {
-        self.step()?;
-        self.count_written(key.len() + value.len());
-        self.read("write", |tree| tree.insert(key, value).map(drop))
     }
 
     fn count_written(&self, octets: usize) {
@@ -350,7 +374,7 @@ impl Disk {
 
     /// Returns when everything applied so far is on the device.
     pub(super) fn sync(&self) -> Result<(), StoreError> {
-        self.step()?;
+        self.steps.take()?;
         let started = std::time::Instant::now();
         let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner);
         let opened = opened.as_ref().ok_or_else(|| StoreError::failed("flush", "the database is not open"))?;
@@ -397,27 +421,15 @@ impl Disk {
         Ok(())
     }
 
-    /// Octets of sled's files.
+    /// Octets of sled's file and of the files of pages.
     pub(super) fn file_octets(&self) -> u64 {
         let log = fs::metadata(self.directory.join(SLED).join("db"));
-        log.map_or(0, |log| log.len())
-    }
-
-    /// Counts one step; fails for good when a test has limited them.
-    fn step(&self) -> Result<(), StoreError> {
-        let take = |left: u64| match left {
-            u64::MAX => Some(u64::MAX),
-            left => left.checked_sub(1),
-        };
-        match self.steps_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take) {
-            Ok(_) => Ok(()),
-            Err(_) => Err(StoreError::Stopped),
-        }
+        log.map_or(0, |log| log.len()) + self.files.octets()
     }
 
     /// Whether a test's limit of steps is used up.
     pub(super) fn is_stopped(&self) -> bool {
-        self.steps_left.load(Ordering::Relaxed) == 0
+        self.steps.0.load(Ordering::Relaxed) == 0
     }
 }
 

@@ -5,12 +5,15 @@
 //! reviews; later [`Store::held`], [`Store::history`] and [`Store::diffs_between`], which read from disk and are not
 //! for the keeper's thread. Reviews and notes are octets from above.
 //!
-//! One held version a zone at most. Its pages are written first and count only once their header stands, in one batch
-//! with the review that speaks of it; so after a crash there is a review with its version, or one without, which
-//! [`Store::held`] tells.
+//! One held version a zone at most; its pages are where those of contents of that size would be. Its header counts them in
+//! one batch with the review that speaks of it, so after a crash there is a review with its version, or one without,
+//! which [`Store::held`] tells.
 
 use super::compact::{self, digest_of, digest_start};
-use super::layout::{self, Damage, DiffHead, Header, ZoneNumber};
+use super::disk::Disk;
+use super::garbage::Garbage;
+use super::layout::{self, Damage, DiffHead, Header, Place, ZoneNumber};
+use super::page_file::{FileId, Purpose, Sum};
 use super::restore::Chain;
 use super::writer::Writer;
 use super::{Store, StoreError};
@@ -53,36 +56,56 @@ impl Writer {
             Some(bytes) => self.disk.put_opaque(&mut self.group.changes, &key, bytes)?,
             None => self.disk.delete_all(&mut self.group.changes, &key, &key)?,
         }
-        if drop_held { self.drop_held(zone) } else { Ok(()) }
+        if drop_held {
+            let below = self.disk.files.top_generation(zone, Purpose::Held) + 1;
+            self.drop_held(zone, below)?;
+        }
+        Ok(())
     }
 
     /// Keeps a version that waits for a verdict, in the place of an earlier one.
     pub(super) fn hold(&mut self, zone: ZoneNumber, snapshot: &Snapshot, review: &[u8]) -> Result<(), StoreError> {
-        self.drop_held(zone)?;
-        self.commit();
-        let (mut pages, mut digest) = (0, digest_start(snapshot.key()));
-        for (page_key, page) in snapshot.pages() {
-            let key = layout::held::page_key(zone, page_key);
-            let value = layout::seal(&key, page.as_bytes());
-            pages += 1;
-            digest = digest.wrapping_add(digest_of(&value));
-            self.disk.put_unseen(&key, value)?;
-        }
-        self.disk.sync()?;
+        let image_octets = snapshot.image_octets();
+        let generation = self.disk.files.top_generation(zone, Purpose::Held) + 1;
+        let (place, sum) = if self.bounds.is_for_file(image_octets) {
+            // Nobody in the group shall wait for the file.
+            self.commit();
+            let id = FileId { zone, purpose: Purpose::Held, generation };
+            let sum = self.disk.files.write(id, snapshot, self.bounds.batch_octets)?;
+            self.drop_held(zone, generation)?;
+            (Place::File, sum)
+        } else {
+            self.drop_held(zone, generation)?;
+            (Place::Tree, self.put_held(zone, snapshot))
+        };
         let header = Header {
-            generation: 0,
-            loaded: true,
+            generation,
+            place,
             base: snapshot.serial(),
             base_sequence: 0,
             base_total: 0,
             chain_start: 0,
-            pages,
-            digest,
-            image_octets: snapshot.image_octets(),
+            pages: sum.pages,
+            digest: sum.digest,
+            image_octets,
             apex: snapshot.apex().clone(),
         };
         self.group.changes.put(&layout::held::header_key(zone), &header.encode());
+        self.group.touched.insert(zone);
         self.review(zone, Some(review), false)
+    }
+
+    fn put_held(&mut self, zone: ZoneNumber, snapshot: &Snapshot) -> Sum {
+        self.make_room(snapshot.image_octets() as usize);
+        let mut sum = Sum { pages: 0, digest: digest_start(snapshot.key()) };
+        for (page_key, page) in snapshot.pages() {
+            let key = layout::held::page_key(zone, page_key);
+            let value = layout::seal(&key, page.as_bytes());
+            sum.pages += 1;
+            sum.digest = sum.digest.wrapping_add(digest_of(&value));
+            self.group.changes.put_sealed(&key, value);
+        }
+        sum
     }
 
     /// Keeps who gave the version that was just staged.
@@ -110,23 +133,62 @@ impl Writer {
         for start in [layout::held::review_key(zone), layout::held::notes(zone)] {
             self.disk.delete_all(&mut self.group.changes, &start, &start)?;
         }
-        self.drop_held(zone)
+        let below = self.disk.files.top_generation(zone, Purpose::Held) + 1;
+        self.drop_held(zone, below)
     }
 
-    fn drop_held(&mut self, zone: ZoneNumber) -> Result<(), StoreError> {
+    /// The held version goes, with all its files of generations before `below`.
+    fn drop_held(&mut self, zone: ZoneNumber, below: u32) -> Result<(), StoreError> {
+        // What the group holds of another one cannot be seen yet.
+        self.settle(zone);
         self.group.changes.delete(&layout::held::header_key(zone));
+        if !self.disk.files.generations(zone, Purpose::Held, 0..below).is_empty() {
+            self.group.garbage.push(Garbage::HeldFiles { zone, from: 0, below });
+        }
         let pages = layout::held::pages(zone);
         self.disk.delete_all(&mut self.group.changes, &pages, &pages)
     }
 }
 
+/// The generation of the file that holds the zone's held version, if one does.
+pub(super) fn file_generation(disk: &Disk, zone: ZoneNumber) -> Result<Option<u32>, StoreError> {
+    let body = match disk.get(&layout::held::header_key(zone)) {
+        // As good as none: see `Store::held`.
+        Err(StoreError::Corrupt(_)) => None,
+        body => body?,
+    };
+    let header = body.as_deref().and_then(Header::decode);
+    Ok(header.filter(|header| header.place == Place::File).map(|header| header.generation))
+}
+
 impl Store {
-    /// The version that waits for a verdict; `None` if there is none, or if a crash came before it was complete.
+    /// The version that waits for a verdict; `None` if there is none.
+    ///
+    /// Reads from disk: not for the keeper's thread.
     pub fn held(&self, zone: ZoneNumber) -> Result<Option<Snapshot>, StoreError> {
         let header_key = layout::held::header_key(zone);
         let Some(body) = self.disk.get(&header_key)? else { return Ok(None) };
-        let damaged = || StoreError::from(Damage::Shape(layout::show(&header_key)));
-        let header = Header::decode(&body).ok_or_else(damaged)?;
+        match self.read_held(zone, &body) {
+            // It went, or another took its place, while we read.
+            Err(StoreError::Corrupt(_)) if self.disk.get(&header_key)?.as_ref() != Some(&body) => Ok(None),
+            read => read.map(Some),
+        }
+    }
+
+    fn read_held(&self, zone: ZoneNumber, header: &[u8]) -> Result<Snapshot, StoreError> {
+        let shown = || layout::show(&layout::held::header_key(zone));
+        let header = Header::decode(header).ok_or_else(|| Damage::Shape(shown()))?;
+        let pages = if header.place == Place::File {
+            let id = FileId { zone, purpose: Purpose::Held, generation: header.generation };
+            self.disk.files.read(id, &self.key, Sum { pages: header.pages, digest: header.digest })?
+        } else {
+            self.held_pages_in_tree(zone, &header)?
+        };
+        let snapshot = Snapshot::from_pages(header.apex, self.key, pages);
+        snapshot.map_err(|damage| StoreError::Corrupt(damage.to_string()))
+    }
+
+    fn held_pages_in_tree(&self, zone: ZoneNumber, header: &Header) -> Result<Vec<Page>, StoreError> {
         let (mut pages, mut digest) = (Vec::with_capacity(header.pages as usize), digest_start(&self.key));
         let mut damage = None;
         self.disk.read("read a held version", |tree| {
@@ -149,10 +211,9 @@ impl Store {
             return Err(damage.into());
         }
         if pages.len() != header.pages as usize || digest != header.digest {
-            return Err(Damage::Missing(layout::show(&header_key)).into());
+            return Err(Damage::Missing(layout::show(&layout::held::header_key(zone))).into());
         }
-        let snapshot = Snapshot::from_pages(header.apex, self.key, pages);
-        snapshot.map(Some).map_err(|damage| StoreError::Corrupt(damage.to_string()))
+        Ok(pages)
     }
 
     /// The kept steps and who gave them. Reads the first part of each.
@@ -245,7 +306,7 @@ impl Store {
 
 /// The reviews of all zones, for the start.
 pub(super) fn read_reviews(
-    disk: &super::disk::Disk,
+    disk: &Disk,
     mut each: impl FnMut(ZoneNumber, Result<Vec<u8>, Damage>),
 ) -> Result<(), StoreError> {
     let mut parts = super::restore::Parts::default();

@@ -1,4 +1,5 @@
-//! Keeps zones, their differences, definitions and timers on disk, in one sled tree.
+//! Keeps zones, their differences, definitions and timers on disk: in one sled tree, and the pages of large zones in files
+//! beside it.
 //!
 //! In: [`Write`]s from `control::commit`, after (or, for local zones, before) they are published. Out: an
 //! acknowledgement each when it is durable; at start the [`StoredZone`]s, one by one; later [`Store::diffs_since`]
@@ -8,14 +9,14 @@
 //! ```text
 //! submit --> queue --> writer thread: one batch -> flush -> sync_data -> done(Ok) for all
 //!                        |-- Append: `j`        (journal; cheap)
-//!                        |-- Replace: `p`, `z`  (see `compact`)
+//!                        |-- Replace: `p`, `z`  (see `compact`); a large zone: a file, synced, then `z` (`page_file`)
 //!                        `-- between groups: deletes what no header counts any more
 //! open ----> small tables -> restore threads: link pages, replay journal -> Restored (iterator)
 //! ```
 //!
 //! Invariant 5: for each zone there is one generation of pages and the unbroken chain of differences after it, or
 //! nothing; before the base a bounded history. Invariant 6: the stored chain over the stored pages gives the stored
-//! serial's contents. `tests/store_crash.rs` holds both against crashes after every step.
+//! serial's contents. `tests/store_crash` holds both against crashes after every step.
 //!
 //! # Traps of sled 0.34, and our answers
 //!
@@ -47,16 +48,18 @@
 mod ahead;
 mod compact;
 mod disk;
+mod error;
 mod garbage;
 mod held;
 pub mod layout;
+mod page_file;
 mod restore;
 mod salvage;
 #[cfg(test)]
 mod tests;
+mod write;
 mod writer;
 
-use std::io;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -70,11 +73,14 @@ use crate::zone::{Diff, HashKey, Snapshot};
 use ahead::Ahead;
 pub use ahead::Lost;
 use disk::{Changes, Disk, Unopened};
+use error::Failure;
+pub use error::{OpenError, StoreError};
 pub use held::{History, Step};
 pub use layout::{Damage, Ring, ZoneNumber};
 use restore::{Chain, SmallTables};
 pub use restore::{DatabaseDamage, Restored};
 use salvage::Salvaged;
+pub use write::{LocalContents, LocalWrite, Logged, Write};
 use writer::{Job, Queue, Task, Writer};
 
 /// How the store behaves; every bound of it.
@@ -86,8 +92,12 @@ pub struct Options {
     pub history_octets: Option<u64>,
     /// Most differences of history a zone, applied whenever the base moves. Default 100.
     pub history_versions: u32,
-    /// Most octets of one atomic batch, which sled holds in its buffers at once; a change of a zone that needs more is
-    /// written as a new generation. Default 16 MiB; tests set it low to have generations of a few pages.
+    /// A zone whose image is larger keeps its pages in a file of its own. Default 256 KiB, some 5,000 records: smaller
+    /// zones would be too many files, and write too few octets to mind.
+    pub file_octets: u64,
+    /// Most octets of one atomic batch, which sled holds in its buffers at once; a change of a zone that needs more puts
+    /// its pages into a file as well. Also the most octets given to a file at once. Default 16 MiB; tests set it low to
+    /// have files of a few pages.
     pub batch_octets: usize,
     /// How long confirmations and statuses may wait for company: a tenth of it, or all of it after others have done so.
     /// Default 500 ms.
@@ -99,7 +109,7 @@ pub struct Options {
     pub queue_max: usize,
     /// Threads that read zones at start. Default 2.
     pub restore_threads: usize,
-    /// For tests of crashes: after so many steps (batches, page writes, syncs) every further one fails, as if the
+    /// For tests of crashes: after so many steps (batches, syncs, writes and removals of files) every further one fails, as if the
     /// machine had stopped there. Default `None`.
     pub stop_after_steps: Option<u64>,
 }
@@ -110,6 +120,7 @@ impl Default for Options {
             cache_octets: 16 << 20,
             history_octets: None,
             history_versions: 100,
+            file_octets: 256 << 10,
             batch_octets: 16 << 20,
             patience: Duration::from_millis(500),
             rest: Duration::from_secs(10),
@@ -125,180 +136,9 @@ impl Default for Options {
 struct Bounds {
     history_octets: Option<u64>,
     history_versions: u32,
+    file_octets: u64,
     batch_octets: usize,
     rest: Duration,
-}
-
-/// One change of what is stored about a zone (or, with `Meta`, beside zones).
-#[derive(Clone, Debug)]
-pub enum Write {
-    /// The zone's definition, opaque; replaces the one before.
-    Define {
-        /// Which zone.
-        zone: ZoneNumber,
-        /// At most 8 MiB.
-        bytes: Vec<u8>,
-    },
-    /// Everything about the zone goes.
-    Remove {
-        /// Which zone.
-        zone: ZoneNumber,
-    },
-    /// New contents, whatever was stored before.
-    Replace {
-        /// Which zone.
-        zone: ZoneNumber,
-        /// The contents.
-        snapshot: Arc<Snapshot>,
-        /// The difference from the *stored* contents, if known: keeps the history unbroken. One that does not lead
-        /// from the stored serial to the snapshot's is ignored, and the history starts anew.
-        diff: Option<Diff>,
-    },
-    /// The contents moved on by `diffs`. Should they not start at the stored serial (a write before was refused or
-    /// failed), this acts as a `Replace` without difference: the store always ends with `snapshot`.
-    Append {
-        /// Which zone.
-        zone: ZoneNumber,
-        /// The contents after `diffs`.
-        snapshot: Arc<Snapshot>,
-        /// In order, without a gap.
-        diffs: Vec<Diff>,
-    },
-    /// Changes of local zones and named values, all or nothing.
-    Local {
-        /// Each zone once.
-        zones: Vec<LocalWrite>,
-        /// Named values, as with [`Write::Meta`]; `None` deletes.
-        metas: Vec<(String, Option<Vec<u8>>)>,
-    },
-    /// When a primary last confirmed the zone, opaque. May wait for company.
-    Confirm {
-        /// Which zone.
-        zone: ZoneNumber,
-        /// At most 7,000 octets; meant are 16 to 32.
-        bytes: Vec<u8>,
-    },
-    /// One primary's status, opaque. May wait for company.
-    Primary {
-        /// Which zone.
-        zone: ZoneNumber,
-        /// Position in the zone's list of primaries.
-        index: u16,
-        /// At most 8 MiB; meant is a few hundred octets.
-        bytes: Vec<u8>,
-    },
-    /// The zone's list of primaries became shorter or another one: statuses from position `from` on go.
-    ForgetPrimaries {
-        /// Which zone.
-        zone: ZoneNumber,
-        /// First position to go.
-        from: u16,
-    },
-    /// An ended attempt at a primary, opaque, into the ring of that primary's address. The same sequence number again
-    /// replaces it. May wait for company.
-    Attempt {
-        /// Which zone.
-        zone: ZoneNumber,
-        /// Which ring.
-        ring: Ring,
-        /// Its place: higher numbers are newer.
-        sequence: u64,
-        /// At most 7,000 octets; meant are a few hundred.
-        bytes: Vec<u8>,
-        /// How many attempts the ring keeps; older ones go.
-        keep: u32,
-    },
-    /// The rings of addresses that are no longer the zone's go.
-    ForgetAttempts {
-        /// Which zone.
-        zone: ZoneNumber,
-        /// Rings that stay.
-        keep: Vec<Ring>,
-    },
-    /// What was decided about versions of the zone, opaque.
-    Review {
-        /// Which zone.
-        zone: ZoneNumber,
-        /// `None`: nothing. At most 8 MiB; meant are a few hundred octets.
-        bytes: Option<Vec<u8>>,
-        /// Whether the held version goes.
-        drop_held: bool,
-    },
-    /// A version that waits for a verdict, in the place of an earlier one; with the review that speaks of it.
-    Hold {
-        /// Which zone.
-        zone: ZoneNumber,
-        /// The version.
-        snapshot: Arc<Snapshot>,
-        /// As in `Review`.
-        review: Vec<u8>,
-    },
-    /// A `Replace` or `Append` with who gave the version, opaque.
-    Noted {
-        /// Which zone.
-        zone: ZoneNumber,
-        /// The contents.
-        contents: Box<Write>,
-        /// At most 7,000 octets; meant are about 100.
-        bytes: Vec<u8>,
-    },
-    /// A named value beside zones (next zone number, jobs, tokens), opaque.
-    Meta {
-        /// Without a zero octet; see [`Store::meta`].
-        name: String,
-        /// `None` deletes it. At most 8 MiB.
-        bytes: Option<Vec<u8>>,
-    },
-}
-
-/// What changes of one local zone, see [`Write::Local`].
-#[derive(Clone, Debug)]
-pub struct LocalWrite {
-    /// Which zone.
-    pub zone: ZoneNumber,
-    /// The new definition; `None` keeps the stored one.
-    pub definition: Option<Vec<u8>>,
-    /// Entries by their number, opaque; `None` deletes. Under number 0 stands what belongs to all of them.
-    pub entries: Vec<(u64, Option<Vec<u8>>)>,
-    /// What becomes of the contents.
-    pub contents: LocalContents,
-    /// What the write changes, for [`Store::log`].
-    pub log: Option<Logged>,
-}
-
-/// An entry of a zone's log of changes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Logged {
-    /// Number of the last change in it; larger than in every entry before.
-    pub last: u64,
-    /// The changes, opaque. At most 8 MiB.
-    pub bytes: Vec<u8>,
-    /// Entries whose last change has this number or a lower one go.
-    pub forget: u64,
-}
-
-/// What becomes of a local zone's contents.
-#[derive(Clone, Debug)]
-pub enum LocalContents {
-    /// Nothing.
-    Unchanged,
-    /// They moved on by the differences, or start anew without any.
-    New {
-        /// The contents after the differences.
-        snapshot: Arc<Snapshot>,
-        /// In order, without a gap.
-        diffs: Vec<Diff>,
-    },
-    /// The zone goes, with its definition and all its entries.
-    Removed,
-}
-
-impl Write {
-    /// Whether losing it does no more than expire a zone early or forget an attempt, so that it need not start a
-    /// sync of its own.
-    fn may_wait(&self) -> bool {
-        matches!(self, Write::Confirm { .. } | Write::Primary { .. } | Write::Attempt { .. })
-    }
 }
 
 /// Called once, on the writer's thread, when a write is durable or has failed. Must not block.
@@ -342,79 +182,6 @@ pub enum Contents {
     Damaged(String),
 }
 
-/// Why a write or read failed. Cheap to clone: a whole group may share one.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum StoreError {
-    /// After [`Store::close`].
-    #[error("the store is closed")]
-    Closed,
-    /// Too many writes wait. Later ones heal the gap: see [`Write::Append`].
-    #[error("too many writes wait for the disk")]
-    QueueFull,
-    /// [`Options::stop_after_steps`] is used up.
-    #[error("the store was stopped by a test")]
-    Stopped,
-    /// A value above its bound.
-    #[error("{octets} octets, at most {max} can be stored")]
-    TooLarge {
-        /// What came.
-        octets: usize,
-        /// What is allowed.
-        max: usize,
-    },
-    /// A stored value is not what was written.
-    #[error("stored data is damaged: {0}")]
-    Corrupt(String),
-    /// sled cannot read its files. The writer rebuilds them; then the next write succeeds.
-    #[error("the database is damaged: {0}")]
-    Broken(String),
-    /// The system refused. The next write tries again.
-    #[error("{operation}: {detail}")]
-    Failed {
-        /// What was tried.
-        operation: &'static str,
-        /// In the system's words.
-        detail: String,
-    },
-}
-
-impl StoreError {
-    fn failed(operation: &'static str, detail: impl ToString) -> StoreError {
-        StoreError::Failed { operation, detail: detail.to_string() }
-    }
-}
-
-impl From<Damage> for StoreError {
-    fn from(damage: Damage) -> StoreError {
-        StoreError::Corrupt(damage.to_string())
-    }
-}
-
-/// Why the store cannot start. Nothing has been changed on the disk.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Another process uses the directory.
-    #[error("another process uses the store")]
-    Locked,
-    /// Data of a later (or foreign) format: never touched.
-    #[error("the store has format {found}; this version reads format {expected} only")]
-    UnknownFormat {
-        /// What stands there.
-        found: u32,
-        /// What we know.
-        expected: u32,
-    },
-    /// Written by another version of sled.
-    #[error("the store was written by another version of the database: {0}")]
-    Unsupported(String),
-    /// The system refused: permissions, full disk.
-    #[error("opening the store: {0}")]
-    Io(#[from] io::Error),
-    /// The first writes or reads failed.
-    #[error("opening the store: {0}")]
-    Store(#[from] StoreError),
-}
-
 /// What the store has done since it was opened; for telemetry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
@@ -430,7 +197,9 @@ pub struct Statistics {
     pub sync_nanos: u64,
     /// Writes that wait now.
     pub queued: u64,
-    /// Size of sled's file now.
+    /// Octets written to files of pages.
+    pub page_file_octets: u64,
+    /// Size of sled's file and of the files of pages now.
     pub file_octets: u64,
     /// How often a damaged database was rebuilt while running; 0 in good times.
     pub rebuilds: u64,
@@ -477,6 +246,7 @@ impl Store {
         let bounds = Bounds {
             history_octets: options.history_octets,
             history_versions: options.history_versions,
+            file_octets: options.file_octets,
             batch_octets: options.batch_octets,
             rest: options.rest,
         };
@@ -657,6 +427,7 @@ impl Store {
             syncs: counters.syncs.load(Ordering::Relaxed),
             sync_nanos: counters.sync_nanos.load(Ordering::Relaxed),
             queued: self.queue.len() as u64,
+            page_file_octets: self.disk.files.written_octets(),
             file_octets: self.disk.file_octets(),
             rebuilds: self.disk.rebuilds(),
             sheds: counters.sheds.load(Ordering::Relaxed),
@@ -683,30 +454,6 @@ impl Drop for Store {
     }
 }
 
-enum Failure {
-    /// The files are beyond use as they are.
-    Damaged(String),
-    Refuse(OpenError),
-}
-
-impl Failure {
-    fn into_error(self) -> OpenError {
-        match self {
-            Failure::Refuse(error) => error,
-            Failure::Damaged(why) => OpenError::Store(StoreError::Broken(why)),
-        }
-    }
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Failure {
-        match error {
-            StoreError::Broken(why) | StoreError::Corrupt(why) => Failure::Damaged(why),
-            error => Failure::Refuse(error.into()),
-        }
-    }
-}
-
 /// The database with its hash key and all small values.
 fn open_disk(directory: &Path, options: &Options) -> Result<(Disk, HashKey, SmallTables), Failure> {
     let disk = Disk::open(directory, options.cache_octets, options.stop_after_steps).map_err(|e| match e {
@@ -723,13 +470,17 @@ fn open_disk(directory: &Path, options: &Options) -> Result<(Disk, HashKey, Smal
         Err(StoreError::Corrupt(why)) => return Err(Failure::Damaged(why)),
         Err(error) => return Err(error.into()),
     };
+    if version.format < layout::FORMAT {
+        // Before the first file of pages: an older version would take its zone for damaged, and give it up.
+        write_version(&disk, layout::Version { format: layout::FORMAT, ..version })?;
+    }
     let small = restore::read_small_tables(&disk)?;
     Ok((disk, HashKey::from_bytes(version.hash_key), small))
 }
 
 fn read_version(body: &[u8]) -> Result<layout::Version, Failure> {
     match layout::Version::format_of(body) {
-        Some(layout::FORMAT) => {}
+        Some(layout::FORMAT_OLDEST..=layout::FORMAT) => {}
         Some(found) => {
             return Err(Failure::Refuse(OpenError::UnknownFormat { found, expected: layout::FORMAT }));
         }
@@ -743,7 +494,10 @@ fn new_version(disk: &Disk) -> Result<layout::Version, Failure> {
     SystemRandom::new()
         .fill(&mut hash_key)
         .map_err(|_| StoreError::failed("draw a hash key", "the system gives no randomness"))?;
-    let version = layout::Version { format: layout::FORMAT, hash_key };
+    write_version(disk, layout::Version { format: layout::FORMAT, hash_key })
+}
+
+fn write_version(disk: &Disk, version: layout::Version) -> Result<layout::Version, Failure> {
     let mut changes = Changes::default();
     changes.put(layout::VERSION_KEY, &version.encode());
     disk.apply(changes)?;

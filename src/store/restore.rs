@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::compact::{digest_of, digest_start};
 use super::disk::Disk;
-use super::layout::{self, Damage, DiffHead, Header, ZoneNumber, table};
+use super::layout::{self, Damage, DiffHead, Header, Place, ZoneNumber, table};
+use super::page_file::{FileId, Purpose, Sum};
 use super::writer::{Forget, Job, Queue, Task};
 use super::{Contents, Lost, StoreError, StoredZone};
 use crate::zone::{self, Diff, HashKey, Page, Snapshot};
@@ -241,7 +242,7 @@ impl Worker {
         let (apex, contents) = match found.header {
             None => (None, Contents::Empty),
             Some(Err(damage)) => (None, Contents::Damaged(damage.to_string())),
-            Some(Ok(header)) if !header.loaded => (Some(header.apex), Contents::Empty),
+            Some(Ok(header)) if !header.is_loaded() => (Some(header.apex), Contents::Empty),
             Some(Ok(header)) => {
                 let rebuilds = self.disk.rebuilds();
                 let contents = match self.contents(zone, &header) {
@@ -294,6 +295,19 @@ impl Worker {
 
     /// Links the pages of the live generation.
     fn base(&self, zone: ZoneNumber, header: &Header) -> Result<Snapshot, Unusable> {
+        let pages = match header.place {
+            Place::File => {
+                let id = FileId { zone, purpose: Purpose::Contents, generation: header.generation };
+                let sum = Sum { pages: header.pages, digest: header.digest };
+                self.disk.files.read(id, &self.key, sum)?
+            }
+            Place::Tree | Place::Nowhere => self.pages_in_tree(zone, header)?,
+        };
+        let snapshot = Snapshot::from_pages(header.apex.clone(), self.key, pages);
+        snapshot.map_err(|damage| Unusable::new(damage, None))
+    }
+
+    fn pages_in_tree(&self, zone: ZoneNumber, header: &Header) -> Result<Vec<Page>, Unusable> {
         let start = layout::generation_key(zone, header.generation);
         let mut pages = Vec::with_capacity(header.pages as usize);
         let mut digest = digest_start(&self.key);
@@ -319,8 +333,7 @@ impl Worker {
         if pages.len() != header.pages as usize || digest != header.digest {
             return Err(Damage::Missing(layout::show(&start)).into());
         }
-        let snapshot = Snapshot::from_pages(header.apex.clone(), self.key, pages);
-        snapshot.map_err(|damage| Unusable::new(damage, None))
+        Ok(pages)
     }
 
     /// The differences behind the base, without a gap.
