@@ -22,7 +22,7 @@ use crate::served::{Slot, State, ZoneId};
 use crate::store::Write;
 use crate::telemetry;
 use crate::time::Timestamp;
-use crate::zone::{Findings, Snapshot};
+use crate::zone::{Difference, Findings, Snapshot};
 
 use super::event::{Arrival, Contents, Event, Exchange, Form, Prepared};
 use super::events::Kind;
@@ -138,7 +138,13 @@ impl Keeper {
         let note = versions::note(before, &snapshot, &judged, giver);
         let contents = match form {
             Form::Diffs(diffs) => Write::Append { zone: id.0, snapshot: snapshot.clone(), diffs },
-            Form::Full(diff) => Write::Replace { zone: id.0, snapshot: snapshot.clone(), diff },
+            Form::Full(difference) => {
+                let diff = match difference {
+                    Some(Difference::Sequence(diff)) => Some(diff),
+                    Some(Difference::TooLong { .. }) | None => None,
+                };
+                Write::Replace { zone: id.0, snapshot: snapshot.clone(), diff }
+            }
         };
         let write = Write::Noted { zone: id.0, contents: Box::new(contents), bytes: note };
         match self.config.durability {

@@ -11,7 +11,7 @@ use crate::refresh::{Accept, Urgency};
 use crate::served::ZoneId;
 use crate::time::Timestamp;
 use crate::zone::signatures::Survey;
-use crate::zone::{Diff, Findings, Snapshot};
+use crate::zone::{Diff, Difference, Findings, Snapshot};
 
 use super::definition::ZoneDefinition;
 use super::handle::{Command, EditError};
@@ -140,7 +140,7 @@ pub struct Prepared {
 #[derive(Debug)]
 pub enum Form {
     /// Whole; with the difference to the old contents where there were any.
-    Full(Option<Diff>),
+    Full(Option<Difference>),
     /// As differences, which have been applied.
     Diffs(Vec<Diff>),
 }

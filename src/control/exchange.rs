@@ -12,7 +12,7 @@ use crate::net::upstream::{Order, Phase, Seen, Target, Transferred, Upstream};
 use crate::reason::{Code, Reason};
 use crate::refresh::Accept;
 use crate::transfer::inbound::{Asked, Received};
-use crate::zone::{self, Builder, ContentPolicy, Diff, HashKey, Limits, Snapshot};
+use crate::zone::{self, Builder, ContentPolicy, Diff, Difference, HashKey, Limits, Snapshot};
 
 use super::event::{Arrival, Contents, Form, Prepared};
 use super::review::Judged;
@@ -147,7 +147,7 @@ fn built(builder: Builder, base: Option<&Snapshot>, policy: &ContentPolicy) -> R
     let (snapshot, findings) = builder.finish(base)?;
     let warnings = zone::check(&snapshot, policy)?;
     // An equal or older serial has no place in a chain of differences (RFC 1995 §4).
-    let difference = base.filter(|b| snapshot.serial().is_newer_than(b.serial())).map(|b| zone::between(b, &snapshot));
+    let difference = base.filter(|b| snapshot.serial().is_newer_than(b.serial())).map(|b| difference(b, &snapshot));
     Ok(Contents::New(Box::new(Prepared {
         snapshot: Arc::new(snapshot),
         form: Form::Full(difference),
@@ -156,6 +156,11 @@ fn built(builder: Builder, base: Option<&Snapshot>, policy: &ContentPolicy) -> R
         base: base.map(Snapshot::serial),
         judged: Judged::default(),
     })))
+}
+
+/// What has changed; the sequence only if it is worth keeping and sending on, which for most of a zone it is not.
+pub(super) fn difference(old: &Snapshot, new: &Snapshot) -> Difference {
+    zone::between_within(old, new, crate::store::kept_diff_octets_max(new.image_octets()) as usize)
 }
 
 /// Runs `work` on the pool for blocking work if it is heavy, here if it is light.

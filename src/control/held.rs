@@ -358,7 +358,7 @@ fn prepared(snapshot: Arc<Snapshot>, base: Option<&Snapshot>) -> Result<Prepared
     let warnings = warnings.map_err(|reason| EditError::HeldLost(reason.to_string()))?;
     let difference = base.filter(|base| snapshot.serial().is_newer_than(base.serial()));
     Ok(Prepared {
-        form: Form::Full(difference.map(|base| zone::between(base, &snapshot))),
+        form: Form::Full(difference.map(|base| super::exchange::difference(base, &snapshot))),
         findings: Findings::default(),
         warnings: warnings.iter().map(ToString::to_string).collect(),
         base: base.map(Snapshot::serial),

@@ -15,7 +15,7 @@ use crate::config::{Guard, Hook, OnFailure, Strictness};
 use crate::reason::{Code, Reason};
 use crate::time::Timestamp;
 use crate::zone::signatures::{self, Survey};
-use crate::zone::{Diff, Snapshot, guard, zonemd};
+use crate::zone::{Diff, Difference, Snapshot, guard, zonemd};
 
 use super::event::{Contents, Form, Prepared};
 use super::hook::{Hooks, Subject, Verdict};
@@ -81,7 +81,7 @@ pub(super) async fn review(
         && let Some(hook) = &policy.hook
     {
         waiting();
-        ask(&mut prepared, base.as_deref(), hook, &policy.hooks).await;
+        ask(&mut prepared, base, hook, &policy.hooks).await;
     }
     Ok(Contents::New(prepared))
 }
@@ -108,7 +108,8 @@ fn changes(prepared: &Prepared) -> Changes {
             .iter()
             .map(of)
             .fold(Changes::default(), |a, b| Changes { deleted: a.deleted + b.deleted, added: a.added + b.added }),
-        Form::Full(Some(diff)) => of(diff),
+        Form::Full(Some(Difference::Sequence(diff))) => of(diff),
+        Form::Full(Some(Difference::TooLong { deleted, added })) => Changes { deleted: *deleted, added: *added },
         Form::Full(None) => Changes { deleted: 0, added: prepared.snapshot.record_count() },
     }
 }
@@ -183,17 +184,20 @@ fn carried(prepared: &Prepared, policy: &Policy, now: Timestamp) -> Option<Surve
     (!is_old && !matters && !is_small && signatures::is_signed(&prepared.snapshot)).then_some(after)
 }
 
-async fn ask(prepared: &mut Prepared, base: Option<&Snapshot>, hook: &Hook, hooks: &Hooks) {
-    let diffs = match &prepared.form {
-        Form::Diffs(diffs) => diffs.clone(),
-        Form::Full(diff) => diff.iter().cloned().collect(),
+async fn ask(prepared: &mut Prepared, base: Option<Arc<Snapshot>>, hook: &Hook, hooks: &Hooks) {
+    let old = base.as_ref().map(|base| base.serial());
+    let diffs = match (&prepared.form, base) {
+        (Form::Diffs(diffs), _) => diffs.clone(),
+        (Form::Full(Some(Difference::Sequence(diff))), _) => vec![diff.clone()],
+        // who checks sees all of it, however long
+        (Form::Full(Some(Difference::TooLong { .. })), Some(base)) => {
+            let snapshot = prepared.snapshot.clone();
+            let whole = tokio::task::spawn_blocking(move || crate::zone::between(&base, &snapshot)).await;
+            whole.into_iter().collect()
+        }
+        (Form::Full(_), _) => Vec::new(),
     };
-    let subject = Subject {
-        zone: prepared.snapshot.apex().clone(),
-        old: base.map(Snapshot::serial),
-        snapshot: prepared.snapshot.clone(),
-        diffs,
-    };
+    let subject = Subject { zone: prepared.snapshot.apex().clone(), old, snapshot: prepared.snapshot.clone(), diffs };
     match (hooks.ask(hook, subject).await, hook.on_failure) {
         (Verdict::Accepted, _) => {}
         (Verdict::Refused(reason), _) | (Verdict::Failed(reason), OnFailure::Refuse) => object(prepared, reason),

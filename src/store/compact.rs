@@ -408,10 +408,14 @@ fn follows(stored: Option<Serial>, diffs: &[Diff], serial: Serial) -> bool {
     !diffs.is_empty() && at == Some(serial)
 }
 
-/// The newest of `diffs` which are worth keeping: each at most half the image, since a larger one is better sent as a
-/// whole zone.
+/// Most octets of a difference that is kept: half the image, since a larger one is better sent as a whole zone.
+pub fn kept_diff_octets_max(image_octets: u64) -> u64 {
+    (image_octets / 2).max(KEPT_DIFF_OCTETS_MIN)
+}
+
+/// The newest of `diffs` which are worth keeping.
 fn keepable(diffs: &[Diff], image_octets: u64, all_max: usize) -> &[Diff] {
-    let one_max = (image_octets / 2).max(KEPT_DIFF_OCTETS_MIN);
+    let one_max = kept_diff_octets_max(image_octets);
     let mut octets = 0;
     let kept = diffs.iter().rev().take_while(|diff| {
         let length = diff.as_bytes().len();

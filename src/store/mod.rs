@@ -72,6 +72,7 @@ use crate::dns::{Name, Serial};
 use crate::zone::{Diff, HashKey, Snapshot};
 use ahead::Ahead;
 pub use ahead::Lost;
+pub use compact::kept_diff_octets_max;
 use disk::{Changes, Disk, Unopened};
 use error::Failure;
 pub use error::{OpenError, StoreError};

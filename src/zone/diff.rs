@@ -215,11 +215,14 @@ impl DiffBuilder {
     /// Ends at the version with this SOA. Fails unless both SOAs are SOAs of one zone.
     pub fn finish(self, new_soa: RecordRef<'_>) -> Result<Diff, DamagedDiff> {
         let mut octets = self.old_soa;
+        octets.reserve_exact(self.deleted.len() + self.added.len() + new_soa.owner.len() + 10 + new_soa.rdata.len());
         let deleted = octets.len()..octets.len() + self.deleted.len();
         octets.extend_from_slice(&self.deleted);
+        drop(self.deleted);
         append(new_soa, &mut octets);
         let added = octets.len()..octets.len() + self.added.len();
         octets.extend_from_slice(&self.added);
+        drop(self.added);
         let old = read(&octets).and_then(|(record, _)| Some((record.owner, record.soa_serial()?)));
         let (owner, from) = old.ok_or(DamagedDiff("the old SOA does not parse"))?;
         let to = new_soa.soa_serial().ok_or(DamagedDiff("the new SOA does not parse"))?;

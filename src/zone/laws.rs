@@ -443,6 +443,15 @@ proptest! {
         assert_same(&apply(&target, &[found.invert()]).expect("applicable").0, &base);
         prop_assert_eq!(Diff::from_bytes(found.as_bytes().to_vec()), Ok(found.clone()));
         prop_assert!(between(&base, &base).is_only_soa());
+        for octets_max in [0, found.as_bytes().len() / 2, found.as_bytes().len()] {
+            match between_within(&base, &target, octets_max) {
+                Difference::Sequence(diff) => prop_assert_eq!(&diff, &found),
+                Difference::TooLong { deleted, added } => {
+                    prop_assert!(octets_max < found.as_bytes().len());
+                    prop_assert_eq!((deleted, added), (found.deleted().count() as u64, found.added().count() as u64));
+                }
+            }
+        }
     }
 
     /// RFC 2181 §5.2: differing TTLs in an RRset are an error to be levelled; then only a full transfer is safe.

@@ -56,7 +56,7 @@ mod text;
 pub mod zonemd;
 
 pub use apply::{ApplyError, apply, apply_leniently};
-pub use between::between;
+pub use between::{Difference, between, between_within};
 pub use builder::{Builder, Findings, Limits};
 pub use check::{ContentPolicy, Verdict, Warning, check};
 pub use denial::{ApexHashes, NSEC3_HASH_OCTETS, NSEC3_ITERATIONS_ADVISED, Nsec3Of, Nsec3Params};
