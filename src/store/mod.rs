@@ -33,11 +33,19 @@
 //!   nowhere but in the first half of this sentence.
 //! - **A range keeps failing at the same place** after an error: every scan ends at its first error.
 //! - **A damaged file may show as a panic.** Every call is guarded; a panic is reported as damage.
+//! - **Values of some KiB are written three times, and again for a minute.** A leaf is written when a value joins it and
+//!   twice more as it splits; each deletion consolidates and merges leaves once more; and as long as segments of 512 KiB
+//!   are mostly dead, sled's own thread writes what lives in them anew. A zone of a million records (8,200 pages, 44 MB)
+//!   took 4.8 times its octets to store, 8.9 times to replace, and 2.4 MB for every change of one record in the minute
+//!   after. So pages of zones above [`Options::file_octets`] are files (`page_file`), written once. Smaller zones stay:
+//!   100,000 files would be worse.
+//! - **A batch writes blocks, not octets**: its manifest goes to the log before it, so that the smallest makes two or three
+//!   blocks of 4 KiB dirty. A new version and what is said of it are one batch (`writer`).
 //! - **A flipped bit costs a leaf**, up to 16 values, and nothing can be written there any more: the database is
 //!   replaced by what can be read of it (`salvage`).
 //! - **A flipped bit in what was written since the last open is cut off in silence**, with the rest of its segment:
-//!   sled takes it for a torn write. Zones then show an older serial or none, and heal; a definition may be lost. Every
-//!   start makes sled write its snapshot, behind which this cannot happen.
+//!   sled takes it for a torn write. Zones then show an older serial or none, or name a file that is gone, and heal; a
+//!   definition may be lost. Every start makes sled write its snapshot, behind which this cannot happen.
 //! - **The lock outlives `drop` for a moment**, so opening waits for it a little.
 //! - **The cache holds what was just written or read, whatever its capacity**, until it is closed. In a quiet moment
 //!   after more than the capacity has passed, or after ten quiet seconds, the writer closes and opens the database.

@@ -3,7 +3,8 @@
 //! In: [`Job`]s from `Store::submit`. Out: calls of their `done`. A group is everything that has arrived while the
 //! group before was being synced, so under load many zones share one sync and alone a write waits for nobody.
 //! Refresh confirmations and primary statuses may wait a moment for company ([`Write::may_wait`]); a lost one only makes
-//! a zone expire earlier. Old generations and histories are deleted in small batches between groups.
+//! a zone expire earlier. A version from a primary waits 2 ms for its own. Old generations and histories are deleted in
+//! small batches between groups.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::Ordering;
@@ -16,6 +17,10 @@ use super::garbage::{Garbage, Sweep};
 use super::layout::{self, ZoneNumber, table};
 use super::salvage::Salvaged;
 use super::{Bounds, Done, LocalContents, LocalWrite, Logged, StoreError, Write};
+
+/// How long the new version of a transferred zone waits for its confirmation and status, which `control` submits right
+/// behind it: each batch of its own writes two or three blocks of the log, however little it holds.
+const LINGER: Duration = Duration::from_millis(2);
 
 /// Parts of old entries of a log that go with a new entry; more than most have, so the old ones run out.
 const LOG_PARTS_FORGOTTEN: usize = 1024;
@@ -66,6 +71,8 @@ pub(super) struct Queue {
 struct Waiting {
     jobs: VecDeque<Job>,
     urgent: bool,
+    /// When the oldest of jobs that only linger came.
+    lingering: Option<Instant>,
     /// When the oldest of jobs that may wait came.
     since: Option<Instant>,
     /// When jobs that may wait had waited long enough last.
@@ -81,6 +88,12 @@ impl Waiting {
     fn due(&self, patience: Duration) -> Option<Instant> {
         let company = self.since? + patience / 10;
         Some(self.waited.map_or(company, |waited| company.max(waited + patience)))
+    }
+
+    /// When there is a group, if nothing urgent comes.
+    fn ready_at(&self, patience: Duration) -> Option<Instant> {
+        let lingered = self.lingering.map(|since| since + LINGER);
+        lingered.into_iter().chain(self.due(patience)).min()
     }
 }
 
@@ -99,6 +112,9 @@ impl Queue {
                 match &job.task {
                     Task::Write(write) if write.may_wait() => {
                         waiting.since.get_or_insert_with(Instant::now);
+                    }
+                    Task::Write(Write::Noted { .. }) => {
+                        waiting.lingering.get_or_insert_with(Instant::now);
                     }
                     _ => waiting.urgent = true,
                 }
@@ -119,7 +135,9 @@ impl Queue {
             let now = Instant::now();
             let due = waiting.due(self.patience);
             let waited_enough = due.is_some_and(|due| due <= now);
-            if !waiting.jobs.is_empty() && (waiting.urgent || waited_enough || waiting.closing) {
+            let ready_at = waiting.ready_at(self.patience);
+            let is_ready = waiting.urgent || ready_at.is_some_and(|ready_at| ready_at <= now);
+            if !waiting.jobs.is_empty() && (is_ready || waiting.closing) {
                 if waited_enough {
                     waiting.waited = Some(now);
                 }
@@ -128,6 +146,7 @@ impl Queue {
                 if waiting.jobs.is_empty() {
                     waiting.jobs.shrink_to(GROUP_JOBS_MAX);
                     waiting.urgent = false;
+                    waiting.lingering = None;
                     waiting.since = None;
                 }
                 return Some(group);
@@ -135,12 +154,12 @@ impl Queue {
             if waiting.closing {
                 return None;
             }
-            if has_other_work || std::mem::take(&mut waiting.nudged) {
+            if waiting.lingering.is_none() && (has_other_work || std::mem::take(&mut waiting.nudged)) {
                 return Some(Vec::new());
             }
-            waiting = match due {
-                Some(due) => {
-                    let left = due.saturating_duration_since(now);
+            waiting = match ready_at {
+                Some(ready_at) => {
+                    let left = ready_at.saturating_duration_since(now);
                     self.wake.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0
                 }
                 None => match rest {
@@ -512,5 +531,21 @@ mod tests {
         assert_eq!(due(1000, Some(500)), 1050);
         assert_eq!(due(1000, Some(900)), 1400, "the last has just been");
         assert_eq!(Waiting::default().due(patience), None);
+    }
+
+    /// What a transfer brings is submitted piece by piece, and shall be one batch.
+    #[test]
+    fn a_version_waits_two_milliseconds_for_its_confirmation_and_takes_it_along() {
+        let patience = Duration::from_millis(500);
+        let now = Instant::now();
+        let at = |ms| now + Duration::from_millis(ms);
+        let ready = |waiting: Waiting| waiting.ready_at(patience).map(|ready| ready.duration_since(now).as_millis());
+        let version = Waiting { lingering: Some(at(1000)), ..Waiting::default() };
+        assert_eq!(ready(version), Some(1002));
+        let both = Waiting { lingering: Some(at(1000)), since: Some(at(1001)), ..Waiting::default() };
+        assert_eq!(ready(both), Some(1002), "the confirmation alone would wait longer");
+        let behind = Waiting { lingering: Some(at(1000)), since: Some(at(900)), ..Waiting::default() };
+        assert_eq!(ready(behind), Some(950));
+        assert_eq!(ready(Waiting::default()), None);
     }
 }
