@@ -35,6 +35,8 @@ pub const WRITE_GAP: Duration = Duration::from_secs(5);
 /// Transfers that follow each other this closely are one entry: a zone with a thousand updates a second would fill its
 /// ring in a blink.
 pub const BURST: Duration = Duration::from_secs(10);
+/// Zones whose unwritten entries an empty table keeps room for.
+const ROOM_KEPT: usize = 1024;
 /// Octets of a detail that are kept; the rest is cut off.
 const DETAIL_OCTETS_MAX: usize = 1000;
 
@@ -444,6 +446,10 @@ impl History {
         }
         if unwritten.is_empty() {
             memory.unwritten.remove(&zone);
+        }
+        // After a start all zones have been in it at once.
+        if memory.unwritten.is_empty() && memory.unwritten.capacity() > ROOM_KEPT {
+            memory.unwritten = HashMap::new();
         }
     }
 

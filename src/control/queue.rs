@@ -28,6 +28,8 @@ const URGENT: usize = Urgency::Notify as usize;
 const KEPT_FREE: usize = 5;
 /// After so many starts in a row of which others were more urgent, the least urgent job that waits is taken.
 const OVERTAKEN_MAX: u32 = 16;
+/// Places for jobs that an empty line keeps: after a start all zones have stood in it.
+const ROOM_KEPT: usize = 1024;
 /// What a primary may be asked at once when it has not been asked for a while, as a part of what it may be asked in a
 /// second.
 const BURST: Duration = Duration::from_millis(100);
@@ -157,6 +159,9 @@ impl<T> Queue<T> {
                 lane.even_micros = lane.even_micros.max(now.0.saturating_mul(1000)) + interval;
             }
             let job = lane.waiting[class].pop_front()?;
+            if lane.waiting[class].is_empty() && lane.waiting[class].capacity() > ROOM_KEPT {
+                lane.waiting[class] = VecDeque::new();
+            }
             lane.in_flight += 1;
             self.in_flight += 1;
             if !lane.waiting[class].is_empty() {

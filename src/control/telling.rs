@@ -3,6 +3,9 @@
 //! In: what the keeper has seen, before the zone's machine hears of it, and how each zone stands after that. Out: entries of the
 //! [history](super::history), events, log lines, the read model. Decides nothing.
 
+use serde::Serialize;
+
+use crate::dns::Serial;
 use crate::reason::{Code, Reason, StatusWord};
 use crate::refresh::{Finding, TransferKind};
 use crate::served::ZoneId;
@@ -12,7 +15,7 @@ use crate::time::Timestamp;
 use super::definition::ZoneDefinition;
 use super::event::{Course, Ended, Exchange};
 use super::events::{About, Kind};
-use super::history::Attempt;
+use super::history::{Attempt, Phase, Trigger};
 use super::keeper::Keeper;
 use super::status::ZoneStatus;
 use super::zones::Zone;
@@ -41,15 +44,16 @@ impl Keeper {
             _ => zone.served,
         };
         let attempt = Attempt::new(primary, course, ended, served, Timestamp::now());
-        let told = told_of(&attempt);
-        if self.history.note(exchange.zone, newest, attempt) {
-            let definition = zone.definition.clone();
-            self.tell(&definition, Kind::Attempt, told);
+        if self.history.note(exchange.zone, newest, attempt)
+            && let Some(newest) = newest
+        {
+            let (definition, attempt) = (zone.definition.clone(), newest.attempt.clone());
+            self.tell(&definition, Kind::Attempt, Told::of(&attempt));
         }
     }
 
     /// Publishes an event about a zone.
-    pub(super) fn tell(&self, definition: &ZoneDefinition, kind: Kind, details: serde_json::Value) {
+    pub(super) fn tell(&self, definition: &ZoneDefinition, kind: Kind, details: impl Serialize) {
         let name = definition.name.without_dot();
         let about = About { zone: definition.uuid, name: &name, tenant: &definition.tenant };
         self.bus.publish(Timestamp::now(), kind, about, details);
@@ -89,32 +93,40 @@ impl Keeper {
 }
 
 /// An attempt as the event stream tells it.
-fn told_of(attempt: &Attempt) -> serde_json::Value {
-    let mut told = serde_json::json!({
-        "primary": attempt.primary.to_string(),
-        "code": attempt.code,
-        "asked": attempt.asked,
-        "phase": attempt.phase,
-        "trigger": attempt.trigger,
-        "durationMs": attempt.duration_ms,
-    });
-    let optional = [
-        ("got", serde_json::to_value(attempt.got)),
-        ("fromSerial", serde_json::to_value(attempt.from_serial)),
-        ("toSerial", serde_json::to_value(attempt.to_serial)),
-    ];
-    for (member, value) in optional {
-        if let Ok(value) = value
-            && !value.is_null()
-        {
-            told[member] = value;
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Told {
+    primary: String,
+    code: Code,
+    asked: TransferKind,
+    phase: Phase,
+    trigger: Trigger,
+    duration_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    got: Option<TransferKind>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from_serial: Option<Serial>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to_serial: Option<Serial>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    message: String,
+}
+
+impl Told {
+    fn of(attempt: &Attempt) -> Told {
+        Told {
+            primary: attempt.primary.to_string(),
+            code: attempt.code,
+            asked: attempt.asked,
+            phase: attempt.phase,
+            trigger: attempt.trigger,
+            duration_ms: attempt.duration_ms,
+            got: attempt.got,
+            from_serial: attempt.from_serial,
+            to_serial: attempt.to_serial,
+            message: attempt.message(),
         }
     }
-    let message = attempt.message();
-    if !message.is_empty() {
-        told["message"] = message.into();
-    }
-    told
 }
 
 /// What of a status is another state than before: of the zone, or the word of a primary.

@@ -120,7 +120,8 @@ fn written(event: &Published) -> String {
     data.insert("time".to_owned(), event.time.to_string().into());
     data.insert("zoneId".to_owned(), event.zone.to_string().into());
     data.insert("zoneName".to_owned(), (*event.zone_name).into());
-    data.extend(event.details.clone());
+    let details: serde_json::Map<String, Value> = serde_json::from_str(&event.details).unwrap_or_default();
+    data.extend(details);
     format!("event: {}\nid: {}\ndata: {}\n\n", event.kind.as_str(), event.sequence, Value::Object(data))
 }
 
