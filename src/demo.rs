@@ -86,10 +86,10 @@ fn zone(primary: SocketAddr) -> Zone {
     Zone {
         name: ZONE_NAME.parse().expect("a domain name"),
         primaries: [Primary::at(primary)].into(),
-        allow_notify: Vec::new(),
-        allow_transfer: vec!["127.0.0.0/8".parse().expect("an access rule")],
+        allow_notify: [].into(),
+        allow_transfer: ["127.0.0.0/8".parse().expect("an access rule")].into(),
         allow_query: None,
-        notify: Vec::new(),
+        notify: [].into(),
         policy: None,
         tenant: "demo".into(),
         origin: crate::config::Origin { file: PathBuf::from("(demo)").into(), line: 1 },

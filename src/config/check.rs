@@ -500,13 +500,24 @@ fn resolve_zones(tables: &mut Tables, keys: &Keys, primaries: &Primaries) {
             tenants.insert(tenant.clone(), zone.tenant.clone());
         }
         // Zones of one list nearly always stand one behind the other.
-        if let Some(before) = zones.last().filter(|before| before.primaries == zone.primaries) {
-            zone.primaries = before.primaries.clone();
+        if let Some(before) = zones.last() {
+            share(&mut zone.primaries, &before.primaries);
+            share(&mut zone.allow_notify, &before.allow_notify);
+            share(&mut zone.allow_transfer, &before.allow_transfer);
+            share(&mut zone.allow_query, &before.allow_query);
+            share(&mut zone.notify, &before.notify);
         }
         seen.insert(zone.name.clone(), zones.len());
         zones.push(zone);
     }
     tables.config.zones = zones;
+}
+
+/// Keeps one of two equal lists.
+fn share<T: Clone + PartialEq>(own: &mut T, before: &T) {
+    if own == before {
+        *own = before.clone();
+    }
 }
 
 /// What the names in a zone's table refer to, and what was wrong with it: offset, key, message.
@@ -542,7 +553,7 @@ impl Lookup<'_> {
         let primaries = self.zone_primaries(primaries, tsig_key);
         let allow_notify = self.rules("allow-notify", allow_notify);
         let allow_transfer = self.rules("allow-transfer", allow_transfer);
-        let allow_query = allow_query.as_ref().map(|rules| self.rules("allow-query", rules));
+        let allow_query = allow_query.as_ref().map(|rules| self.rules("allow-query", rules).into());
         let notify = self.targets(notify);
         let policy = self.policy(guard.as_ref(), hook.as_ref());
         match values::domain_name(name.get_ref()) {
@@ -551,10 +562,10 @@ impl Lookup<'_> {
                 Some(Zone {
                     name,
                     primaries: primaries.into(),
-                    allow_notify,
-                    allow_transfer,
+                    allow_notify: allow_notify.into(),
+                    allow_transfer: allow_transfer.into(),
                     allow_query,
-                    notify,
+                    notify: notify.into(),
                     policy,
                     tenant: Arc::from(""),
                     origin,

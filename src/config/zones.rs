@@ -150,14 +150,14 @@ pub struct Zone {
     /// Its primaries, most wanted first; at least one, no two with one address and port. Zones
     /// of one list share it.
     pub primaries: Arc<[Primary]>,
-    /// Who may send NOTIFY beside the primaries.
-    pub allow_notify: Vec<Rule>,
+    /// Who may send NOTIFY beside the primaries; this list and the next three are shared in the same way.
+    pub allow_notify: Arc<[Rule]>,
     /// Who may ask for AXFR and IXFR.
-    pub allow_transfer: Vec<Rule>,
+    pub allow_transfer: Arc<[Rule]>,
     /// Who may ask questions; `None`: everybody.
-    pub allow_query: Option<Vec<Rule>>,
+    pub allow_query: Option<Arc<[Rule]>>,
     /// Who is told about new serials.
-    pub notify: Vec<NotifyTarget>,
+    pub notify: Arc<[NotifyTarget]>,
     /// Guard rails and check of its own.
     pub policy: Option<Arc<ZonePolicy>>,
     /// Whose zone it is in the API.

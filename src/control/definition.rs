@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -30,21 +31,21 @@ pub struct ZoneDefinition {
     /// The apex.
     pub name: Name,
     /// Whose zone it is.
-    pub tenant: String,
+    pub tenant: Arc<str>,
     /// Free text, up to 1000 characters.
     pub description: String,
     /// In the order in which they are asked; 1..=10 for zones from REST. Zones of one list share it.
     pub primaries: Arc<[Primary]>,
     /// Who besides the primaries may send NOTIFY.
-    pub allow_notify: Vec<Rule>,
+    pub allow_notify: Arc<[Rule]>,
     /// Who may transfer the zone from us; empty: nobody.
-    pub allow_transfer: Vec<Rule>,
+    pub allow_transfer: Arc<[Rule]>,
     /// Who may ask questions; `None`: everybody. Configured zones only.
     #[serde(skip)]
-    pub allow_query: Option<Vec<Rule>>,
+    pub allow_query: Option<Arc<[Rule]>>,
     /// Downstreams that are told of a new serial; configured zones only.
-    #[serde(skip)]
-    pub notify: Vec<NotifyTarget>,
+    #[serde(skip, default = "nobody")]
+    pub notify: Arc<[NotifyTarget]>,
     /// What stands behind the SOA of a zone that is edited here; `None`: a secondary zone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local: Option<Box<Attributes>>,
@@ -58,9 +59,9 @@ pub struct ZoneDefinition {
     /// When the definition was last changed (never by a transfer).
     pub modified: Timestamp,
     /// `tenant` and `user` of the credential that created it.
-    pub created_by: String,
+    pub created_by: Arc<str>,
     /// `user` of the credential that changed it last.
-    pub modified_by: String,
+    pub modified_by: Arc<str>,
 }
 
 /// Zone numbers begin here (they double as ids of the Rackspace dialect, where seven digits are usual).
@@ -73,10 +74,26 @@ pub enum Origin {
     /// Stands in this configuration file; REST must not change it.
     Configured {
         /// Path of the file that names the zone.
-        file: Arc<str>,
+        file: Arc<Path>,
+        /// Line of the zone in it, from 1.
+        line: u32,
     },
     /// Came by REST and lives in the store.
     Rest,
+}
+
+impl Origin {
+    /// File and line for people; `None` for zones that came by REST.
+    pub fn place(&self) -> Option<String> {
+        match self {
+            Origin::Configured { file, line } => Some(format!("{}:{line}", file.display())),
+            Origin::Rest => None,
+        }
+    }
+}
+
+fn nobody() -> Arc<[NotifyTarget]> {
+    Arc::new([])
 }
 
 /// A primary of one zone.
@@ -123,6 +140,17 @@ impl From<&crate::config::Primary> for Primary {
             crate::config::Transport::Tls => Transport::Tls,
         };
         Primary { address, tsig_key, transport, source }
+    }
+}
+
+impl From<&Primary> for crate::config::Primary {
+    fn from(primary: &Primary) -> crate::config::Primary {
+        let Primary { address, tsig_key, source, transport } = primary.clone();
+        let transport = match transport {
+            Transport::Tcp => crate::config::Transport::Tcp,
+            Transport::Tls => crate::config::Transport::Tls,
+        };
+        crate::config::Primary { address, tsig_key, transport, source }
     }
 }
 

@@ -115,20 +115,20 @@ impl Keeper {
             id: self.allocate_id(),
             uuid,
             name: new.name,
-            tenant: new.tenant,
+            tenant: new.tenant.into(),
             description: new.description,
             primaries: new.primaries.into(),
-            allow_notify: Vec::new(),
-            allow_transfer: Vec::new(),
+            allow_notify: [].into(),
+            allow_transfer: [].into(),
             allow_query: None,
-            notify: Vec::new(),
+            notify: [].into(),
             local: None,
             policy: None,
             origin: Origin::Rest,
             created: now,
             modified: now,
-            created_by: new.user.clone(),
-            modified_by: new.user,
+            created_by: new.user.clone().into(),
+            modified_by: new.user.into(),
         })
     }
 
@@ -144,7 +144,7 @@ impl Keeper {
         definition.description = change.description;
         definition.primaries = change.primaries.into();
         definition.modified = Timestamp::now();
-        definition.modified_by = change.user;
+        definition.modified_by = change.user.into();
         Ok(Some(definition))
     }
 
@@ -153,7 +153,9 @@ impl Keeper {
         // Local zones are changed by requests of their own.
         let view = self.board.by_uuid(uuid).filter(|view| !self.local.holds(view.id)).ok_or(EditError::NotFound)?;
         match &view.status().definition.origin {
-            Origin::Configured { file } => Err(EditError::Configured { file: file.clone() }),
+            origin @ Origin::Configured { .. } => {
+                Err(EditError::Configured { file: origin.place().unwrap_or_default().into() })
+            }
             Origin::Rest => Ok(view.id),
         }
     }
@@ -194,7 +196,7 @@ impl Keeper {
                 self.creating_ids.remove(&definition.uuid);
                 let created = outcome.map(|()| {
                     let id = definition.id;
-                    tracing::info!(zone = %definition.name, tenant = definition.tenant, user = definition.created_by, op = "create", "zone created");
+                    tracing::info!(zone = %definition.name, tenant = &*definition.tenant, user = &*definition.created_by, op = "create", "zone created");
                     self.tell(&definition, Kind::Definition, serde_json::json!({"change": "created"}));
                     self.add_zones(vec![(*definition, Default::default())]);
                     // Somebody waits: the first round asks past the cache of dead primaries.
@@ -209,7 +211,7 @@ impl Keeper {
             Written::Changed(definition, reply) => {
                 let changed = outcome.and_then(|()| {
                     let id = definition.id;
-                    tracing::info!(zone = %definition.name, tenant = definition.tenant, user = definition.modified_by, op = "change", "zone changed");
+                    tracing::info!(zone = %definition.name, tenant = &*definition.tenant, user = &*definition.modified_by, op = "change", "zone changed");
                     self.redefine(*definition);
                     self.follow_up(id);
                     self.zones.get(&id).map(|zone| zone.view.clone()).ok_or(EditError::NotFound)
@@ -315,7 +317,7 @@ impl Keeper {
     /// Takes a configuration that was read again: zones, keys, timers and limits change at once; what needs a restart
     /// is named in the log.
     pub(super) fn reload(&mut self, new: Config) {
-        let (old, new) = (self.config.clone(), Arc::new(new));
+        let (old, new) = (self.config_with_zones(), Arc::new(new));
         let difference = config::difference(&old, &new);
         for key in &difference.needs_restart {
             tracing::warn!(key, "this key takes effect after a restart");
@@ -383,6 +385,7 @@ impl Keeper {
             changed = difference.zones_changed.len(),
             "configuration reloaded"
         );
+        self.drop_configured_zones();
     }
 
     /// Keeps the number of a configured zone.

@@ -460,11 +460,8 @@ fn fixes(
     fixes
 }
 
-pub(super) fn is_configured(definition: &ZoneDefinition) -> Option<&str> {
-    match &definition.origin {
-        super::definition::Origin::Configured { file } => Some(file),
-        super::definition::Origin::Rest => None,
-    }
+pub(super) fn is_configured(definition: &ZoneDefinition) -> Option<String> {
+    definition.origin.place()
 }
 
 /// An address as people write it: without the usual port.

@@ -107,6 +107,7 @@ impl Keeper {
         tracing::info!(zones = zones.len(), stored = known, "zones loaded");
         self.add_zones(zones);
         self.load_local(local_zones);
+        self.drop_configured_zones();
         for id in self.zones.keys().copied().collect::<Vec<_>>() {
             self.follow_up(id);
         }
@@ -126,7 +127,7 @@ impl Keeper {
                 Err(why) => self.add_damaged_local(definition, why),
             }
         }
-        let index = LocalIndex::of(zones.iter().map(|(d, zone, _)| (d.tenant.as_str(), d.id, &**zone)));
+        let index = LocalIndex::of(zones.iter().map(|(d, zone, _)| (&*d.tenant, d.id, &**zone)));
         self.board.set_local_index(Arc::new(index));
         let largest = zones.iter().filter_map(|(_, zone, _)| zone.largest_num()).max().unwrap_or(0);
         let stored = self.store.meta(local::NEXT_RECORD).ok().flatten();

@@ -211,9 +211,9 @@ pub struct Board {
     local: ArcSwap<LocalIndex>,
     index: RwLock<Index>,
     /// Per tenant, kept up to date with each status.
-    tallies: Mutex<HashMap<String, Tally>>,
+    tallies: Mutex<HashMap<Arc<str>, Tally>>,
     /// Per tenant: what its lists show and what its statuses show.
-    editions: Mutex<HashMap<String, Edition>>,
+    editions: Mutex<HashMap<Arc<str>, Edition>>,
     /// The last edition given to any tenant.
     last_edition: AtomicU64,
 }
@@ -289,7 +289,7 @@ struct Index {
     by_uuid: HashMap<Uuid, Arc<ZoneView>>,
     by_number: HashMap<ZoneId, Arc<ZoneView>>,
     by_name: BTreeMap<Name, Arc<ZoneView>>,
-    tenants: HashMap<String, Roster>,
+    tenants: HashMap<Arc<str>, Roster>,
 }
 
 const POISONED: &str = "no holder of the board's lock can panic";
@@ -323,12 +323,12 @@ impl Board {
     pub fn reverse_zones_of(&self, tenant: &str, address: IpAddr) -> Vec<Arc<ZoneView>> {
         let index = self.index.read().expect(POISONED);
         let zones = reverse::zones_holding(address).into_iter().filter_map(|name| index.by_name.get(&name).cloned());
-        zones.filter(|zone| zone.status().definition.tenant == tenant).collect()
+        zones.filter(|zone| *zone.status().definition.tenant == *tenant).collect()
     }
 
     /// A zone of another tenant at, above or below `name`: two tenants must not answer for each other's names.
     pub fn foreign_overlap(&self, name: &Name, tenant: &str) -> Option<Name> {
-        let foreign = |zone: &ZoneView| zone.status().definition.tenant != tenant;
+        let foreign = |zone: &ZoneView| *zone.status().definition.tenant != *tenant;
         let mut above = name.parent();
         while let Some(ancestor) = above {
             if self.by_name(&ancestor).is_some_and(|zone| foreign(&zone)) {
@@ -369,7 +369,7 @@ impl Board {
         let number = self.last_edition.fetch_add(1, Ordering::Relaxed) + 1;
         let mut editions = self.editions.lock().expect(POISONED);
         if !editions.contains_key(tenant) {
-            editions.insert(tenant.to_owned(), Edition::default());
+            editions.insert(tenant.into(), Edition::default());
         }
         let Some(edition) = editions.get_mut(tenant) else { return };
         edition.statuses = number;
@@ -420,7 +420,7 @@ impl Board {
     pub(super) fn insert(&self, zones: impl IntoIterator<Item = Arc<ZoneView>>) {
         let mut index = self.index.write().expect(POISONED);
         let mut tallies = self.tallies.lock().expect(POISONED);
-        let mut by_tenant: BTreeMap<String, Vec<roster::Standing>> = BTreeMap::new();
+        let mut by_tenant: BTreeMap<Arc<str>, Vec<roster::Standing>> = BTreeMap::new();
         for zone in zones {
             let status = zone.status();
             let tenant = &status.definition.tenant;
@@ -433,7 +433,7 @@ impl Board {
                 None => drop(by_tenant.insert(tenant.clone(), vec![(zone, status)])),
             }
         }
-        let tenants: Vec<String> = by_tenant.keys().cloned().collect();
+        let tenants: Vec<Arc<str>> = by_tenant.keys().cloned().collect();
         for (tenant, zones) in by_tenant {
             index.tenants.entry(tenant).or_default().extend(zones);
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,7 @@ use super::definition::{Origin, Primary, ZoneDefinition, configured_uuid};
 use super::event::Exchange;
 use super::held::Review;
 use super::history::Newest;
+use super::keeper::Keeper;
 use super::status::{PrimaryStatus, RefusedNotify, ZoneStatus, ZoneView};
 use super::versions::Pinned;
 
@@ -200,26 +201,58 @@ impl StoredDefinition {
     }
 }
 
+/// Who creates and changes zones of the configuration; one text for all of them.
+static CONFIGURATION: LazyLock<Arc<str>> = LazyLock::new(|| "configuration".into());
+
 /// The definition of a zone of the configuration. `id` is the number it had before, or a new one.
 pub(super) fn configured(zone: &crate::config::Zone, id: ZoneId, now: Timestamp) -> ZoneDefinition {
     ZoneDefinition {
         id,
         uuid: configured_uuid(&zone.name),
         name: zone.name.clone(),
-        tenant: zone.tenant.to_string(),
+        tenant: zone.tenant.clone(),
         description: String::new(),
         primaries: zone.primaries.iter().map(Primary::from).collect(),
-        allow_notify: zone.allow_notify.to_vec(),
-        allow_transfer: zone.allow_transfer.to_vec(),
+        allow_notify: zone.allow_notify.clone(),
+        allow_transfer: zone.allow_transfer.clone(),
         allow_query: zone.allow_query.clone(),
-        notify: zone.notify.to_vec(),
+        notify: zone.notify.clone(),
         local: None,
         policy: zone.policy.clone(),
-        origin: Origin::Configured { file: zone.origin.to_string().into() },
+        origin: Origin::Configured { file: zone.origin.file.clone(), line: zone.origin.line },
         created: now,
         modified: now,
-        created_by: "configuration".to_owned(),
-        modified_by: "configuration".to_owned(),
+        created_by: CONFIGURATION.clone(),
+        modified_by: CONFIGURATION.clone(),
+    }
+}
+
+/// The zone as the configuration has it, which [`configured`] made this definition of; `None` if it came by REST.
+fn as_configured(definition: &ZoneDefinition) -> Option<crate::config::Zone> {
+    let Origin::Configured { file, line } = &definition.origin else { return None };
+    Some(crate::config::Zone {
+        name: definition.name.clone(),
+        primaries: definition.primaries.iter().map(crate::config::Primary::from).collect(),
+        allow_notify: definition.allow_notify.clone(),
+        allow_transfer: definition.allow_transfer.clone(),
+        allow_query: definition.allow_query.clone(),
+        notify: definition.notify.clone(),
+        policy: definition.policy.clone(),
+        tenant: definition.tenant.clone(),
+        origin: crate::config::Origin { file: file.clone(), line: *line },
+    })
+}
+
+impl Keeper {
+    /// Lets the configuration's list of zones go: all of it stands in the zones' definitions, and there may be 100,000.
+    pub(super) fn drop_configured_zones(&mut self) {
+        self.config = Arc::new(Config { zones: Vec::new(), ..Config::clone(&self.config) });
+    }
+
+    /// The configuration in force with its list of zones, to compare another one with. O(zones).
+    pub(super) fn config_with_zones(&self) -> Config {
+        let zones = self.zones.values().filter_map(|zone| as_configured(&zone.definition)).collect();
+        Config { zones, ..Config::clone(&self.config) }
     }
 }
 
@@ -232,9 +265,9 @@ pub(super) fn access(definition: &ZoneDefinition) -> ZoneAccess {
             .iter()
             .map(|p| PrimaryAccess { address: p.address.ip(), key: p.tsig_key.clone() })
             .collect(),
-        allow_notify: definition.allow_notify.as_slice().into(),
-        allow_transfer: definition.allow_transfer.as_slice().into(),
-        allow_query: definition.allow_query.as_deref().map(Into::into),
+        allow_notify: definition.allow_notify.clone(),
+        allow_transfer: definition.allow_transfer.clone(),
+        allow_query: definition.allow_query.clone(),
     }
 }
 
@@ -245,4 +278,37 @@ pub(super) fn by_name(config: &Config) -> HashMap<&Name, &crate::config::Zone> {
 
 fn newest(a: Serial, b: Serial) -> Serial {
     if b.is_newer_than(a) { b } else { a }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Transport, Zone};
+
+    /// A reload compares the new file with this: a zone that nobody has touched must not look changed.
+    #[test]
+    fn a_configured_zone_can_be_told_from_its_definition() {
+        let primary = |text: &str| crate::config::Primary::at(text.parse().expect("an address"));
+        let secured = crate::config::Primary {
+            tsig_key: Some("key.example".parse().expect("a name")),
+            source: Some([192, 0, 2, 9].into()),
+            transport: Transport::Tls,
+            ..primary("[2001:db8::1]:853")
+        };
+        let zone = Zone {
+            name: "example.com".parse().expect("a name"),
+            primaries: [primary("192.0.2.1:53"), secured].into(),
+            allow_notify: ["192.0.2.0/24".parse().expect("a rule")].into(),
+            allow_transfer: ["key:down.".parse().expect("a rule")].into(),
+            allow_query: Some([].into()),
+            notify: ["192.0.2.7".parse().expect("a target")].into(),
+            policy: None,
+            tenant: "1000".into(),
+            origin: crate::config::Origin { file: std::path::Path::new("/etc/a.toml").into(), line: 7 },
+        };
+        let definition = configured(&zone, ZoneId(1), Timestamp(1));
+        assert_eq!(as_configured(&definition), Some(zone));
+        assert_eq!(definition.origin.place().as_deref(), Some("/etc/a.toml:7"));
+        assert_eq!(as_configured(&ZoneDefinition { origin: Origin::Rest, ..definition }), None);
+    }
 }

@@ -1,13 +1,11 @@
 //! The `metadata` of zones and reverse records: who made them, when, and where they stand.
 
-use std::sync::Arc;
-
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::Date;
 use super::collection::id_of_url;
-use crate::control::definition::{Origin, ZoneDefinition};
+use crate::control::definition::ZoneDefinition;
 use crate::refresh::ZoneState;
 use crate::time::Timestamp;
 
@@ -20,7 +18,7 @@ pub(super) struct Metadata {
     nameservers: Vec<String>,
     /// The file of a zone that REST cannot change.
     #[serde(rename = "configuredIn", skip_serializing_if = "Option::is_none")]
-    configured_in: Option<Arc<str>>,
+    configured_in: Option<String>,
 }
 
 impl Metadata {
@@ -30,10 +28,7 @@ impl Metadata {
             authors: Authors::of(definition, path, (definition.created, definition.modified)),
             state,
             nameservers,
-            configured_in: match &definition.origin {
-                Origin::Configured { file } => Some(file.clone()),
-                Origin::Rest => None,
-            },
+            configured_in: definition.origin.place(),
         }
     }
 }

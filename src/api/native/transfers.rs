@@ -200,7 +200,7 @@ impl Filter {
         let mut seen = 0;
         board.select_after(self.after.as_ref(), 1, |view| {
             let zone = view.status();
-            if zone.definition.tenant != self.tenant || !self.holds_zone(&zone) {
+            if *zone.definition.tenant != self.tenant || !self.holds_zone(&zone) {
                 return false;
             }
             // With nothing else to look at a zone before the page is passed over by its number of lines.

@@ -54,7 +54,7 @@ fn judge(board: &Board, tenant: Option<&str>, now: Timestamp) -> (Health, Value)
     let mut zones = Vec::new();
     board.select(|view| {
         let zone = view.status();
-        if tenant.is_none_or(|tenant| zone.definition.tenant == tenant) {
+        if tenant.is_none_or(|tenant| *zone.definition.tenant == *tenant) {
             let health = Health::of(&zone, now);
             *counts.entry(health).or_default() += 1;
             if tenant.is_some() && health != Health::Ok && zones.len() < LISTED_MAX {

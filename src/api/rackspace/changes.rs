@@ -128,7 +128,7 @@ fn item(change: &Change, zone: &Zone) -> Item {
         target,
         action,
         details,
-        account: definition.tenant.clone(),
+        account: definition.tenant.to_string(),
         id: id.unwrap_or_default(),
     }
 }

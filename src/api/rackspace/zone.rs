@@ -154,7 +154,7 @@ pub(super) fn nameservers_of(zone: &LocalZone) -> Vec<NameServer> {
 fn shown_domain(definition: &ZoneDefinition, ttl: u32, email: String) -> shown::Domain {
     shown::Domain {
         id: definition.id.0.to_string(),
-        account: definition.tenant.clone(),
+        account: definition.tenant.to_string(),
         name: definition.name.without_dot(),
         comment: Some(definition.description.clone()).filter(|text| !text.is_empty()),
         updated: Date(definition.modified),

@@ -124,7 +124,7 @@ impl Domain {
         Detail {
             shown: self.shown(),
             settings: if definition.local.is_some() { json!({}) } else { transfer() },
-            tenant_id: definition.tenant.clone(),
+            tenant_id: definition.tenant.to_string(),
             nameservers,
             soa: soa.map(|soa| SoaShown {
                 mname: soa.mname().without_dot(),

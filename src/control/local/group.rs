@@ -157,11 +157,11 @@ impl Group {
     fn find(&mut self, step: usize, request: &LocalRequest, uuid: Uuid) -> Result<ZoneId, LocalRefused> {
         let missing = LocalRefused::Zone { step, why: EditError::NotFound };
         if let Some((id, work)) = self.works.iter().find(|(_, work)| work.definition.uuid == uuid) {
-            let is_there = !work.is_removed && work.definition.tenant == request.tenant;
+            let is_there = !work.is_removed && *work.definition.tenant == *request.tenant;
             return if is_there { Ok(*id) } else { Err(missing) };
         }
         let view = self.ground.board.by_uuid(uuid).ok_or(missing.clone())?;
-        let is_ours = view.status().definition.tenant == request.tenant;
+        let is_ours = *view.status().definition.tenant == *request.tenant;
         match self.open(view.id).filter(|_| is_ours) {
             Some(_) => Ok(view.id),
             None => Err(missing),
@@ -210,20 +210,20 @@ impl Group {
             id,
             uuid,
             name: new.name.clone(),
-            tenant: request.tenant.clone(),
+            tenant: request.tenant.clone().into(),
             description: new.description.clone(),
             primaries: Arc::default(),
-            allow_notify: Vec::new(),
-            allow_transfer: Vec::new(),
-            notify: Vec::new(),
+            allow_notify: [].into(),
+            allow_transfer: [].into(),
+            notify: [].into(),
             local: Some(Box::new(attributes)),
             policy: None,
             allow_query: None,
             origin: Origin::Rest,
             created: self.ground.now,
             modified: self.ground.now,
-            created_by: request.user.clone(),
-            modified_by: request.user.clone(),
+            created_by: request.user.clone().into(),
+            modified_by: request.user.clone().into(),
         };
         let snapshot = empty.build(self.ground.hash_key).map_err(|reason| too_much(step, uuid, reason))?;
         let work = Work::new(Arc::new(definition), Arc::new(empty), Arc::new(snapshot));
@@ -257,7 +257,7 @@ impl Group {
         }
         let meets = |work: &&Work| {
             let other = &work.definition.name;
-            work.definition.tenant != tenant
+            *work.definition.tenant != *tenant
                 && !work.is_removed
                 && (other.is_at_or_below(name) || name.is_at_or_below(other))
         };
@@ -270,7 +270,7 @@ impl Group {
         let Some(work) = self.open(id).filter(|work| work.definition.description != description) else { return };
         let definition = Arc::make_mut(&mut work.definition);
         definition.description = description.to_owned();
-        (definition.modified, definition.modified_by) = (now, user);
+        (definition.modified, definition.modified_by) = (now, user.into());
         work.is_defined = true;
     }
 
@@ -294,7 +294,7 @@ impl Group {
         if Some(zone.attributes()) != work.definition.local.as_deref() {
             let definition = Arc::make_mut(&mut work.definition);
             definition.local = Some(Box::new(zone.attributes().clone()));
-            (definition.modified, definition.modified_by) = (now, user.clone());
+            (definition.modified, definition.modified_by) = (now, user.clone().into());
             work.is_defined = true;
         }
         work.zone = Arc::new(zone);
@@ -367,7 +367,7 @@ impl Group {
             let taken = LocalRefused::Zone { step, why: EditError::IdTaken };
             let work = self.open(before).ok_or(taken.clone())?;
             let old = work.zone.by_id(record).cloned().ok_or(taken.clone())?;
-            if work.definition.tenant != request.tenant || work.zone.address_of(&old).is_none() {
+            if *work.definition.tenant != *request.tenant || work.zone.address_of(&old).is_none() {
                 return Err(taken);
             }
             draft.moved = Some((old.num, old.created));
@@ -386,14 +386,14 @@ impl Group {
         for name in reverse::zones_holding(address) {
             let of_group = |work: &&Work| work.definition.name == name && !work.is_removed;
             if let Some(work) = self.works.values().find(of_group) {
-                if work.definition.tenant == request.tenant {
+                if *work.definition.tenant == *request.tenant {
                     return Some(Some(work.definition.id));
                 }
                 continue;
             }
             let Some(view) = self.ground.board.by_name(&name) else { continue };
             let is_gone = self.works.get(&view.id).is_some_and(|work| work.is_removed);
-            if !is_gone && view.status().definition.tenant == request.tenant {
+            if !is_gone && *view.status().definition.tenant == *request.tenant {
                 return Some(view.local().map(|_| view.id));
             }
         }

@@ -215,7 +215,7 @@ impl Keeper {
                 }
                 (true, false) => {
                     let definition = &work.definition;
-                    tracing::info!(zone = %definition.name, tenant = definition.tenant, user = definition.created_by, op = "create", "local zone created");
+                    tracing::info!(zone = %definition.name, tenant = &*definition.tenant, user = &*definition.created_by, op = "create", "local zone created");
                     new.push((work.definition.clone(), work.zone.clone(), work.snapshot.clone()));
                 }
                 (false, false) => {
