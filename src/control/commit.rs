@@ -242,6 +242,15 @@ impl Keeper {
     /// Writes the served contents once more after a failure.
     pub(super) fn rewrite(&mut self, id: ZoneId) {
         let Some(zone) = self.zones.get_mut(&id) else { return };
+        if let Some(unstored) = &mut zone.unstored {
+            // The store answers later, and until then the zone must not be due again: its timer would never let go.
+            unstored.again_at = Timestamp::now() + REWRITE_PAUSE;
+        }
+        // What refused the contents may have refused the confirmation, without which they are of no use after a restart.
+        if let Some(confirmation) = zone.refresh.confirmation() {
+            let bytes = confirmation_bytes(&confirmation);
+            self.store.submit(Write::Confirm { zone: id.0, bytes }, report("confirmation"));
+        }
         if let Some(snapshot) = zone.slot.snapshot() {
             let serial = snapshot.serial();
             self.write_contents(id, serial, Write::Replace { zone: id.0, snapshot, diff: None }, None);

@@ -429,3 +429,55 @@ pub(super) fn report(what: &'static str) -> crate::store::Done {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Origin, Primary};
+    use crate::control::zones::{Unstored, configured};
+    use crate::served::inbox;
+    use crate::store::Options;
+
+    fn keeper(directory: &std::path::Path) -> Keeper {
+        let config = Config { state_dir: directory.to_owned(), ..Config::default() };
+        let (store, _) = Store::open(directory, Options::default()).expect("the store opens");
+        let (publisher, _) = Publisher::new(store.hash_key());
+        let (_, inbox) = inbox::inbox(1, Box::new(|| {}));
+        let upstream = Arc::new(Upstream::new(terms::bounds(&config)));
+        let policy = Arc::new(Policy::default());
+        let parts = Parts { config: Arc::new(config), publisher, policy, inbox, store: Arc::new(store) };
+        Keeper::new(parts, upstream, Arc::default(), mpsc::unbounded_channel().0)
+    }
+
+    fn zone() -> crate::config::Zone {
+        crate::config::Zone {
+            name: "example.com".parse().expect("a name"),
+            primaries: [Primary::at(([192, 0, 2, 1], 53).into())].into(),
+            allow_notify: [].into(),
+            allow_transfer: [].into(),
+            allow_query: None,
+            notify: [].into(),
+            policy: None,
+            tenant: "1000".into(),
+            origin: Origin { file: std::path::Path::new("/etc/a.toml").into(), line: 7 },
+        }
+    }
+
+    /// The answer of the store is an event, and events are handled when the timers have been: a zone that stayed due until
+    /// then would keep them for ever.
+    #[test]
+    fn contents_that_could_not_be_written_are_due_again_only_later() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut keeper = keeper(directory.path());
+        let (id, now) = (ZoneId(1), Timestamp::now());
+        keeper.add_zones(vec![(configured(&zone(), id, now), Default::default())]);
+        keeper.store.close();
+        let zone = keeper.zones.get_mut(&id).expect("added");
+        zone.unstored = Some(Box::new(Unstored { detail: "the disk was full".to_owned(), again_at: now }));
+        keeper.schedule.arm(id, &mut zone.armed, Some(now));
+        keeper.run_timers();
+        let zone = &keeper.zones[&id];
+        assert!(zone.unstored.as_ref().is_some_and(|unstored| unstored.again_at > now));
+        assert!(keeper.schedule.next().is_none_or(|next| next > now));
+    }
+}

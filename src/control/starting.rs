@@ -53,7 +53,10 @@ impl Keeper {
                 self.probes.not_started(address);
             }
         }
-        while let Some((address, job)) = self.transfers.start_next(now) {
+        // What cannot be kept need not be fetched yet: each version that ends lets the next ones start.
+        while self.store.has_room()
+            && let Some((address, job)) = self.transfers.start_next(now)
+        {
             if !self.start_transfer(job) {
                 self.transfers.not_started(address);
             }

@@ -426,6 +426,12 @@ impl Store {
         Ok(metas)
     }
 
+    /// Whether so little waits for the disk that more work may be begun that ends in writes. True also when the disk
+    /// hangs: then nobody is to wait for it.
+    pub fn has_room(&self) -> bool {
+        self.queue.has_room()
+    }
+
     /// What has been done so far.
     pub fn statistics(&self) -> Statistics {
         let counters = &self.disk.counters;

@@ -28,6 +28,9 @@ const LOG_PARTS_FORGOTTEN: usize = 1024;
 /// Most jobs of one group; with statuses of a few hundred octets far from a full batch.
 const GROUP_JOBS_MAX: usize = 4_096;
 
+/// A writer that has not come for work so long is held up by its disk.
+const HELD_UP: Duration = Duration::from_secs(10);
+
 /// A rest gives memory back if sled may hold more than this: what is less is not worth opening the database again.
 const RESTING_OCTETS: u64 = 1 << 20;
 
@@ -77,6 +80,8 @@ struct Waiting {
     since: Option<Instant>,
     /// When jobs that may wait had waited long enough last.
     waited: Option<Instant>,
+    /// When the writer took its last group.
+    taken: Option<Instant>,
     /// The writer is to look for other work.
     nudged: bool,
     closing: bool,
@@ -141,6 +146,7 @@ impl Queue {
                 if waited_enough {
                     waiting.waited = Some(now);
                 }
+                waiting.taken = Some(now);
                 let count = waiting.jobs.len().min(GROUP_JOBS_MAX);
                 let group = waiting.jobs.drain(..count).collect();
                 if waiting.jobs.is_empty() {
@@ -191,6 +197,12 @@ impl Queue {
 
     pub(super) fn len(&self) -> usize {
         self.lock().jobs.len()
+    }
+
+    /// See `Store::has_room`. Half of the bound is for what cannot be held back.
+    pub(super) fn has_room(&self) -> bool {
+        let waiting = self.lock();
+        waiting.jobs.len() < self.jobs_max / 2 || waiting.taken.is_none_or(|taken| taken.elapsed() >= HELD_UP)
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -514,6 +526,23 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_queue_that_is_half_full_has_no_room_unless_its_writer_is_held_up() {
+        let queue = Queue::new(4, Duration::ZERO);
+        let job = || {
+            let write = Write::Meta { name: "a".to_owned(), bytes: None };
+            Job { task: Task::Write(write), done: Box::new(|_| {}) }
+        };
+        queue.push(job());
+        assert_eq!(queue.take(false, None).map(|group| group.len()), Some(1));
+        queue.push(job());
+        assert!(queue.has_room());
+        queue.push(job());
+        assert!(!queue.has_room());
+        queue.lock().taken = Instant::now().checked_sub(HELD_UP);
+        assert!(queue.has_room());
+    }
 
     /// T3: "State is durable at each confirmation". One alone waits for a tenth of the patience; a steady flow causes one
     /// sync in the whole of it.
