@@ -149,9 +149,11 @@ impl Keeper {
     pub(super) async fn run(mut self, mut events: mpsc::UnboundedReceiver<Event>) {
         let mut tidy = tokio::time::interval(TIDY);
         self.survey_loaded();
+        let mut has_more = false;
         loop {
             let due = [self.schedule.next(), self.probes.next_start(), self.transfers.next_start()];
             let wait = due.into_iter().flatten().min().map_or(TIDY, |at| at.since(Timestamp::now()));
+            let wait = if has_more { Duration::ZERO } else { wait };
             let event = tokio::select! {
                 event = events.recv() => event,
                 () = tokio::time::sleep(wait) => None,
@@ -172,7 +174,7 @@ impl Keeper {
                 self.handle(event);
             }
             self.run_timers();
-            self.start_jobs();
+            has_more = self.start_jobs();
         }
     }
 

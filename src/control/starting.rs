@@ -22,6 +22,8 @@ use super::{queue, review, terms};
 /// SOA probes in flight, in all and at one primary: a probe costs one socket and one datagram.
 const PROBES: usize = 512;
 const PROBES_PER_PRIMARY: usize = 128;
+/// Probes that need not be made, passed over before events are handled again: at a start there may be 100,000.
+const IDLE_PER_TURN: usize = 256;
 
 /// A transfer that waits for its turn.
 #[derive(Debug)]
@@ -45,12 +47,16 @@ impl Keeper {
         self.transfers.set_bounds(transfer_bounds(&self.config));
     }
 
-    /// Starts every job whose turn has come.
-    pub(super) fn start_jobs(&mut self) {
+    /// Starts every job whose turn has come; true if some are left because there are so many that were none.
+    pub(super) fn start_jobs(&mut self) -> bool {
         let now = Timestamp::now();
-        while let Some((address, job)) = self.probes.start_next(now) {
+        let mut idle = 0;
+        while idle < IDLE_PER_TURN
+            && let Some((address, job)) = self.probes.start_next(now)
+        {
             if !self.start_probe(job) {
                 self.probes.not_started(address);
+                idle += 1;
             }
         }
         // What cannot be kept need not be fetched yet: each version that ends lets the next ones start.
@@ -61,9 +67,10 @@ impl Keeper {
                 self.transfers.not_started(address);
             }
         }
+        idle == IDLE_PER_TURN
     }
 
-    /// False if nothing was started: the zone has gone, or the primary is known to be dead.
+    /// False if nothing was started: the zone has gone, the primary is known to be dead, or the answer would tell nothing.
     fn start_probe(&mut self, job: ProbeJob) -> bool {
         let ProbeJob { exchange, urgency } = job;
         let target = match self.begin(&exchange, urgency, unreachable::Exchange::Probe) {
@@ -75,6 +82,14 @@ impl Keeper {
                 return true;
             }
         };
+        if urgency == Urgency::Initial && self.unreachable.answers(exchange.address, Timestamp::now()) {
+            // The queue of transfers is as fair as that of probes, and what the primary refuses it refuses there, too.
+            let zone = self.zones.get_mut(&exchange.zone).expect("its exchange has just begun");
+            if zone.refresh.spare_probe(exchange.primary) {
+                self.follow_up(exchange.zone);
+                return false;
+            }
+        }
         let inquiry = Inquiry {
             zone: self.zones[&exchange.zone].definition.name.clone(),
             signature: self.config.transfer.detect_resigned,

@@ -200,6 +200,21 @@ impl Refresh {
         self.advance(now);
     }
 
+    /// The SOA query last taken need not be made, because the primary is known to answer: a zone without contents and
+    /// with one primary takes what that has, whatever its serial, so the transfer is asked for at once. Where there is
+    /// something to choose between, or to compare with, this does nothing and gives false (P3). Optional.
+    pub fn spare_probe(&mut self, ix: usize) -> bool {
+        let is_out = self.primaries.get(ix).is_some_and(|primary| primary.probe == Probe::Out);
+        let is_free = self.round.as_ref().is_some_and(|round| round.transfer.is_none());
+        if !is_out || !is_free || self.primaries.len() > 1 || self.soa.is_some() || self.frozen {
+            return false;
+        }
+        self.touch();
+        self.primaries[ix].probe = Probe::None;
+        self.run_transfer(ix, TransferKind::Axfr);
+        true
+    }
+
     /// A transfer ended. [`Transferred::Committed`] means: checked, published, and allowed by [`Refresh::accept`].
     pub fn handle_transfer(&mut self, now: Timestamp, ix: usize, outcome: Result<Transferred, Reason>) {
         let Some(running) = self.take_transfer(ix) else { return };
@@ -433,9 +448,9 @@ impl Refresh {
 }
 
 fn restore_primary(state: Option<PrimaryState>, now: Timestamp) -> Primary {
-    let is_known = state.is_some();
     let mut state = state.unwrap_or_else(|| PrimaryState::new(now));
     let is_restored = state.restore(now);
-    // What comes from the disk need not go there again: there may be 100,000 of them at once.
-    Primary { changed: !is_known || is_restored, ..Primary::new(state) }
+    // What comes from the disk need not go there again, and that a primary was never tried need not go there at all: there
+    // may be 100,000 of them at once.
+    Primary { changed: is_restored, ..Primary::new(state) }
 }

@@ -33,7 +33,9 @@
 //! After each `handle_*` it takes all actions and arms one timer from [`Refresh::poll_timeout`]. Each
 //! [`Action::Probe`] and [`Action::Transfer`] is answered by exactly one [`Refresh::handle_probe`],
 //! [`Refresh::handle_transfer`] or, if [`unreachable::Cache`] forbade it, [`Refresh::handle_unreachable`].
-//! The rate limit towards each primary and the order of work between zones ([`Urgency`]) are the caller's.
+//! The rate limit towards each primary and the order of work between zones ([`Urgency`]) are the caller's. So is
+//! [`Refresh::spare_probe`]: the first of 10,000 zones with one primary shows that it answers, and none of the others has to
+//! ask for a SOA before it takes the whole zone.
 
 mod asking;
 mod findings;

@@ -1,4 +1,5 @@
-//! Which addresses do not answer at all, so that a dead primary costs one zone one timeout and not ten thousand.
+//! Which addresses do not answer at all, so that a dead primary costs one zone one timeout and not ten thousand; and which
+//! have just answered.
 //!
 //! In: how exchanges ended at an address. Out: whether the next may start. Owned by `control`, shared by all zones,
 //! asked at the moment an exchange would *start* (not when it is queued: the first failure then stops all that wait).
@@ -19,6 +20,8 @@ const PAUSE: Duration = Duration::from_secs(10);
 const PAUSE_MAX: Duration = Duration::from_secs(600);
 /// How long the others wait for the one that tries; after that the next may try.
 const TRIAL: Duration = Duration::from_secs(10);
+/// An address that gave what it was asked for counts as answering for so long.
+const ANSWERS: Duration = Duration::from_secs(60);
 /// Most addresses remembered. Beyond, those that end soonest are forgotten: that costs a timeout, nothing else.
 const ADDRESSES_MAX: usize = 10_000;
 
@@ -55,6 +58,8 @@ struct Entry {
 #[derive(Debug, Default)]
 pub struct Cache {
     entries: HashMap<SocketAddr, Entry>,
+    /// When each gave what it was asked for last. Forgotten all together when there are too many.
+    answered: HashMap<SocketAddr, Timestamp>,
 }
 
 impl Cache {
@@ -79,11 +84,22 @@ impl Cache {
     /// Notes how an exchange ended. Codes that show a living server clear the entry, also when they are errors.
     pub fn ended(&mut self, address: SocketAddr, exchange: Exchange, outcome: Result<(), Code>, now: Timestamp) {
         match outcome {
+            Ok(()) if self.answered.len() >= ADDRESSES_MAX => self.answered.clear(),
+            Ok(()) => drop(self.answered.insert(address, now)),
+            Err(_) => drop(self.answered.remove(&address)),
+        }
+        match outcome {
             Err(code) if is_unreachable(code) => self.failed(address, exchange, code, now),
             // Says nothing about the primary.
             Err(Code::Cancelled | Code::StorageFailed) => {}
             _ => self.reached(address, exchange),
         }
+    }
+
+    /// Whether the address has just given what it was asked for, nothing has failed there since, and it is not one that
+    /// answers over UDP only.
+    pub fn answers(&self, address: SocketAddr, now: Timestamp) -> bool {
+        !self.entries.contains_key(&address) && self.answered.get(&address).is_some_and(|at| now.since(*at) < ANSWERS)
     }
 
     /// A NOTIFY came from the primary that is asked at `address` (not the port it was sent from): it lives, so the next
@@ -247,6 +263,20 @@ mod tests {
     }
 
     #[test]
+    fn an_address_answers_for_a_minute_or_until_something_fails_there() {
+        let mut cache = Cache::new();
+        assert!(!cache.answers(address(53), NOW));
+        cache.ended(address(53), Exchange::Probe, Ok(()), NOW);
+        assert!(cache.answers(address(53), NOW + secs(59)) && !cache.answers(address(5353), NOW));
+        assert!(!cache.answers(address(53), NOW + secs(60)));
+        cache.ended(address(53), Exchange::Transfer, Err(Code::RcodeRefused), NOW);
+        assert!(!cache.answers(address(53), NOW));
+        cache.ended(address(53), Exchange::Transfer, Err(Code::ConnectRefused), NOW);
+        cache.ended(address(53), Exchange::Probe, Ok(()), NOW);
+        assert!(!cache.answers(address(53), NOW), "its TCP port is closed");
+    }
+
+    #[test]
     fn addresses_are_told_apart_by_port() {
         let mut cache = Cache::new();
         dead(&mut cache, NOW);
@@ -261,5 +291,10 @@ mod tests {
             cache.ended(address, Exchange::Probe, Err(Code::NetUnreachable), NOW);
         }
         assert_eq!(cache.len(), ADDRESSES_MAX);
+        for n in 0..u32::try_from(ADDRESSES_MAX).expect("small") * 3 {
+            let address = SocketAddr::from((std::net::Ipv4Addr::from(n), 53));
+            cache.ended(address, Exchange::Probe, Ok(()), NOW);
+            assert!(cache.answered.len() <= ADDRESSES_MAX);
+        }
     }
 }

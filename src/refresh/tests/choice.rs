@@ -378,3 +378,46 @@ fn accept_judges_serials_as_rfc_1982_does() {
     assert_eq!(judge(Accept::Any), [true; 4]);
     assert!(Accept::Newer.takes(None, Serial(0)));
 }
+
+/// P3 asks for serials to choose between; here there is nothing to choose and nothing to compare with.
+#[test]
+fn a_zone_without_contents_may_take_its_only_primary_as_it_is() {
+    let mut bench = Bench::empty(1);
+    bench.wait(secs(0));
+    assert_eq!(bench.probes(), [0]);
+    assert!(bench.zone.spare_probe(0));
+    assert_eq!(bench.transfer(), Some((0, Axfr)));
+    assert_eq!(bench.zone.primary(0).expect("a primary").activity, Activity::Axfr);
+    bench.shows(0, 9);
+    assert_eq!(bench.zone.primary(0).expect("a primary").serial, None, "nobody asks for the SOA any more");
+    bench.gives(0, 7, Axfr);
+    assert_eq!((bench.served(), bench.code(0), bench.zone.state()), (7, Code::Ok, ZoneState::Available));
+}
+
+#[test]
+fn after_a_spared_query_a_failed_transfer_is_a_failed_round() {
+    let mut bench = Bench::empty(1);
+    bench.wait(secs(0));
+    bench.actions();
+    assert!(bench.zone.spare_probe(0));
+    bench.actions();
+    bench.fails(0, Code::RcodeRefused);
+    assert_eq!((bench.code(0), bench.zone.state()), (Code::RcodeRefused, ZoneState::Failed));
+    assert_eq!(bench.pause(), 10, "T8");
+}
+
+#[test]
+fn nothing_is_spared_where_there_is_a_choice_or_a_version() {
+    let mut bench = Bench::empty(2);
+    bench.wait(secs(0));
+    assert!(!bench.zone.spare_probe(0), "not taken yet");
+    assert_eq!(bench.probes(), [0, 1]);
+    assert!(!bench.zone.spare_probe(0) && !bench.zone.spare_probe(1));
+    bench.shows(0, 7);
+    bench.shows(1, 8);
+    assert_eq!(bench.transfer(), Some((1, Axfr)));
+    let mut bench = at_refresh(1, 7);
+    assert!(!bench.zone.spare_probe(0));
+    bench.shows(0, 7);
+    assert_eq!(bench.code(0), Code::UpToDate);
+}
