@@ -18,7 +18,7 @@ use super::held::Review;
 use super::keeper::{Keeper, report};
 use super::local::{self, LocalIndex};
 use super::look;
-use super::status::ZoneView;
+use super::status::{ZoneStatus, ZoneView};
 use super::zones::{self, StoredDefinition, Zone};
 
 /// What the store had of a zone beside its definition.
@@ -211,6 +211,14 @@ impl Keeper {
                 tls: BTreeMap::new(),
                 notify_shown: None,
             };
+            if serial.is_some() {
+                // It comes onto the board as it stands, not as a new zone that changes a moment later, 100,000 times at a
+                // start. What was found out is told once more, as something new.
+                self.generation += 1;
+                let warning = self.config.guard_of(zone.definition.policy.as_deref()).lapse_warning;
+                let status = zone.status(now, self.generation, &self.settings, warning);
+                zone.view.begin(ZoneStatus { findings: Vec::new(), ..status });
+            }
             self.zones.insert(id, Box::new(zone));
         }
         self.board.insert(views);

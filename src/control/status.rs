@@ -187,6 +187,11 @@ impl ZoneView {
         Arc::new(view)
     }
 
+    /// How the zone stands when it comes onto the board.
+    pub(super) fn begin(&self, status: ZoneStatus) {
+        self.current.store(Arc::new(status));
+    }
+
     fn replace(&self, status: Arc<ZoneStatus>) {
         let generation = status.generation;
         self.current.store(status);
