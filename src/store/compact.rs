@@ -41,6 +41,9 @@ const JOURNAL_OCTETS_MAX: u64 = 64 << 20;
 /// Differences up to this size are kept in any case, however small the zone.
 const KEPT_DIFF_OCTETS_MIN: u64 = 16 << 10;
 
+/// Larger ones are not, however large the zone: what goes into a batch of the default size, with room for others.
+const KEPT_DIFF_OCTETS_MAX: u64 = 6 << 20;
+
 /// What the writer knows of a zone.
 #[derive(Clone, Debug)]
 pub(super) struct ZoneState {
@@ -408,9 +411,10 @@ fn follows(stored: Option<Serial>, diffs: &[Diff], serial: Serial) -> bool {
     !diffs.is_empty() && at == Some(serial)
 }
 
-/// Most octets of a difference that is kept: half the image, since a larger one is better sent as a whole zone.
+/// Most octets of a difference that is kept: half the image, since a larger one is better sent as a whole zone, and what
+/// goes into one batch.
 pub fn kept_diff_octets_max(image_octets: u64) -> u64 {
-    (image_octets / 2).max(KEPT_DIFF_OCTETS_MIN)
+    (image_octets / 2).clamp(KEPT_DIFF_OCTETS_MIN, KEPT_DIFF_OCTETS_MAX)
 }
 
 /// The newest of `diffs` which are worth keeping.
@@ -501,7 +505,7 @@ impl Bounds {
 
     /// Most octets of differences stored with one write.
     fn diffs_in_batch(&self) -> usize {
-        (self.batch_octets / 8 * 3).min(layout::DIFF_OCTETS_MAX)
+        (self.batch_octets / 8 * 3).min(KEPT_DIFF_OCTETS_MAX as usize)
     }
 
     /// Most octets of history for a zone of this size.
