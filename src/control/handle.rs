@@ -312,6 +312,10 @@ impl Handle {
 
     /// Serves a kept version and takes no newer one until [`Handle::release`]; done and durable when this returns.
     pub async fn roll_back(&self, zone: Uuid, to: Serial, user: String) -> Result<(), EditError> {
+        if let Some(view) = self.board.by_uuid(zone) {
+            // else what is served now might not be kept yet, and the way from it not be known
+            view.wait_until_durable().await;
+        }
         self.ask(|reply| Command::RollBack(zone, to, user, reply)).await
     }
 
@@ -322,11 +326,13 @@ impl Handle {
 
     /// The versions that are kept, in the order in which they were served. Reads from disk.
     pub async fn versions(&self, zone: &ZoneView) -> Result<Vec<Version>, EditError> {
+        zone.wait_until_durable().await;
         self.past.versions(zone.id).await
     }
 
     /// What leads from one kept version to another, whichever is the older. Reads from disk.
     pub async fn difference(&self, zone: &ZoneView, from: Serial, to: Serial) -> Result<Diff, EditError> {
+        zone.wait_until_durable().await;
         self.past.difference(zone.id, from, to).await
     }
 

@@ -1,7 +1,6 @@
 //! What downstreams get: the served version once it is durable (RFC 1995, RFC 5936).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::dns::Serial;
 use crate::net::{OutboundData, OutboundSource};
@@ -10,15 +9,16 @@ use crate::store::Store;
 
 use super::status::Board;
 
-/// How long a downstream waits for the served version to become durable; then it gets what is served.
-const DURABLE_WAIT: Duration = Duration::from_secs(5);
 /// Gives `net` what it sends to downstreams: contents that would survive a crash, and the differences since the serial
 /// the downstream has, where the history reaches back so far.
 pub(super) fn source(board: Arc<Board>, store: Arc<Store>) -> OutboundSource {
     Arc::new(move |slot: Arc<Slot>, since: Option<Serial>| {
         let (board, store) = (board.clone(), store.clone());
         Box::pin(async move {
-            wait_until_durable(&board, &slot).await;
+            if let Some(view) = board.by_name(slot.name()) {
+                // Late is better than never: the primary is the record of truth.
+                view.wait_until_durable().await;
+            }
             let snapshot = slot.snapshot()?;
             let (zone, served) = (slot.id().0, snapshot.serial());
             let diffs = match since.filter(|since| served.is_newer_than(*since)) {
@@ -36,20 +36,4 @@ pub(super) fn source(board: Arc<Board>, store: Arc<Store>) -> OutboundSource {
             Some(OutboundData { snapshot, diffs })
         })
     })
-}
-
-async fn wait_until_durable(board: &Board, slot: &Slot) {
-    let Some(view) = board.by_name(slot.name()) else { return };
-    let mut changes = view.subscribe();
-    let durable = async {
-        loop {
-            changes.borrow_and_update();
-            let status = view.status();
-            if status.stored_serial == status.served_serial || changes.changed().await.is_err() {
-                return;
-            }
-        }
-    };
-    // Late is better than never: the primary is the record of truth.
-    let _ = tokio::time::timeout(DURABLE_WAIT, durable).await;
 }

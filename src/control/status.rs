@@ -9,6 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::watch;
@@ -28,6 +29,9 @@ use crate::refresh::{Finding, NextAttempt, PrimaryState, ZoneState};
 use crate::reverse;
 use crate::served::{RefusedFor, Slot, ZoneId};
 use crate::time::Timestamp;
+
+/// How long [`ZoneView::wait_until_durable`] waits: with a disk that does not take it, what there is must do.
+const DURABLE_WAIT: Duration = Duration::from_secs(5);
 use crate::zone::Snapshot;
 use crate::zone::signatures::Lapse;
 
@@ -166,6 +170,22 @@ impl ZoneView {
     /// The contents as served; `None` before the first transfer. Also given for an expired zone.
     pub fn snapshot(&self) -> Option<Arc<Snapshot>> {
         self.slot.snapshot()
+    }
+
+    /// Returns when what is served is on disk, or after [`DURABLE_WAIT`]: who reads the kept past, or gives a version away,
+    /// comes after it.
+    pub async fn wait_until_durable(&self) {
+        let mut changes = self.subscribe();
+        let durable = async {
+            loop {
+                changes.borrow_and_update();
+                let status = self.status();
+                if status.stored_serial == status.served_serial || changes.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(DURABLE_WAIT, durable).await;
     }
 
     /// Sees every new generation (for `Prefer: wait`).
