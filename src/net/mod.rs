@@ -368,8 +368,13 @@ fn random_key() -> [u8; 16] {
 }
 
 fn bind_once(mut address: SocketAddr, workers: usize) -> io::Result<Bound> {
+    let is_free_port = address.port() == 0;
     let tcp = bind_tcp(address)?;
     address.set_port(tcp.local_addr()?.port());
+    if is_free_port {
+        // with SO_REUSEPORT alone we would share it with one who is about to close it, and lose queries to them
+        drop(UdpSocket::bind(address)?);
+    }
     let udp = (0..workers).map(|_| bind_udp(address)).collect::<io::Result<_>>()?;
     Ok(Bound { address, udp, tcp })
 }
