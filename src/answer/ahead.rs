@@ -2,9 +2,10 @@
 //!
 //! In a zone of a million records a question costs four cache misses one behind the other: the directory's last node, the
 //! head of the page, its table of fingerprints, the entry; together more than everything else that answering costs.
-//! [`Workspace::look_ahead`] takes each of these steps for all queries of a group before the next step for any, so the
-//! processor waits for the group's misses together. It changes nothing and decides nothing: what it has read is
-//! looked up again by [`Workspace::answer`] from the cache, and a group of one is answered as well without it.
+//! [`Workspace::look_ahead`](super::Workspace::look_ahead) takes each of these steps for all queries of a group before the
+//! next step for any, so the processor waits for the group's misses together. It changes nothing and decides nothing: what it
+//! has read is looked up again by [`Workspace::answer`](super::Workspace::answer) from the cache, and a group of one is
+//! answered as well without it.
 
 use std::sync::Arc;
 

@@ -61,7 +61,7 @@ pub struct Header {
     pub base: Serial,
     /// The difference that led to the base; those behind it are the journal.
     pub base_sequence: u64,
-    /// [`DiffHead::total`] at the base.
+    /// [`DiffHead::total`](super::DiffHead::total) at the base.
     pub base_total: u64,
     /// The oldest difference of the unbroken chain; older ones are left-overs.
     pub chain_start: u64,
