@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::report::{count, figure};
 
-const WIDTH: f64 = 720.0;
+const WIDTH: f64 = 770.0;
 /// In the order of contenders; each has enough contrast on white and on black.
 const COLOURS: [&str; 4] = ["#d9480f", "#1c7ed6", "#2f9e44", "#868e96"];
 const STYLE: &str = "<style>text{font:13px system-ui,sans-serif;fill:#444}.grid{stroke:#8886;stroke-width:1}\
@@ -20,7 +20,7 @@ fn escaped(text: &str) -> String {
 
 /// Our figure as a share of the best peer's, on a logarithmic axis; left of the line at 1 is better.
 pub(crate) fn bars(ratios: &[(String, f64)]) -> String {
-    let (row, left, top) = (22.0, 330.0, 40.0);
+    let (row, left, top) = (22.0, 380.0, 40.0);
     let height = top + row * ratios.len() as f64 + 30.0;
     let right = WIDTH - 60.0;
     let low = ratios.iter().map(|r| r.1).fold(0.1, f64::min).log10().floor();
