@@ -30,7 +30,7 @@ pub(super) struct Reading {
     pub(super) name: Folded,
     pub(super) asked: Asked,
     pub(super) parsed: Parsed,
-    /// A zone of the view that encloses the name.
+    /// A zone of the view that encloses the name; `None` for all that is no query, too.
     pub(super) enclosing: Option<Enclosing>,
 }
 
@@ -42,9 +42,11 @@ impl Reading {
     #[inline]
     pub(super) fn read(&mut self, view: &View, known: &Known, message: &[u8]) {
         self.parsed = query::parse(message, &mut self.name, &mut self.asked);
-        if let Parsed::Query(_) = self.parsed {
-            self.enclosing = self.name.hash_with(view, known);
-        }
+        // a place in an earlier view must not outlive it
+        self.enclosing = match self.parsed {
+            Parsed::Query(_) => self.name.hash_with(view, known),
+            _ => None,
+        };
     }
 }
 
@@ -94,4 +96,34 @@ fn zone_of(view: &View, known: &mut Known, reading: &mut Reading) -> Option<Encl
         reading.enclosing = Some(zone);
     }
     reading.enclosing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::{RecordType, message};
+    use crate::served::{Publisher, ZoneId};
+    use crate::zone::HashKey;
+
+    /// The places of zones change with the view, and what is no query finds no new one.
+    #[test]
+    fn what_is_no_query_keeps_no_place_of_an_earlier_view() {
+        let key = HashKey::from_bytes([1; 16]);
+        let apex: crate::dns::Name = "example".parse().expect("a name");
+        // Given queries about a zone
+        let (mut publisher, handle) = Publisher::new(key);
+        publisher.add_zones([(ZoneId(1), apex.clone())]);
+        let (view, mut known) = (handle.load(), Known::new());
+        let query = message::query(1, &apex, RecordType::SOA, None);
+        let mut readings = [Reading::new(), Reading::new()];
+        readings.iter_mut().for_each(|reading| reading.read(&view, &known, &query));
+        look_ahead(&view, &mut known, &mut readings);
+        assert!(readings.iter().all(|reading| reading.enclosing.is_some()));
+        // When none is served any more and only rubbish comes
+        let without = Publisher::new(key).1.load();
+        readings.iter_mut().for_each(|reading| reading.read(&without, &known, b"rubbish"));
+        look_ahead(&without, &mut known, &mut readings);
+        // Then nobody looks where the zone was
+        assert!(readings.iter().all(|reading| reading.enclosing.is_none()));
+    }
 }

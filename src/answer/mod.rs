@@ -10,7 +10,8 @@
 //!        └──► Hand: NOTIFY, AXFR, IXFR, signed ──► net's cold path
 //! ```
 //!
-//! Called by `net` (UDP workers, TCP) and by tests; one function, [`respond`], without socket, clock, lock, log line
+//! Called by `net` (UDP workers, which read a group of queries before they answer each: `ahead`; TCP) and by tests; one
+//! function, [`respond`], in one step or in those of [`Workspace`], without socket, clock, lock, log line
 //! or allocation (replies beyond 16 KiB, which only TCP knows, may allocate). Never fetches anything, never decides who may transfer,
 //! never changes what it reads: one answer comes from one snapshot of each zone it touches.
 //!
