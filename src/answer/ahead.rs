@@ -15,7 +15,7 @@ use super::folded::{Enclosing, Folded, Known};
 use super::options::Asked;
 use super::query::{self, Parsed};
 use crate::served::View;
-use crate::zone::{Page, Snapshot};
+use crate::zone::{Page, Snapshot, page};
 
 /// Queries that are looked at together. A processor has some ten misses under way at once, and a thread eight guards of
 /// snapshots before they cost more.
@@ -64,16 +64,8 @@ pub(super) fn look_ahead(view: &View, known: &mut Known, readings: &mut [Reading
         let Some(snapshot) = guard.as_ref().and_then(|guard| guard.as_ref()) else { continue };
         let hash = reading.name.hash_at(reading.name.labels());
         *page = snapshot.page(hash).map(|page| (page, hash));
-        if let Some((page, _)) = page {
-            page.touch_head();
-        }
     }
-    for (page, hash) in pages.iter().flatten() {
-        page.touch_tables(*hash);
-    }
-    for (page, hash) in pages.iter().flatten() {
-        page.touch_entry(*hash);
-    }
+    page::look_ahead(pages.iter().flatten().copied());
 }
 
 /// Whether all queries are about the zone that those before them were about, and it is small.

@@ -264,8 +264,7 @@ impl Builder {
             partition.index.sort_unstable();
         }
         let old = old.filter(|old| old.key() == &self.key && old.apex() == &self.apex);
-        let pager =
-            Pager { kind: Kind::Names, key: self.key, apex_hash: self.apex_hash, old: old.map(Snapshot::names) };
+        let mut pager = Pager::new(Kind::Names, self.key, self.apex_hash, old.map(Snapshot::names));
         let glue = Glue::extract(&mut self);
         let apex = self.apex.clone();
         let mut output = Output {
@@ -289,7 +288,7 @@ impl Builder {
             entries.insert(at, (self.apex_hash, &apex_entry));
             pager.tree(&entries)?
         } else {
-            self.make_in_parts(&mut output, &pager, &glue)?
+            self.make_in_parts(&mut output, &mut pager, &glue)?
         };
         let spills = collect_spills(output.spills, old)?;
         self.findings.duplicates = output.duplicates;
@@ -299,7 +298,7 @@ impl Builder {
     }
 
     /// The pages of a large zone, one part of the hash space after the other.
-    fn make_in_parts(&mut self, output: &mut Output<'_>, pager: &Pager<'_>, glue: &Glue) -> Result<Child, Reason> {
+    fn make_in_parts(&mut self, output: &mut Output<'_>, pager: &mut Pager<'_>, glue: &Glue) -> Result<Child, Reason> {
         let mut subtrees = [const { Child::Empty }; PARTITIONS];
         for (slot, subtree) in subtrees.iter_mut().enumerate() {
             // taken, so that each part is freed as soon as it has become pages
@@ -372,7 +371,14 @@ impl Output<'_> {
                 let owner =
                     Owner { relative, hash, kids: children.len() as u32, has_wildcard: children.contains(&&b"*"[..]) };
                 let mut addresses = |target: &[u8], out: &mut Vec<Address>| glue.addresses(target, out);
-                self.encoder.entry(owner, &items, &mut addresses, &mut self.entries, &mut self.spills)?;
+                self.encoder.entry(
+                    owner,
+                    &items,
+                    std::iter::empty(),
+                    &mut addresses,
+                    &mut self.entries,
+                    &mut self.spills,
+                )?;
                 let entry = Entry::new(&self.entries[start..]);
                 if entry.labels() == 1 {
                     self.apex_kids += 1;
@@ -395,7 +401,7 @@ impl Output<'_> {
         require_one_soa(&items)?;
         let owner = Owner { relative: &[], hash, kids: self.apex_kids, has_wildcard: self.apex_has_wildcard };
         let mut entry = Vec::new();
-        self.encoder.entry(owner, &items, &mut |_, _| {}, &mut entry, &mut self.spills)?;
+        self.encoder.entry(owner, &items, std::iter::empty(), &mut |_, _| {}, &mut entry, &mut self.spills)?;
         self.tally.add(Entry::new(&entry));
         Ok(entry)
     }
@@ -588,7 +594,7 @@ mod tests {
     #[test]
     fn three_names_with_one_hash_are_refused_and_two_are_held() {
         let entries: Vec<Vec<u8>> = (b'a'..=b'c').map(|c| vec![2, 4, 0, 1, 1, c]).collect();
-        let pager = Pager { kind: Kind::Names, key: KEY, apex_hash: 0, old: None };
+        let mut pager = Pager::new(Kind::Names, KEY, 0, None);
         let placed: Vec<(u64, &[u8])> = entries.iter().map(|entry| (7, &entry[..])).collect();
         assert_eq!(pager.subtree(0, &placed[..2]).map(|tree| tree.owners()), Ok(2));
         assert_eq!(pager.subtree(0, &placed).expect_err("refused").code, Code::ContentCollision);

@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::entry::{self, BLOCK_HEADER, Base, ENTRY_HEADER, GLUE, MIXED_BLOCK, SPILLED, SPILLED_BLOCK};
+use super::entry::{self, BLOCK_HEADER, Base, ENTRY_HEADER, GLUE, MIXED_BLOCK, RrsetBlock, SPILLED, SPILLED_BLOCK};
 use super::hash::HashKey;
 use super::page::Page;
 use super::spill;
@@ -24,6 +24,8 @@ pub const RRSET_OCTETS_MAX: usize = 65_264;
 pub const TYPES_MAX: usize = 255;
 /// Suffixes of earlier names of an image that later names are compared with: bounds the work on hostile RRsets.
 const SUFFIXES_MAX: usize = 32;
+/// What one record adds to its entry at most, beside its rdata: as the only one of its block, with two names as pointers.
+pub(super) const BLOCK_OCTETS_MAX: usize = BLOCK_HEADER + 2 + RR_FIXED_OCTETS + 4;
 /// RRs (and fix-ups) of a block in place; the fields are one octet each.
 const IN_PLACE_MAX: usize = 255;
 
@@ -164,7 +166,16 @@ struct Draft {
     image: Range<usize>,
     signatures: Range<usize>,
     mixed: bool,
-    spilled: bool,
+    form: Form,
+}
+
+/// How a block stands in the entry.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    InPlace,
+    Spilled,
+    /// `image` is the whole block, as an earlier entry had it.
+    Kept,
 }
 
 impl Draft {
@@ -177,7 +188,11 @@ impl Draft {
     }
 
     fn octets(&self) -> usize {
-        if self.spilled { SPILLED_BLOCK } else { BLOCK_HEADER + 2 * self.fixups.len() + self.payload() }
+        match self.form {
+            Form::InPlace => BLOCK_HEADER + 2 * self.fixups.len() + self.payload(),
+            Form::Spilled => SPILLED_BLOCK,
+            Form::Kept => self.image.len(),
+        }
     }
 }
 
@@ -195,12 +210,15 @@ impl<'z> Encoder<'z> {
         Encoder { apex, key, drafts: Vec::new(), octets: Vec::new(), fixups: Vec::new() }
     }
 
-    /// Appends the entry of `owner` to `out` and the chunks of spilled blocks to `spills`. `items` have been levelled.
-    /// `addresses` is asked for the addresses at each in-domain NS target (relative, lower case) of a delegation.
+    /// Appends the entry of `owner` to `out` and the chunks of spilled blocks to `spills`. `items` have been levelled; `kept`
+    /// are blocks of other types, in place, which an earlier entry of the owner has had, by ascending type, and then all
+    /// of it must fit [`ENTRY_OCTETS_MAX`]. `addresses` is asked for the addresses at each in-domain NS target (relative,
+    /// lower case) of a delegation whose NS are among `items`.
     pub(super) fn entry(
         &mut self,
         owner: Owner<'_>,
         items: &[Item<'_>],
+        kept: impl Iterator<Item = RrsetBlock<'z>>,
         addresses: &mut dyn FnMut(&[u8], &mut Vec<Address>),
         out: &mut Vec<u8>,
         spills: &mut Vec<Page>,
@@ -209,13 +227,18 @@ impl<'z> Encoder<'z> {
         self.octets.clear();
         self.fixups.clear();
         let (mut glue, mut glue_octets) = (Vec::new(), 0);
-        let mut start = 0;
+        let (mut start, mut kept) = (0, kept.peekable());
         for block in items.chunk_by(|a, b| a.block == b.block) {
+            while let Some(earlier) = kept.next_if(|kept| kept.rtype() < block[0].block) {
+                self.keep(&earlier);
+            }
             self.draft(&owner, block, start);
             start += block.len();
         }
-        let has = |rtype| items.iter().any(|item| !item.is_signature && item.block == rtype);
-        let is_cut = !owner.relative.is_empty() && has(RecordType::NS);
+        kept.for_each(|block| self.keep(&block));
+        let has = |rtype| self.drafts.iter().any(|draft| draft.rtype == rtype && draft.rrs > 0);
+        let (is_cut, is_dname) = (!owner.relative.is_empty() && has(RecordType::NS), has(RecordType::DNAME));
+        let is_signed = self.drafts.iter().any(|draft| !draft.signatures.is_empty());
         if is_cut {
             for ns in items.iter().filter(|item| !item.is_signature && item.block == RecordType::NS) {
                 if let Some(target) = in_domain_target(&ns.rdata, owner.relative, self.apex) {
@@ -230,22 +253,22 @@ impl<'z> Encoder<'z> {
         }
         let fixed = ENTRY_HEADER + owner.relative.len() + if owner.kids > 0 { 4 } else { 0 };
         while fixed + self.drafts.iter().map(Draft::octets).sum::<usize>() > ENTRY_OCTETS_MAX {
-            let in_place = self.drafts.iter_mut().filter(|d| !d.spilled);
+            let in_place = self.drafts.iter_mut().filter(|d| d.form == Form::InPlace);
             // the first of equals: max_by_key would take the last
             match in_place.rev().max_by_key(|d| d.payload()) {
-                Some(largest) => largest.spilled = true,
+                Some(largest) => largest.form = Form::Spilled,
                 None => break,
             }
         }
         let flags = [
             (entry::CUT, is_cut),
-            (entry::DNAME, has(RecordType::DNAME)),
-            (entry::ENT, items.is_empty() && !owner.relative.is_empty()),
+            (entry::DNAME, is_dname),
+            (entry::ENT, self.drafts.is_empty() && !owner.relative.is_empty()),
             (entry::HAS_WILD, owner.has_wildcard),
             (entry::HAS_KIDS, owner.kids > 0),
-            (entry::SIGNED, items.iter().any(|item| item.is_signature)),
-            (entry::SPILL, self.drafts.iter().any(|d| d.spilled)),
-            (entry::MIXED, items.iter().any(|item| item.mixed)),
+            (entry::SIGNED, is_signed),
+            (entry::SPILL, self.drafts.iter().any(|d| d.form == Form::Spilled)),
+            (entry::MIXED, self.drafts.iter().any(|d| d.mixed)),
         ];
         let flags = flags.iter().filter(|f| f.1).fold(0, |flags, f| flags | f.0);
         out.extend_from_slice(&[owner.relative.len() as u8, flags, self.drafts.len() as u8, labels(owner.relative)]);
@@ -254,13 +277,30 @@ impl<'z> Encoder<'z> {
             out.extend_from_slice(&owner.kids.to_le_bytes());
         }
         for draft in &self.drafts {
-            if draft.spilled {
-                self.write_spilled(&owner, draft, items, &glue, out, spills)?;
-            } else {
-                self.write_in_place(draft, out);
+            match draft.form {
+                Form::InPlace => self.write_in_place(draft, out),
+                Form::Spilled => self.write_spilled(&owner, draft, items, &glue, out, spills)?,
+                Form::Kept => out.extend_from_slice(&self.octets[draft.image.clone()]),
             }
         }
         Ok(())
+    }
+
+    /// Adds a block as it stands.
+    fn keep(&mut self, block: &RrsetBlock<'_>) {
+        let start = self.octets.len();
+        block.append_to(&mut self.octets);
+        let end = self.octets.len();
+        self.drafts.push(Draft {
+            rtype: block.rtype(),
+            items: 0..0,
+            rrs: block.rr_count(),
+            fixups: 0..0,
+            image: start..end,
+            signatures: end - block.signature_octets()..end,
+            mixed: block.is_mixed(),
+            form: Form::Kept,
+        });
     }
 
     /// Adds the block made of `items` (levelled, one block), which begin at `start` of the owner's.
@@ -289,7 +329,7 @@ impl<'z> Encoder<'z> {
             image: image_start..image_end,
             signatures: image_end..self.octets.len(),
             mixed: items.iter().any(|item| item.mixed),
-            spilled: !in_place,
+            form: if in_place { Form::InPlace } else { Form::Spilled },
         });
     }
 
@@ -318,7 +358,7 @@ impl<'z> Encoder<'z> {
             image: image_start..end,
             signatures: end..end,
             mixed: false,
-            spilled: !in_place,
+            form: if in_place { Form::InPlace } else { Form::Spilled },
         });
     }
 

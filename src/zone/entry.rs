@@ -400,6 +400,12 @@ impl<'a> RrsetBlock<'a> {
         }
     }
 
+    /// Appends the whole block, which is in place, as it stands in the entry.
+    pub(super) fn append_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.header.0.to_le_bytes());
+        out.extend_from_slice(self.body);
+    }
+
     /// Image, and image with signatures, of a block that answers a question for its owner as it is: in place and without
     /// fix-ups.
     #[inline]

@@ -23,6 +23,7 @@
 //! | `snapshot`, `records` | a version; its contents as a sequence |
 //! | `denial`, `order` | the owners of NSEC and NSEC3 in their orders |
 //! | [`builder`] | records in any order -> a version |
+//! | `work` | owners taken out of their pages |
 //! | `diff`, `apply`, `between` | difference sequences: the form, forwards, and back from two versions |
 //! | [`mod@check`] | rules on content |
 //! | [`guard`] | what a version must not take away unseen |
@@ -53,6 +54,7 @@ pub mod spill;
 mod tally;
 #[cfg(test)]
 mod text;
+mod work;
 pub mod zonemd;
 
 pub use apply::{ApplyError, apply, apply_leniently};

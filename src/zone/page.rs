@@ -27,7 +27,8 @@ pub use super::entry::{Base, Entry, Fixup, Origin, Rr, RrsetBlock};
 
 /// Version of all layouts in this room, the name hash included.
 pub const FORMAT: u8 = 1;
-/// Octets of the largest page; a bound of the store (values above about 7.7 kB never leave sled's side files).
+/// Octets of the largest page: room for any two entries, and a bound of the store (values above about 7.7 kB never leave
+/// sled's side files).
 pub const PAGE_OCTETS_MAX: usize = 7_000;
 /// Octets before the first field that depends on n.
 pub(super) const HEADER_OCTETS: usize = 24;
@@ -36,9 +37,6 @@ pub(super) const SLOT_OCTETS: usize = 4;
 
 /// Of the processors this runs on; where it is another one, only time is lost.
 const CACHE_LINE_OCTETS: usize = 64;
-
-/// Bits of a hash that a page keeps behind its prefix.
-pub(super) const FP_BITS: u8 = 16;
 
 /// What a page holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -128,8 +126,11 @@ impl Page {
 
     /// Where the page belongs.
     pub fn key(&self) -> PageKey {
-        let kind = Kind::from_octet(self.as_bytes()[1]).expect("a Page has been checked");
-        PageKey { kind, bits: self.bits(), prefix: self.prefix() }
+        PageKey { kind: self.kind(), bits: self.bits(), prefix: self.prefix() }
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::from_octet(self.as_bytes()[1]).expect("a Page has been checked")
     }
 
     /// Entries inside; of a spill page the number of the chunk.
@@ -161,12 +162,6 @@ impl Page {
         u64::from_le_bytes(self.as_bytes()[16..24].try_into().expect("eight octets"))
     }
 
-    /// The hash of the owner at `index`, as far as the page knows it: its prefix and the 16 bits behind.
-    pub(super) fn known_hash(&self, index: usize) -> u64 {
-        let fp = u16_at(self.as_bytes(), HEADER_OCTETS + 2 * index);
-        self.prefix() | (u64::from(fp) << 48).checked_shr(self.bits().into()).unwrap_or(0)
-    }
-
     /// The entry at `index`, ascending by (hash, owner). `index` is below [`Page::len`]; not for spill pages.
     pub fn entry(&self, index: usize) -> Entry<'_> {
         self.entry_by(self.tables().1, index)
@@ -194,15 +189,27 @@ impl Page {
         None
     }
 
+    /// What is to be done for `entry` to stand for the owner with this `hash` and `name`, or for the owner to go. `None` if
+    /// fingerprints alone do not say where that is.
+    pub(super) fn patch<'a>(&'a self, hash: u64, name: &[u8], entry: Option<&'a [u8]>) -> Option<Patch<'a>> {
+        let fingerprints = self.tables().0;
+        let fingerprint = self.fingerprint(hash);
+        let index = first_not_below(fingerprint, fingerprints)?;
+        let is_alike = |index: usize| fingerprints.get(index) == Some(&fingerprint.to_le_bytes());
+        let replaced = is_alike(index).then(|| self.entry(index));
+        let is_sure = !is_alike(index + 1) && replaced.is_none_or(|entry| entry.name() == name);
+        is_sure.then_some(Patch { index, fingerprint, replaced, entry })
+    }
+
     /// Reads the first octets, so that they are in the cache for [`Page::touch_tables`].
     #[inline]
-    pub fn touch_head(&self) {
+    fn touch_head(&self) {
         black_box(self.header().0[0]);
     }
 
     /// Reads from both tables what [`Page::find`] will begin with.
     #[inline]
-    pub fn touch_tables(&self, hash: u64) {
+    fn touch_tables(&self, hash: u64) {
         let (fingerprints, offsets) = self.tables();
         let guess = guess(self.fingerprint(hash), fingerprints.len());
         black_box((fingerprints.get(guess).copied(), offsets.get(guess).copied()));
@@ -210,7 +217,7 @@ impl Page {
 
     /// Reads the first octets of the entry that [`Page::find`] will compare first, and of the cache line behind them.
     #[inline]
-    pub fn touch_entry(&self, hash: u64) {
+    fn touch_entry(&self, hash: u64) {
         let (fingerprints, offsets) = self.tables();
         let wanted = self.fingerprint(hash);
         let Some(offset) = first_not_below(wanted, fingerprints).and_then(|index| offsets.get(index)) else { return };
@@ -219,13 +226,13 @@ impl Page {
         black_box((bytes.get(at).copied(), bytes.get(at + CACHE_LINE_OCTETS).copied()));
     }
 
-    /// The tables behind the header: fingerprints, and where the entries begin.
     /// The octets of a name's hash that its page's tables go by.
     #[inline]
     fn fingerprint(&self, hash: u64) -> u16 {
         (behind(hash, self.bits()) >> 48) as u16
     }
 
+    /// The tables behind the header: fingerprints, and where the entries begin.
     #[inline]
     fn tables(&self) -> (&[Pair], &[Pair]) {
         let (header, rest) = self.header();
@@ -245,6 +252,16 @@ impl Page {
         let end = offsets.get(index + 1).map_or(bytes.len(), |next| usize::from(u16::from_le_bytes(*next)));
         Entry::new(&bytes[start..end])
     }
+}
+
+/// Brings what [`Page::find`] will read for these hashes into the cache: takes each of its steps for all of them before the
+/// next step for any, so that the processor waits for their cache misses together. They should be about as many as it
+/// can have under way.
+#[inline]
+pub fn look_ahead<'p>(pages: impl Iterator<Item = (&'p Page, u64)> + Clone) {
+    pages.clone().for_each(|(page, _)| page.touch_head());
+    pages.clone().for_each(|(page, hash)| page.touch_tables(hash));
+    pages.for_each(|(page, hash)| page.touch_entry(hash));
 }
 
 /// A little-endian `u16` in a page's tables.
@@ -276,38 +293,100 @@ impl fmt::Debug for Page {
     }
 }
 
-/// Puts entries, ascending by (hash, owner), into one page. They fit: see [`page_octets`]. `records` is the sum of theirs;
-/// of each hash 16 bits behind the prefix are looked at.
-pub(super) fn make<'a>(
+/// Puts entries with their hashes, ascending by (hash, owner), into one page. They fit: see [`page_octets`]. `place` is the
+/// length and the prefix that their hashes share, `records` is the sum of theirs; of each hash 16 bits behind the prefix are
+/// looked at. `scratch` is overwritten.
+pub(super) fn make(
     kind: Kind,
-    bits: u8,
-    prefix: u64,
+    (bits, prefix): (u8, u64),
     records: u32,
-    entries: impl Iterator<Item = (u64, &'a [u8])> + Clone,
+    entries: &[(u64, &[u8])],
+    scratch: &mut Vec<u8>,
 ) -> Page {
-    let n = entries.clone().count();
-    let mut bytes = Vec::with_capacity(PAGE_OCTETS_MAX);
-    bytes.extend_from_slice(&[FORMAT, kind as u8]);
-    bytes.extend_from_slice(&(n as u16).to_le_bytes());
-    bytes.extend_from_slice(&[0; 4]);
-    bytes.extend_from_slice(&[bits, 0, 0, 0]);
-    bytes.extend_from_slice(&records.to_le_bytes());
-    bytes.extend_from_slice(&prefix.to_le_bytes());
-    for (hash, _) in entries.clone() {
-        bytes.extend_from_slice(&((behind(hash, bits) >> 48) as u16).to_le_bytes());
+    put_header(kind, (bits, prefix), entries.len(), records, scratch);
+    for (hash, _) in entries {
+        scratch.extend_from_slice(&((behind(*hash, bits) >> 48) as u16).to_le_bytes());
     }
-    let mut offset = HEADER_OCTETS + SLOT_OCTETS * n;
-    for (_, entry) in entries.clone() {
-        bytes.extend_from_slice(&(offset as u16).to_le_bytes());
+    let mut offset = HEADER_OCTETS + SLOT_OCTETS * entries.len();
+    for (_, entry) in entries {
+        scratch.extend_from_slice(&(offset as u16).to_le_bytes());
         offset += entry.len();
     }
     for (_, entry) in entries {
-        bytes.extend_from_slice(entry);
+        scratch.extend_from_slice(entry);
     }
-    let length = bytes.len();
+    seal(scratch)
+}
+
+/// A change of one entry of a page, see [`Page::patch`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patch<'a> {
+    /// Where the entry is, or comes to be.
+    index: usize,
+    pub(super) fingerprint: u16,
+    /// The entry that goes.
+    pub(super) replaced: Option<Entry<'a>>,
+    /// The one that comes.
+    pub(super) entry: Option<&'a [u8]>,
+}
+
+/// `page` with `patches`, whose fingerprints ascend and differ; then it has so many `entries`, and they fit. What lies
+/// between the patches is copied in one piece. `scratch` is overwritten.
+pub(super) fn patched(page: &Page, patches: &[Patch<'_>], entries: usize, scratch: &mut Vec<u8>) -> Page {
+    let bytes = page.as_bytes();
+    let (fingerprints, offsets) = page.tables();
+    let offset = |index: usize| offsets.get(index).map_or(bytes.len(), |pair| usize::from(u16::from_le_bytes(*pair)));
+    let removed = records_of(patches.iter().filter_map(|patch| Some(patch.replaced?.as_bytes())));
+    let added = records_of(patches.iter().filter_map(|patch| patch.entry));
+    let records = page.record_count() - removed + added;
+    put_header(page.kind(), (page.bits(), page.prefix()), entries, records, scratch);
+    let after = |patch: &Patch<'_>| patch.index + usize::from(patch.replaced.is_some());
+    // what stays before each patch, and behind the last one
+    let starts = std::iter::once(0).chain(patches.iter().map(after));
+    let ends = patches.iter().map(|patch| patch.index).chain([page.len()]);
+    let runs = starts.zip(ends).zip(patches.iter().map(Some).chain([None]));
+    for ((start, end), patch) in runs.clone() {
+        scratch.extend_from_slice(fingerprints[start..end].as_flattened());
+        if let Some(patch) = patch.filter(|patch| patch.entry.is_some()) {
+            scratch.extend_from_slice(&patch.fingerprint.to_le_bytes());
+        }
+    }
+    let mut at = HEADER_OCTETS + SLOT_OCTETS * entries;
+    for ((start, end), patch) in runs.clone() {
+        // modulo 2^16, as offsets may move either way
+        let moved = (at as u16).wrapping_sub(offset(start) as u16);
+        let shift = |pair: &Pair| u16::from_le_bytes(*pair).wrapping_add(moved).to_le_bytes();
+        scratch.extend(offsets[start..end].iter().flat_map(shift));
+        at += offset(end) - offset(start);
+        if let Some(entry) = patch.and_then(|patch| patch.entry) {
+            scratch.extend_from_slice(&(at as u16).to_le_bytes());
+            at += entry.len();
+        }
+    }
+    for ((start, end), patch) in runs {
+        scratch.extend_from_slice(&bytes[offset(start)..offset(end)]);
+        scratch.extend_from_slice(patch.and_then(|patch| patch.entry).unwrap_or_default());
+    }
+    seal(scratch)
+}
+
+/// Begins a page in `scratch`.
+fn put_header(kind: Kind, (bits, prefix): (u8, u64), entries: usize, records: u32, scratch: &mut Vec<u8>) {
+    scratch.clear();
+    scratch.extend_from_slice(&[FORMAT, kind as u8]);
+    scratch.extend_from_slice(&(entries as u16).to_le_bytes());
+    scratch.extend_from_slice(&[0; 4]);
+    scratch.extend_from_slice(&[bits, 0, 0, 0]);
+    scratch.extend_from_slice(&records.to_le_bytes());
+    scratch.extend_from_slice(&prefix.to_le_bytes());
+}
+
+/// Takes the page out of `scratch`, complete but for its length.
+fn seal(scratch: &mut [u8]) -> Page {
+    let length = scratch.len();
     debug_assert!(length <= PAGE_OCTETS_MAX);
-    bytes[4..8].copy_from_slice(&(length as u32).to_le_bytes());
-    Page::new(&bytes)
+    scratch[4..8].copy_from_slice(&(length as u32).to_le_bytes());
+    Page::new(scratch)
 }
 
 /// Records of so many entries.

@@ -25,10 +25,8 @@ pub(crate) struct Contents {
     pub(crate) records: usize,
     /// The first octet of every address.
     pub(crate) mark: u8,
-    /// Hosts, from the first on, whose addresses have `edited` for a mark.
-    pub(crate) edits: usize,
-    /// The mark of edited hosts.
-    pub(crate) edited: u8,
+    /// Hosts, from the first on, that have lost their second record.
+    pub(crate) bereft: usize,
     /// Hosts beyond the others: an A record each.
     pub(crate) additions: usize,
 }
@@ -37,7 +35,7 @@ impl Contents {
     /// Serial 1.
     pub(crate) fn new(apex: &str, records: usize) -> Contents {
         let apex = apex.parse().expect("a name");
-        Contents { apex, serial: 1, records, mark: 10, edits: 0, edited: 10, additions: 0 }
+        Contents { apex, serial: 1, records, mark: 10, bereft: 0, additions: 0 }
     }
 
     /// Labels left of the apex of the host with this number.
@@ -60,10 +58,10 @@ impl Contents {
             record(self.apex.clone(), RecordType::SOA, self.soa()),
             record(self.apex.clone(), RecordType::NS, below(b"\x02h0").as_wire().to_vec()),
         ];
-        let hosts = (0..self.records - 2).map(move |n| {
-            let (host, second) = (n / 2, n % 2 == 1);
-            let owner = Contents::host(host);
-            let mark = if host < self.edits { self.edited } else { self.mark };
+        let hosts =
+            (0..self.records - 2).map(|n| (n / 2, n % 2 == 1)).filter(|&(host, second)| !second || host >= self.bereft);
+        let hosts = hosts.map(move |(host, second)| {
+            let (owner, mark) = (Contents::host(host), self.mark);
             let [_, a, b, c] = (host as u32).to_be_bytes();
             if host % DELEGATION_EVERY == DELEGATION_EVERY - 1 {
                 let server = below(&[b"\x02ns", &owner[..]].concat());
@@ -107,15 +105,12 @@ impl Contents {
         builder.finish(old).expect("a zone").0
     }
 
-    /// The version after this one: `changes` records deleted or added beside the SOA. One change is an addition; an
-    /// even number edits the two addresses of each of a quarter as many hosts.
+    /// The version after this one: `changes` records deleted or added beside the SOA, each at another owner. One change
+    /// is an addition, of more one half deletes.
     pub(crate) fn changed(&self, changes: usize) -> Contents {
-        let next = Contents { serial: self.serial + 1, ..self.clone() };
-        match changes {
-            1 => Contents { additions: self.additions + 1, ..next },
-            // a host has two records, and an edit of one is a deletion and an addition
-            _ => Contents { edits: (changes / 4).min(self.hosts()), edited: self.edited.wrapping_add(1), ..next },
-        }
+        let bereft = (self.bereft + changes / 2).min(self.hosts());
+        let additions = self.additions + changes.div_ceil(2);
+        Contents { serial: self.serial + 1, bereft, additions, ..self.clone() }
     }
 
     /// The difference from `before`, of which this is [`Contents::changed`] by one.

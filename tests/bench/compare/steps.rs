@@ -168,7 +168,7 @@ fn restart(report: &mut Report, primary: &Primary, contender: &mut Contender, co
 /// A new version of which every address differs, as a whole zone: the peak of memory, and the slowest queries meanwhile.
 fn replace(plan: &Plan, report: &mut Report, primary: &Primary, contents: &Contents, running: &[Contender]) {
     let records = contents.records;
-    let new = Contents { serial: contents.serial + 1, mark: 11, edits: 0, ..contents.clone() };
+    let new = Contents { serial: contents.serial + 1, mark: 11, ..contents.clone() };
     let version = Version::new(new.snapshot(), Vec::new());
     version.record();
     primary.set(version);

@@ -7,6 +7,9 @@ use secondaryd::zone;
 use crate::contents::difference;
 use crate::sizes;
 
+/// More than any cache holds.
+const OTHER_OCTETS: usize = 256 << 20;
+
 fn apply(bencher: Bencher<'_, '_>, records: usize, changes: usize) {
     let (contents, old) = crate::zone(records);
     let new = contents.changed(changes).snapshot();
@@ -31,6 +34,19 @@ fn a_hundred_changes(bencher: Bencher<'_, '_>, records: usize) {
 #[divan::bench(args = sizes(), sample_count = 20)]
 fn ten_thousand_changes(bencher: Bencher<'_, '_>, records: usize) {
     apply(bencher, records, 10_000);
+}
+
+/// As in a daemon that had nothing to do for a while: nothing of the zone is in the processor's caches.
+#[divan::bench(args = sizes(), sample_count = 20)]
+fn ten_thousand_changes_cold(bencher: Bencher<'_, '_>, records: usize) {
+    let (contents, old) = crate::zone(records);
+    let new = contents.changed(10_000).snapshot();
+    let diff = difference(old, &new);
+    let mut other = vec![0u8; OTHER_OCTETS];
+    bencher
+        .counter(ItemsCount::new(10_000usize))
+        .with_inputs(|| other.iter_mut().for_each(|octet| *octet = octet.wrapping_add(1)))
+        .bench_local_values(|()| zone::apply(old, std::slice::from_ref(&diff)).expect("applies"));
 }
 
 /// Versions that share all pages but those of a hundred changes: what an AXFR of a little-changed zone costs.
