@@ -12,6 +12,7 @@ use std::sync::Arc;
 use arc_swap::Guard;
 
 use super::folded::{Enclosing, Folded, Known};
+use super::lookup;
 use super::options::Asked;
 use super::query::{self, Parsed};
 use crate::served::View;
@@ -62,7 +63,8 @@ pub(super) fn look_ahead(view: &View, known: &mut Known, readings: &mut [Reading
     let mut pages: [Option<(&Page, u64)>; GROUP] = [None; GROUP];
     for ((reading, guard), page) in readings.iter().zip(&guards).zip(&mut pages) {
         let Some(snapshot) = guard.as_ref().and_then(|guard| guard.as_ref()) else { continue };
-        let hash = reading.name.hash_at(reading.name.labels());
+        let apex_depth = reading.enclosing.map_or(0, |zone| zone.labels);
+        let hash = reading.name.hash_at(lookup::first_probe(snapshot, &reading.name, apex_depth));
         *page = snapshot.page(hash).map(|page| (page, hash));
     }
     page::look_ahead(pages.iter().flatten().copied());

@@ -62,6 +62,13 @@ pub(super) fn locate<'s>(snapshot: &'s Snapshot, name: &Folded, apex_depth: usiz
     }
 }
 
+/// How many labels the suffix of `name` has that [`locate`] looks for first, which for most questions is all: a referral
+/// needs the cut and not what is asked for.
+#[inline]
+pub(super) fn first_probe(snapshot: &Snapshot, name: &Folded, apex_depth: usize) -> usize {
+    name.labels().min(apex_depth + snapshot.shallowest_cut())
+}
+
 /// The entry of the name's suffix of `depth` labels.
 #[inline]
 fn probe<'s>(snapshot: &'s Snapshot, name: &Folded, depth: usize, apex_depth: usize) -> Option<Entry<'s>> {

@@ -493,7 +493,6 @@ mod tests {
         assert!(next.pages().eq(expected.pages()));
     }
 
-    /// Many changes are made by two threads; see `laws` for few.
     #[test]
     fn thousands_of_changes_equal_a_new_build() {
         let host = |n: usize| format!("h{n} A 192.0.2.1\n");

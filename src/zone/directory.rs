@@ -25,9 +25,6 @@ const SLOTS: usize = 1 << NODE_BITS;
 /// time, and 1,400 no less.
 const FULL_PAGE_OCTETS: usize = 2_800;
 
-/// From so many edits on it is worth a thread to make half of them there.
-const HALVED_EDITS: usize = 1_000;
-
 /// What stands below a prefix.
 #[derive(Clone, Debug)]
 pub(super) enum Child {
@@ -233,51 +230,9 @@ impl<'a> Pager<'a> {
 
     /// `tree` with `edits` made. O(edits x depth); all that is not touched stays shared.
     pub(super) fn edit(&mut self, tree: &Child, edits: &[Edit<'_>]) -> Result<Child, Reason> {
-        if let Child::Node(root) = tree
-            && root.children().len() == SLOTS
-            && edits.len() >= HALVED_EDITS
-        {
-            return self.edit_halves(root.children(), edits);
-        }
         let mut whole = Slots::default();
         self.edit_child(tree, Span { prefix: 0, bits: 0, width: NODE_BITS }, edits, &mut whole)?;
         Ok(whole.into_child())
-    }
-
-    /// The same for a large zone, whose root has a child for each slot, with many edits: half of them on another thread. What
-    /// takes time is copying pages which are in no cache, and there two processors get twice as far.
-    fn edit_halves(&mut self, children: &[Child], edits: &[Edit<'_>]) -> Result<Child, Reason> {
-        const HALF: usize = SLOTS / 2;
-        let (left_edits, right_edits) = edits.split_at(edits.partition_point(|edit| edit.hash >> 63 == 0));
-        let mut subtrees = [const { Child::Empty }; SLOTS];
-        let (left, right) = subtrees.split_at_mut(HALF);
-        let mut other = Pager::new(self.kind, self.key, self.apex_hash, self.old);
-        let edited_right = std::thread::scope(|scope| {
-            let on_another = scope.spawn(|| other.edit_slots(&children[HALF..], HALF, right_edits, right));
-            self.edit_slots(&children[..HALF], 0, left_edits, left)?;
-            on_another.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        });
-        edited_right?;
-        Ok(self.join(subtrees))
-    }
-
-    /// Edits children of the root, each of which has one slot, from slot `first` on.
-    fn edit_slots(
-        &mut self,
-        children: &[Child],
-        first: usize,
-        mut edits: &[Edit<'_>],
-        out: &mut [Child],
-    ) -> Result<(), Reason> {
-        for ((slot, child), out) in (first as u64..).zip(children).zip(out) {
-            let (own, later) = edits.split_at(edits.partition_point(|edit| edit.hash >> (64 - NODE_BITS) == slot));
-            let span = Span { prefix: slot << (64 - NODE_BITS), bits: NODE_BITS, width: 0 };
-            let mut slots = Slots::default();
-            self.edit_child(child, span, own, &mut slots)?;
-            *out = slots.children.pop().expect("one child was pushed");
-            edits = later;
-        }
-        Ok(())
     }
 
     /// The tree of all `entries` of a zone.
