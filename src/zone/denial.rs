@@ -82,7 +82,7 @@ pub enum Nsec3Of<'a> {
 }
 
 /// The owners of NSEC in canonical order, and those of NSEC3 in the order of their hashes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Denial {
     params: Option<Nsec3Params>,
     apex_hashes: ApexHashes,
@@ -92,7 +92,7 @@ pub(super) struct Denial {
 
 /// The hashes of two names that most negative answers speak of: names that do not exist are mostly asked for right below
 /// the apex.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ApexHashes {
     /// Of the apex.
     pub apex: [u8; NSEC3_HASH_OCTETS],
@@ -101,6 +101,9 @@ pub struct ApexHashes {
 }
 
 impl ApexHashes {
+    /// Of a zone without NSEC3.
+    pub(super) const NONE: ApexHashes = ApexHashes { apex: [0; NSEC3_HASH_OCTETS], wildcard: [0; NSEC3_HASH_OCTETS] };
+
     fn new(params: &Nsec3Params, apex: &Name) -> ApexHashes {
         // a wildcard too long to be a name is asked for by nobody
         let wildcard = [b"\x01*", apex.as_wire()].concat();
@@ -133,7 +136,7 @@ impl Denial {
         nsec.sort_unstable();
         nsec3.sort_unstable();
         let nsec = Order::from_sorted(nsec.iter().map(|key| &key[..]));
-        let apex_hashes = params.as_ref().map_or_else(Default::default, |params| ApexHashes::new(params, apex));
+        let apex_hashes = params.as_ref().map_or(ApexHashes::NONE, |params| ApexHashes::new(params, apex));
         Denial { params, apex_hashes, nsec, nsec3: Order::from_sorted(nsec3.iter().map(|key| &key[..])) }
     }
 

@@ -89,7 +89,8 @@ pub struct Snapshot {
     cut_depths: u128,
     shallowest_cut: usize,
     has_nsec3: bool,
-    denial: Denial,
+    /// `None` in a zone without DNSSEC, which most small zones are: one word instead of a hundred octets.
+    denial: Option<Box<Denial>>,
     canonical: OnceLock<CanonicalOrder>,
 }
 
@@ -113,7 +114,7 @@ impl Snapshot {
             cut_depths: tally.cut_depths(),
             shallowest_cut: tally.cut_depths().trailing_zeros() as usize,
             has_nsec3: tally.types().iter().any(|(rtype, _)| *rtype == RecordType::NSEC3),
-            denial: Denial::default(),
+            denial: None,
             canonical: OnceLock::new(),
             apex,
             key,
@@ -131,8 +132,9 @@ impl Snapshot {
         let is_chain =
             |t: &(RecordType, u64)| matches!(t.0, RecordType::NSEC | RecordType::NSEC3 | RecordType::NSEC3PARAM);
         if snapshot.type_counts().iter().any(is_chain) {
-            let earlier = earlier.map(|(earlier, changes)| (&earlier.denial, changes));
-            snapshot.denial = Denial::new((&snapshot.apex, snapshot.apex_entry()), snapshot.entries(), earlier);
+            let earlier = earlier.and_then(|(earlier, changes)| Some((&**earlier.denial.as_ref()?, changes)));
+            let denial = Denial::new((&snapshot.apex, snapshot.apex_entry()), snapshot.entries(), earlier);
+            snapshot.denial = Some(Box::new(denial));
         }
         Ok(snapshot)
     }
@@ -325,31 +327,31 @@ impl Snapshot {
 
     /// How names are hashed for NSEC3; `None` without a NSEC3PARAM that can be used.
     pub fn nsec3_params(&self) -> Option<&Nsec3Params> {
-        self.denial.params()
+        self.denial.as_ref()?.params()
     }
 
     /// Hashes of names at and below the apex under [`Snapshot::nsec3_params`]; of no meaning without.
     pub fn nsec3_apex_hashes(&self) -> &ApexHashes {
-        self.denial.apex_hashes()
+        self.denial.as_ref().map_or(&ApexHashes::NONE, |denial| denial.apex_hashes())
     }
 
     /// The entry whose NSEC matches or covers the name `relative` (lower case); `None` in a zone without NSEC.
     /// No allocation.
     pub fn nsec_covering(&self, relative: &[u8]) -> Option<Entry<'_>> {
-        let owner = self.denial.nsec_at_or_before(relative)?;
+        let owner = self.denial.as_ref()?.nsec_at_or_before(relative)?;
         self.lookup(self.key.below(self.apex_hash, owner.as_slice()), owner.as_slice())
     }
 
     /// What the NSEC3s of the set of [`Snapshot::nsec3_params`] say of `hash`; `None` in a zone without. No allocation.
     pub fn nsec3_of(&self, hash: &[u8; NSEC3_HASH_OCTETS]) -> Option<Nsec3Of<'_>> {
-        let (owner, is_match) = self.denial.nsec3_at_or_before(hash)?;
+        let (owner, is_match) = self.denial.as_ref()?.nsec3_at_or_before(hash)?;
         let entry = self.lookup(self.key.below(self.apex_hash, &owner), &owner)?;
         Some(if is_match { Nsec3Of::Matched(entry) } else { Nsec3Of::Covered(entry) })
     }
 
     #[cfg(test)]
-    pub(super) fn denial(&self) -> &Denial {
-        &self.denial
+    pub(super) fn denial(&self) -> Option<&Denial> {
+        self.denial.as_deref()
     }
 
     pub(super) fn names(&self) -> &Child {
