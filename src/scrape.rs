@@ -57,9 +57,9 @@ impl Sources {
                 words[WORDS.iter().position(|w| *w == word).expect("all words are listed")] += 1;
             }
             first_expiry = first_expiry.into_iter().chain(status.expires).min();
-            held += u32::from(status.review.held.is_some());
-            pinned += u32::from(status.review.pinned.is_some());
-            first_lapse = first_lapse.into_iter().chain(status.signatures.as_ref().map(|lapse| lapse.at)).min();
+            held += u32::from(status.remarks.review.held.is_some());
+            pinned += u32::from(status.remarks.review.pinned.is_some());
+            first_lapse = first_lapse.into_iter().chain(status.remarks.signatures.as_ref().map(|lapse| lapse.at)).min();
             false
         });
         for (state, count) in STATES.iter().zip(states) {

@@ -206,12 +206,12 @@ pub fn explain(facts: &Facts) -> Explanation {
     let health = Health::of(zone, now);
     let worst = worst(&witnesses);
     let cause = match worst {
-        _ if zone.review.held.is_some() => Cause::Held,
-        _ if zone.review.pinned.is_some() => Cause::Pinned,
+        _ if zone.remarks.review.held.is_some() => Cause::Held,
+        _ if zone.remarks.review.pinned.is_some() => Cause::Pinned,
         Some(witness) => Cause::of(witness.code()),
-        None if zone.refused_notify.is_some() => Cause::NotifyRefused,
+        None if zone.remarks.refused_notify.is_some() => Cause::NotifyRefused,
         None if health == Health::Loading || pending(&witnesses) => Cause::UnderWay,
-        None if !zone.findings.is_empty() || !zone.warnings.is_empty() => Cause::Finding,
+        None if !zone.remarks.findings.is_empty() || !zone.remarks.warnings.is_empty() => Cause::Finding,
         None => Cause::Healthy,
     };
     Explanation {
@@ -281,7 +281,7 @@ fn verdict(
         ),
     };
     let because = match (cause, worst) {
-        (Cause::NotifyRefused, _) => zone.refused_notify.as_ref().map(|refused| {
+        (Cause::NotifyRefused, _) => zone.remarks.refused_notify.as_ref().map(|refused| {
             let from = refused.from.ip();
             match refused.why {
                 RefusedFor::Source => format!(
@@ -292,7 +292,7 @@ fn verdict(
                 RefusedFor::Key => format!("NOTIFY from {from} is refused, because it is signed with another key; changes are found by polling only"),
             }
         }),
-        (Cause::Held, _) if zone.review.held.is_some() => zone.review.held.as_ref().map(|held| {
+        (Cause::Held, _) if zone.remarks.review.held.is_some() => zone.remarks.review.held.as_ref().map(|held| {
             format!(
                 "version {} from primary {} is held back ({}: {}); it is decided without a person in {}",
                 held.serial,
@@ -302,15 +302,15 @@ fn verdict(
                 span(held.deadline.since(now))
             )
         }),
-        (Cause::Pinned, _) => zone.review.pinned.as_ref().map(|pinned| {
+        (Cause::Pinned, _) => zone.remarks.review.pinned.as_ref().map(|pinned| {
             format!(
                 "{} has rolled it back to serial {} on {}, and no newer version is taken until it is released",
                 pinned.by, pinned.serial, pinned.at
             )
         }),
-        (Cause::Finding, _) => match zone.findings.first() {
+        (Cause::Finding, _) => match zone.remarks.findings.first() {
             Some(found) => Some(found_in_words(zone, found)),
-            None => zone.warnings.first().cloned(),
+            None => zone.remarks.warnings.first().cloned(),
         },
         (Cause::UnderWay, None) => Some("a primary is being asked right now".to_owned()),
         (_, Some(worst)) => {
@@ -357,7 +357,7 @@ fn evidence(facts: &Facts, witnesses: &[Witness<'_>]) -> Vec<String> {
         lines.push(format!("zone: the newest serial anybody has named is {offered}, served is {served}"));
     }
     lines.extend(witnesses.iter().map(|witness| testimony(witness, zone.served_serial, now)));
-    if let Some(refused) = &zone.refused_notify {
+    if let Some(refused) = &zone.remarks.refused_notify {
         let why = match refused.why {
             RefusedFor::Source => "its address is not allowed",
             RefusedFor::Unsigned => "it was not signed",
@@ -366,11 +366,12 @@ fn evidence(facts: &Facts, witnesses: &[Witness<'_>]) -> Vec<String> {
         lines.push(format!("NOTIFY from {} refused {} ago: {why}", refused.from, span(now.since(refused.at))));
     }
     lines.extend(
-        zone.findings
+        zone.remarks
+            .findings
             .iter()
             .map(|found| format!("{}: {} (since {})", found.code, found_in_words(zone, found), found.since)),
     );
-    lines.extend(zone.warnings.iter().map(|warning| format!("note: {warning}")));
+    lines.extend(zone.remarks.warnings.iter().map(|warning| format!("note: {warning}")));
     lines
 }
 
@@ -411,7 +412,7 @@ fn testimony(witness: &Witness<'_>, served: Option<Serial>, now: Timestamp) -> S
             Some(key) => line += &format!("; signed with {}", key.without_dot()),
             None => line += "; not signed",
         }
-        if let Some((code, text)) = &attempt.ede {
+        if let Some((code, text)) = attempt.ede.as_deref() {
             line += &format!("; the primary says: EDE {code} {text}");
         }
         if let Some(tls) = &attempt.tls {
@@ -437,15 +438,15 @@ fn fixes(
         worst.into_iter().chain(witnesses.iter().filter(|w| w.fails() && worst.is_none_or(|x| x.index != w.index)));
     for witness in failing {
         // What to do about a version that waits is said already, with its numbers.
-        let is_said = zone.review.held.is_some() && Cause::of(witness.code()) == Cause::Held;
+        let is_said = zone.remarks.review.held.is_some() && Cause::of(witness.code()) == Cause::Held;
         for fix in advice(facts, witness) {
             if !is_said && !fixes.contains(&fix) {
                 fixes.push(fix);
             }
         }
     }
-    fixes.extend(zone.findings.iter().map(|found| advice::finding(zone, found)));
-    if let Some(refused) = &zone.refused_notify {
+    fixes.extend(zone.remarks.findings.iter().map(|found| advice::finding(zone, found)));
+    if let Some(refused) = &zone.remarks.refused_notify {
         fixes.extend(advice::notify(&zone.definition, refused));
     }
     if !fixes.is_empty() && cause != Cause::Held && health > Health::Degraded {

@@ -194,12 +194,12 @@ pub struct Attempt {
     pub messages: u64,
     /// Octets received.
     pub octets: u64,
-    /// Until the connection stood; none for a kept one and for UDP.
+    /// Microseconds until the connection stood, at most 71 minutes; none for a kept one and for UDP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub connect_us: Option<u64>,
-    /// From the query to the first octet of its answer.
+    pub connect_us: Option<u32>,
+    /// Microseconds from the query to the first octet of its answer, at most 71 minutes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub round_trip_us: Option<u64>,
+    pub round_trip_us: Option<u32>,
     /// From the start to the end.
     pub duration_ms: u64,
     /// Name of the key both sides sign with.
@@ -215,7 +215,7 @@ pub struct Attempt {
     pub tls: Option<Box<Tls>>,
     /// The primary's extended error (RFC 8914): number and text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ede: Option<(u16, String)>,
+    pub ede: Option<Box<(u16, String)>>,
 }
 
 impl Attempt {
@@ -233,7 +233,7 @@ impl Attempt {
             Ok(Ended::Committed { to, .. }) => (Code::Ok, String::new(), Some(to)),
             Ok(Ended::Shown(serial) | Ended::UpToDate(serial)) => (shown(serial, served), String::new(), Some(serial)),
         };
-        let micros = |duration: Duration| duration.as_micros() as u64;
+        let micros = |duration: Duration| u32::try_from(duration.as_micros()).unwrap_or(u32::MAX);
         Attempt {
             primary: primary.address,
             trigger: course.trigger.into(),
@@ -258,7 +258,7 @@ impl Attempt {
             via: seen.transport.into(),
             local: seen.local,
             tls: seen.tls.as_ref().map(|session| Box::new(session.into())),
-            ede: seen.ede.clone(),
+            ede: seen.ede.clone().map(Box::new),
         }
     }
 

@@ -18,7 +18,7 @@ use super::held::Review;
 use super::keeper::{Keeper, report};
 use super::local::{self, LocalIndex};
 use super::look;
-use super::status::{ZoneStatus, ZoneView};
+use super::status::{Remarks, ZoneStatus, ZoneView};
 use super::zones::{self, StoredDefinition, Zone};
 
 /// What the store had of a zone beside its definition.
@@ -217,7 +217,8 @@ impl Keeper {
                 self.generation += 1;
                 let warning = self.config.guard_of(zone.definition.policy.as_deref()).lapse_warning;
                 let status = zone.status(now, self.generation, &self.settings, warning);
-                zone.view.begin(ZoneStatus { findings: Vec::new(), ..status });
+                let remarks = Remarks { findings: Vec::new(), ..Remarks::clone(&status.remarks) }.into();
+                zone.view.begin(ZoneStatus { remarks, ..status });
             }
             self.zones.insert(id, Box::new(zone));
         }

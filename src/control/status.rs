@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::net::{IpAddr, SocketAddr};
-use std::ops::Bound;
+use std::ops::{Bound, Deref};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Duration;
@@ -25,7 +25,7 @@ use crate::local::LocalZone;
 use crate::local::shelf::Shelf;
 use crate::net::tls::TlsSession;
 use crate::reason::{Code, StatusWord};
-use crate::refresh::{Finding, NextAttempt, PrimaryState, ZoneState};
+use crate::refresh::{Finding, NextAttempt, SharedState, ZoneState};
 use crate::reverse;
 use crate::served::{RefusedFor, Slot, ZoneId};
 use crate::time::Timestamp;
@@ -64,6 +64,13 @@ pub struct ZoneStatus {
     pub active_primary: Option<usize>,
     /// One per configured primary, in their order.
     pub primaries: Vec<PrimaryStatus>,
+    /// What else there is to say of it.
+    pub remarks: Remarked,
+}
+
+/// What is to be said of some zones beyond where they stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remarks {
     /// What was decided about versions, and what waits.
     pub review: Review,
     /// The signature of the served version that lapses first.
@@ -74,6 +81,38 @@ pub struct ZoneStatus {
     pub findings: Vec<Finding>,
     /// The last NOTIFY for the zone that was refused.
     pub refused_notify: Option<Box<RefusedNotify>>,
+}
+
+static NO_REMARKS: Remarks = Remarks {
+    review: Review { held: None, refused: None, pinned: None },
+    signatures: None,
+    warnings: Vec::new(),
+    findings: Vec::new(),
+    refused_notify: None,
+};
+
+impl Default for Remarks {
+    fn default() -> Remarks {
+        NO_REMARKS.clone()
+    }
+}
+
+/// [`Remarks`], which take no room where there are none: of most zones there is nothing to say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Remarked(Option<Box<Remarks>>);
+
+impl From<Remarks> for Remarked {
+    fn from(remarks: Remarks) -> Remarked {
+        Remarked((remarks != NO_REMARKS).then(|| Box::new(remarks)))
+    }
+}
+
+impl Deref for Remarked {
+    type Target = Remarks;
+
+    fn deref(&self) -> &Remarks {
+        self.0.as_deref().unwrap_or(&NO_REMARKS)
+    }
 }
 
 /// A NOTIFY for a zone of ours from somebody who may not send it.
@@ -93,7 +132,7 @@ pub struct RefusedNotify {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrimaryStatus {
     /// What the exchanges with it have shown.
-    pub state: PrimaryState,
+    pub state: SharedState,
     /// When it is asked next, and why then; `None` while an exchange is running or waiting.
     pub next_attempt: Option<NextAttempt>,
     /// The newest attempt that has ended; `None` also if none has since the start of the daemon.
@@ -144,11 +183,7 @@ impl ZoneView {
                 expiring_at: None,
                 active_primary: None,
                 primaries: Vec::new(),
-                review: Review::default(),
-                signatures: None,
-                warnings: Vec::new(),
-                findings: Vec::new(),
-                refused_notify: None,
+                remarks: Remarked::default(),
             }),
         }
     }

@@ -81,7 +81,12 @@ impl Keeper {
             for change in changes(&shown, &status) {
                 self.tell(&status.definition, Kind::State, change);
             }
-            for found in status.findings.iter().filter(|found| !shown.findings.iter().any(|old| is_same(old, found))) {
+            for found in status
+                .remarks
+                .findings
+                .iter()
+                .filter(|found| !shown.remarks.findings.iter().any(|old| is_same(old, found)))
+            {
                 let primary = found.primary.and_then(|ix| status.definition.primaries.get(ix));
                 let primary = primary.map(|primary| primary.address.to_string());
                 let told = serde_json::json!({"code": found.code, "primary": primary, "message": found.evidence});

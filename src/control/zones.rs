@@ -23,7 +23,7 @@ use super::event::Exchange;
 use super::held::Review;
 use super::history::Newest;
 use super::keeper::Keeper;
-use super::status::{PrimaryStatus, RefusedNotify, ZoneStatus, ZoneView};
+use super::status::{PrimaryStatus, RefusedNotify, Remarked, Remarks, ZoneStatus, ZoneView};
 use super::versions::Pinned;
 
 /// Everything the keeper knows of one zone.
@@ -125,26 +125,28 @@ impl Zone {
             expiring_at: confirmation.map(|c| c.expires - c.expires.since(c.at) / 4),
             active_primary: refresh.active_primary(),
             primaries: refresh
-                .primaries()
+                .items()
                 .enumerate()
                 .map(|(ix, state)| PrimaryStatus {
-                    state: state.to_item(),
+                    state,
                     next_attempt: refresh.next_attempt(ix),
                     behind_since: refresh.lag(ix, now).map(|lag| now - lag),
                     attempt: self.newest.get(ix).and_then(Option::as_ref).map(|newest| newest.attempt.clone()),
                     tls: self.tls.get(&ix).cloned(),
                 })
                 .collect(),
-            review: self.review.clone(),
-            signatures: self.survey.as_ref().map(|survey| survey.first.clone()),
-            refused_notify: self.refused_notify.clone(),
-            findings: refresh.findings(now),
-            warnings: storage
-                .into_iter()
-                .chain(reviewed)
-                .chain(timers.iter().map(ToString::to_string))
-                .chain(self.warnings.iter().cloned())
-                .collect(),
+            remarks: Remarked::from(Remarks {
+                review: self.review.clone(),
+                signatures: self.survey.as_ref().map(|survey| survey.first.clone()),
+                refused_notify: self.refused_notify.clone(),
+                findings: refresh.findings(now),
+                warnings: storage
+                    .into_iter()
+                    .chain(reviewed)
+                    .chain(timers.iter().map(ToString::to_string))
+                    .chain(self.warnings.iter().cloned())
+                    .collect(),
+            }),
         }
     }
 

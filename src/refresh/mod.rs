@@ -60,7 +60,7 @@ use serde::{Deserialize, Serialize};
 pub use findings::{Finding, FindingCode};
 pub use learned::{Fingerprint, Learned};
 pub use machine::Refresh;
-pub use primary::{Activity, LastError, LastNotify, LastTransfer, PrimaryState, TransferKind};
+pub use primary::{Activity, LastError, LastNotify, LastTransfer, PrimaryState, SharedState, TransferKind};
 pub use status::{NextAttempt, Why, ZoneState};
 pub use timers::{Settings, SoaTimers, Warning};
 

@@ -3,6 +3,7 @@
 //! [`PrimaryState`] is durable: `control` stores it when it has changed and gives it back at the start. The rest of
 //! this file is what the machine in [`super`] notes beside it and forgets with the process.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -155,26 +156,6 @@ impl PrimaryState {
         }
     }
 
-    /// As it is shown: without what only the machine needs.
-    pub fn to_item(&self) -> PrimaryState {
-        PrimaryState {
-            code: self.code,
-            since: self.since,
-            activity: self.activity,
-            serial: self.serial,
-            udp_blocked: self.udp_blocked,
-            clear_text: self.clear_text,
-            last_attempt: self.last_attempt,
-            last_success: self.last_success,
-            consecutive_failures: self.consecutive_failures,
-            first_failure: self.first_failure,
-            last_error: self.last_error.clone(),
-            last_transfer: self.last_transfer.clone(),
-            last_notify: self.last_notify,
-            learned: None,
-        }
-    }
-
     pub(super) fn learn(&mut self) -> &mut Learned {
         self.learned.get_or_insert_default()
     }
@@ -299,6 +280,41 @@ pub(super) enum Standing {
     Done,
 }
 
+/// A [`PrimaryState`] that the machine and the status that shows it have in common until one of them changes, which for
+/// most of a zone's life nobody does. Whoever changes it gets one of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedState(Arc<PrimaryState>);
+
+impl SharedState {
+    /// As it is shown: without what only the machine needs.
+    pub fn to_item(&self) -> SharedState {
+        match &self.learned {
+            None => self.clone(),
+            Some(_) => PrimaryState { learned: None, ..PrimaryState::clone(self) }.into(),
+        }
+    }
+}
+
+impl From<PrimaryState> for SharedState {
+    fn from(state: PrimaryState) -> SharedState {
+        SharedState(Arc::new(state))
+    }
+}
+
+impl Deref for SharedState {
+    type Target = PrimaryState;
+
+    fn deref(&self) -> &PrimaryState {
+        &self.0
+    }
+}
+
+impl DerefMut for SharedState {
+    fn deref_mut(&mut self) -> &mut PrimaryState {
+        Arc::make_mut(&mut self.0)
+    }
+}
+
 /// What a NOTIFY, or a person, wants looked for at a primary once there is time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(super) enum Notified {
@@ -314,7 +330,7 @@ pub(super) enum Notified {
 /// One primary in the machine.
 #[derive(Clone, Debug)]
 pub(super) struct Primary {
-    pub(super) state: PrimaryState,
+    pub(super) state: SharedState,
     pub(super) probe: Probe,
     pub(super) standing: Standing,
     /// Whether a NOTIFY from it has to be followed up.
@@ -332,9 +348,9 @@ pub(super) struct Primary {
 }
 
 impl Primary {
-    pub(super) fn new(state: PrimaryState) -> Primary {
+    pub(super) fn new(state: impl Into<SharedState>) -> Primary {
         Primary {
-            state,
+            state: state.into(),
             probe: Probe::None,
             standing: Standing::Open,
             notified: Notified::No,

@@ -55,12 +55,17 @@ pub struct NextAttempt {
 impl Refresh {
     /// The status of the i-th primary.
     pub fn primary(&self, ix: usize) -> Option<&PrimaryState> {
-        self.primaries.get(ix).map(|primary| &primary.state)
+        self.primaries.get(ix).map(|primary| &*primary.state)
+    }
+
+    /// All of them as they are shown, in the order of the list.
+    pub fn items(&self) -> impl ExactSizeIterator<Item = SharedState> {
+        self.primaries.iter().map(|primary| primary.state.to_item())
     }
 
     /// All of them, in the order of the list.
     pub fn primaries(&self) -> impl ExactSizeIterator<Item = &PrimaryState> {
-        self.primaries.iter().map(|primary| &primary.state)
+        self.primaries.iter().map(|primary| &*primary.state)
     }
 
     /// When the i-th primary is asked next, as far as is known now; `None` while an exchange with it is running or

@@ -389,7 +389,7 @@ impl Status {
         let definition = &*status.definition;
         let active = status.active_primary.and_then(|index| definition.primaries.get(index));
         let items = definition.primaries.iter().zip(&status.primaries).enumerate();
-        let findings = status.findings.iter().map(|found| FindingItem {
+        let findings = status.remarks.findings.iter().map(|found| FindingItem {
             code: found.code,
             primary_ip: found.primary.and_then(|ix| Some(definition.primaries.get(ix)?.spelled(default_port))),
             since: Date(found.since),
@@ -399,7 +399,7 @@ impl Status {
             r#type: "collection",
             items: items
                 .map(|(ix, (primary, shown))| {
-                    let notes = status.findings.iter().filter(|found| found.primary == Some(ix));
+                    let notes = status.remarks.findings.iter().filter(|found| found.primary == Some(ix));
                     Item::of(primary, shown, status.served_serial, default_port, notes)
                 })
                 .collect(),
@@ -414,23 +414,23 @@ impl Status {
             generation: status.generation,
             offered_serial: status.offered_serial,
             stored_serial: status.stored_serial,
-            held: status.review.held.as_ref().map(|held| Held {
+            held: status.remarks.review.held.as_ref().map(|held| Held {
                 id: held.id,
                 serial: held.serial,
                 error_code: held.reason.code,
                 deadline: Date(held.deadline),
             }),
-            pinned: status.review.pinned.clone().map(|pinned| Pinned {
+            pinned: status.remarks.review.pinned.clone().map(|pinned| Pinned {
                 serial: pinned.serial,
                 left: pinned.left,
                 by: pinned.by,
                 at: Date(pinned.at),
             }),
-            signatures_expire: status.signatures.as_ref().map(|lapse| Date(lapse.at)),
-            warnings: status.warnings.clone(),
+            signatures_expire: status.remarks.signatures.as_ref().map(|lapse| Date(lapse.at)),
+            warnings: status.remarks.warnings.clone(),
             findings: findings.collect(),
             health: Health::of(status, now),
-            refused_notify: status.refused_notify.as_ref().map(|refused| Refused {
+            refused_notify: status.remarks.refused_notify.as_ref().map(|refused| Refused {
                 from: refused.from.to_string(),
                 time: Date(refused.at),
                 why: match refused.why {

@@ -39,9 +39,9 @@ pub(in crate::api) struct AttemptItem {
     bytes: u64,
     duration_ms: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    connect_us: Option<u64>,
+    connect_us: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    round_trip_us: Option<u64>,
+    round_trip_us: Option<u32>,
     transport: Via,
     #[serde(skip_serializing_if = "Option::is_none")]
     local_address: Option<String>,
@@ -102,7 +102,7 @@ impl AttemptItem {
             local_address: attempt.local.map(|local| local.to_string()),
             tsig_key: attempt.key.as_ref().map(|key| key.without_dot()),
             tls: attempt.tls.as_deref().map(TlsItem::new),
-            extended_error: attempt.ede.clone().map(|(code, text)| ExtendedError { code, text }),
+            extended_error: attempt.ede.as_deref().cloned().map(|(code, text)| ExtendedError { code, text }),
         }
     }
 }

@@ -48,7 +48,7 @@ pub(super) async fn diff(
     params: Params,
     headers: axum::http::HeaderMap,
 ) -> Result<Response, Fault> {
-    if zone.status.review.held.as_ref().is_none_or(|held| held.id != id) {
+    if zone.status.remarks.review.held.as_ref().is_none_or(|held| held.id != id) {
         return Err(Fault::new(ErrorCode::VersionNotFound, "No version with this id is held."));
     }
     let diff = api.control().held_difference(&zone.view).await?;
@@ -124,7 +124,7 @@ struct Rejected {
 
 impl List {
     fn of(status: &ZoneStatus, default_port: u16) -> List {
-        let rejected = status.review.refused.as_ref().map(|refused| Rejected {
+        let rejected = status.remarks.review.refused.as_ref().map(|refused| Rejected {
             serial: refused.serial,
             error_code: refused.reason.code,
             error_message: refused.reason.message(),
@@ -133,7 +133,7 @@ impl List {
         });
         List {
             r#type: "collection",
-            items: status.review.held.iter().map(|held| Held::of(held, default_port)).collect(),
+            items: status.remarks.review.held.iter().map(|held| Held::of(held, default_port)).collect(),
             zone_id: status.definition.uuid,
             zone_name: status.definition.name.without_dot(),
             served_serial: status.served_serial,

@@ -69,7 +69,7 @@ fn bad_serial(text: &str) -> Fault {
 pub(super) async fn list(State(api): State<Arc<Api>>, zone: Zone) -> Result<Response, Fault> {
     let versions = api.control().versions(&zone.view).await?;
     let port = api.settings().primary_port;
-    let pinned = zone.status.review.pinned.as_ref().map(|pinned| Pin {
+    let pinned = zone.status.remarks.review.pinned.as_ref().map(|pinned| Pin {
         serial: pinned.serial,
         left: pinned.left,
         by: pinned.by.clone(),

@@ -197,7 +197,7 @@ pub(super) fn advice(facts: &Facts, witness: &Witness<'_>) -> Vec<Fix> {
 pub(super) fn review(zone: &ZoneStatus) -> Vec<Fix> {
     let name = zone.definition.name.without_dot();
     let mut fixes = Vec::new();
-    if let Some(held) = &zone.review.held {
+    if let Some(held) = &zone.remarks.review.held {
         let change =
             format!("It removes {} records and adds {}. Look at the difference first.", held.deleted, held.added);
         fixes.push(Fix::new(Where::Here, change).with_command(format!("secondaryctl diff {name} held")));
@@ -206,7 +206,7 @@ pub(super) fn review(zone: &ZoneStatus) -> Vec<Fix> {
                 .with_command(format!("secondaryctl approve {name}   # or: secondaryctl reject {name}")),
         );
     }
-    if zone.review.pinned.is_some() {
+    if zone.remarks.review.pinned.is_some() {
         fixes.push(
             Fix::new(Where::Here, "Take newer versions again once the primary has a good one.")
                 .with_command(format!("secondaryctl release {name}")),
@@ -281,14 +281,14 @@ pub(super) fn notify(zone: &ZoneDefinition, refused: &RefusedNotify) -> Vec<Fix>
 
 /// What to do about a primary whose version was held or rejected; [`review`] tells of what waits now.
 fn held_back(zone: &ZoneStatus, name: &str) -> Vec<Fix> {
-    if let Some(refused) = &zone.review.refused {
+    if let Some(refused) = &zone.remarks.review.refused {
         let text = format!(
             "Serial {} was rejected by {} and is not fetched again; the primary's next serial will be. To fetch and judge it once more:",
             refused.serial, refused.by
         );
         return vec![Fix::new(Where::Here, text).with_command(format!("secondaryctl retransfer {name}"))];
     }
-    if zone.review.held.is_some() {
+    if zone.remarks.review.held.is_some() {
         return Vec::new();
     }
     vec![

@@ -7,7 +7,7 @@ use super::*;
 use crate::control::definition::{Origin, Primary};
 use crate::control::held::{Held, Review};
 use crate::control::history::{Phase, Tls, Trigger, Via};
-use crate::control::status::RefusedNotify;
+use crate::control::status::{RefusedNotify, Remarked, Remarks};
 use crate::reason::Reason;
 use crate::refresh::{Finding, FindingCode, LastError, NextAttempt, PrimaryState, TransferKind, Why, ZoneState};
 use crate::served::ZoneId;
@@ -22,6 +22,10 @@ struct Case {
 }
 
 impl Case {
+    fn review(&mut self, review: Review) {
+        self.zone.remarks = Remarks { review, ..Remarks::default() }.into();
+    }
+
     fn new() -> Case {
         let primaries: Vec<Primary> =
             ["192.0.2.1:53", "192.0.2.2:5353"].map(|text| Primary::at(text.parse().expect("an address"))).to_vec();
@@ -31,7 +35,7 @@ impl Case {
             state.serial = Some(Serial(7));
             (state.last_attempt, state.last_success) = (Some(NOW - DAY / 24), Some(NOW - DAY / 24));
             let next_attempt = Some(NextAttempt { at: NOW + DAY / 24, why: Why::Refresh });
-            PrimaryStatus { state, next_attempt, attempt: None, behind_since: None, tls: None }
+            PrimaryStatus { state: state.into(), next_attempt, attempt: None, behind_since: None, tls: None }
         };
         let definition = ZoneDefinition {
             id: ZoneId(1_000_001),
@@ -68,11 +72,7 @@ impl Case {
             expiring_at: Some(NOW + 5 * DAY),
             active_primary: Some(0),
             primaries: definition.primaries.iter().map(state).collect(),
-            warnings: Vec::new(),
-            findings: Vec::new(),
-            refused_notify: None,
-            review: Review::default(),
-            signatures: None,
+            remarks: Remarked::default(),
             definition: Arc::new(definition),
         };
         let surroundings = Surroundings {
@@ -272,7 +272,7 @@ fn guard_rail() {
 #[test]
 fn a_version_that_waits_for_approval() {
     let mut case = Case::new();
-    case.zone.review.held = Some(Box::new(Held {
+    let held = Held {
         id: uuid::Uuid::nil(),
         serial: Serial(9),
         base: Some(Serial(7)),
@@ -284,7 +284,8 @@ fn a_version_that_waits_for_approval() {
         deleted: 998,
         added: 0,
         deadline: NOW + DAY,
-    }));
+    };
+    case.review(Review { held: Some(Box::new(held)), ..Review::default() });
     let explanation = case.explained();
     says(
         &explanation,
@@ -301,12 +302,13 @@ fn a_version_that_waits_for_approval() {
 #[test]
 fn a_rejected_version() {
     let mut case = Case::new().failing(Code::GuardApex, "the apex would lose its NS");
-    case.zone.review.refused = Some(Box::new(crate::control::held::Refused {
+    let refused = crate::control::held::Refused {
         serial: Serial(8),
         reason: Reason::new(Code::GuardApex, ""),
         by: "alice".to_owned(),
         at: NOW,
-    }));
+    };
+    case.review(Review { refused: Some(Box::new(refused)), ..Review::default() });
     says(&case.explained(), Cause::Held, &["Serial 8 was rejected by alice", "secondaryctl retransfer example.com"]);
 }
 
@@ -314,8 +316,8 @@ fn a_rejected_version() {
 fn rolled_back() {
     let mut case = Case::new();
     let (serial, left) = (Serial(5), Serial(7));
-    case.zone.review.pinned =
-        Some(Box::new(crate::control::versions::Pinned { serial, left, by: "alice".to_owned(), at: NOW }));
+    let pinned = crate::control::versions::Pinned { serial, left, by: "alice".to_owned(), at: NOW };
+    case.review(Review { pinned: Some(Box::new(pinned)), ..Review::default() });
     says(
         &case.explained(),
         Cause::Pinned,
@@ -363,12 +365,13 @@ fn never_loaded() {
 #[test]
 fn notify_from_an_unlisted_address() {
     let mut case = Case::new();
-    case.zone.refused_notify = Some(Box::new(RefusedNotify {
+    let refused_notify = Some(Box::new(RefusedNotify {
         from: "203.0.113.9:3333".parse().expect("an address"),
         at: NOW - DAY,
         why: RefusedFor::Source,
         count: 1,
     }));
+    case.zone.remarks = Remarks { refused_notify, ..Remarks::default() }.into();
     let explanation = case.explained();
     says(
         &explanation,
@@ -388,7 +391,8 @@ fn every_finding_is_told_with_what_to_do() {
     for code in FindingCode::ALL {
         let mut case = Case::new();
         let evidence = "it was seen".to_owned();
-        case.zone.findings = vec![Finding { code, primary: Some(1), since: NOW - DAY, evidence }];
+        let findings = vec![Finding { code, primary: Some(1), since: NOW - DAY, evidence }];
+        case.zone.remarks = Remarks { findings, ..Remarks::default() }.into();
         let explanation = case.explained();
         says(&explanation, Cause::Finding, &[code.as_str(), "But primary 192.0.2.2#5353: it was seen"]);
         assert_eq!(explanation.fixes.len(), 1);

@@ -38,7 +38,7 @@ use super::definition::ZoneDefinition;
 use super::event::Event;
 use super::handle::EditError;
 use super::keeper::{Keeper, report};
-use super::status::{ZoneStatus, ZoneView};
+use super::status::{Remarks, ZoneStatus, ZoneView};
 use super::zones;
 use crate::dns::Name;
 use crate::local::LocalZone;
@@ -262,7 +262,7 @@ impl Keeper {
         let view = self.add_local(definition.clone(), slot);
         let status = ZoneStatus {
             state: ZoneState::Failed,
-            warnings: vec![format!("STORAGE_CORRUPT: {why}")],
+            remarks: Remarks { warnings: vec![format!("STORAGE_CORRUPT: {why}")], ..Remarks::default() }.into(),
             ..ZoneStatus::clone(&view.status())
         };
         self.board.insert([view.clone()]);
