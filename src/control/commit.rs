@@ -26,8 +26,8 @@ use crate::zone::{Difference, Findings, Snapshot};
 
 use super::event::{Arrival, Contents, Event, Exchange, Form, Prepared};
 use super::events::Kind;
-use super::keeper::{Keeper, report};
-use super::load::confirmation_bytes;
+use super::keeper::Keeper;
+use super::load::write_confirmation;
 use super::look;
 use super::review;
 use super::versions::{self, Giver};
@@ -135,7 +135,7 @@ impl Keeper {
             tracing::warn!(zone = %zone.definition.name, serial = serial.0, "{warning}");
         }
         zone.survey = judged.survey.clone().map(Box::new);
-        let note = versions::note(before, &snapshot, &judged, giver);
+        let note = versions::note(self.store.sheet(), before, &snapshot, &judged, giver);
         let contents = match form {
             Form::Diffs(diffs) => Write::Append { zone: id.0, snapshot: snapshot.clone(), diffs },
             Form::Full(difference) => {
@@ -168,8 +168,7 @@ impl Keeper {
             let whole = committed.soa.expire(&self.settings);
             let left = committed.expire_option.map_or(whole, |secs| whole.min(Duration::from_secs(u64::from(secs))));
             let confirmation = Confirmation { at: now, by: exchange.primary as u16, expires: now + left };
-            let bytes = confirmation_bytes(&confirmation);
-            self.store.submit(Write::Confirm { zone: exchange.zone.0, bytes }, report("confirmation"));
+            write_confirmation(&self.store, exchange.zone, &confirmation);
         }
     }
 
@@ -248,8 +247,7 @@ impl Keeper {
         }
         // What refused the contents may have refused the confirmation, without which they are of no use after a restart.
         if let Some(confirmation) = zone.refresh.confirmation() {
-            let bytes = confirmation_bytes(&confirmation);
-            self.store.submit(Write::Confirm { zone: id.0, bytes }, report("confirmation"));
+            write_confirmation(&self.store, id, &confirmation);
         }
         if let Some(snapshot) = zone.slot.snapshot() {
             let serial = snapshot.serial();

@@ -12,7 +12,7 @@
 //! zone with a thousand versions a second costs a write each. Nothing is read at start: a ring is met again when its
 //! next attempt ends.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::definition::Primary;
 use super::event::{Course, Ended};
+use super::keeper::IN_MEMORY;
 use crate::dns::{Name, Serial};
 use crate::net::upstream::{self, TlsSession};
 use crate::reason::{Code, Reason, StatusWord};
@@ -35,8 +36,6 @@ pub const WRITE_GAP: Duration = Duration::from_secs(5);
 /// Transfers that follow each other this closely are one entry: a zone with a thousand updates a second would fill its
 /// ring in a blink.
 pub const BURST: Duration = Duration::from_secs(10);
-/// Zones whose unwritten entries an empty table keeps room for.
-const ROOM_KEPT: usize = 1024;
 /// Octets of a detail that are kept; the rest is cut off.
 const DETAIL_OCTETS_MAX: usize = 1000;
 
@@ -331,7 +330,21 @@ struct Memory {
     /// The last number given out: numbers follow the clock, so that they go on rising after a restart.
     last_sequence: u64,
     /// What is on its way to the disk, or grows and has not been written again.
-    unwritten: HashMap<ZoneId, HashMap<(Ring, u64), Arc<Attempt>>>,
+    /// One table: a table for each zone is an allocation that goes when others have come beside it to stay.
+    unwritten: BTreeMap<Place, Arc<Attempt>>,
+}
+
+impl Memory {
+    /// The entries of a zone, ring by ring.
+    fn of(&self, zone: ZoneId) -> impl Iterator<Item = (&Place, &Arc<Attempt>)> {
+        self.unwritten.range((zone, Ring::default(), 0)..).take_while(move |((of, ..), _)| *of == zone)
+    }
+
+    fn remove_unless(&mut self, zone: ZoneId, is_kept: impl Fn(&Ring) -> bool) {
+        let outlived: Vec<Place> =
+            self.of(zone).map(|(place, _)| *place).filter(|(_, ring, _)| !is_kept(ring)).collect();
+        outlived.iter().for_each(|place| drop(self.unwritten.remove(place)));
+    }
 }
 
 impl std::fmt::Debug for Store {
@@ -360,7 +373,7 @@ impl History {
         if let Some(known) = newest.as_mut().filter(|known| known.attempt.absorbs(&attempt)) {
             Arc::make_mut(&mut known.attempt).absorb(attempt);
             known.grown = true;
-            self.lock().unwritten.entry(zone).or_default().insert((ring, known.sequence), known.attempt.clone());
+            self.lock().unwritten.insert((zone, ring, known.sequence), known.attempt.clone());
             if now.since(known.written) >= WRITE_GAP {
                 self.write((zone, ring, known.sequence), known, now);
             }
@@ -372,7 +385,7 @@ impl History {
         }
         let sequence = self.next_sequence(now);
         let attempt = Arc::new(attempt);
-        self.lock().unwritten.entry(zone).or_default().insert((ring, sequence), attempt.clone());
+        self.lock().unwritten.insert((zone, ring, sequence), attempt.clone());
         let known = newest.insert(Newest { sequence, attempt, written: now, grown: false });
         self.write((zone, ring, sequence), known, now);
         true
@@ -388,22 +401,20 @@ impl History {
     /// The zone's rings go but for those of `primaries`.
     pub(super) fn forget(&self, zone: ZoneId, primaries: impl IntoIterator<Item = SocketAddr>) {
         let keep: Vec<Ring> = primaries.into_iter().map(ring_of).collect();
-        if let Some(unwritten) = self.lock().unwritten.get_mut(&zone) {
-            unwritten.retain(|(ring, _), _| keep.contains(ring));
-        }
+        self.lock().remove_unless(zone, |ring| keep.contains(ring));
         self.store.submit(Write::ForgetAttempts { zone: zone.0, keep }, super::keeper::report("history of primaries"));
     }
 
     /// The zone is removed; the store forgets its rings with it.
     pub(super) fn forget_zone(&self, zone: ZoneId) {
-        self.lock().unwritten.remove(&zone);
+        self.lock().remove_unless(zone, |_| false);
     }
 
     /// The zone's attempts, newest first. Reads from disk: not for the runtime's own threads.
     pub fn of(&self, zone: ZoneId) -> Result<Vec<Arc<Attempt>>, StoreError> {
         // Memory first: what reaches the disk meanwhile is then seen twice, not never.
         let mut found: HashMap<(Ring, u64), Arc<Attempt>> =
-            self.lock().unwritten.get(&zone).cloned().unwrap_or_default();
+            self.lock().of(zone).map(|(&(_, ring, sequence), attempt)| ((ring, sequence), attempt.clone())).collect();
         for (ring, sequence, bytes) in self.store.attempts(zone.0)? {
             if let Ok(attempt) = serde_json::from_slice(&bytes) {
                 found.entry((ring, sequence)).or_insert_with(|| Arc::new(attempt));
@@ -425,7 +436,7 @@ impl History {
         (newest.written, newest.grown) = (now, false);
         let (zone, ring, sequence) = place;
         let written = newest.attempt.clone();
-        let bytes = serde_json::to_vec(&*written).expect("an attempt is plain data");
+        let bytes = self.store.sheet().write(|out| serde_json::to_writer(out, &*written).expect(IN_MEMORY));
         let history = self.clone();
         let done = move |outcome: Result<(), StoreError>| {
             if let Err(error) = outcome {
@@ -438,24 +449,18 @@ impl History {
     }
 
     /// The disk has it, or never will: memory need not, unless it has grown meanwhile.
-    fn acknowledged(&self, (zone, ring, sequence): Place, written: &Arc<Attempt>) {
+    fn acknowledged(&self, place: Place, written: &Arc<Attempt>) {
         let mut memory = self.lock();
-        let Some(unwritten) = memory.unwritten.get_mut(&zone) else { return };
-        if unwritten.get(&(ring, sequence)).is_some_and(|attempt| attempt == written) {
-            unwritten.remove(&(ring, sequence));
-        }
-        if unwritten.is_empty() {
-            memory.unwritten.remove(&zone);
-        }
-        // After a start all zones have been in it at once.
-        if memory.unwritten.is_empty() && memory.unwritten.capacity() > ROOM_KEPT {
-            memory.unwritten = HashMap::new();
+        if memory.unwritten.get(&place).is_some_and(|attempt| attempt == written) {
+            memory.unwritten.remove(&place);
         }
     }
 
     /// Zones with entries that have grown since they were written, or are on their way.
     pub(super) fn unsettled(&self) -> Vec<ZoneId> {
-        self.lock().unwritten.keys().copied().collect()
+        let mut zones: Vec<ZoneId> = self.lock().unwritten.keys().map(|(zone, ..)| *zone).collect();
+        zones.dedup();
+        zones
     }
 
     fn next_sequence(&self, now: Timestamp) -> u64 {

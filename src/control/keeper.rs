@@ -29,7 +29,7 @@ use super::exchange::Profiles;
 use super::explain::Surroundings;
 use super::history::History;
 use super::hook::Hooks;
-use super::load::confirmation_bytes;
+use super::load::write_confirmation;
 use super::local::LocalDesk;
 use super::look;
 use super::queue::Queue;
@@ -48,6 +48,8 @@ const NOTIFY_LINE_GAP: Duration = Duration::from_secs(10);
 const SWEEP_SPREAD: Duration = Duration::from_secs(60);
 /// NOTIFYs of one zone are told to listeners at most this often.
 const NOTIFY_EVENT_GAP: Duration = Duration::from_secs(1);
+/// Why what is written for the store cannot fail.
+pub(super) const IN_MEMORY: &str = "plain data, and memory takes it";
 /// How often kept but unused connections are closed.
 const TIDY: Duration = Duration::from_secs(5);
 
@@ -380,8 +382,7 @@ impl Keeper {
                         self.store.note_caught_up(id.0);
                     }
                     if let Some(confirmation) = zone.refresh.confirmation() {
-                        let bytes = confirmation_bytes(&confirmation);
-                        self.store.submit(Write::Confirm { zone: id.0, bytes }, report("confirmation"));
+                        write_confirmation(&self.store, id, &confirmation);
                     }
                 }
             }
@@ -391,7 +392,7 @@ impl Keeper {
         self.schedule.arm(id, &mut zone.armed, wanted);
         while let Some(index) = zone.refresh.poll_changed() {
             let Some(state) = zone.refresh.primary(index) else { continue };
-            let bytes = serde_json::to_vec(state).expect("a status is plain data");
+            let bytes = self.store.sheet().write(|out| serde_json::to_writer(out, state).expect(IN_MEMORY));
             let write = Write::Primary { zone: id.0, index: index as u16, bytes };
             self.store.submit(write, report("status of a primary"));
         }

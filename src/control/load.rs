@@ -8,14 +8,14 @@ use crate::access::ZoneAccess;
 use crate::dns::Name;
 use crate::refresh::{self, Confirmation, PrimaryState, Refresh};
 use crate::served::{State, ZoneId};
-use crate::store::{self, Restored, StoredZone, Write};
+use crate::store::{self, Restored, Store, StoredZone, Write};
 use crate::time::Timestamp;
 use crate::zone::Snapshot;
 
 use super::commit::soa_timers;
 use super::definition::{FIRST_ZONE_ID, ZoneDefinition};
 use super::held::Review;
-use super::keeper::{Keeper, report};
+use super::keeper::{IN_MEMORY, Keeper, report};
 use super::local::{self, LocalIndex};
 use super::look;
 use super::status::{Remarks, ZoneStatus, ZoneView};
@@ -251,10 +251,20 @@ fn known(
     }
 }
 
+/// Has the store keep a confirmation.
+pub(super) fn write_confirmation(store: &Store, zone: ZoneId, confirmation: &Confirmation) {
+    let bytes = store.sheet().write(|out| out.write_all(&confirmation_bytes(confirmation)).expect(IN_MEMORY));
+    store.submit(Write::Confirm { zone: zone.0, bytes }, report("confirmation"));
+}
+
 /// A confirmation as the store keeps it: 8 octets each for the moment and the expiry, 2 for the primary, big endian.
-pub(super) fn confirmation_bytes(confirmation: &Confirmation) -> Vec<u8> {
+fn confirmation_bytes(confirmation: &Confirmation) -> [u8; 18] {
     let Confirmation { at, by, expires } = confirmation;
-    [&at.0.to_be_bytes()[..], &expires.0.to_be_bytes(), &by.to_be_bytes()].concat()
+    let mut bytes = [0; 18];
+    bytes[..8].copy_from_slice(&at.0.to_be_bytes());
+    bytes[8..16].copy_from_slice(&expires.0.to_be_bytes());
+    bytes[16..].copy_from_slice(&by.to_be_bytes());
+    bytes
 }
 
 fn confirmation_from(bytes: &[u8]) -> Option<Confirmation> {

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
@@ -17,7 +18,7 @@ use uuid::Uuid;
 use crate::dns::Serial;
 use crate::refresh::{self, TransferKind};
 use crate::served::ZoneId;
-use crate::store::{History, Step, Store};
+use crate::store::{History, Sheet, Step, Store};
 use crate::time::Timestamp;
 use crate::zone::{self, ContentPolicy, Diff, Snapshot};
 
@@ -26,7 +27,7 @@ use super::event::{Brought, Event, Form, Prepared};
 use super::events::Kind;
 use super::handle::EditError;
 use super::held::{Reply, answer};
-use super::keeper::Keeper;
+use super::keeper::{IN_MEMORY, Keeper};
 use super::review::Judged;
 
 /// Reads of histories running at one time; each may hold megabytes.
@@ -208,7 +209,7 @@ fn storage(error: crate::store::StoreError) -> EditError {
 }
 
 /// What is kept of a publication, for the store.
-pub(super) fn note(from: Option<Serial>, snapshot: &Snapshot, judged: &Judged, giver: Giver) -> Vec<u8> {
+pub(super) fn note(sheet: &Sheet, from: Option<Serial>, snapshot: &Snapshot, judged: &Judged, giver: Giver) -> Bytes {
     let note = Note {
         from,
         to: snapshot.serial(),
@@ -219,7 +220,7 @@ pub(super) fn note(from: Option<Serial>, snapshot: &Snapshot, judged: &Judged, g
         records: snapshot.record_count(),
         digest: judged.digest.map(str::to_owned),
     };
-    serde_json::to_vec(&note).expect("a note is plain data")
+    sheet.write(|out| serde_json::to_writer(out, &note).expect(IN_MEMORY))
 }
 
 impl Keeper {

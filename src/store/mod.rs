@@ -63,6 +63,7 @@ pub mod layout;
 mod page_file;
 mod restore;
 mod salvage;
+mod sheet;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -89,6 +90,7 @@ pub use layout::{Damage, Ring, ZoneNumber};
 use restore::{Chain, SmallTables};
 pub use restore::{DatabaseDamage, Restored};
 use salvage::Salvaged;
+pub use sheet::Sheet;
 pub use write::{LocalContents, LocalWrite, Logged, Write};
 use writer::{Job, Queue, Task, Writer};
 
@@ -225,6 +227,7 @@ pub struct Store {
     writer: Mutex<Option<JoinHandle<()>>>,
     key: HashKey,
     ahead: Ahead,
+    sheet: Sheet,
 }
 
 impl Store {
@@ -264,7 +267,7 @@ impl Store {
             let queue = queue.clone();
             move || writer.run(&queue)
         })?;
-        let store = Store { disk, queue, writer: Mutex::new(Some(thread)), key, ahead };
+        let store = Store { disk, queue, writer: Mutex::new(Some(thread)), key, ahead, sheet: Sheet::default() };
         Ok((store, restored))
     }
 
@@ -281,6 +284,11 @@ impl Store {
     /// What is served of the zone is stored, or a primary has confirmed it.
     pub fn note_caught_up(&self, zone: ZoneNumber) {
         self.ahead.caught_up(zone);
+    }
+
+    /// Where the octets of small writes are put together before they are submitted.
+    pub fn sheet(&self) -> &Sheet {
+        &self.sheet
     }
 
     /// Queues a write; never blocks. `done` is called once: on the writer's thread, or here if it cannot be queued.

@@ -6,6 +6,8 @@ use std::fs;
 use std::path::Path;
 use std::sync::mpsc::channel;
 
+use bytes::Bytes;
+
 use super::disk::Disk;
 use super::*;
 
@@ -45,9 +47,9 @@ fn definitions_confirmations_and_statuses_survive_a_restart() {
     let key = store.hash_key();
     write(&store, Write::Define { zone: 1, bytes: octets(20_000) }).expect("stored");
     write(&store, Write::Define { zone: 2, bytes: Vec::new() }).expect("stored");
-    write(&store, Write::Confirm { zone: 1, bytes: octets(24) }).expect("stored");
-    write(&store, Write::Primary { zone: 1, index: 0, bytes: octets(300) }).expect("stored");
-    write(&store, Write::Primary { zone: 1, index: 259, bytes: octets(9_000) }).expect("stored");
+    write(&store, Write::Confirm { zone: 1, bytes: octets(24).into() }).expect("stored");
+    write(&store, Write::Primary { zone: 1, index: 0, bytes: octets(300).into() }).expect("stored");
+    write(&store, Write::Primary { zone: 1, index: 259, bytes: octets(9_000).into() }).expect("stored");
     write(&store, Write::Meta { name: "next-zone".to_owned(), bytes: Some(octets(4)) }).expect("stored");
     drop(store);
 
@@ -86,10 +88,10 @@ fn every_value_has_its_checksum_and_is_small_enough() {
     let directory = tempfile::tempdir().expect("a directory");
     let (store, _) = open(directory.path());
     write(&store, Write::Define { zone: 1, bytes: octets(100_000) }).expect("stored");
-    write(&store, Write::Confirm { zone: 1, bytes: octets(7_000) }).expect("stored");
-    let refused = write(&store, Write::Confirm { zone: 1, bytes: octets(7_001) });
+    write(&store, Write::Confirm { zone: 1, bytes: octets(7_000).into() }).expect("stored");
+    let refused = write(&store, Write::Confirm { zone: 1, bytes: octets(7_001).into() });
     assert_eq!(refused, Err(StoreError::TooLarge { octets: 7_001, max: 7_000 }));
-    write(&store, Write::Primary { zone: 1, index: 1, bytes: octets(7_001) }).expect("stored");
+    write(&store, Write::Primary { zone: 1, index: 1, bytes: octets(7_001).into() }).expect("stored");
     drop(store);
 
     for (key, value) in raw(directory.path()) {
@@ -103,9 +105,9 @@ fn a_removed_zone_is_gone_and_may_come_again() {
     let directory = tempfile::tempdir().expect("a directory");
     let (store, _) = open(directory.path());
     write(&store, Write::Define { zone: 1, bytes: octets(20_000) }).expect("stored");
-    write(&store, Write::Primary { zone: 1, index: 0, bytes: octets(10) }).expect("stored");
-    write(&store, Write::Confirm { zone: 1, bytes: octets(10) }).expect("stored");
-    store.submit(Write::Primary { zone: 1, index: 1, bytes: octets(10) }, Box::new(drop));
+    write(&store, Write::Primary { zone: 1, index: 0, bytes: octets(10).into() }).expect("stored");
+    write(&store, Write::Confirm { zone: 1, bytes: octets(10).into() }).expect("stored");
+    store.submit(Write::Primary { zone: 1, index: 1, bytes: octets(10).into() }, Box::new(drop));
     write(&store, Write::Remove { zone: 1 }).expect("removed");
     drop(store);
     let (store, zones) = open(directory.path());
@@ -120,7 +122,7 @@ fn statuses_behind_a_shortened_list_go() {
     let directory = tempfile::tempdir().expect("a directory");
     let (store, _) = open(directory.path());
     for index in 0..4 {
-        store.submit(Write::Primary { zone: 1, index, bytes: octets(8) }, Box::new(drop));
+        store.submit(Write::Primary { zone: 1, index, bytes: octets(8).into() }, Box::new(drop));
     }
     write(&store, Write::ForgetPrimaries { zone: 1, from: 2 }).expect("stored");
     drop(store);
@@ -159,7 +161,10 @@ fn a_full_queue_refuses_at_once_and_a_closed_one_too() {
     let options = Options { queue_max: 1, patience: Duration::from_secs(3_600), ..Options::default() };
     let (store, _) = Store::open(directory.path(), options).expect("the store opens");
     // A status may wait, so it still stands in the queue.
-    store.submit(Write::Confirm { zone: 1, bytes: octets(8) }, Box::new(|outcome| outcome.expect("stored at close")));
+    store.submit(
+        Write::Confirm { zone: 1, bytes: octets(8).into() },
+        Box::new(|outcome| outcome.expect("stored at close")),
+    );
     assert_eq!(write(&store, Write::Define { zone: 1, bytes: octets(8) }), Err(StoreError::QueueFull));
     store.close();
     assert_eq!(write(&store, Write::Define { zone: 1, bytes: octets(8) }), Err(StoreError::Closed));
@@ -234,7 +239,7 @@ fn a_damaged_definition_costs_only_itself() {
     let (store, _) = open(directory.path());
     for zone in 1..=3 {
         write(&store, Write::Define { zone, bytes: octets(10_000) }).expect("stored");
-        write(&store, Write::Confirm { zone, bytes: octets(10) }).expect("stored");
+        write(&store, Write::Confirm { zone, bytes: octets(10).into() }).expect("stored");
     }
     drop(store);
     {
@@ -352,7 +357,7 @@ fn ring(last: u8) -> Ring {
 }
 
 fn attempt(zone: ZoneNumber, of: u8, sequence: u64, body: &[u8]) -> Write {
-    Write::Attempt { zone, ring: ring(of), sequence, bytes: body.to_vec(), keep: 3 }
+    Write::Attempt { zone, ring: ring(of), sequence, bytes: Bytes::copy_from_slice(body), keep: 3 }
 }
 
 #[test]
@@ -554,8 +559,11 @@ mod held {
         let (store, _) = open(directory.path());
         let key = store.hash_key();
         let versions: Vec<_> = (1..=4).map(|serial| snapshot(key, serial, 50)).collect();
-        let noted =
-            |contents, note: &[u8]| Write::Noted { zone: 1, contents: Box::new(contents), bytes: note.to_vec() };
+        let noted = |contents, note: &[u8]| Write::Noted {
+            zone: 1,
+            contents: Box::new(contents),
+            bytes: Bytes::copy_from_slice(note),
+        };
         let first = Write::Replace { zone: 1, snapshot: versions[0].clone(), diff: None };
         write(&store, noted(first, b"one")).expect("stored");
         let diff = |from: usize, to: usize| zone::between(&versions[from - 1], &versions[to - 1]);
@@ -595,13 +603,13 @@ mod held {
         let key = store.hash_key();
         let mut before = snapshot(key, 1, 5);
         let first = Write::Replace { zone: 1, snapshot: before.clone(), diff: None };
-        write(&store, Write::Noted { zone: 1, contents: Box::new(first), bytes: vec![1] }).expect("stored");
+        write(&store, Write::Noted { zone: 1, contents: Box::new(first), bytes: vec![1].into() }).expect("stored");
         for serial in 2..40 {
             let after = snapshot(key, serial, 5);
             // Whole, so that each moves the base and cuts the history.
             let diff = Some(zone::between(&before, &after));
             let contents = Box::new(Write::Replace { zone: 1, snapshot: after.clone(), diff });
-            write(&store, Write::Noted { zone: 1, contents, bytes: vec![serial as u8] }).expect("stored");
+            write(&store, Write::Noted { zone: 1, contents, bytes: vec![serial as u8].into() }).expect("stored");
             before = after;
         }
         let history = store.history(1).expect("readable");

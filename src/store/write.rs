@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::layout::{Ring, ZoneNumber};
 use crate::zone::{Diff, Snapshot};
 
@@ -55,7 +57,7 @@ pub enum Write {
         /// Which zone.
         zone: ZoneNumber,
         /// At most 7,000 octets; meant are 16 to 32.
-        bytes: Vec<u8>,
+        bytes: Bytes,
     },
     /// One primary's status, opaque. May wait for company.
     Primary {
@@ -64,7 +66,7 @@ pub enum Write {
         /// Position in the zone's list of primaries.
         index: u16,
         /// At most 8 MiB; meant is a few hundred octets.
-        bytes: Vec<u8>,
+        bytes: Bytes,
     },
     /// The zone's list of primaries became shorter or another one: statuses from position `from` on go.
     ForgetPrimaries {
@@ -83,7 +85,7 @@ pub enum Write {
         /// Its place: higher numbers are newer.
         sequence: u64,
         /// At most 7,000 octets; meant are a few hundred.
-        bytes: Vec<u8>,
+        bytes: Bytes,
         /// How many attempts the ring keeps; older ones go.
         keep: u32,
     },
@@ -119,7 +121,7 @@ pub enum Write {
         /// The contents.
         contents: Box<Write>,
         /// At most 7,000 octets; meant are about 100.
-        bytes: Vec<u8>,
+        bytes: Bytes,
     },
     /// A named value beside zones (next zone number, jobs, tokens), opaque.
     Meta {

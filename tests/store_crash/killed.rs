@@ -50,7 +50,7 @@ fn child_writes_until_it_is_killed() {
             let _ = sender.send(());
         };
         store.submit(one, Box::new(acknowledge));
-        let bytes = next.to_be_bytes().to_vec();
+        let bytes = next.to_be_bytes().to_vec().into();
         store.submit(Write::Confirm { zone, bytes }, Box::new(|outcome| outcome.expect("stored")));
         *serial = next;
         under_way += 1;

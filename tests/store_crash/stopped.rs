@@ -96,7 +96,7 @@ fn change(store: &Store, key: HashKey, promised: &mut Promised) -> bool {
         }
         serial += jump;
         let confirmed = promised.confirmed + 1;
-        if write(store, Write::Confirm { zone: model.zone, bytes: vec![confirmed; 24] }).is_err() {
+        if write(store, Write::Confirm { zone: model.zone, bytes: vec![confirmed; 24].into() }).is_err() {
             return false;
         }
         promised.confirmed = confirmed;
