@@ -66,6 +66,7 @@ pub enum DaemonError {
 
 /// Runs the daemon with the configuration at `path` until SIGTERM or SIGINT.
 pub fn run(path: &Path) -> Result<(), DaemonError> {
+    crate::system::map_large_allocations();
     let config = Config::load(path)?;
     let log = telemetry::install_log(&config.log).map_err(|error| DaemonError::Setup(error.to_string()))?;
     let metrics = telemetry::Metrics::install().map_err(|error| DaemonError::Setup(error.to_string()))?;

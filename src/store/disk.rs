@@ -30,6 +30,10 @@ const PAGES: &str = "pages";
 const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
+/// So often sled's garbage is looked at when its memory is given back; each time up to eight bags of 64 pieces are freed,
+/// and hundreds wait after ten thousand zones have come.
+const DEFERRED_ROUNDS: usize = 512;
+
 /// Why the database did not open.
 #[derive(Debug)]
 pub(super) enum Unopened {
@@ -367,7 +371,13 @@ impl Disk {
     /// Gives the memory of sled's cache back, which it only does when it is closed. Readers wait for some 30 ms and more.
     pub(super) fn shed_cache(&self) -> Result<(), Unopened> {
         self.counters.sheds.fetch_add(1, Ordering::Relaxed);
-        self.reopen()?;
+        // Before it is opened, too: what sled allocates anew would lie between the pieces of its cache that are not freed
+        // yet, or freed and not joined again, all over what that was.
+        self.reopen_after(|| {
+            free_deferred();
+            system::give_back_freed_memory();
+        })?;
+        free_deferred();
         system::give_back_freed_memory();
         Ok(())
     }
@@ -414,8 +424,13 @@ impl Disk {
     /// Closes and opens again. sled refuses everything after its first failed write; this is how the store gets over
     /// a disk that was full.
     pub(super) fn reopen(&self) -> Result<(), Unopened> {
+        self.reopen_after(|| {})
+    }
+
+    fn reopen_after(&self, closed: impl FnOnce()) -> Result<(), Unopened> {
         let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
         drop(opened.take());
+        closed();
         self.counters.cached_octets.store(0, Ordering::Relaxed);
         *opened = Some(open_sled(&self.directory.join(SLED), self.cache_octets)?);
         Ok(())
@@ -430,6 +445,14 @@ impl Disk {
     /// Whether a test's limit of steps is used up.
     pub(super) fn is_stopped(&self) -> bool {
         self.steps.0.load(Ordering::Relaxed) == 0
+    }
+}
+
+/// Frees what sled has replaced and left for later, when no reader can have it any more: thousands of nodes, and later comes
+/// with the next write, which a quiet store waits long for.
+fn free_deferred() {
+    for _ in 0..DEFERRED_ROUNDS {
+        crossbeam_epoch::pin().flush();
     }
 }
 

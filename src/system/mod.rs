@@ -1,11 +1,34 @@
 //! System calls that the standard library has no safe form of: the one module of the crate with `unsafe`.
 //!
 //! Used by the effects and the daemon. [`mmsg`] moves datagrams in batches for the UDP workers; [`give_back_freed_memory`]
-//! is called by the store's writer after large changes and by the daemon after loading. Nothing in here knows DNS.
+//! is called by the store's writer after large changes and by the daemon after loading, [`map_large_allocations`] before
+//! anything else. Nothing in here knows DNS.
 
 #![allow(unsafe_code)]
 
 pub(crate) mod mmsg;
+
+/// Larger allocations are mappings of their own: the tables of many zones, and those that sled has for more pages than
+/// there ever are.
+#[cfg(target_env = "gnu")]
+const MAPPED_OCTETS: libc::c_int = 1 << 20;
+/// The heap's end goes back to the system when so much of it is free; glibc's default is this or more as soon as one
+/// mapping has been freed.
+#[cfg(target_env = "gnu")]
+const TRIM_OCTETS: libc::c_int = 4 << 20;
+
+/// Has large allocations mapped, from now on. By default glibc raises the size from which it maps, up to 32 MiB, to that of
+/// each mapping which is freed; what has many zeros then comes out of freed memory, is written over and takes all its room,
+/// where a fresh mapping takes what is used of it. Without glibc nothing happens.
+pub(crate) fn map_large_allocations() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes numbers, and changes parameters of malloc (MT-Unsafe only in its first call, mallopt(3): called before
+    // the first thread is started).
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED_OCTETS);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, TRIM_OCTETS);
+    }
+}
 
 /// Returns freed heap memory to the system. glibc keeps what was freed between blocks that still live, and a zone that
 /// was received into large buffers and is kept as small pages leaves much of that. Some milliseconds; other threads that
