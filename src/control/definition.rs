@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -30,11 +31,29 @@ pub struct ZoneDefinition {
     pub uuid: Uuid,
     /// The apex.
     pub name: Name,
-    /// Whose zone it is.
-    pub tenant: Arc<str>,
     /// Free text, up to 1000 characters.
     pub description: String,
-    /// In the order in which they are asked; 1..=10 for zones from REST. Zones of one list share it.
+    /// What stands behind the SOA of a zone that is edited here; `None`: a secondary zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local: Option<Box<Attributes>>,
+    /// Where the definition stands.
+    pub origin: Origin,
+    /// When the zone was first defined.
+    pub created: Timestamp,
+    /// When the definition was last changed (never by a transfer).
+    pub modified: Timestamp,
+    /// What it has in common with other zones.
+    #[serde(flatten)]
+    pub arrangement: Arc<Arrangement>,
+}
+
+/// What zones of one owner and origin mostly have in common, and then share: there may be 100,000 of them. The definition
+/// hands it out as its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Arrangement {
+    /// Whose zone it is.
+    pub tenant: Arc<str>,
+    /// In the order in which they are asked; 1..=10 for zones from REST.
     pub primaries: Arc<[Primary]>,
     /// Who besides the primaries may send NOTIFY.
     pub allow_notify: Arc<[Rule]>,
@@ -46,22 +65,28 @@ pub struct ZoneDefinition {
     /// Downstreams that are told of a new serial; configured zones only.
     #[serde(skip, default = "nobody")]
     pub notify: Arc<[NotifyTarget]>,
-    /// What stands behind the SOA of a zone that is edited here; `None`: a secondary zone.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub local: Option<Box<Attributes>>,
     /// Guard rails and check of its own; configured zones only.
     #[serde(skip)]
     pub policy: Option<Arc<ZonePolicy>>,
-    /// Where the definition stands.
-    pub origin: Origin,
-    /// When the zone was first defined.
-    pub created: Timestamp,
-    /// When the definition was last changed (never by a transfer).
-    pub modified: Timestamp,
     /// `tenant` and `user` of the credential that created it.
     pub created_by: Arc<str>,
     /// `user` of the credential that changed it last.
     pub modified_by: Arc<str>,
+}
+
+impl Deref for ZoneDefinition {
+    type Target = Arrangement;
+
+    fn deref(&self) -> &Arrangement {
+        &self.arrangement
+    }
+}
+
+impl DerefMut for ZoneDefinition {
+    /// From here on the zone has an arrangement of its own.
+    fn deref_mut(&mut self) -> &mut Arrangement {
+        Arc::make_mut(&mut self.arrangement)
+    }
 }
 
 /// Zone numbers begin here (they double as ids of the Rackspace dialect, where seven digits are usual).

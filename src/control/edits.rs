@@ -8,12 +8,13 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::config::{self, Config};
+use crate::dns::Name;
 use crate::refresh;
 use crate::served::ZoneId;
 use crate::store::{StoreError, Write};
 use crate::time::Timestamp;
 
-use super::definition::{Origin, Primary, ZoneDefinition};
+use super::definition::{Arrangement, Origin, Primary, ZoneDefinition};
 use super::event::{Event, Written};
 use super::events::Kind;
 use super::handle::{Command, EditError, NewSecondary, SecondaryChange, TransferMode, Trial};
@@ -92,7 +93,7 @@ impl Keeper {
     /// Checks a new zone and gives it its number and identity.
     fn create(&mut self, new: NewSecondary) -> Result<ZoneDefinition, EditError> {
         self.check_primaries(&new.primaries)?;
-        if self.names.contains_key(&new.name) || self.creating.contains(&new.name) {
+        if self.board.by_name(&new.name).is_some() || self.creating.contains(&new.name) {
             return Err(EditError::NameTaken(new.name));
         }
         let secondary_max = self.config.quota.secondary_zones;
@@ -115,20 +116,22 @@ impl Keeper {
             id: self.allocate_id(),
             uuid,
             name: new.name,
-            tenant: new.tenant.into(),
             description: new.description,
-            primaries: new.primaries.into(),
-            allow_notify: [].into(),
-            allow_transfer: [].into(),
-            allow_query: None,
-            notify: [].into(),
             local: None,
-            policy: None,
             origin: Origin::Rest,
             created: now,
             modified: now,
-            created_by: new.user.clone().into(),
-            modified_by: new.user.into(),
+            arrangement: Arc::new(Arrangement {
+                tenant: new.tenant.into(),
+                primaries: new.primaries.into(),
+                allow_notify: [].into(),
+                allow_transfer: [].into(),
+                allow_query: None,
+                notify: [].into(),
+                policy: None,
+                created_by: new.user.clone().into(),
+                modified_by: new.user.into(),
+            }),
         })
     }
 
@@ -225,6 +228,11 @@ impl Keeper {
         }
     }
 
+    /// The number of the zone with this apex, local or secondary.
+    fn zone_named(&self, apex: &Name) -> Option<ZoneId> {
+        self.board.by_name(apex).map(|zone| zone.id)
+    }
+
     /// Takes zones out of memory: they are no longer answered, their running transfers are cancelled.
     fn forget(&mut self, ids: HashSet<ZoneId>) {
         self.publisher.remove_zones(&ids);
@@ -233,7 +241,6 @@ impl Keeper {
             if let Some(mut zone) = self.zones.remove(&id) {
                 tracing::info!(zone = %zone.definition.name, op = "remove", "zone removed");
                 self.schedule.arm(id, &mut zone.armed, None);
-                self.names.remove(&zone.definition.name);
                 self.board.remove(&zone.view);
                 self.history.forget_zone(id);
                 self.tell(&zone.definition, Kind::Definition, serde_json::json!({"change": "removed"}));
@@ -336,7 +343,7 @@ impl Keeper {
         self.policy.keys.store(Arc::new(super::keyring(&new)));
 
         let removed: HashSet<ZoneId> =
-            difference.zones_removed.iter().filter_map(|name| self.names.get(*name).copied()).collect();
+            difference.zones_removed.iter().filter_map(|name| self.zone_named(name)).collect();
         for id in &removed {
             self.store.submit(Write::Remove { zone: id.0 }, report("removal of a zone"));
         }
@@ -345,7 +352,7 @@ impl Keeper {
         let displaced: HashSet<ZoneId> = difference
             .zones_added
             .iter()
-            .filter_map(|zone| self.names.get(&zone.name).copied().filter(|id| self.local.holds(*id)))
+            .filter_map(|zone| self.zone_named(&zone.name).filter(|id| self.local.holds(*id)))
             .collect();
         if !displaced.is_empty() {
             tracing::warn!(
@@ -356,7 +363,7 @@ impl Keeper {
         }
         self.set_all_local_access();
         for zone in difference.zones_added.iter().chain(&difference.zones_changed) {
-            match self.names.get(&zone.name).copied() {
+            match self.zone_named(&zone.name) {
                 Some(id) => {
                     let before = self.zones[&id].definition.clone();
                     let mut definition = zones::configured(zone, id, now);

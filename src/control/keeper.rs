@@ -72,7 +72,6 @@ pub(super) struct Keeper {
     pub(super) settings: Arc<refresh::Settings>,
     /// Boxed: a table keeps up to twice the room it uses, and a zone is large.
     pub(super) zones: HashMap<ZoneId, Box<Zone>>,
-    pub(super) names: HashMap<Name, ZoneId>,
     /// Names whose definitions are on their way to the disk.
     pub(super) creating: HashSet<Name>,
     /// Their identities.
@@ -121,7 +120,6 @@ impl Keeper {
             hooks: Arc::new(Hooks::new(&config.state_dir)),
             reviewing: HashSet::new(),
             zones: HashMap::new(),
-            names: HashMap::new(),
             creating: HashSet::new(),
             creating_ids: HashSet::new(),
             schedule: Schedule::default(),

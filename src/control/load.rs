@@ -147,17 +147,17 @@ impl Keeper {
         let slots = self.publisher.add_zones(names);
         let mut views = Vec::with_capacity(zones.len());
         // Zones of one group nearly always come one behind the other, and share what they have in common.
-        let (mut primaries, mut access) = (Arc::default(), Arc::new(ZoneAccess::default()));
+        let (mut arrangement, mut access) = (None, Arc::new(ZoneAccess::default()));
         for ((mut definition, kept), slot) in zones.into_iter().zip(slots) {
-            if definition.primaries != primaries {
-                primaries = definition.primaries;
+            match &arrangement {
+                Some(known) if *known == definition.arrangement => definition.arrangement = Arc::clone(known),
+                _ => arrangement = Some(Arc::clone(&definition.arrangement)),
             }
-            definition.primaries = primaries.clone();
             let of_zone = zones::access(&definition);
             if of_zone != *access {
                 access = Arc::new(of_zone);
             }
-            let (id, definition) = (definition.id, Arc::new(definition));
+            let (id, primaries, definition) = (definition.id, definition.primaries.len(), Arc::new(definition));
             self.policy.set_zone(id, access.clone());
             self.publisher.set_restricted(&slot, definition.allow_query.is_some());
             let serial = kept.snapshot.as_deref().map(Snapshot::serial);
@@ -186,7 +186,6 @@ impl Keeper {
                 self.publisher.set_state(&slot, State::Damaged);
             }
             let view = Arc::new(ZoneView::new(slot.clone(), definition.clone()));
-            self.names.insert(definition.name.clone(), id);
             views.push(view.clone());
             let zone = Zone {
                 definition,
@@ -205,7 +204,7 @@ impl Keeper {
                 held_contents: None,
                 is_deciding: false,
                 survey: None,
-                newest: vec![None; primaries.len()],
+                newest: vec![None; primaries],
                 refused_notify: None,
                 notify_told: Timestamp::default(),
                 tls: BTreeMap::new(),

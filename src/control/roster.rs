@@ -141,7 +141,7 @@ fn kinds(zone: &ZoneView, status: &ZoneStatus) -> impl Iterator<Item = Kind> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::definition::{Origin, ZoneDefinition};
+    use crate::control::definition::{Arrangement, Origin, ZoneDefinition};
     use crate::dns::Name;
     use crate::local::Attributes;
     use crate::served::ZoneId;
@@ -153,20 +153,22 @@ mod tests {
         let definition = ZoneDefinition {
             id: ZoneId(1),
             uuid: uuid::Uuid::new_v4(),
-            tenant: "1000".into(),
             description: String::new(),
-            primaries: Arc::default(),
-            allow_notify: [].into(),
-            allow_transfer: [].into(),
-            allow_query: None,
-            notify: [].into(),
             local: is_local.then(|| Box::new(Attributes::new(&name, name.clone()))),
-            policy: None,
             origin: Origin::Rest,
             created: Timestamp(0),
             modified: Timestamp(0),
-            created_by: "".into(),
-            modified_by: "".into(),
+            arrangement: Arc::new(Arrangement {
+                tenant: "1000".into(),
+                primaries: Arc::default(),
+                allow_notify: [].into(),
+                allow_transfer: [].into(),
+                allow_query: None,
+                notify: [].into(),
+                policy: None,
+                created_by: "".into(),
+                modified_by: "".into(),
+            }),
             name,
         };
         let view = ZoneView::apart(Arc::new(definition), state, None);

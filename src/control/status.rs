@@ -481,13 +481,19 @@ impl Board {
         let mut index = self.index.write().expect(POISONED);
         let mut tallies = self.tallies.lock().expect(POISONED);
         let mut by_tenant: BTreeMap<Arc<str>, Vec<roster::Standing>> = BTreeMap::new();
+        let zones: Vec<Arc<ZoneView>> = zones.into_iter().collect();
+        let by_name = zones.iter().map(|zone| (zone.name.clone(), zone.clone()));
+        match index.by_name.is_empty() {
+            // Made at once its nodes are full, where names that come one by one leave them half empty.
+            true => index.by_name = by_name.collect(),
+            false => index.by_name.extend(by_name),
+        }
         for zone in zones {
             let status = zone.status();
             let tenant = &status.definition.tenant;
             tallies.entry(tenant.clone()).or_default().add(&status);
             index.by_uuid.insert(zone.uuid, zone.clone());
             index.by_number.insert(zone.id, zone.clone());
-            index.by_name.insert(zone.name.clone(), zone.clone());
             match by_tenant.get_mut(tenant) {
                 Some(list) => list.push((zone, status)),
                 None => drop(by_tenant.insert(tenant.clone(), vec![(zone, status)])),

@@ -18,7 +18,7 @@ use crate::time::Timestamp;
 use crate::zone::Snapshot;
 use crate::zone::signatures::{Lapse, Survey};
 
-use super::definition::{Origin, Primary, ZoneDefinition, configured_uuid};
+use super::definition::{Arrangement, Origin, Primary, ZoneDefinition, configured_uuid};
 use super::event::Exchange;
 use super::held::Review;
 use super::history::Newest;
@@ -212,20 +212,22 @@ pub(super) fn configured(zone: &crate::config::Zone, id: ZoneId, now: Timestamp)
         id,
         uuid: configured_uuid(&zone.name),
         name: zone.name.clone(),
-        tenant: zone.tenant.clone(),
         description: String::new(),
-        primaries: zone.primaries.iter().map(Primary::from).collect(),
-        allow_notify: zone.allow_notify.clone(),
-        allow_transfer: zone.allow_transfer.clone(),
-        allow_query: zone.allow_query.clone(),
-        notify: zone.notify.clone(),
         local: None,
-        policy: zone.policy.clone(),
         origin: Origin::Configured { file: zone.origin.file.clone(), line: zone.origin.line },
         created: now,
         modified: now,
-        created_by: CONFIGURATION.clone(),
-        modified_by: CONFIGURATION.clone(),
+        arrangement: Arc::new(Arrangement {
+            tenant: zone.tenant.clone(),
+            primaries: zone.primaries.iter().map(Primary::from).collect(),
+            allow_notify: zone.allow_notify.clone(),
+            allow_transfer: zone.allow_transfer.clone(),
+            allow_query: zone.allow_query.clone(),
+            notify: zone.notify.clone(),
+            policy: zone.policy.clone(),
+            created_by: CONFIGURATION.clone(),
+            modified_by: CONFIGURATION.clone(),
+        }),
     }
 }
 

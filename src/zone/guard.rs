@@ -79,12 +79,17 @@ fn shrink(before: u64, after: u64, rules: &Rules) -> Result<(), Reason> {
 /// Records but for those that signing makes.
 fn data_records(snapshot: &Snapshot) -> u64 {
     let made = [RecordType::RRSIG, RecordType::NSEC, RecordType::NSEC3];
-    snapshot.type_counts().iter().filter(|(rtype, _)| !made.contains(rtype)).map(|(_, records)| records).sum()
+    snapshot
+        .type_counts()
+        .iter()
+        .filter(|(rtype, _)| !made.contains(rtype))
+        .map(|(_, records)| u64::from(*records))
+        .sum()
 }
 
 fn count(snapshot: &Snapshot, rtype: RecordType) -> u64 {
     let types = snapshot.type_counts();
-    types.binary_search_by_key(&rtype, |t| t.0).map_or(0, |at| types[at].1)
+    types.binary_search_by_key(&rtype, |t| t.0).map_or(0, |at| types[at].1.into())
 }
 
 fn at_apex(snapshot: &Snapshot, rtype: RecordType) -> usize {

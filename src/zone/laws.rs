@@ -199,7 +199,7 @@ proptest! {
         prop_assert_eq!(listed.len(), contents.len() + 1);
         prop_assert_eq!(snapshot.record_count(), listed.len() as u64);
         prop_assert_eq!(contents_of(&snapshot), contents);
-        let by_type: u64 = snapshot.type_counts().iter().map(|t| t.1).sum();
+        let by_type: u64 = snapshot.type_counts().iter().map(|t| u64::from(t.1)).sum();
         prop_assert_eq!(by_type, snapshot.record_count());
         prop_assert_eq!(snapshot.mixed_count(), 0);
     }

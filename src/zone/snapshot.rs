@@ -130,7 +130,7 @@ impl Snapshot {
             _ => return Err(DamagedPage("not one SOA")),
         };
         let is_chain =
-            |t: &(RecordType, u64)| matches!(t.0, RecordType::NSEC | RecordType::NSEC3 | RecordType::NSEC3PARAM);
+            |t: &(RecordType, u32)| matches!(t.0, RecordType::NSEC | RecordType::NSEC3 | RecordType::NSEC3PARAM);
         if snapshot.type_counts().iter().any(is_chain) {
             let earlier = earlier.and_then(|(earlier, changes)| Some((&**earlier.denial.as_ref()?, changes)));
             let denial = Denial::new((&snapshot.apex, snapshot.apex_entry()), snapshot.entries(), earlier);
@@ -239,7 +239,7 @@ impl Snapshot {
     }
 
     /// Records by type, ascending by number.
-    pub fn type_counts(&self) -> &[(RecordType, u64)] {
+    pub fn type_counts(&self) -> &[(RecordType, u32)] {
         self.tally.types()
     }
 

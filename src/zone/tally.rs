@@ -20,8 +20,8 @@ pub(super) struct Tally {
     pub(super) owners: u64,
     pub(super) records: u64,
     pub(super) mixed: u32,
-    /// Records by type, ascending, no zeros.
-    types: Vec<(RecordType, u64)>,
+    /// Records by type, ascending, no zeros. A zone of so many records of one type fits no memory.
+    types: Vec<(RecordType, u32)>,
     /// Owners, and those that are CUT or DNAME, by labels below the apex; the last is not zero.
     depths: Vec<(u32, u32)>,
     pub(super) offences: Offences,
@@ -39,7 +39,7 @@ impl Tally {
     }
 
     /// Records by type, ascending.
-    pub(super) fn types(&self) -> &[(RecordType, u64)] {
+    pub(super) fn types(&self) -> &[(RecordType, u32)] {
         &self.types
     }
 
@@ -92,11 +92,11 @@ impl Tally {
         if records == 0 {
             return;
         }
-        let change = records as i64 * i64::from(sign);
-        self.records = self.records.wrapping_add_signed(change);
+        let change = records as i32 * sign;
+        self.records = self.records.wrapping_add_signed(change.into());
         match self.types.binary_search_by_key(&rtype, |t| t.0) {
             Ok(at) => self.types[at].1 = self.types[at].1.wrapping_add_signed(change),
-            Err(at) => self.types.insert(at, (rtype, records as u64)),
+            Err(at) => self.types.insert(at, (rtype, records as u32)),
         }
     }
 }

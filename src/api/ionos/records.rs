@@ -209,7 +209,7 @@ impl Filter {
             if self.types.hold(rtype) {
                 found.total += records as usize;
             } else if matches!(self.types, Types::Known) {
-                found.omitted.insert(Type(rtype), records);
+                found.omitted.insert(Type(rtype), records.into());
             }
         }
     }

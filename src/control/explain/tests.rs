@@ -4,7 +4,7 @@
 use std::process::Command;
 
 use super::*;
-use crate::control::definition::{Origin, Primary};
+use crate::control::definition::{Arrangement, Origin, Primary};
 use crate::control::held::{Held, Review};
 use crate::control::history::{Phase, Tls, Trigger, Via};
 use crate::control::status::{RefusedNotify, Remarked, Remarks};
@@ -41,12 +41,7 @@ impl Case {
             id: ZoneId(1_000_001),
             uuid: uuid::Uuid::nil(),
             name: "example.com".parse().expect("a name"),
-            tenant: "1000".into(),
             description: String::new(),
-            allow_notify: [].into(),
-            allow_query: None,
-            allow_transfer: [].into(),
-            notify: [].into(),
             local: None,
             origin: Origin::Configured {
                 file: std::path::Path::new("/etc/secondaryd/secondaryd.toml").into(),
@@ -54,10 +49,17 @@ impl Case {
             },
             created: NOW - 30 * DAY,
             modified: NOW - 30 * DAY,
-            created_by: "configuration".into(),
-            modified_by: "configuration".into(),
-            policy: None,
-            primaries: primaries.into(),
+            arrangement: Arc::new(Arrangement {
+                tenant: "1000".into(),
+                primaries: primaries.into(),
+                allow_notify: [].into(),
+                allow_transfer: [].into(),
+                allow_query: None,
+                notify: [].into(),
+                policy: None,
+                created_by: "configuration".into(),
+                modified_by: "configuration".into(),
+            }),
         };
         let zone = ZoneStatus {
             state: ZoneState::Available,

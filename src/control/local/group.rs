@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::index::LocalIndex;
 use super::log::{self, Changes};
 use super::request::{LocalOutcome, LocalRefused, LocalRequest, Mark, NewLocal, PtrDraft, Step, StepOutcome};
-use crate::control::definition::{Origin, ZoneDefinition};
+use crate::control::definition::{Arrangement, Origin, ZoneDefinition};
 use crate::control::handle::EditError;
 use crate::control::status::Board;
 use crate::control::zones::StoredDefinition;
@@ -210,20 +210,22 @@ impl Group {
             id,
             uuid,
             name: new.name.clone(),
-            tenant: request.tenant.clone().into(),
             description: new.description.clone(),
-            primaries: Arc::default(),
-            allow_notify: [].into(),
-            allow_transfer: [].into(),
-            notify: [].into(),
             local: Some(Box::new(attributes)),
-            policy: None,
-            allow_query: None,
             origin: Origin::Rest,
             created: self.ground.now,
             modified: self.ground.now,
-            created_by: request.user.clone().into(),
-            modified_by: request.user.clone().into(),
+            arrangement: Arc::new(Arrangement {
+                tenant: request.tenant.clone().into(),
+                primaries: Arc::default(),
+                allow_notify: [].into(),
+                allow_transfer: [].into(),
+                allow_query: None,
+                notify: [].into(),
+                policy: None,
+                created_by: request.user.clone().into(),
+                modified_by: request.user.clone().into(),
+            }),
         };
         let snapshot = empty.build(self.ground.hash_key).map_err(|reason| too_much(step, uuid, reason))?;
         let work = Work::new(Arc::new(definition), Arc::new(empty), Arc::new(snapshot));

@@ -161,7 +161,7 @@ impl Keeper {
                 Step::Edit { .. } | Step::Remove { .. } => (None, None),
             };
             let Some(name) = name.filter(|name| !reserved.contains_key(name)) else { continue };
-            let is_taken = self.names.contains_key(&name) || self.creating.contains(&name);
+            let is_taken = self.board.by_name(&name).is_some() || self.creating.contains(&name);
             let outcome = match uuid {
                 _ if is_taken => Err(EditError::NameTaken(name.clone())),
                 Some(uuid) if self.creating_ids.contains(&uuid) => Err(EditError::IdTaken),
@@ -271,7 +271,6 @@ impl Keeper {
 
     fn add_local(&mut self, definition: Arc<ZoneDefinition>, slot: Arc<Slot>) -> Arc<ZoneView> {
         let view = Arc::new(ZoneView::new(slot.clone(), definition.clone()));
-        self.names.insert(definition.name.clone(), definition.id);
         let id = definition.id;
         self.local.zones.insert(id, Local { definition, view: view.clone(), slot, announcement: None });
         self.set_local_access(id);
@@ -335,7 +334,6 @@ impl Keeper {
             self.policy.remove_zone(*id);
             if let Some(local) = self.local.zones.remove(id) {
                 tracing::info!(zone = %local.definition.name, op = "remove", "local zone removed");
-                self.names.remove(&local.definition.name);
                 self.board.remove(&local.view);
             }
         }
