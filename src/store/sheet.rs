@@ -1,7 +1,8 @@
-//! Where small octets for the store are written, one behind the other, until the writer takes them.
+//! Where small octets are written one behind the other: for the store, until its writer takes them, and for the ring of
+//! events.
 //!
 //! In: what `control` has to say of a zone: confirmations, statuses, attempts, notes. Out: [`Bytes`] that share one block
-//! until the last of them is written. With an allocation each, ten thousand new zones had four of some hundred octets in
+//! until the last of them has gone. With an allocation each, ten thousand new zones had four of some hundred octets in
 //! the queue at any time, between what stays of these zones, and the holes they left were as much as a quarter of all
 //! memory at rest: no page of it was free. A block is freed as a whole.
 

@@ -104,7 +104,7 @@ async fn stream(
             }
             Ok(events) => {
                 seen = events.last().map_or(seen, |event| event.sequence);
-                text = events.iter().filter(|event| filter.holds(event)).map(|event| written(event)).collect();
+                text = events.iter().filter(|event| filter.holds(event)).map(written).collect();
             }
         }
     }
@@ -119,8 +119,8 @@ fn written(event: &Published) -> String {
     let mut data = serde_json::Map::new();
     data.insert("time".to_owned(), event.time.to_string().into());
     data.insert("zoneId".to_owned(), event.zone.to_string().into());
-    data.insert("zoneName".to_owned(), (*event.zone_name).into());
-    let details: serde_json::Map<String, Value> = serde_json::from_str(&event.details).unwrap_or_default();
+    data.insert("zoneName".to_owned(), event.zone_name().into());
+    let details: serde_json::Map<String, Value> = serde_json::from_str(event.details()).unwrap_or_default();
     data.extend(details);
     format!("event: {}\nid: {}\ndata: {}\n\n", event.kind.as_str(), event.sequence, Value::Object(data))
 }
@@ -148,12 +148,12 @@ impl Filter {
     }
 
     fn holds(&self, event: &Published) -> bool {
-        event.tenant == self.tenant
+        event.tenant() == &*self.tenant
             && self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&event.kind))
             && self.zones.as_ref().is_none_or(|zones| {
                 zones
                     .iter()
-                    .any(|zone| **zone == *event.zone_name || zone.parse() == Ok::<Uuid, uuid::Error>(event.zone))
+                    .any(|zone| **zone == *event.zone_name() || zone.parse() == Ok::<Uuid, uuid::Error>(event.zone))
             })
     }
 }
