@@ -50,6 +50,8 @@
 //! - **The cache holds what was just written or read, whatever its capacity**, until it is closed. In a quiet moment
 //!   after more than the capacity has passed, or after ten quiet seconds, the writer closes and opens the database.
 //!   Ten thousand small zones are 20 MB in sled's cache, half of all they need.
+//! - **What it replaces is freed late**, with a later write of any thread. So a close leaves thousands of nodes, and what is
+//!   opened next lies between them: they are freed first, and the heap is joined and trimmed.
 //! - `flush_every_ms` stays on: the same thread cleans segments. The cache is small on purpose: the zones are in
 //!   memory already.
 
