@@ -25,7 +25,7 @@ pub(crate) struct Contents {
     pub(crate) records: usize,
     /// The first octet of every address.
     pub(crate) mark: u8,
-    /// Hosts, from the first on, that have lost their second record.
+    /// Hosts, from the first on, that have lost their second record; delegations keep it, which is their glue.
     pub(crate) bereft: usize,
     /// Hosts beyond the others: an A record each.
     pub(crate) additions: usize,
@@ -44,6 +44,10 @@ impl Contents {
         [&[label.len() as u8], label.as_bytes()].concat()
     }
 
+    fn is_delegation(host: usize) -> bool {
+        host % DELEGATION_EVERY == DELEGATION_EVERY - 1
+    }
+
     /// How many hosts there are, delegations counted.
     pub(crate) fn hosts(&self) -> usize {
         // two records a host
@@ -58,12 +62,12 @@ impl Contents {
             record(self.apex.clone(), RecordType::SOA, self.soa()),
             record(self.apex.clone(), RecordType::NS, below(b"\x02h0").as_wire().to_vec()),
         ];
-        let hosts =
-            (0..self.records - 2).map(|n| (n / 2, n % 2 == 1)).filter(|&(host, second)| !second || host >= self.bereft);
+        let stays = |&(host, second): &(usize, bool)| !second || host >= self.bereft || Contents::is_delegation(host);
+        let hosts = (0..self.records - 2).map(|n| (n / 2, n % 2 == 1)).filter(stays);
         let hosts = hosts.map(move |(host, second)| {
             let (owner, mark) = (Contents::host(host), self.mark);
             let [_, a, b, c] = (host as u32).to_be_bytes();
-            if host % DELEGATION_EVERY == DELEGATION_EVERY - 1 {
+            if Contents::is_delegation(host) {
                 let server = below(&[b"\x02ns", &owner[..]].concat());
                 return match second {
                     false => record(below(&owner), RecordType::NS, server.as_wire().to_vec()),
@@ -108,7 +112,8 @@ impl Contents {
     /// The version after this one: `changes` records deleted or added beside the SOA, each at another owner. One change
     /// is an addition, of more one half deletes.
     pub(crate) fn changed(&self, changes: usize) -> Contents {
-        let bereft = (self.bereft + changes / 2).min(self.hosts());
+        let deleted = changes / 2;
+        let bereft = (self.bereft + deleted + deleted / (DELEGATION_EVERY - 1)).min(self.hosts());
         let additions = self.additions + changes.div_ceil(2);
         Contents { serial: self.serial + 1, bereft, additions, ..self.clone() }
     }

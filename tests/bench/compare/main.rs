@@ -125,7 +125,7 @@ fn main() {
         repetitions: *matches.get_one("reps").expect("a default"),
         time: Duration::from_secs_f64(*matches.get_one("seconds").expect("a default")),
         written: if is_smoke { 3 } else { 50 },
-        changing: if is_smoke { 3 } else { 200 },
+        changing: if is_smoke { 3 } else { 1_000 },
         rate: if is_smoke { 100.0 } else { 1_000.0 },
         interval: Duration::from_micros(500),
         calm: Duration::from_millis(if is_smoke { 60 } else { 500 }),
