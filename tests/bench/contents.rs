@@ -122,6 +122,8 @@ impl Contents {
     /// The version after this one: `changes` records deleted or added beside the SOA, each at another owner. One change
     /// is an addition, of more one half deletes.
     pub(crate) fn changed(&self, changes: usize) -> Contents {
+        // a difference longer than the zone is not worth sending
+        let changes = changes.min(self.records / 2);
         let deleted = changes / 2;
         let bereft = (self.bereft + deleted + deleted / (DELEGATION_EVERY - 1)).min(self.hosts() / self.stride());
         let additions = self.additions + changes.div_ceil(2);
