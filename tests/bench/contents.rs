@@ -55,7 +55,7 @@ impl Contents {
 
     fn is_bereft(&self, host: usize) -> bool {
         let stride = self.stride();
-        host % stride == 0 && host / stride < self.bereft && !Contents::is_delegation(host)
+        host.is_multiple_of(stride) && host / stride < self.bereft && !Contents::is_delegation(host)
     }
 
     /// How many hosts there are, delegations counted.
