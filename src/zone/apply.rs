@@ -149,34 +149,34 @@ impl<'a> Bench<'a> {
     fn take(&mut self, diff: &'a Diff, misfits: Misfits) -> Result<(), ApplyError> {
         let deleted = std::iter::once(diff.old_soa()).chain(diff.deleted()).map(|record| (record, false));
         let added = std::iter::once(diff.new_soa()).chain(diff.added()).map(|record| (record, true));
-        let mut records = deleted.chain(added);
-        let (mut steps, mut pages) = (Vec::with_capacity(STEPS_AHEAD), Vec::with_capacity(STEPS_AHEAD));
-        loop {
-            for (record, is_addition) in records.by_ref().take(STEPS_AHEAD) {
-                match below_apex(record.owner, self.base.apex().as_wire()) {
-                    Some(relative) => steps.push(Step { place: self.place(relative), record, is_addition }),
-                    None => {
-                        self.findings.out_of_zone += 1;
-                        self.findings.out_of_zone_example.get_or_insert_with(|| record.to_record().owner);
-                    }
-                }
-            }
-            if steps.is_empty() {
-                return Ok(());
-            }
-            let placed = |step: &Step<'_>| self.base.page(step.place.0).map(|page| (page, step.place.0));
-            pages.extend(steps.iter().filter_map(placed));
-            page::look_ahead(pages.iter().copied());
-            pages.clear();
-            for step in steps.drain(..) {
-                let outcome = self.make(&step);
-                match step.record.rtype {
-                    // both SOAs must fit, whatever else does not
-                    RecordType::SOA => outcome?,
-                    _ => misfits.judge(outcome, &mut self.findings)?,
-                }
+        let mut steps = Vec::with_capacity(STEPS_AHEAD);
+        for (record, is_addition) in deleted.chain(added) {
+            let Some(relative) = below_apex(record.owner, self.base.apex().as_wire()) else {
+                self.findings.out_of_zone += 1;
+                self.findings.out_of_zone_example.get_or_insert_with(|| record.to_record().owner);
+                continue;
+            };
+            steps.push(Step { place: self.place(relative), record, is_addition });
+            if steps.len() == STEPS_AHEAD {
+                self.make_all(&mut steps, misfits)?;
             }
         }
+        self.make_all(&mut steps, misfits)
+    }
+
+    fn make_all(&mut self, steps: &mut Vec<Step<'a>>, misfits: Misfits) -> Result<(), ApplyError> {
+        let placed = |step: &Step<'_>| self.base.page(step.place.0).map(|page| (page, step.place.0));
+        let pages: Vec<(&Page, u64)> = steps.iter().filter_map(placed).collect();
+        page::look_ahead(pages.iter().copied());
+        for step in steps.drain(..) {
+            let outcome = self.make(&step);
+            match step.record.rtype {
+                // both SOAs must fit, whatever else does not
+                RecordType::SOA => outcome?,
+                _ => misfits.judge(outcome, &mut self.findings)?,
+            }
+        }
+        Ok(())
     }
 
     fn make(&mut self, step: &Step<'a>) -> Result<(), ApplyError> {
@@ -491,6 +491,16 @@ mod tests {
         // Then it is as if it had been made by this build
         let (expected, _) = apply(&base, &change).expect("applicable");
         assert!(next.pages().eq(expected.pages()));
+    }
+
+    #[test]
+    fn however_many_records_of_other_zones_come_in_a_row_those_behind_them_count() {
+        let base = zone("a A 192.0.2.1");
+        let strangers: String = (0..100).map(|n| format!("h{n}.other.org. A 192.0.2.1\n")).collect();
+        let change = diff((1, 2), "", &format!("{strangers}b A 192.0.2.2"));
+        let (next, findings) = apply(&base, &[change]).expect("applicable");
+        assert!(next.find(&"b.example".parse().expect("a name")).is_some());
+        assert_eq!((findings.out_of_zone, next.serial()), (100, Serial(2)));
     }
 
     #[test]
