@@ -74,6 +74,23 @@ pub struct Arrangement {
     pub modified_by: Arc<str>,
 }
 
+impl Arrangement {
+    /// Of a zone that comes by REST: rules of its own stand in the configuration only.
+    pub(super) fn of_rest(tenant: Arc<str>, user: Arc<str>, primaries: Arc<[Primary]>) -> Arrangement {
+        Arrangement {
+            tenant,
+            primaries,
+            allow_notify: [].into(),
+            allow_transfer: [].into(),
+            allow_query: None,
+            notify: nobody(),
+            policy: None,
+            created_by: user.clone(),
+            modified_by: user,
+        }
+    }
+}
+
 impl Deref for ZoneDefinition {
     type Target = Arrangement;
 

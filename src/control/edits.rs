@@ -121,17 +121,7 @@ impl Keeper {
             origin: Origin::Rest,
             created: now,
             modified: now,
-            arrangement: Arc::new(Arrangement {
-                tenant: new.tenant.into(),
-                primaries: new.primaries.into(),
-                allow_notify: [].into(),
-                allow_transfer: [].into(),
-                allow_query: None,
-                notify: [].into(),
-                policy: None,
-                created_by: new.user.clone().into(),
-                modified_by: new.user.into(),
-            }),
+            arrangement: Arc::new(Arrangement::of_rest(new.tenant.into(), new.user.into(), new.primaries.into())),
         })
     }
 

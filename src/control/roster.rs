@@ -158,17 +158,7 @@ mod tests {
             origin: Origin::Rest,
             created: Timestamp(0),
             modified: Timestamp(0),
-            arrangement: Arc::new(Arrangement {
-                tenant: "1000".into(),
-                primaries: Arc::default(),
-                allow_notify: [].into(),
-                allow_transfer: [].into(),
-                allow_query: None,
-                notify: [].into(),
-                policy: None,
-                created_by: "".into(),
-                modified_by: "".into(),
-            }),
+            arrangement: Arc::new(Arrangement::of_rest("1000".into(), "".into(), Arc::default())),
             name,
         };
         let view = ZoneView::apart(Arc::new(definition), state, None);

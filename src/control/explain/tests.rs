@@ -49,17 +49,7 @@ impl Case {
             },
             created: NOW - 30 * DAY,
             modified: NOW - 30 * DAY,
-            arrangement: Arc::new(Arrangement {
-                tenant: "1000".into(),
-                primaries: primaries.into(),
-                allow_notify: [].into(),
-                allow_transfer: [].into(),
-                allow_query: None,
-                notify: [].into(),
-                policy: None,
-                created_by: "configuration".into(),
-                modified_by: "configuration".into(),
-            }),
+            arrangement: Arc::new(Arrangement::of_rest("1000".into(), "configuration".into(), primaries.into())),
         };
         let zone = ZoneStatus {
             state: ZoneState::Available,

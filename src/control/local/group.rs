@@ -215,17 +215,11 @@ impl Group {
             origin: Origin::Rest,
             created: self.ground.now,
             modified: self.ground.now,
-            arrangement: Arc::new(Arrangement {
-                tenant: request.tenant.clone().into(),
-                primaries: Arc::default(),
-                allow_notify: [].into(),
-                allow_transfer: [].into(),
-                allow_query: None,
-                notify: [].into(),
-                policy: None,
-                created_by: request.user.clone().into(),
-                modified_by: request.user.clone().into(),
-            }),
+            arrangement: Arc::new(Arrangement::of_rest(
+                request.tenant.clone().into(),
+                request.user.clone().into(),
+                Arc::default(),
+            )),
         };
         let snapshot = empty.build(self.ground.hash_key).map_err(|reason| too_much(step, uuid, reason))?;
         let work = Work::new(Arc::new(definition), Arc::new(empty), Arc::new(snapshot));
