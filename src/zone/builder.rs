@@ -2,20 +2,19 @@
 //!
 //! In: records of a full transfer, a zone file or local entries, one by one; nothing is looked at twice before
 //! [`Builder::finish`]. Out: a [`Snapshot`] and [`Findings`]. Called by `transfer::inbound` (add), `control::commit` and `local`
-//! (finish). Decides nothing about policy: see [`super::check()`]. Cost: one hash and one copy for each record, then a sort
-//! of each of 32 partitions by hash; no allocation for single records.
+//! (finish). Decides nothing about policy: see [`super::check()`]. Cost: one hash and one copy for each record, then what
+//! `parts` says; no allocation for single records.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
-use super::directory::{Child, Edit, Pager};
-use super::encode::{Address, Encoder, Item, Owner, in_domain_target, level};
-use super::entry::{Entry, GLUE};
+use super::encode::{Item, in_domain};
+use super::entry::GLUE;
 use super::hash::{HashKey, label_starts};
-use super::page::{Kind, Page};
+use super::page::Page;
+use super::partition::{Partition, Stored};
+use super::parts::{self, PARTS, Part, Zone, part_of};
 use super::snapshot::{Snapshot, Soa};
 use super::spill::{self, Spills};
-use super::tally::Tally;
 use crate::dns::name::{LABELS_MAX, NAME_OCTETS_MAX, write_presentation};
 use crate::dns::{Name, RecordRef, RecordType};
 use crate::reason::{Code, Reason};
@@ -49,83 +48,8 @@ pub struct Findings {
     pub passed_over: u64,
 }
 
-/// Hashes are parted by their first five bits: the slots of the root node.
-const PARTITIONS: usize = 32;
-
-/// Zones up to this many octets are made in one go: to build 32 trees and join them costs more than their contents.
-const SMALL_OCTETS: u64 = 1 << 14;
-
-/// Octets of a chunk of records. In chunks, because one block of memory for all of them would be twice as large as it
-/// need be while it grows, and because what is freed in such pieces is at once of use for pages.
-const CHUNK_OCTETS: usize = 1 << 16;
-
-/// Records of one part of the hash space, one behind the other in chunks:
-/// hash is in the index; `u8` name length, name, `u16` type, `u32` TTL, `u16` rdata length, rdata (native order).
-/// Type 0 marks "a child with this label exists", with the label in place of the rdata.
-#[derive(Debug, Default)]
-struct Partition {
-    /// At most [`CHUNK_OCTETS`] each; one that holds a single large record may be larger.
-    chunks: Vec<Vec<u8>>,
-    /// Hash, and place: number of the chunk and offset in it, 16 bits each.
-    index: Vec<(u64, u32)>,
-}
-
-/// No record has it (RFC 6895 §3.1).
-const CHILD_MARK: RecordType = RecordType(0);
-
-/// A record in a partition.
-#[derive(Clone, Copy, Debug)]
-struct Stored<'a> {
-    name: &'a [u8],
-    rtype: RecordType,
-    ttl: u32,
-    rdata: &'a [u8],
-}
-
-impl Partition {
-    fn push(&mut self, hash: u64, stored: Stored<'_>) -> Result<(), Reason> {
-        let octets = 9 + stored.name.len() + stored.rdata.len();
-        if self.chunks.last().is_none_or(|last| last.len() + octets > CHUNK_OCTETS) {
-            let number = self.chunks.len();
-            if number > usize::from(u16::MAX) {
-                return Err(Reason::new(Code::LimitBytes, "4 GiB in one of 32 parts of the zone"));
-            }
-            // Most zones are small: their only chunk grows as it must.
-            self.chunks.push(Vec::with_capacity(if number == 0 { 0 } else { CHUNK_OCTETS.max(octets) }));
-        }
-        let number = self.chunks.len() - 1;
-        let chunk = self.chunks.last_mut().expect("pushed if there was none");
-        self.index.push((hash, (number << 16 | chunk.len()) as u32));
-        chunk.reserve(octets);
-        chunk.push(stored.name.len() as u8);
-        chunk.extend_from_slice(stored.name);
-        let mut fixed = [0; 8];
-        fixed[..2].copy_from_slice(&stored.rtype.0.to_ne_bytes());
-        fixed[2..6].copy_from_slice(&stored.ttl.to_ne_bytes());
-        fixed[6..].copy_from_slice(&(stored.rdata.len() as u16).to_ne_bytes());
-        chunk.extend_from_slice(&fixed);
-        chunk.extend_from_slice(stored.rdata);
-        Ok(())
-    }
-
-    fn at(&self, place: u32) -> Stored<'_> {
-        let octets = &self.chunks[(place >> 16) as usize][(place & 0xffff) as usize..];
-        let (name, rest) = octets[1..].split_at(octets[0] as usize);
-        let (fixed, rest) = rest.split_at(8);
-        Stored {
-            name,
-            rtype: RecordType(u16::from_ne_bytes([fixed[0], fixed[1]])),
-            ttl: u32::from_ne_bytes([fixed[2], fixed[3], fixed[4], fixed[5]]),
-            rdata: &rest[..u16::from_ne_bytes([fixed[6], fixed[7]]) as usize],
-        }
-    }
-
-    /// Records with this hash; the index has been sorted.
-    fn with_hash(&self, hash: u64) -> impl Iterator<Item = Stored<'_>> {
-        let from = self.index.partition_point(|i| i.0 < hash);
-        self.index[from..].iter().take_while(move |i| i.0 == hash).map(|i| self.at(i.1))
-    }
-}
+/// No record has it (RFC 6895 §3.1): marks "a child with this label exists", with the label in place of the rdata.
+pub(super) const CHILD_MARK: RecordType = RecordType(0);
 
 /// Collects the records of one zone.
 #[derive(Debug)]
@@ -134,7 +58,7 @@ pub struct Builder {
     key: HashKey,
     apex_hash: u64,
     limits: Limits,
-    partitions: Vec<Partition>,
+    parts: Vec<Part>,
     /// Records of the apex: its children are known only at the end.
     apex_records: Partition,
     /// The owner added last, relative and in lower case, with the hash of each of its ancestors by labels.
@@ -142,8 +66,6 @@ pub struct Builder {
     /// The one before, for its memory.
     spare: Vec<u8>,
     last_hashes: Vec<u64>,
-    /// Hashes of in-domain NS targets.
-    glue_wanted: Vec<u64>,
     records: u64,
     octets: u64,
     findings: Findings,
@@ -158,12 +80,11 @@ impl Builder {
             key,
             apex_hash,
             limits,
-            partitions: (0..PARTITIONS).map(|_| Partition::default()).collect(),
+            parts: (0..PARTS).map(|_| Part::default()).collect(),
             apex_records: Partition::default(),
             last: Vec::new(),
             spare: Vec::new(),
             last_hashes: vec![apex_hash],
-            glue_wanted: Vec::new(),
             records: 0,
             octets: 0,
             findings: Findings::default(),
@@ -215,16 +136,17 @@ impl Builder {
             self.enter(relative)?;
         }
         let hash = *self.last_hashes.last().expect("the apex has a hash");
-        let stored = Stored { name: &self.last, rtype, ttl, rdata };
-        if stored.name.is_empty() {
-            return self.apex_records.push(hash, stored);
+        let stored = Stored { rtype, ttl, rdata };
+        if self.last.is_empty() {
+            return self.apex_records.push(hash, &[], stored);
         }
         if rtype == RecordType::NS
-            && let Some(target) = in_domain_target(rdata, &self.last, self.apex.as_wire())
+            && let Some(apex_at) = in_domain(rdata, &self.last, self.apex.as_wire())
         {
-            self.glue_wanted.push(self.key.below(self.apex_hash, &target));
+            let target = self.key.below(self.apex_hash, &rdata[..apex_at].to_ascii_lowercase());
+            self.parts[part_of(target)].glue_wanted.push((target, hash));
         }
-        self.partitions[(hash >> 59) as usize].push(hash, stored)
+        self.parts[part_of(hash)].records.push(hash, &self.last, stored)
     }
 
     /// Makes `relative` the current owner: hashes it and marks it as a child of its parent, and so on upwards as far as the
@@ -248,8 +170,8 @@ impl Builder {
             let parent_hash = self.last_hashes[n];
             // the apex's children are all the owners with one label: nothing to mark
             if n > 0 {
-                let mark = Stored { name: suffix(n), rtype: CHILD_MARK, ttl: 0, rdata: label };
-                self.partitions[(parent_hash >> 59) as usize].push(parent_hash, mark)?;
+                let mark = Stored { rtype: CHILD_MARK, ttl: 0, rdata: label };
+                self.parts[part_of(parent_hash)].records.push(parent_hash, suffix(n), mark)?;
             }
             self.last_hashes.push(self.key.child(parent_hash, label));
         }
@@ -258,187 +180,21 @@ impl Builder {
     }
 
     /// Makes the version. Pages that equal one of `old` (the version to be replaced) are shared with it. Fails if there is not
-    /// exactly one SOA, if an owner or RRset crosses a limit, or if three names collide.
-    pub fn finish(mut self, old: Option<&Snapshot>) -> Result<(Snapshot, Findings), Reason> {
-        for partition in &mut self.partitions {
-            partition.index.sort_unstable();
-        }
+    /// exactly one SOA, if an owner or RRset crosses a limit, or if three names collide. A large zone takes all processors.
+    pub fn finish(self, old: Option<&Snapshot>) -> Result<(Snapshot, Findings), Reason> {
+        let threads = parts::threads_for(self.octets);
+        self.finish_in(threads, old)
+    }
+
+    fn finish_in(mut self, threads: usize, old: Option<&Snapshot>) -> Result<(Snapshot, Findings), Reason> {
         let old = old.filter(|old| old.key() == &self.key && old.apex() == &self.apex);
-        let mut pager = Pager::new(Kind::Names, self.key, self.apex_hash, old.map(Snapshot::names));
-        let glue = Glue::extract(&mut self);
-        let apex = self.apex.clone();
-        let mut output = Output {
-            encoder: Encoder::new(apex.as_wire(), self.key),
-            entries: Vec::new(),
-            places: Vec::new(),
-            spills: Vec::new(),
-            tally: Tally::default(),
-            duplicates: 0,
-            apex_kids: 0,
-            apex_has_wildcard: false,
-        };
-        let names = if self.octets <= SMALL_OCTETS {
-            for partition in &self.partitions {
-                output.encode(partition, &glue)?;
-            }
-            let apex_entry = output.encode_apex(&self.apex_records, self.apex_hash)?;
-            let mut entries: Vec<_> = output.placed().collect();
-            // Before others with its hash: its relative name is the empty one.
-            let at = entries.partition_point(|entry| entry.0 < self.apex_hash);
-            entries.insert(at, (self.apex_hash, &apex_entry));
-            pager.tree(&entries)?
-        } else {
-            self.make_in_parts(&mut output, &mut pager, &glue)?
-        };
-        let spills = collect_spills(output.spills, old)?;
-        self.findings.duplicates = output.duplicates;
-        let snapshot = Snapshot::assemble(self.apex, self.key, names, spills, output.tally, None)
+        let zone = Zone { apex: self.apex.as_wire(), key: self.key, apex_hash: self.apex_hash, old };
+        let (names, sums) = parts::make(zone, self.parts, &self.apex_records, self.octets, threads)?;
+        let spills = collect_spills(sums.spills, old)?;
+        self.findings.duplicates = sums.duplicates;
+        let snapshot = Snapshot::assemble(self.apex, self.key, names, spills, sums.tally, None)
             .map_err(|damage| Reason::new(Code::ContentSoa, damage.0))?;
         Ok((snapshot, self.findings))
-    }
-
-    /// The pages of a large zone, one part of the hash space after the other.
-    fn make_in_parts(&mut self, output: &mut Output<'_>, pager: &mut Pager<'_>, glue: &Glue) -> Result<Child, Reason> {
-        let mut subtrees = [const { Child::Empty }; PARTITIONS];
-        for (slot, subtree) in subtrees.iter_mut().enumerate() {
-            // taken, so that each part is freed as soon as it has become pages
-            let partition = std::mem::take(&mut self.partitions[slot]);
-            output.clear();
-            output.encode(&partition, glue)?;
-            let entries: Vec<_> = output.placed().collect();
-            *subtree = pager.subtree(slot as u64, &entries)?;
-        }
-        let names = pager.join(subtrees);
-        let apex_entry = output.encode_apex(&self.apex_records, self.apex_hash)?;
-        let edit = Edit { hash: self.apex_hash, name: &[], entry: Some(&apex_entry) };
-        pager.edit(&names, &[edit])
-    }
-}
-
-/// Entries in the making.
-struct Output<'z> {
-    encoder: Encoder<'z>,
-    /// Entries that are not on pages yet, and where each begins.
-    entries: Vec<u8>,
-    places: Vec<(u64, usize)>,
-    spills: Vec<Page>,
-    tally: Tally,
-    duplicates: u64,
-    apex_kids: u32,
-    apex_has_wildcard: bool,
-}
-
-impl Output<'_> {
-    fn placed(&self) -> impl Iterator<Item = (u64, &[u8])> {
-        let ends = self.places.iter().skip(1).map(|p| p.1).chain([self.entries.len()]);
-        self.places.iter().zip(ends).map(|(&(hash, start), end)| (hash, &self.entries[start..end]))
-    }
-
-    /// Lets go of the entries made so far.
-    fn clear(&mut self) {
-        self.entries.clear();
-        self.places.clear();
-    }
-
-    /// Encodes all owners of a partition in order.
-    fn encode(&mut self, partition: &Partition, glue: &Glue) -> Result<(), Reason> {
-        let (mut items, mut children, mut group) = (Vec::new(), Vec::new(), Vec::new());
-        for same_hash in partition.index.chunk_by(|a, b| a.0 == b.0) {
-            let hash = same_hash[0].0;
-            group.clear();
-            group.extend(same_hash.iter().map(|i| partition.at(i.1)));
-            if group.iter().any(|stored| stored.name != group[0].name) {
-                group.sort_by_key(|stored| stored.name);
-            }
-            for same_name in group.chunk_by(|a, b| a.name == b.name) {
-                items.clear();
-                children.clear();
-                for stored in same_name {
-                    if stored.rtype == CHILD_MARK {
-                        children.push(stored.rdata);
-                    } else {
-                        items.push(Item::new(stored.rtype, stored.ttl, stored.rdata)?);
-                    }
-                }
-                if children.len() > 1 {
-                    children.sort_unstable();
-                    children.dedup();
-                }
-                let relative = same_name[0].name;
-                self.duplicates += level(&mut items) as u64;
-                let start = self.entries.len();
-                self.places.push((hash, start));
-                let owner =
-                    Owner { relative, hash, kids: children.len() as u32, has_wildcard: children.contains(&&b"*"[..]) };
-                let mut addresses = |target: &[u8], out: &mut Vec<Address>| glue.addresses(target, out);
-                self.encoder.entry(
-                    owner,
-                    &items,
-                    std::iter::empty(),
-                    &mut addresses,
-                    &mut self.entries,
-                    &mut self.spills,
-                )?;
-                let entry = Entry::new(&self.entries[start..]);
-                if entry.labels() == 1 {
-                    self.apex_kids += 1;
-                    self.apex_has_wildcard |= relative == b"\x01*";
-                }
-                self.tally.add(entry);
-            }
-        }
-        Ok(())
-    }
-
-    fn encode_apex(&mut self, records: &Partition, hash: u64) -> Result<Vec<u8>, Reason> {
-        let mut items = records
-            .index
-            .iter()
-            .map(|i| records.at(i.1))
-            .map(|stored| Item::new(stored.rtype, stored.ttl, stored.rdata))
-            .collect::<Result<Vec<_>, _>>()?;
-        self.duplicates += level(&mut items) as u64;
-        require_one_soa(&items)?;
-        let owner = Owner { relative: &[], hash, kids: self.apex_kids, has_wildcard: self.apex_has_wildcard };
-        let mut entry = Vec::new();
-        self.encoder.entry(owner, &items, std::iter::empty(), &mut |_, _| {}, &mut entry, &mut self.spills)?;
-        self.tally.add(Entry::new(&entry));
-        Ok(entry)
-    }
-}
-
-/// Addresses at in-domain NS targets, copied before the partitions they come from are freed.
-struct Glue {
-    key: HashKey,
-    apex_hash: u64,
-    names: Vec<u8>,
-    /// Hash of the target, its name's place in `names`, one address; ascending by hash.
-    found: Vec<(u64, Range<usize>, Address)>,
-}
-
-impl Glue {
-    fn extract(builder: &mut Builder) -> Glue {
-        let mut wanted = std::mem::take(&mut builder.glue_wanted);
-        wanted.sort_unstable();
-        wanted.dedup();
-        let mut glue = Glue { key: builder.key, apex_hash: builder.apex_hash, names: Vec::new(), found: Vec::new() };
-        for hash in wanted {
-            for stored in builder.partitions[(hash >> 59) as usize].with_hash(hash) {
-                if let Some(address) = Address::new(stored.rtype, stored.ttl, stored.rdata) {
-                    let start = glue.names.len();
-                    glue.names.extend_from_slice(stored.name);
-                    glue.found.push((hash, start..glue.names.len(), address));
-                }
-            }
-        }
-        glue
-    }
-
-    fn addresses(&self, target: &[u8], out: &mut Vec<Address>) {
-        let hash = self.key.below(self.apex_hash, target);
-        let from = self.found.partition_point(|found| found.0 < hash);
-        let same_hash = self.found[from..].iter().take_while(|found| found.0 == hash);
-        out.extend(same_hash.filter(|found| &self.names[found.1.clone()] == target).map(|found| found.2));
     }
 }
 
@@ -592,11 +348,27 @@ mod tests {
     }
 
     #[test]
-    fn three_names_with_one_hash_are_refused_and_two_are_held() {
-        let entries: Vec<Vec<u8>> = (b'a'..=b'c').map(|c| vec![2, 4, 0, 1, 1, c]).collect();
-        let mut pager = Pager::new(Kind::Names, KEY, 0, None);
-        let placed: Vec<(u64, &[u8])> = entries.iter().map(|entry| (7, &entry[..])).collect();
-        assert_eq!(pager.subtree(0, &placed[..2]).map(|tree| tree.owners()), Ok(2));
-        assert_eq!(pager.subtree(0, &placed).expect_err("refused").code, Code::ContentCollision);
+    fn however_many_threads_make_a_zone_it_is_the_same() {
+        let text: String = (0..2_000)
+            .map(|n| match n % 4 {
+                0 => format!("sub{n} NS ns.sub{n}\nns.sub{n} A 192.0.2.1\n"),
+                1 => format!("*.deep.er.h{n} AAAA 2001:db8::{n}\n"),
+                2 => format!("h{n} CNAME h1\nh{n} TXT \"another\"\n"),
+                _ => format!("h{n} 60 A 192.0.2.1\nh{n} 600 A 192.0.2.2\nh{n} 60 A 192.0.2.1\n"),
+            })
+            .chain((0..300).map(|n| format!("big{} TXT {n:0200}\n", n % 2)))
+            .collect();
+        let made = [1, 2, 5].map(|threads| {
+            let mut builder = Builder::new("example".parse().expect("a name"), KEY, Limits::default());
+            records(&format!("{}{text}", soa_line(1)))
+                .iter()
+                .try_for_each(|r| builder.add(r.borrow()))
+                .expect("records");
+            builder.finish_in(threads, None).expect("a zone")
+        });
+        for (snapshot, findings) in &made[1..] {
+            assert_eq!((snapshot.tally(), findings), (made[0].0.tally(), &made[0].1));
+            assert!(snapshot.pages().eq(made[0].0.pages()));
+        }
     }
 }

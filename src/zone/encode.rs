@@ -8,11 +8,13 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use smallvec::SmallVec;
+
 use super::entry::{self, BLOCK_HEADER, Base, ENTRY_HEADER, GLUE, MIXED_BLOCK, RrsetBlock, SPILLED, SPILLED_BLOCK};
 use super::hash::HashKey;
 use super::page::Page;
 use super::spill;
-use crate::dns::name::{wire_len, write_presentation};
+use crate::dns::name::{NAME_OCTETS_MAX, write_presentation};
 use crate::dns::{RecordType, rdata};
 use crate::reason::{Code, Reason};
 
@@ -130,22 +132,20 @@ impl Address {
     }
 }
 
-/// The target of an NS record, in lower case, if it lies at or below the owner `relative` (which is not the apex):
-/// RFC 9499's "in-domain" name server. Returned relative to the apex.
-pub(super) fn in_domain_target(rdata: &[u8], relative: &[u8], apex: &[u8]) -> Option<Vec<u8>> {
-    let owner_octets = relative.len() + apex.len();
-    if wire_len(rdata) != Ok(rdata.len()) || rdata.len() < owner_octets {
+/// If the target of an NS record lies at or below the owner `relative` (which is not the apex), RFC 9499's "in-domain" name
+/// server: how many octets it has left of the apex.
+pub(super) fn in_domain(target: &[u8], relative: &[u8], apex: &[u8]) -> Option<usize> {
+    let apex_at = target.len().checked_sub(apex.len())?;
+    let owner_at = apex_at.checked_sub(relative.len())?;
+    // most servers are elsewhere: the end of their name tells
+    if !(target[apex_at..].eq_ignore_ascii_case(apex) && target[owner_at..apex_at].eq_ignore_ascii_case(relative)) {
         return None;
     }
     let mut at = 0;
-    while rdata.len() - at > owner_octets {
-        at += 1 + rdata[at] as usize;
+    while at < owner_at {
+        at += 1 + target[at] as usize;
     }
-    let (end, apex_at) = (&rdata[at..], rdata.len() - apex.len());
-    let below = end.len() == owner_octets
-        && end[..relative.len()].eq_ignore_ascii_case(relative)
-        && end[relative.len()..].eq_ignore_ascii_case(apex);
-    below.then(|| rdata[..apex_at].to_ascii_lowercase())
+    (at == owner_at && target.len() <= NAME_OCTETS_MAX).then_some(apex_at)
 }
 
 /// What the encoder has to know of an owner besides its records.
@@ -240,9 +240,13 @@ impl<'z> Encoder<'z> {
         let (is_cut, is_dname) = (!owner.relative.is_empty() && has(RecordType::NS), has(RecordType::DNAME));
         let is_signed = self.drafts.iter().any(|draft| !draft.signatures.is_empty());
         if is_cut {
+            let mut found = Vec::new();
             for ns in items.iter().filter(|item| !item.is_signature && item.block == RecordType::NS) {
-                if let Some(target) = in_domain_target(&ns.rdata, owner.relative, self.apex) {
-                    collect_glue(target, addresses, self.apex, &mut glue, &mut glue_octets);
+                // in lower case
+                let target = &ns.canonical[..];
+                if let Some(apex_at) = in_domain(target, owner.relative, self.apex) {
+                    addresses(&target[..apex_at], &mut found);
+                    collect_glue(target, &mut found, &mut glue, &mut glue_octets);
                 }
             }
             self.draft_glue(&owner, &glue);
@@ -333,14 +337,14 @@ impl<'z> Encoder<'z> {
         });
     }
 
-    fn draft_glue(&mut self, owner: &Owner<'_>, glue: &[(Vec<u8>, Address)]) {
+    fn draft_glue(&mut self, owner: &Owner<'_>, glue: &[(&[u8], Address)]) {
         if glue.is_empty() {
             return;
         }
         let (image_start, fixups_start) = (self.octets.len(), self.fixups.len());
         let mut names = NameWriter::new(owner, self.apex, image_start);
         let mut in_place = glue.len() <= IN_PLACE_MAX;
-        for (target, address) in glue {
+        for &(target, address) in glue {
             if !in_place {
                 break;
             }
@@ -378,7 +382,7 @@ impl<'z> Encoder<'z> {
         owner: &Owner<'_>,
         draft: &Draft,
         items: &[Item<'_>],
-        glue: &[(Vec<u8>, Address)],
+        glue: &[(&[u8], Address)],
         out: &mut Vec<u8>,
         spills: &mut Vec<Page>,
     ) -> Result<(), Reason> {
@@ -429,29 +433,26 @@ impl<'z> Encoder<'z> {
 /// Octets of an RR between owner and rdata.
 const RR_FIXED_OCTETS: usize = 10;
 
-/// Appends the glue of one target: A before AAAA, sorted, each type with its lowest TTL. What would make the whole glue
-/// longer than a message is left out; a referral cannot carry it anyway. `octets` counts it, over all targets.
-fn collect_glue(
-    target: Vec<u8>,
-    addresses: &mut dyn FnMut(&[u8], &mut Vec<Address>),
-    apex: &[u8],
-    glue: &mut Vec<(Vec<u8>, Address)>,
+/// Appends the glue of one target, whose addresses are moved out of `found`: A before AAAA, sorted, each type with its
+/// lowest TTL. What would make the whole glue longer than a message is left out; a referral cannot carry it anyway.
+/// `octets` counts it, over all targets.
+fn collect_glue<'a>(
+    target: &'a [u8],
+    found: &mut Vec<Address>,
+    glue: &mut Vec<(&'a [u8], Address)>,
     octets: &mut usize,
 ) {
-    let mut found = Vec::new();
-    addresses(&target, &mut found);
     found.sort_unstable();
     found.dedup_by(|later, kept| (later.rtype, later.octets) == (kept.rtype, kept.octets));
     let lowest = |rtype| found.iter().filter(|a| a.rtype == rtype).map(|a| a.ttl).min().unwrap_or(0);
     let ttls = [lowest(RecordType::A), lowest(RecordType::AAAA)];
-    let owner = [&target[..], apex].concat();
-    for mut address in found {
-        *octets += owner.len() + RR_FIXED_OCTETS + address.rdata().len();
+    for mut address in found.drain(..) {
+        *octets += target.len() + RR_FIXED_OCTETS + address.rdata().len();
         if *octets > RRSET_OCTETS_MAX {
             return;
         }
         address.ttl = ttls[usize::from(address.rtype == RecordType::AAAA)];
-        glue.push((owner.clone(), address));
+        glue.push((target, address));
     }
 }
 
@@ -462,13 +463,13 @@ struct NameWriter<'a> {
     owner: Option<&'a [u8]>,
     image_start: usize,
     /// Suffixes written into the image so far, with their place in it.
-    seen: Vec<(&'a [u8], u16)>,
+    seen: SmallVec<[(&'a [u8], u16); 8]>,
 }
 
 impl<'a> NameWriter<'a> {
     fn new(owner: &Owner<'a>, apex: &'a [u8], image_start: usize) -> NameWriter<'a> {
         let owner = Some(owner.relative).filter(|name| !name.is_empty() && !name.starts_with(b"\x01*"));
-        NameWriter { apex, owner, image_start, seen: Vec::new() }
+        NameWriter { apex, owner, image_start, seen: SmallVec::new() }
     }
 
     fn push_rr(&mut self, item: &'a Item<'_>, octets: &mut Vec<u8>, fixups: &mut Vec<u16>) {

@@ -22,7 +22,7 @@
 //! | `tally` | sums over entries, kept with each version |
 //! | `snapshot`, `records` | a version; its contents as a sequence |
 //! | `denial`, `order` | the owners of NSEC and NSEC3 in their orders |
-//! | [`builder`] | records in any order -> a version |
+//! | [`builder`], `partition`, `parts` | records in any order -> a version |
 //! | `work` | owners taken out of their pages |
 //! | `diff`, `apply`, `between` | difference sequences: the form, forwards, and back from two versions |
 //! | [`mod@check`] | rules on content |
@@ -47,6 +47,8 @@ pub mod hash;
 mod laws;
 mod order;
 pub mod page;
+mod partition;
+mod parts;
 mod records;
 pub mod signatures;
 mod snapshot;

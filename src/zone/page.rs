@@ -36,7 +36,7 @@ pub(super) const HEADER_OCTETS: usize = 24;
 pub(super) const SLOT_OCTETS: usize = 4;
 
 /// Of the processors this runs on; where it is another one, only time is lost.
-const CACHE_LINE_OCTETS: usize = 64;
+pub(super) const CACHE_LINE_OCTETS: usize = 64;
 
 /// What a page holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

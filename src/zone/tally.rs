@@ -38,6 +38,28 @@ impl Tally {
         while self.depths.pop_if(|depth| depth.0 == 0).is_some() {}
     }
 
+    /// Takes over what has been added to another.
+    pub(super) fn merge(&mut self, other: &Tally) {
+        self.owners += other.owners;
+        self.records += other.records;
+        self.mixed += other.mixed;
+        for &(rtype, records) in &other.types {
+            self.count_type(rtype, records as i64);
+        }
+        if self.depths.len() < other.depths.len() {
+            self.depths.resize(other.depths.len(), (0, 0));
+        }
+        for (ours, theirs) in self.depths.iter_mut().zip(&other.depths) {
+            (ours.0, ours.1) = (ours.0 + theirs.0, ours.1 + theirs.1);
+        }
+        let Offences { cname_and_other, cnames, below_dname, wildcard_ns, unsendable_signed } = other.offences;
+        self.offences.cname_and_other += cname_and_other;
+        self.offences.cnames += cnames;
+        self.offences.below_dname += below_dname;
+        self.offences.wildcard_ns += wildcard_ns;
+        self.offences.unsendable_signed += unsendable_signed;
+    }
+
     /// Records by type, ascending.
     pub(super) fn types(&self) -> &[(RecordType, u32)] {
         &self.types
@@ -72,8 +94,9 @@ impl Tally {
         let (mut cnames, mut other, mut unsendable) = (0, false, false);
         for block in entry.rrsets() {
             let (rrs, signatures) = (block.rr_count(), block.signature_count());
-            self.count_type(block.rtype(), rrs, sign);
-            self.count_type(RecordType::RRSIG, signatures, sign);
+            self.records = self.records.wrapping_add_signed((rrs + signatures) as i64 * i64::from(sign));
+            self.count_type(block.rtype(), rrs as i64 * i64::from(sign));
+            self.count_type(RecordType::RRSIG, signatures as i64 * i64::from(sign));
             match block.rtype() {
                 RecordType::CNAME => cnames = rrs,
                 RecordType::NSEC | RecordType::RRSIG => {}
@@ -88,15 +111,13 @@ impl Tally {
         change(&mut self.offences.wildcard_ns, entry.is_cut() && entry.is_wildcard());
     }
 
-    fn count_type(&mut self, rtype: RecordType, records: usize, sign: i32) {
-        if records == 0 {
+    fn count_type(&mut self, rtype: RecordType, change: i64) {
+        if change == 0 {
             return;
         }
-        let change = records as i32 * sign;
-        self.records = self.records.wrapping_add_signed(change.into());
         match self.types.binary_search_by_key(&rtype, |t| t.0) {
-            Ok(at) => self.types[at].1 = self.types[at].1.wrapping_add_signed(change),
-            Err(at) => self.types.insert(at, (rtype, records as u32)),
+            Ok(at) => self.types[at].1 = self.types[at].1.wrapping_add_signed(change as i32),
+            Err(at) => self.types.insert(at, (rtype, change as u32)),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Zones that are made, not read: the same for every bench of this folder, of any size, equal from run to run.
 //!
-//! A zone of N records has a SOA, an NS and then hosts: `h0 A`, `h0 AAAA`, `h1 A`, ... Every sixteenth host is a
-//! delegation `h15 NS ns.h15` with glue instead. The *mark* is the first octet of every address of a version, so two
+//! A zone of N records has a SOA, an NS and then hosts: `h0 A`, `h0 AAAA`, `h1 A`, ... Every sixteenth host (or as many as
+//! is said) is a delegation `h15 NS ns.h15` with glue instead. The *mark* is the first octet of every address of a version, so two
 //! versions with different marks share nothing but names.
 #![allow(dead_code, reason = "part of each bench program that names it; not every program uses all of it")]
 
@@ -11,7 +11,7 @@ use secondaryd::zone::{Builder, Diff, DiffBuilder, HashKey, Limits, Snapshot, be
 /// The hash key of all benches.
 pub(crate) const KEY: HashKey = HashKey::from_bytes(*b"benches of zones");
 
-/// Every how many hosts there is a delegation.
+/// Every how many hosts there is a delegation, if nothing else is said.
 pub(crate) const DELEGATION_EVERY: usize = 16;
 
 /// The contents of one version of a zone.
@@ -23,6 +23,8 @@ pub(crate) struct Contents {
     pub(crate) serial: u32,
     /// Records, the SOA once; at least 4.
     pub(crate) records: usize,
+    /// Every how many hosts there is a delegation; 1 makes a zone like that of a registry.
+    pub(crate) delegation_every: usize,
     /// The first octet of every address.
     pub(crate) mark: u8,
     /// Of so many hosts, spread over the zone, those that are no delegations have lost their second record.
@@ -35,7 +37,7 @@ impl Contents {
     /// Serial 1.
     pub(crate) fn new(apex: &str, records: usize) -> Contents {
         let apex = apex.parse().expect("a name");
-        Contents { apex, serial: 1, records, mark: 10, bereft: 0, additions: 0 }
+        Contents { apex, serial: 1, records, delegation_every: DELEGATION_EVERY, mark: 10, bereft: 0, additions: 0 }
     }
 
     /// Labels left of the apex of the host with this number.
@@ -44,8 +46,8 @@ impl Contents {
         [&[label.len() as u8], label.as_bytes()].concat()
     }
 
-    fn is_delegation(host: usize) -> bool {
-        host % DELEGATION_EVERY == DELEGATION_EVERY - 1
+    fn is_delegation(&self, host: usize) -> bool {
+        host % self.delegation_every == self.delegation_every - 1
     }
 
     /// How far the owners that change lie from each other: Knot 3.2.6 overflows its stack when 5,000 neighbours come.
@@ -55,7 +57,7 @@ impl Contents {
 
     fn is_bereft(&self, host: usize) -> bool {
         let stride = self.stride();
-        host.is_multiple_of(stride) && host / stride < self.bereft && !Contents::is_delegation(host)
+        host.is_multiple_of(stride) && host / stride < self.bereft && !self.is_delegation(host)
     }
 
     /// How many hosts there are, delegations counted.
@@ -77,7 +79,7 @@ impl Contents {
         let hosts = hosts.map(move |(host, second)| {
             let (owner, mark) = (Contents::host(host), self.mark);
             let [_, a, b, c] = (host as u32).to_be_bytes();
-            if Contents::is_delegation(host) {
+            if self.is_delegation(host) {
                 let server = below(&[b"\x02ns", &owner[..]].concat());
                 return match second {
                     false => record(below(&owner), RecordType::NS, server.as_wire().to_vec()),
@@ -125,7 +127,8 @@ impl Contents {
         // a difference longer than the zone is not worth sending
         let changes = changes.min(self.records / 2);
         let deleted = changes / 2;
-        let bereft = (self.bereft + deleted + deleted / (DELEGATION_EVERY - 1)).min(self.hosts() / self.stride());
+        let bereft =
+            (self.bereft + deleted + deleted / (self.delegation_every - 1).max(1)).min(self.hosts() / self.stride());
         let additions = self.additions + changes.div_ceil(2);
         Contents { serial: self.serial + 1, bereft, additions, ..self.clone() }
     }

@@ -1,7 +1,8 @@
 //! T6 without a primary in the way: recorded AXFR messages -> `transfer::Inbound` -> a version that can be published.
 //!
 //! `whole_zone` is the first transfer; `again_unchanged` has the version it replaces, so every page is compared and
-//! shared; `signed` also verifies TSIG (HMAC-SHA256) over the messages. Records a second stand in the lower line.
+//! shared; `delegations` is a first transfer whose hosts are all delegations with glue; `signed` also verifies TSIG
+//! (HMAC-SHA256) over the messages. Records a second stand in the lower line.
 
 use std::sync::Arc;
 
@@ -85,4 +86,11 @@ fn whole_zone_signed(bencher: Bencher<'_, '_>, records: usize) {
 #[divan::bench(args = sizes(), sample_count = 10, sample_size = 1)]
 fn again_unchanged(bencher: Bencher<'_, '_>, records: usize) {
     ingest(bencher, records, false, true);
+}
+
+#[divan::bench(args = sizes(), sample_count = 10, sample_size = 1)]
+fn delegations(bencher: Bencher<'_, '_>, records: usize) {
+    let contents = Contents { delegation_every: 1, ..Contents::new("bench.example", records) };
+    let (messages, _) = recorded(&contents, &contents.snapshot(), false);
+    bencher.counter(ItemsCount::new(records)).bench_local(|| receive(&contents, &messages, None, None));
 }
