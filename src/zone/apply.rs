@@ -9,12 +9,13 @@ use std::sync::Arc;
 
 use super::builder::{Findings, below_apex, require_one_soa};
 use super::diff::Diff;
-use super::directory::{Edit, Pager};
+use super::directory::{Edit, Pager, edit_in_threads};
 use super::encode::{Address, Encoder, Item, Owner, level};
 use super::entry::Entry;
 use super::page::{self, Kind, Page};
 use super::snapshot::Snapshot;
 use super::spill::{self, Spills};
+use super::threads;
 use super::work::{Place, Work, Works};
 use crate::dns::name::write_presentation;
 use crate::dns::{Name, RecordRef, RecordType, Serial};
@@ -132,6 +133,9 @@ const OWNERS_AT_FIRST: usize = 16_384;
 
 /// Steps whose owners are brought into the cache together: a processor has about so many misses under way at once.
 const STEPS_AHEAD: usize = 16;
+
+/// From so many changed owners on their pages are worth the start of threads.
+const MANY_OWNERS: usize = 1_000;
 
 /// The version that is changed, and the owners being worked on.
 struct Bench<'a> {
@@ -296,8 +300,9 @@ impl<'a> Bench<'a> {
             .iter()
             .map(|(place, _, entry)| Edit { hash: place.0, name: place.1, entry: entry.clone().map(|e| &entries[e]) })
             .collect();
-        let mut pager = Pager::new(Kind::Names, *base.key(), base.apex_hash(), Some(base.names()));
-        let names = pager.edit(base.names(), &edits)?;
+        let pager = || Pager::new(Kind::Names, *base.key(), base.apex_hash(), Some(base.names()));
+        let threads = if edits.len() < MANY_OWNERS { 1 } else { threads::for_large_work() };
+        let names = edit_in_threads(threads, pager, base.names(), &edits)?;
         let spills = chunks.into_spills(base.spills())?;
         let changes: Vec<_> =
             changed.iter().map(|(_, old, new)| (*old, new.clone().map(|new| Entry::new(&entries[new])))).collect();
@@ -402,6 +407,21 @@ mod tests {
         let (same, _) = apply(&base, &[crate::zone::between(&base, &next)]).expect("the true difference applies");
         assert_eq!(same.record_count(), next.record_count());
         assert!(apply_leniently(&base, &[diff((3, 4), "", "")]).is_err(), "another history all the same");
+    }
+
+    /// Many changed owners are put on their pages by several threads.
+    #[test]
+    fn a_large_difference_too_leads_to_what_would_be_built() {
+        let host = |n: usize| format!("h{n} A 192.0.2.1\n");
+        let base = zone(&(0..6_000).map(host).collect::<String>());
+        let deleted: String = (0..MANY_OWNERS).map(|n| host(n * 5)).collect();
+        let added: String = (0..2 * MANY_OWNERS).map(|n| format!("new{n} TXT \"longer than what it comes beside\"\n")).collect();
+        let (next, _) = apply(&base, &[diff((1, 2), &deleted, &added)]).expect("applicable");
+        let contents: String = (0..6_000).filter(|n| n % 5 != 0 || n / 5 >= MANY_OWNERS).map(host).collect();
+        let text = format!("{}@ NS ns.hoster.net.\n{contents}{added}", soa_line(2));
+        let (built, _) = build_records(&records(&text)).expect("a zone");
+        assert_eq!(next.tally(), built.tally());
+        assert!(next.pages().eq(built.pages()));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use triomphe::ThinArc;
 use super::entry::Entry;
 use super::hash::HashKey;
 use super::page::{self, HEADER_OCTETS, Kind, PAGE_OCTETS_MAX, Page, Patch, behind};
+use super::threads::in_threads;
 use crate::reason::{Code, Reason};
 
 /// Bits of the hash one node consumes.
@@ -114,6 +115,16 @@ impl Child {
         if let Child::Node(node) = self { node.children() } else { &[] }
     }
 
+    /// Brings what is counted when it is cloned into the cache.
+    #[inline]
+    fn touch(&self) {
+        match self {
+            Child::Empty => {}
+            Child::Page(page) => page.touch_head(),
+            Child::Node(node) => _ = black_box(node.0.header.header.starts),
+        }
+    }
+
     fn is_same(&self, other: &Child) -> bool {
         match (self, other) {
             (Child::Empty, Child::Empty) => true,
@@ -209,6 +220,27 @@ pub(super) struct Edit<'a> {
     pub(super) entry: Option<&'a [u8]>,
 }
 
+/// [`Pager::edit`] of so many edits by `threads`, each with a pager of its own.
+pub(super) fn edit_in_threads<'a>(
+    threads: usize,
+    pager: impl Fn() -> Pager<'a> + Sync,
+    tree: &Child,
+    edits: &[Edit<'_>],
+) -> Result<Child, Reason> {
+    let slots = tree.children();
+    if threads == 1 || slots.len() < SLOTS {
+        return pager().edit(tree, edits);
+    }
+    let mut rest = edits;
+    let parts = slots.iter().enumerate().map(|(slot, child)| {
+        let here = rest.partition_point(|edit| edit.hash >> (64 - NODE_BITS) == slot as u64);
+        (slot as u64, child, rest.split_off(..here).unwrap_or_default())
+    });
+    let edit_part = |pager: &mut Pager<'a>, (slot, child, edits)| pager.edit_subtree(slot, child, edits);
+    let (subtrees, _) = in_threads(threads, parts.collect(), &pager, edit_part)?;
+    Ok(pager().join(subtrees.try_into().expect("a subtree for each slot")))
+}
+
 /// Makes pages and trees of one zone.
 #[derive(Debug)]
 pub(super) struct Pager<'a> {
@@ -264,6 +296,13 @@ impl<'a> Pager<'a> {
         Ok(whole.into_child())
     }
 
+    /// The same for what stands below the five-bit prefix `slot`.
+    fn edit_subtree(&mut self, slot: u64, child: &Child, edits: &[Edit<'_>]) -> Result<Child, Reason> {
+        let mut slots = Slots::default();
+        self.edit_child(child, Span::of_slot(slot), edits, &mut slots)?;
+        Ok(slots.children.pop().expect("one child was pushed"))
+    }
+
     /// The tree of all `entries` of a zone.
     pub(super) fn tree(&mut self, entries: &Entries<'_>) -> Result<Child, Reason> {
         refuse_collisions(entries)?;
@@ -284,7 +323,7 @@ impl<'a> Pager<'a> {
     pub(super) fn subtree(&mut self, slot: u64, entries: &Entries<'_>) -> Result<Child, Reason> {
         refuse_collisions(entries)?;
         let mut slots = Slots::default();
-        self.divide(entries, Span { prefix: slot << 59, bits: NODE_BITS, width: 0 }, &mut slots);
+        self.divide(entries, Span::of_slot(slot), &mut slots);
         Ok(slots.children.pop().expect("one child was pushed"))
     }
 
@@ -314,6 +353,8 @@ impl<'a> Pager<'a> {
                 None => Some(page),
             },
             Child::Node(node) => {
+                // those that stay are counted once more, for which the processor must have them, one after the other
+                node.children().iter().for_each(Child::touch);
                 let mut inner = Slots::default();
                 self.edit_node(node, 0, Span { width: NODE_BITS, ..span }, edits, &mut inner)?;
                 out.push(inner.into_child(), span.width);
@@ -443,6 +484,11 @@ struct Span {
 }
 
 impl Span {
+    /// One slot of the root.
+    fn of_slot(slot: u64) -> Span {
+        Span { prefix: slot << (64 - NODE_BITS), bits: NODE_BITS, width: 0 }
+    }
+
     /// The two buddies it consists of within its node; `None` for a single slot.
     fn halves(self) -> Option<(Span, Span)> {
         let width = self.width.checked_sub(1)?;

@@ -24,6 +24,7 @@
 //! | `denial`, `order` | the owners of NSEC and NSEC3 in their orders |
 //! | [`builder`], `partition`, `parts` | records in any order -> a version |
 //! | `work` | owners taken out of their pages |
+//! | `threads` | large work is done by all processors |
 //! | `diff`, `apply`, `between` | difference sequences: the form, forwards, and back from two versions |
 //! | [`mod@check`] | rules on content |
 //! | [`guard`] | what a version must not take away unseen |
@@ -56,6 +57,7 @@ pub mod spill;
 mod tally;
 #[cfg(test)]
 mod text;
+mod threads;
 mod work;
 pub mod zonemd;
 

@@ -203,7 +203,7 @@ impl Page {
 
     /// Reads the first octets, so that they are in the cache for [`Page::touch_tables`].
     #[inline]
-    fn touch_head(&self) {
+    pub(super) fn touch_head(&self) {
         black_box(self.header().0[0]);
     }
 

@@ -5,9 +5,6 @@
 //! part does not show in the pages. Cost: a sort of each part, and for each owner one miss of the cache, which are
 //! waited for many at a time.
 
-use std::num::NonZeroUsize;
-use std::sync::{Mutex, PoisonError};
-
 use super::builder::{CHILD_MARK, require_one_soa};
 use super::directory::{Child, Edit, Pager};
 use super::encode::{Address, Encoder, Item, Owner, level};
@@ -17,6 +14,7 @@ use super::page::{Kind, Page};
 use super::partition::{Partition, Run};
 use super::snapshot::Snapshot;
 use super::tally::Tally;
+use super::threads::{self, in_threads};
 use crate::dns::RecordType;
 use crate::reason::Reason;
 
@@ -26,8 +24,6 @@ pub(super) const PARTS: usize = 32;
 const SMALL_OCTETS: u64 = 1 << 14;
 /// From so many octets on a zone is worth the start of threads.
 const LARGE_OCTETS: u64 = 4 << 20;
-/// How many threads make one zone at most: each has a part in hand that is not freed yet.
-const THREADS_MAX: usize = 8;
 
 /// The part which a hash falls into.
 #[inline]
@@ -50,10 +46,7 @@ type Glue = [Partition; PARTS];
 
 /// How many threads should make a zone of so many octets.
 pub(super) fn threads_for(octets: u64) -> usize {
-    match octets {
-        LARGE_OCTETS.. => std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(THREADS_MAX),
-        _ => 1,
-    }
+    if octets >= LARGE_OCTETS { threads::for_large_work() } else { 1 }
 }
 
 /// What all parts have in common.
@@ -157,45 +150,6 @@ fn sort(part: Part, glue: &mut Glue) -> Result<Partition, Reason> {
         addresses.try_for_each(|address| glue[part_of(cut)].push(cut, target.owner, address))
     })?;
     Ok(records)
-}
-
-/// What `work` makes of each item, in their order, and the state of each of the `threads` which did it. The first error ends
-/// all.
-fn in_threads<T: Send, S: Send, R: Send>(
-    threads: usize,
-    items: Vec<T>,
-    start: impl Fn() -> S + Sync,
-    work: impl Fn(&mut S, T) -> Result<R, Reason> + Sync,
-) -> Result<(Vec<R>, Vec<S>), Reason> {
-    let next = Mutex::new(items.into_iter().enumerate());
-    let take = || next.lock().unwrap_or_else(PoisonError::into_inner).next();
-    let run = || {
-        let (mut state, mut done) = (start(), Vec::new());
-        while let Some((number, item)) = take() {
-            match work(&mut state, item) {
-                Ok(made) => done.push((number, made)),
-                Err(reason) => {
-                    while take().is_some() {}
-                    return Err(reason);
-                }
-            }
-        }
-        Ok((state, done))
-    };
-    let outcomes: Vec<_> = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(run)).collect();
-        let own = run();
-        let joined = others.into_iter().map(|thread| thread.join().unwrap_or_else(|p| std::panic::resume_unwind(p)));
-        std::iter::once(own).chain(joined).collect()
-    });
-    let (mut states, mut done) = (Vec::with_capacity(threads), Vec::new());
-    for outcome in outcomes {
-        let (state, part) = outcome?;
-        states.push(state);
-        done.extend(part);
-    }
-    done.sort_unstable_by_key(|made| made.0);
-    Ok((done.into_iter().map(|made| made.1).collect(), states))
 }
 
 /// Encodes owners, part by part.
