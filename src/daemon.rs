@@ -31,7 +31,7 @@ use crate::served::{Publisher, inbox};
 use crate::store::{self, Store};
 use crate::telemetry::{self, LogControl};
 
-/// How long answering waits for stored zones: whoever has more than half a minute of them wants the rest served.
+/// How long the API and systemd wait for stored zones.
 const LOAD_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Why the daemon does not start, or why it ended.
@@ -154,16 +154,17 @@ impl Daemon {
         policy.identity.store(Arc::new(identity(&config, cookie_secret)));
         let parts =
             Parts { config: config.clone(), publisher, policy: policy.clone(), inbox: reader, store: store.clone() };
-        let Control { handle, outbound, task } =
-            control::start(parts, restored, (events.clone(), received), LOAD_PATIENCE).await;
-
         let failed = |error| DaemonError::Listen { key: "[dns] listen", error };
         let tls = tls_identity(&config)?;
         let options = net_options(&config, tls.clone());
         let listeners = Listeners::bind(&config.dns.listen, options).map_err(failed)?;
-        let services = Services { view, policy: policy.clone(), inbox, outbound };
+        // Each zone is answered as soon as it has been read, and until then who asks is told to ask somebody else.
+        let mut control = control::start(parts, restored, (events.clone(), received));
+        let services = Services { view, policy: policy.clone(), inbox, outbound: control.outbound.clone() };
         let listeners = listeners.start(services, &tokio::runtime::Handle::current()).map_err(failed)?;
         let dns_addresses = listeners.addresses().to_vec();
+        control.loaded(LOAD_PATIENCE).await;
+        let Control { handle, task, .. } = control;
 
         let (stop, stopped) = watch::channel(false);
         let ready = Arc::new(AtomicBool::new(true));

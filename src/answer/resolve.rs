@@ -145,7 +145,7 @@ impl<'v, 'b> Reply<'v, 'b> {
                     name.hash(self.view.key());
                 }
                 let Some(index) = self.zone_of(name) else {
-                    return Some(self.fail(Rcode::REFUSED, &Why::code(ExtendedError::NOT_AUTHORITATIVE)));
+                    return Some(self.without_zone());
                 };
                 let slot = &self.view.slots()[index];
                 known.keep(name, Enclosing { slot: index, labels: slot.labels() }, self.view);
@@ -226,6 +226,15 @@ impl<'v, 'b> Reply<'v, 'b> {
         }
     }
 
+    /// The name is in no zone, as far as is known.
+    #[cold]
+    fn without_zone(self) -> Finished {
+        match self.view.is_whole() {
+            true => self.fail(Rcode::REFUSED, &Why::code(ExtendedError::NOT_AUTHORITATIVE)),
+            false => self.fail(Rcode::SERVFAIL, &Why::loading()),
+        }
+    }
+
     /// CHAOS is about ourselves; no other class has a zone here.
     #[cold]
     fn in_other_class(self, name: &Folded) -> Finished {
@@ -256,6 +265,7 @@ impl<'v, 'b> Reply<'v, 'b> {
             State::Served if has_contents => Answering::Yes,
             State::Expired => Answering::No(Rcode::SERVFAIL, Why::expired(slot)),
             State::Damaged => Answering::No(Rcode::SERVFAIL, Why::damaged()),
+            _ if !self.view.is_whole() => Answering::No(Rcode::SERVFAIL, Why::loading()),
             State::Served | State::NotLoaded | State::Disabled => Answering::No(Rcode::SERVFAIL, Why::not_loaded(slot)),
         }
     }

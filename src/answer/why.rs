@@ -38,6 +38,11 @@ impl Why {
         Why::text(ExtendedError::NOT_READY, text)
     }
 
+    /// The server has just been started.
+    pub(super) fn loading() -> Why {
+        Why::text(ExtendedError::NOT_READY, "the server has just been started and still reads its zones from the disk")
+    }
+
     /// No primary has confirmed the zone in time.
     pub(super) fn expired(slot: &Slot) -> Why {
         let mut why = Why::code(ExtendedError::INVALID_DATA);

@@ -40,7 +40,8 @@ const ASK_ALL_PAUSE: Duration = Duration::from_millis(5);
 pub(super) const NEXT_ID: &str = "next-zone";
 
 impl Keeper {
-    /// Takes every zone of the store and the configuration. Reads the whole store: not for the runtime's threads.
+    /// Takes every zone of the store and the configuration. Reads the whole store: not for the runtime's threads. The view is
+    /// whole when this returns, and the zones in it are served.
     pub(super) fn load(&mut self, restored: Restored) {
         let now = Timestamp::now();
         let config = self.config.clone();
@@ -55,10 +56,6 @@ impl Keeper {
         {
             self.next_id = u32::from_be_bytes(next).max(FIRST_ZONE_ID);
         }
-        // Until a zone's contents are there it is ours all the same: SERVFAIL, not REFUSED. The places are taken by the
-        // zones themselves when all are loaded; numbers from the top never meet real ones.
-        let places = config.zones.iter().zip((0..=u32::MAX).rev()).map(|(zone, n)| (ZoneId(n), zone.name.clone()));
-        self.publisher.add_zones(places.collect::<Vec<_>>());
         for stored in restored {
             self.next_id = self.next_id.max(stored.zone + 1);
             let Some(definition) = known(&stored, &mut wanted, now) else {
@@ -105,8 +102,12 @@ impl Keeper {
             zones.push((definition, Kept::default()));
         }
         tracing::info!(zones = zones.len(), stored = known, "zones loaded");
+        // All names before any contents: what is in a zone may belong to one below.
+        let local_names = local_zones.iter().map(|found| (found.definition.id, found.definition.name.clone()));
+        self.publisher.add_zones(local_names.collect::<Vec<_>>());
         self.add_zones(zones);
         self.load_local(local_zones);
+        self.publisher.set_whole(true);
         self.drop_configured_zones();
         for id in self.zones.keys().copied().collect::<Vec<_>>() {
             self.follow_up(id);

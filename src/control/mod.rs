@@ -77,6 +77,16 @@ pub struct Control {
     pub outbound: OutboundSource,
     /// Ends when it has stopped.
     pub task: tokio::task::JoinHandle<()>,
+    loaded: oneshot::Receiver<()>,
+}
+
+impl Control {
+    /// Waits until every zone with valid stored contents is served, or for `patience`; then loading goes on.
+    pub async fn loaded(&mut self, patience: Duration) {
+        if tokio::time::timeout(patience, &mut self.loaded).await.is_err() {
+            tracing::warn!(waited_s = patience.as_secs(), "zones are still being loaded; the API begins without them");
+        }
+    }
 }
 
 /// The queue of events, made first because the inbox' waker sends into it.
@@ -84,15 +94,14 @@ pub fn events() -> (mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<Event>
     mpsc::unbounded_channel()
 }
 
-/// Starts to load every zone of the store and the configuration, and the keeper once they are there. Returns when every
-/// zone with valid stored contents is in the view, or after `patience`; then loading goes on, and configured zones that
-/// are not loaded yet are answered as such (SERVFAIL, EDE 14).
-pub async fn start(
+/// Starts to load every zone of the store and the configuration, and the keeper once they are there, see
+/// [`Control::loaded`]. Until then the view is not whole, and queries are answered as such (SERVFAIL, EDE 14).
+pub fn start(
     parts: Parts,
     restored: Restored,
     (sender, receiver): (mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<Event>),
-    patience: Duration,
 ) -> Control {
+    parts.publisher.set_whole(false);
     let board = Arc::new(Board::default());
     let upstream = Arc::new(Upstream::new(terms::bounds(&parts.config)));
     let outbound = outbound::source(board.clone(), parts.store.clone());
@@ -106,7 +115,7 @@ pub async fn start(
         keeper.surroundings.clone(),
         keeper.store.clone(),
     );
-    let (loaded, in_view) = oneshot::channel();
+    let (are_served, loaded) = oneshot::channel();
     let task = tokio::spawn(async move {
         let loading = tokio::task::spawn_blocking(move || {
             keeper.load(restored);
@@ -114,13 +123,10 @@ pub async fn start(
         });
         let keeper = loading.await.expect("loading zones does not panic: damage is a value");
         // The daemon may have stopped waiting.
-        let _ = loaded.send(());
+        let _ = are_served.send(());
         keeper.run(receiver).await;
     });
-    if tokio::time::timeout(patience, in_view).await.is_err() {
-        tracing::warn!(waited_s = patience.as_secs(), "zones are still being loaded; answering begins without them");
-    }
-    Control { handle, outbound, task }
+    Control { handle, outbound, task, loaded }
 }
 
 /// The keys of the configuration, ready to sign and verify.

@@ -5,6 +5,9 @@
 //! asks [`crate::access`], writes the reply, signs it, and says what `control` must know; the caller sends the reply
 //! first and only then passes the notice on (BEHAVIOUR N2). It allocates and may log, but never waits.
 //!
+//! While zones are being read from the disk NOTIFYs get no answer, so that they are sent again, and requests for transfers are
+//! put off.
+//!
 //! RFC 1996 (NOTIFY), RFC 5936 §2.2 and RFC 1995 §2 (requests), RFC 8945 §5 (TSIG), RFC 8914 (why).
 
 use std::net::{IpAddr, SocketAddr};
@@ -92,6 +95,10 @@ impl Cold {
             }
         };
         let exchange = Exchange { request, header, signed: signed.as_ref(), now };
+        if is_notify && !view.is_whole() {
+            // "a master periodically sends a NOTIFY request to a slave until [...] a response is received" (RFC 1996 §3.6)
+            return Done::Drop;
+        }
         if is_notify {
             let (reply, notice) = self.notify(view, client, &exchange);
             return Done::Reply(reply, notice);
@@ -181,6 +188,9 @@ impl Cold {
         let what = if question.qtype == RecordType::AXFR { "AXFR" } else { "IXFR" };
         if question.class != CLASS_IN {
             return error(Rcode::REFUSED, Some(ExtendedError::NOT_AUTHORITATIVE));
+        }
+        if !view.is_whole() {
+            return error(Rcode::SERVFAIL, Some(ExtendedError::NOT_READY));
         }
         let slot = view.zone(&question.name).filter(|slot| slot.state() != State::Disabled);
         let Some(slot) = slot else {

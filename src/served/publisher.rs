@@ -21,8 +21,14 @@ pub struct Publisher {
 impl Publisher {
     /// An empty view whose names are hashed under `key`; it must be the key of every snapshot published.
     pub fn new(key: HashKey) -> (Publisher, Arc<ViewHandle>) {
-        let handle = Arc::new(ViewHandle::new(View::new(key, Vec::new())));
+        let handle = Arc::new(ViewHandle::new(View::new(key, Vec::new(), true)));
         (Publisher { key, handle: Arc::clone(&handle), reaper: Reaper::start() }, handle)
+    }
+
+    /// Says whether all zones are in the view, see [`View::is_whole`]. O(all zones).
+    pub fn set_whole(&self, is_whole: bool) {
+        let slots = self.handle.load().slots().to_vec();
+        self.reaper.bury(self.handle.replace(View::new(self.key, slots, is_whole)));
     }
 
     /// Adds zones, each without contents ([`State::NotLoaded`]), and returns their slots in the same order. A zone
@@ -41,7 +47,7 @@ impl Publisher {
             self.reaper.bury(self.handle.replace(view));
             return added;
         }
-        let fresh = View::new(self.key, added.clone());
+        let fresh = View::new(self.key, added.clone(), true);
         let mut slots = self.handle.load().slots().to_vec();
         slots.retain(|old| fresh.by_id(old.id()).is_none() && fresh.zone(old.name()).is_none());
         slots.extend(added.iter().cloned());
@@ -111,7 +117,8 @@ impl Publisher {
     }
 
     fn replace(&self, slots: Vec<Arc<Slot>>) {
-        let old = self.handle.replace(View::new(self.key, slots));
+        let is_whole = self.handle.load().is_whole();
+        let old = self.handle.replace(View::new(self.key, slots, is_whole));
         self.reaper.bury(old);
     }
 

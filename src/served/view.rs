@@ -23,6 +23,7 @@ pub struct View {
     depths: u128,
     /// The most labels an apex has.
     deepest: usize,
+    is_whole: bool,
 }
 
 /// Numbers the views of this process, from 1 on.
@@ -49,8 +50,8 @@ struct Bucket {
 const EMPTY: u32 = u32::MAX;
 
 impl View {
-    /// Of two slots with one name the later wins.
-    pub(super) fn new(key: HashKey, slots: Vec<Arc<Slot>>) -> View {
+    /// Of two slots with one name the later wins. `is_whole` is for [`View::is_whole`].
+    pub(super) fn new(key: HashKey, slots: Vec<Arc<Slot>>, is_whole: bool) -> View {
         let size = (slots.len() * 2).next_power_of_two().max(2);
         let mut buckets = vec![Bucket { hash: 0, slot: EMPTY, labels: 0 }; size].into_boxed_slice();
         let mut depths = 0_u128;
@@ -63,7 +64,7 @@ impl View {
             depths |= 1 << slot.labels();
         }
         let by_id = slots.iter().enumerate().map(|(index, slot)| (slot.id(), index as u32)).collect();
-        View { key, number: fresh_number(), slots, by_id, buckets, depths, deepest: deepest(depths) }
+        View { key, number: fresh_number(), slots, by_id, buckets, depths, deepest: deepest(depths), is_whole }
     }
 
     /// A number that no other view of this process has, above 0: whoever remembers where a zone stands in a view
@@ -106,6 +107,12 @@ impl View {
         self.depths |= 1 << slot.labels();
         self.slots.push(Arc::clone(slot));
         self.by_id.insert(slot.id(), index).is_none().then_some(())
+    }
+
+    /// Whether every zone of this server is in here. While zones are being read from the disk it is not: what is in none of
+    /// these zones may be ours all the same, and what is in one of them may belong to one below.
+    pub fn is_whole(&self) -> bool {
+        self.is_whole
     }
 
     /// The key under which names are hashed, here and in every snapshot.

@@ -362,10 +362,15 @@ impl Disk {
         self.has_cached(self.cache_octets)
     }
 
+    /// Whether zones are being read for the first time.
+    pub(super) fn is_restoring(&self) -> bool {
+        self.counters.is_restoring.load(Ordering::Relaxed)
+    }
+
     /// Whether more than `octets` have passed through sled's cache since it was opened, and nothing is being restored.
     pub(super) fn has_cached(&self, octets: u64) -> bool {
         let counters = &self.counters;
-        !counters.is_restoring.load(Ordering::Relaxed) && counters.cached_octets.load(Ordering::Relaxed) > octets
+        !self.is_restoring() && counters.cached_octets.load(Ordering::Relaxed) > octets
     }
 
     /// Gives the memory of sled's cache back, which it only does when it is closed. Readers wait for some 30 ms and more.

@@ -291,7 +291,9 @@ impl Writer {
     }
 
     fn has_garbage(&self) -> bool {
-        self.is_synced && !self.disk.is_stopped() && (self.sweep.is_some() || !self.garbage.is_empty())
+        // while zones are being restored all of the processors is theirs; the last of them wakes us
+        let is_free = self.is_synced && !self.disk.is_stopped() && !self.disk.is_restoring();
+        is_free && (self.sweep.is_some() || !self.garbage.is_empty())
     }
 
     /// In a quiet moment only: whoever writes or reads waits meanwhile.

@@ -415,7 +415,8 @@ mod tests {
         let host = |n: usize| format!("h{n} A 192.0.2.1\n");
         let base = zone(&(0..6_000).map(host).collect::<String>());
         let deleted: String = (0..MANY_OWNERS).map(|n| host(n * 5)).collect();
-        let added: String = (0..2 * MANY_OWNERS).map(|n| format!("new{n} TXT \"longer than what it comes beside\"\n")).collect();
+        let added: String =
+            (0..2 * MANY_OWNERS).map(|n| format!("new{n} TXT \"longer than what it comes beside\"\n")).collect();
         let (next, _) = apply(&base, &[diff((1, 2), &deleted, &added)]).expect("applicable");
         let contents: String = (0..6_000).filter(|n| n % 5 != 0 || n / 5 >= MANY_OWNERS).map(host).collect();
         let text = format!("{}@ NS ns.hoster.net.\n{contents}{added}", soa_line(2));

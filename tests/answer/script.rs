@@ -8,6 +8,7 @@
 //! | `%state APEX STATE` | a zone without contents: `not-loaded`, `expired`, `damaged`, `disabled` |
 //! | `%server nsid=TEXT version=TEXT host=TEXT secrets=HEX,HEX require-cookie nsec3-iterations-max=N now=SECS` | what the server is from here on |
 //! | `%expires APEX SECS` | until when the zone is good |
+//! | `%loading` | from here on not all zones are known yet |
 //! | `%held APEX` | a version of the zone waits for approval |
 //! | `? NAME TYPE [tcp] [tls] [do] [edns=N] [version=N] [class=N] [rd] [cd] [opt=CODE[:HEX]]...` | asks; `do` and `opt` imply `edns=1232` |
 //! | `= RCODE [aa] [tc] [ede=N]` | header and OPT of the reply |
@@ -76,6 +77,7 @@ fn run(path: &Path) -> usize {
             ["%expires", apex, secs] => {
                 stage.set_expires(&name(apex), Timestamp::from_secs(secs.parse().expect("seconds")));
             }
+            ["%loading"] => stage.is_loading(),
             ["%held", apex] => stage.hold(&name(apex)),
             ["?", qname, qtype, ref options @ ..] => {
                 let mut expected = Vec::new();

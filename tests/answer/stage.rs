@@ -49,6 +49,11 @@ impl Stage {
         }
     }
 
+    /// From now on not all zones are known.
+    pub(crate) fn is_loading(&mut self) {
+        self.publisher.set_whole(false);
+    }
+
     /// Serves `apex` from `records`.
     pub(crate) fn serve<'r>(&mut self, apex: &Name, records: impl IntoIterator<Item = &'r Record>) {
         let mut builder = Builder::new(apex.clone(), KEY, Limits::default());

@@ -193,7 +193,9 @@ async fn start_control(config: &Config, state_dir: &Path) -> Control {
         inbox: reader,
         store: Arc::new(store),
     };
-    control::start(parts, restored, control::events(), std::time::Duration::from_secs(30)).await
+    let mut control = control::start(parts, restored, control::events());
+    control.loaded(std::time::Duration::from_secs(30)).await;
+    control
 }
 
 /// A port that was free for UDP and TCP a moment ago.

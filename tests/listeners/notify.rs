@@ -1,5 +1,7 @@
 //! NOTIFY and TSIG through the cold path: BEHAVIOUR N1 to N6 and N10.
 
+use std::net::UdpSocket;
+
 use hickory_proto::op::Message;
 use secondaryd::dns::edns::{ExtendedError, Opt};
 use secondaryd::dns::message::{self, Header, Rcode};
@@ -9,7 +11,7 @@ use secondaryd::net::counters::NotifyOutcome;
 use secondaryd::served::{Notice, RefusedFor, Transport, ZoneId};
 use secondaryd::time::Timestamp;
 
-use super::setup::{PATIENCE, Server, exchange, key, name, query, rcode, records};
+use super::setup::{PATIENCE, Server, exchange, key, name, query, rcode, receive, records};
 
 fn notify(zone: &str, hint: Option<u32>, edns: bool) -> Vec<u8> {
     let soa = hint.map(|serial| records(&format!("@ 60 SOA m r {serial} 2 3 4 5"), &name(zone)).remove(0));
@@ -153,6 +155,35 @@ fn bad_signatures_are_answered_notauth() {
     }
     assert_eq!(server.notices.try_next(), None);
     assert_eq!(server.running.as_ref().expect("running").counters().notifies(NotifyOutcome::BadSignature), 3);
+}
+
+/// While zones are being read from the disk it is not known which there are. RFC 1996 §3.6: "a master periodically sends a
+/// NOTIFY request to a slave until [...] a response is received", so there is none: what is announced now is heard later.
+#[test]
+fn while_zones_are_being_loaded_a_notify_waits_and_others_are_put_off() {
+    let server = Server::start();
+    server.publisher.set_whole(false);
+    let client = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    client.connect(server.address()).expect("connected");
+    client.set_read_timeout(Some(PATIENCE)).expect("timeout");
+    for zone in ["example", "not-ours.org"] {
+        client.send(&notify(zone, Some(77), false)).expect("sent");
+        // one socket is read in order: whatever the NOTIFY got would come before this
+        for qtype in [RecordType::AXFR, RecordType::IXFR, RecordType::SOA] {
+            let asked = message::query(0x1234, &name(zone), qtype, Some(&Opt::default()));
+            client.send(&asked).expect("sent");
+            let reply = receive(&client);
+            assert_eq!(Header::read(&reply).expect("header").id, 0x1234, "{zone} {qtype}");
+            let is_served = zone == "example" && qtype == RecordType::SOA;
+            let expected = if is_served { (0, None) } else { (2, Some(ExtendedError::NOT_READY.0)) };
+            assert_eq!((rcode(&reply), error_of(&reply)), expected, "{zone} {qtype}");
+        }
+    }
+    assert_eq!(server.notices.try_next(), None);
+    server.publisher.set_whole(true);
+    assert_eq!(rcode(&server.udp(&notify("example", Some(77), false))), 0);
+    assert_eq!(rcode(&server.udp(&query(1, "not-ours.org", RecordType::SOA))), 5);
+    assert!(server.notices.try_next().is_some());
 }
 
 #[test]
