@@ -481,7 +481,9 @@ impl Board {
         let mut index = self.index.write().expect(POISONED);
         let mut tallies = self.tallies.lock().expect(POISONED);
         let mut by_tenant: BTreeMap<Arc<str>, Vec<roster::Standing>> = BTreeMap::new();
-        let zones: Vec<Arc<ZoneView>> = zones.into_iter().collect();
+        let mut zones: Vec<Arc<ZoneView>> = zones.into_iter().collect();
+        // once for all lists by name that are made of it
+        zones.sort_by(|a, b| a.name.cmp(&b.name));
         let by_name = zones.iter().map(|zone| (zone.name.clone(), zone.clone()));
         match index.by_name.is_empty() {
             // Made at once its nodes are full, where names that come one by one leave them half empty.

@@ -130,8 +130,8 @@ impl Name {
 
     /// Canonical order of RFC 4034 §6.1: by label from the right, absent before any label, octets unsigned.
     pub fn canonical_cmp(&self, other: &Name) -> Ordering {
-        let (a, b): (Vec<_>, Vec<_>) = (self.labels().collect(), other.labels().collect());
-        a.iter().rev().cmp(b.iter().rev())
+        let (mut starts, mut other_starts) = ([0; LABELS_MAX + 1], [0; LABELS_MAX + 1]);
+        from_right(&self.0, &mut starts).cmp(from_right(&other.0, &mut other_starts))
     }
 
     /// Presentation form without the final dot (as the REST API shows names); the root is `.`.
@@ -155,6 +155,27 @@ pub fn is_same(a: &[u8], b: &[u8]) -> bool {
         }
         _ => a.iter().zip(b).all(|(a, b)| a == b),
     }
+}
+
+/// Where each label of `wire` begins (at its length octet), leftmost first; stops at a zero octet or at the end.
+/// `wire` is a checked name of at most 255 octets.
+pub fn label_starts(wire: &[u8], starts: &mut [u8; LABELS_MAX + 1]) -> usize {
+    let (mut at, mut count) = (0, 0);
+    while let Some(&len) = wire.get(at).filter(|&&len| len != 0) {
+        starts[count] = at as u8;
+        count += 1;
+        at += 1 + len as usize;
+    }
+    count
+}
+
+/// The labels of a checked name from the right. `starts` is overwritten.
+fn from_right<'a>(wire: &'a [u8], starts: &'a mut [u8; LABELS_MAX + 1]) -> impl Iterator<Item = &'a [u8]> {
+    let count = label_starts(wire, starts);
+    starts[..count].iter().rev().map(|&start| {
+        let start = usize::from(start);
+        &wire[start + 1..start + 1 + usize::from(wire[start])]
+    })
 }
 
 /// Iterator over labels, see [`Name::labels`].

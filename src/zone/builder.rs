@@ -9,13 +9,13 @@ use std::collections::BTreeMap;
 
 use super::encode::{Item, in_domain};
 use super::entry::GLUE;
-use super::hash::{HashKey, label_starts};
+use super::hash::HashKey;
 use super::page::Page;
 use super::partition::{Partition, Stored};
 use super::parts::{self, PARTS, Part, Zone, part_of};
 use super::snapshot::{Snapshot, Soa};
 use super::spill::{self, Spills};
-use crate::dns::name::{LABELS_MAX, NAME_OCTETS_MAX, write_presentation};
+use crate::dns::name::{LABELS_MAX, NAME_OCTETS_MAX, label_starts, write_presentation};
 use crate::dns::{Name, RecordRef, RecordType};
 use crate::reason::{Code, Reason};
 

@@ -213,7 +213,7 @@ fn canonical_key(relative: &[u8]) -> Vec<u8> {
 /// Writes the canonical key to the start of `key` and returns its octets. Queries come here: no allocation.
 fn write_canonical_key(relative: &[u8], key: &mut [u8; KEY_OCTETS_MAX]) -> usize {
     let mut starts = [0; 128];
-    let count = super::hash::label_starts(relative, &mut starts);
+    let count = crate::dns::name::label_starts(relative, &mut starts);
     let mut len = 0;
     for &start in starts[..count].iter().rev() {
         let start = start as usize;

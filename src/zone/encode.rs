@@ -14,7 +14,7 @@ use super::entry::{self, BLOCK_HEADER, Base, ENTRY_HEADER, GLUE, MIXED_BLOCK, Rr
 use super::hash::HashKey;
 use super::page::Page;
 use super::spill;
-use crate::dns::name::{NAME_OCTETS_MAX, write_presentation};
+use crate::dns::name::{NAME_OCTETS_MAX, label_starts, write_presentation};
 use crate::dns::{RecordType, rdata};
 use crate::reason::{Code, Reason};
 
@@ -80,10 +80,13 @@ impl<'a> Item<'a> {
     }
 }
 
+/// Records of one owner. Most have one or two in what is being worked on.
+pub(super) type Items<'a> = SmallVec<[Item<'a>; 2]>;
+
 /// Sorts, removes duplicates, and gives all RRs of an RRset its lowest TTL (RFC 2181 §5.2). Of two spellings the
 /// bytewise smaller stays. Marks what was levelled so as mixed; exact duplicates are not worth a mark. Returns how many
 /// records were duplicates.
-pub(super) fn level(items: &mut Vec<Item<'_>>) -> usize {
+pub(super) fn level(items: &mut Items<'_>) -> usize {
     let before = items.len();
     if before > 1 {
         items.sort_unstable();
@@ -535,5 +538,5 @@ fn push_rr_in_full(owner: &[u8], rtype: RecordType, ttl: u32, rdata: &[u8], octe
 
 fn labels(relative: &[u8]) -> u8 {
     let mut starts = [0; 128];
-    super::hash::label_starts(relative, &mut starts) as u8
+    label_starts(relative, &mut starts) as u8
 }

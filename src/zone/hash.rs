@@ -10,7 +10,7 @@ use std::fmt;
 
 use siphasher::sip::SipHasher13;
 
-use crate::dns::name::LABELS_MAX;
+use crate::dns::name::{LABELS_MAX, label_starts};
 
 /// The hash of the root.
 pub const ROOT: u64 = 0;
@@ -152,18 +152,6 @@ fn tail(octets: &[u8]) -> u64 {
         [octet] => word | u64::from(*octet) << shift,
         _ => word,
     }
-}
-
-/// Where each label of `wire` begins (at its length octet), leftmost first; stops at a zero octet or at the end.
-/// `wire` is a checked name of at most 255 octets.
-pub(super) fn label_starts(wire: &[u8], starts: &mut [u8; LABELS_MAX + 1]) -> usize {
-    let (mut at, mut count) = (0, 0);
-    while let Some(&len) = wire.get(at).filter(|&&len| len != 0) {
-        starts[count] = at as u8;
-        count += 1;
-        at += 1 + len as usize;
-    }
-    count
 }
 
 impl fmt::Debug for HashKey {

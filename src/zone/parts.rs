@@ -7,7 +7,7 @@
 
 use super::builder::{CHILD_MARK, require_one_soa};
 use super::directory::{Child, Edit, Pager};
-use super::encode::{Address, Encoder, Item, Owner, level};
+use super::encode::{Address, Encoder, Item, Items, Owner, level};
 use super::entry::Entry;
 use super::hash::HashKey;
 use super::page::{Kind, Page};
@@ -185,7 +185,7 @@ impl<'z> Maker<'z> {
     /// Encodes all owners of a sorted part in order.
     fn encode(&mut self, records: &Partition, glue: &mut [Partition]) -> Result<(), Reason> {
         glue.iter_mut().for_each(Partition::sort);
-        let (mut items, mut children) = (Vec::new(), Vec::new());
+        let (mut items, mut children) = (Items::new(), Vec::new());
         records.groups(|hash, runs| {
             if runs.windows(2).any(|two| two[0].owner != two[1].owner) {
                 runs.sort_by_key(|run| run.owner);
@@ -240,7 +240,7 @@ impl<'z> Maker<'z> {
     /// The entry of the apex, whose children have all been encoded.
     fn encode_apex(&mut self, records: &Partition, hash: u64) -> Result<Vec<u8>, Reason> {
         let items = records.records().map(|stored| Item::new(stored.rtype, stored.ttl, stored.rdata));
-        let mut items = items.collect::<Result<Vec<_>, _>>()?;
+        let mut items = items.collect::<Result<Items<'_>, _>>()?;
         self.sums.duplicates += level(&mut items) as u64;
         require_one_soa(&items)?;
         let (kids, has_wildcard) = (self.sums.apex_kids, self.sums.apex_has_wildcard);

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use super::denial::{ApexHashes, Denial, NSEC3_HASH_OCTETS, Nsec3Of, Nsec3Params};
 use super::directory::{self, Child, Pages};
-use super::encode::Item;
+use super::encode::{Item, Items};
 use super::entry::{Entry, Origin, Rrs, RrsetBlock};
 use super::hash::HashKey;
 use super::page::{DamagedPage, Kind, Page, PageKey, truncate};
@@ -123,12 +123,7 @@ impl Snapshot {
             spills,
             tally,
         };
-        let entry = snapshot.apex_entry();
-        let items = entry.rrset(RecordType::SOA).map(|block| snapshot.block_items(entry, block)).unwrap_or_default();
-        snapshot.soa = match &items.iter().filter(|item| !item.is_signature).collect::<Vec<_>>()[..] {
-            [soa] => Soa::parse(soa.ttl, &soa.rdata).ok_or(DamagedPage("bad SOA"))?,
-            _ => return Err(DamagedPage("not one SOA")),
-        };
+        snapshot.soa = snapshot.stored_soa()?;
         let is_chain =
             |t: &(RecordType, u32)| matches!(t.0, RecordType::NSEC | RecordType::NSEC3 | RecordType::NSEC3PARAM);
         if snapshot.type_counts().iter().any(is_chain) {
@@ -137,6 +132,16 @@ impl Snapshot {
             snapshot.denial = Some(Box::new(denial));
         }
         Ok(snapshot)
+    }
+
+    /// The SOA as the apex has it.
+    fn stored_soa(&self) -> Result<Soa, DamagedPage> {
+        let entry = self.apex_entry();
+        let items = entry.rrset(RecordType::SOA).map(|block| self.block_items(entry, block)).unwrap_or_default();
+        match &items.iter().filter(|item| !item.is_signature).collect::<Vec<_>>()[..] {
+            [soa] => Soa::parse(soa.ttl, &soa.rdata).ok_or(DamagedPage("bad SOA")),
+            _ => Err(DamagedPage("not one SOA")),
+        }
     }
 
     /// Takes back what [`Snapshot::pages`] gave, in any order; pages are as good as their checksums, so the caller has
@@ -386,8 +391,8 @@ impl Snapshot {
         entry.rrsets().flat_map(|block| self.block_items(entry, block)).collect()
     }
 
-    pub(super) fn block_items<'a>(&'a self, entry: Entry<'a>, block: RrsetBlock<'a>) -> Vec<Item<'a>> {
-        let mut items = Vec::with_capacity(block.rr_count() + 1);
+    pub(super) fn block_items<'a>(&'a self, entry: Entry<'a>, block: RrsetBlock<'a>) -> Items<'a> {
+        let mut items = Items::with_capacity(block.rr_count() + usize::from(block.signature_octets() > 0));
         let item = |rtype, ttl, rdata: std::borrow::Cow<'a, [u8]>| {
             let item = Item::new(rtype, ttl, rdata).expect("it was taken into a page before");
             Item { mixed: block.is_mixed(), ..item }

@@ -8,7 +8,9 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use super::encode::{BLOCK_OCTETS_MAX, ENTRY_OCTETS_MAX, Item};
+use smallvec::SmallVec;
+
+use super::encode::{BLOCK_OCTETS_MAX, ENTRY_OCTETS_MAX, Item, Items};
 use super::entry::{Entry, GLUE, RrsetBlock};
 use super::snapshot::Snapshot;
 use crate::dns::RecordType;
@@ -22,9 +24,9 @@ pub(super) struct Work<'a> {
     /// What it was.
     pub(super) base: Option<Entry<'a>>,
     /// All records of the blocks in `open`, sorted by [`Item::identity`].
-    items: Vec<Item<'a>>,
+    items: Items<'a>,
     /// The blocks that are worked on, of an owner that was there before.
-    open: Vec<RecordType>,
+    open: SmallVec<[RecordType; 4]>,
     pub(super) kids: u32,
     pub(super) has_wildcard: bool,
     /// Whether the name exists.
@@ -40,8 +42,8 @@ impl<'a> Work<'a> {
         Work {
             place,
             base: entry,
-            items: Vec::new(),
-            open: Vec::new(),
+            items: Items::new(),
+            open: SmallVec::new(),
             kids: entry.map_or(0, |entry| entry.kids()),
             has_wildcard: entry.is_some_and(|entry| entry.has_wildcard()),
             present: entry.is_some(),
@@ -56,7 +58,7 @@ impl<'a> Work<'a> {
     }
 
     /// The same, to be changed; they stay sorted.
-    pub(super) fn items_mut(&mut self) -> &mut Vec<Item<'a>> {
+    pub(super) fn items_mut(&mut self) -> &mut Items<'a> {
         &mut self.items
     }
 
@@ -70,8 +72,11 @@ impl<'a> Work<'a> {
         let Some(entry) = self.base.filter(|_| !self.open.contains(&rtype)) else { return };
         self.open.push(rtype);
         if let Some(block) = entry.rrset(rtype) {
-            let at = self.items.partition_point(|item| item.block < rtype);
-            self.items.splice(at..at, base.block_items(entry, block));
+            let opened = base.block_items(entry, block);
+            match self.items.partition_point(|item| item.block < rtype) {
+                0 if self.items.is_empty() => self.items = opened,
+                at => self.items.insert_many(at, opened),
+            }
         }
     }
 
