@@ -129,41 +129,37 @@ impl Drop for End {
     }
 }
 
-/// Reads everything but pages and differences.
+/// What one key, or the keys of one value in parts, say of a zone.
+enum Value {
+    Damaged(Damage),
+    Header(Result<Header, Damage>),
+    Definition(Vec<u8>),
+    Confirmation(Vec<u8>),
+    Primary(u16, Vec<u8>),
+    Entry(u64, Vec<u8>),
+}
+
+/// Reads everything but pages and differences. Each table is read by a thread: most of the time goes into sled's nodes, which
+/// are read from the disk and unpacked one by one.
 pub(super) fn read_small_tables(disk: &Disk) -> Result<SmallTables, StoreError> {
+    let tables = [table::DEFINITION, table::ZONE, table::CONFIRMATION, table::PRIMARY, table::ENTRY];
+    let read: Vec<Vec<(ZoneNumber, Option<Value>)>> = std::thread::scope(|scope| {
+        let threads = tables.map(|table| scope.spawn(move || read_table(disk, table)));
+        let joined = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|p| std::panic::resume_unwind(p)));
+        joined.collect::<Result<_, StoreError>>()
+    })?;
     let mut zones = SmallTables::new();
-    for table in [table::DEFINITION, table::ZONE, table::CONFIRMATION, table::PRIMARY, table::ENTRY] {
-        let mut parts = Parts::default();
-        disk.read("restore", |tree| {
-            for item in tree.scan_prefix([table]) {
-                let (key, value) = item?;
-                let Some(zone) = layout::zone_of(&key) else { continue };
-                let found = zones.entry(zone).or_default();
-                match (layout::open(&key, &value), table) {
-                    (Err(damage), table::ZONE) => found.header = Some(Err(damage)),
-                    (Err(damage), _) => found.damaged.push(damage),
-                    (Ok(body), table::ZONE) => {
-                        let header = Header::decode(body);
-                        found.header = Some(header.ok_or_else(|| Damage::Shape(layout::show(&key))));
-                    }
-                    (Ok(body), table::CONFIRMATION) => found.confirmation = Some(body.to_vec()),
-                    (Ok(body), _) => {
-                        if let Some(whole) = parts.push(&key, body) {
-                            match table {
-                                table::PRIMARY => {
-                                    found.primaries.extend(layout::primary_of(&key).map(|index| (index, whole)));
-                                }
-                                table::ENTRY => {
-                                    found.entries.extend(layout::entry_of(&key).map(|number| (number, whole)));
-                                }
-                                _ => found.definition = Some(whole),
-                            }
-                        }
-                    }
-                }
-            }
-            Ok(())
-        })?;
+    for (zone, value) in read.into_iter().flatten() {
+        let found = zones.entry(zone).or_default();
+        match value {
+            None => {}
+            Some(Value::Damaged(damage)) => found.damaged.push(damage),
+            Some(Value::Header(header)) => found.header = Some(header),
+            Some(Value::Definition(octets)) => found.definition = Some(octets),
+            Some(Value::Confirmation(octets)) => found.confirmation = Some(octets),
+            Some(Value::Primary(index, octets)) => found.primaries.push((index, octets)),
+            Some(Value::Entry(number, octets)) => found.entries.push((number, octets)),
+        }
     }
     super::held::read_reviews(disk, |zone, review| {
         let found = zones.entry(zone).or_default();
@@ -173,6 +169,34 @@ pub(super) fn read_small_tables(disk: &Disk) -> Result<SmallTables, StoreError> 
         }
     })?;
     Ok(zones)
+}
+
+/// A zone stands here for each of its keys, also where that alone says nothing: its number has been given away.
+fn read_table(disk: &Disk, table: u8) -> Result<Vec<(ZoneNumber, Option<Value>)>, StoreError> {
+    let (mut values, mut parts) = (Vec::new(), Parts::default());
+    disk.read("restore", |tree| {
+        for item in tree.scan_prefix([table]) {
+            let (key, octets) = item?;
+            let Some(zone) = layout::zone_of(&key) else { continue };
+            let value = match (layout::open(&key, &octets), table) {
+                (Err(damage), table::ZONE) => Some(Value::Header(Err(damage))),
+                (Err(damage), _) => Some(Value::Damaged(damage)),
+                (Ok(body), table::ZONE) => {
+                    let header = Header::decode(body);
+                    Some(Value::Header(header.ok_or_else(|| Damage::Shape(layout::show(&key)))))
+                }
+                (Ok(body), table::CONFIRMATION) => Some(Value::Confirmation(body.to_vec())),
+                (Ok(body), _) => parts.push(&key, body).and_then(|whole| match table {
+                    table::PRIMARY => layout::primary_of(&key).map(|index| Value::Primary(index, whole)),
+                    table::ENTRY => layout::entry_of(&key).map(|number| Value::Entry(number, whole)),
+                    _ => Some(Value::Definition(whole)),
+                }),
+            };
+            values.push((zone, value));
+        }
+        Ok(())
+    })?;
+    Ok(values)
 }
 
 /// Puts values in parts together again while a scan meets their parts in order.

@@ -5,6 +5,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::{LazyLock, Mutex, PoisonError};
+use std::thread::Builder;
 
 use crate::reason::Reason;
 
@@ -19,8 +20,8 @@ pub(super) fn for_large_work() -> usize {
     (*PROCESSORS).min(THREADS_MAX)
 }
 
-/// What `work` makes of each item, in their order, and the state of each of the `threads` which did it; each takes the next
-/// item when it is done with one. The first error ends all.
+/// What `work` makes of each item, in their order, and the state of each of the threads which did it, at most as many as is
+/// said; each takes the next item when it is done with one. The first error ends all.
 pub(super) fn in_threads<T: Send, S: Send, R: Send>(
     threads: usize,
     items: Vec<T>,
@@ -43,7 +44,9 @@ pub(super) fn in_threads<T: Send, S: Send, R: Send>(
         Ok((state, done))
     };
     let outcomes: Vec<_> = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(run)).collect();
+        let begin = |number| Builder::new().name(format!("zone-{number}")).spawn_scoped(scope, run);
+        // a system that gives no more threads makes it slower, nothing else
+        let others: Vec<_> = (1..threads).map_while(|number| begin(number).ok()).collect();
         let own = run();
         let joined = others.into_iter().map(|thread| thread.join().unwrap_or_else(|p| std::panic::resume_unwind(p)));
         std::iter::once(own).chain(joined).collect()
