@@ -4,12 +4,16 @@
 //! what the versions share is not looked at.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::diff::{Diff, DiffBuilder};
+use super::directory::Child;
 use super::encode::Item;
 use super::entry::Entry;
+use super::parts::{PARTS, threads_for};
 use super::snapshot::Snapshot;
 use super::spill;
+use super::threads::in_threads;
 use crate::dns::{RecordRef, RecordType};
 
 /// The sequence from `old` to `new`, two versions of one zone under one hash key. Its deleted records are exact in TTL and
@@ -37,36 +41,88 @@ pub enum Difference {
 }
 
 /// As [`between`], but a sequence of more than `octets_max` is not kept: where most of a large zone has changed it is
-/// larger than both versions together, and nobody sends it.
+/// larger than both versions together, and nobody sends it. Large zones are compared by all processors.
 pub fn between_within(old: &Snapshot, new: &Snapshot, octets_max: usize) -> Difference {
     assert!(old.apex() == new.apex() && old.key() == new.key(), "versions of one zone under one key");
-    let mut builder = Some(DiffBuilder::new(soa_record(old)));
-    let (mut deleted, mut added) = (0, 0);
-    let mut owner = Vec::new();
-    each_differing_owner(old, new, &mut |differing| {
-        owner.clear();
-        owner.extend_from_slice(differing.name);
-        owner.extend_from_slice(old.apex().as_wire());
-        let before = differing.old.map(|entry| old.items(entry)).unwrap_or_default();
-        let after = differing.new.map(|entry| new.items(entry)).unwrap_or_default();
-        compare_items(&before, &after, |item, is_added| {
-            *if is_added { &mut added } else { &mut deleted } += 1;
-            let Some(sequence) = &mut builder else { return };
-            let record = RecordRef { owner: &owner, rtype: item.rtype(), ttl: item.ttl, rdata: &item.rdata };
-            let outcome = if is_added { sequence.add(record) } else { sequence.delete(record) };
-            outcome.expect("SOAs are left out");
-            if sequence.octets() > octets_max {
-                builder = None;
+    let octets = old.image_octets().max(new.image_octets());
+    found_in(threads_for(octets), old, new, octets_max).into_difference(new)
+}
+
+/// What lies between two versions, or parts of them, as far as they have been looked through.
+struct Found {
+    /// `None` once it is too long.
+    sequence: Option<DiffBuilder>,
+    deleted: u64,
+    added: u64,
+}
+
+impl Found {
+    /// Looks through the owners that `each` gives. `octets` counts what all parts have found, and is bounded.
+    fn among<'a>(
+        (old, new): (&'a Snapshot, &'a Snapshot),
+        (octets, octets_max): (&AtomicUsize, usize),
+        each: impl FnOnce(&mut dyn FnMut(Differing<'a>)),
+    ) -> Found {
+        let sequence = DiffBuilder::new(soa_record(old));
+        let mut counted = sequence.octets();
+        let mut found = Found { sequence: Some(sequence), deleted: 0, added: 0 };
+        let mut owner = Vec::new();
+        each(&mut |differing| {
+            owner.clear();
+            owner.extend_from_slice(differing.name);
+            owner.extend_from_slice(old.apex().as_wire());
+            let before = differing.old.map(|entry| old.items(entry)).unwrap_or_default();
+            let after = differing.new.map(|entry| new.items(entry)).unwrap_or_default();
+            compare_items(&before, &after, |item, is_added| {
+                *if is_added { &mut found.added } else { &mut found.deleted } += 1;
+                let Some(sequence) = &mut found.sequence else { return };
+                let record = RecordRef { owner: &owner, rtype: item.rtype(), ttl: item.ttl, rdata: &item.rdata };
+                let outcome = if is_added { sequence.add(record) } else { sequence.delete(record) };
+                outcome.expect("SOAs are left out");
+            });
+            if let Some(sequence) = &found.sequence {
+                let more = sequence.octets() - counted;
+                counted += more;
+                if octets.fetch_add(more, Ordering::Relaxed) + more > octets_max {
+                    found.sequence = None;
+                }
             }
         });
-    });
-    match builder {
-        Some(builder) => {
-            let diff = builder.finish(soa_record(new));
-            Difference::Sequence(diff.expect("both SOAs have been read from snapshots of one zone"))
-        }
-        None => Difference::TooLong { deleted, added },
+        found
     }
+
+    /// What this part has found and then the other.
+    fn and(self, other: Found) -> Found {
+        let sequence = self.sequence.zip(other.sequence).map(|(first, second)| first.followed_by(second));
+        Found { sequence, deleted: self.deleted + other.deleted, added: self.added + other.added }
+    }
+
+    fn into_difference(self, new: &Snapshot) -> Difference {
+        match self.sequence {
+            Some(sequence) => {
+                let diff = sequence.finish(soa_record(new));
+                Difference::Sequence(diff.expect("both SOAs have been read from snapshots of one zone"))
+            }
+            None => Difference::TooLong { deleted: self.deleted, added: self.added },
+        }
+    }
+}
+
+fn found_in(threads: usize, old: &Snapshot, new: &Snapshot, octets_max: usize) -> Found {
+    let octets = AtomicUsize::new(DiffBuilder::new(soa_record(old)).octets());
+    let bound = (&octets, octets_max);
+    let (ours, theirs) = (old.names().children(), new.names().children());
+    // Owners whose chunks differ are not found tree by tree.
+    let has_parts = ours.len() == PARTS && theirs.len() == PARTS && Arc::ptr_eq(old.spills(), new.spills());
+    if threads == 1 || !has_parts {
+        return Found::among((old, new), bound, |each| each_differing_owner(old, new, each));
+    }
+    let look = |_: &mut (), (ours, theirs)| {
+        Ok(Found::among((old, new), bound, |each| each_differing_entry(old, (ours, theirs), each)))
+    };
+    let parts = in_threads(threads, ours.iter().zip(theirs).collect(), || (), look);
+    let (parts, _) = parts.expect("nothing of it fails");
+    parts.into_iter().reduce(Found::and).expect("there are 32")
 }
 
 /// An owner whose entry or chunks differ.
@@ -82,11 +138,11 @@ struct Differing<'a> {
 fn each_differing_owner<'a>(old: &'a Snapshot, new: &'a Snapshot, each: &mut dyn FnMut(Differing<'a>)) {
     // Entries may be equal while the chunks they lead to differ.
     if Arc::ptr_eq(old.spills(), new.spills()) {
-        return each_differing_entry(old, new, each);
+        return each_differing_entry(old, (old.names(), new.names()), each);
     }
     let hash = |name: &[u8]| old.key().below(old.apex_hash(), name);
     let mut owners = Vec::new();
-    each_differing_entry(old, new, &mut |owner| owners.push(owner));
+    each_differing_entry(old, (old.names(), new.names()), &mut |owner| owners.push(owner));
     let chunks = old.spills().iter().chain(new.spills().iter());
     let changed = chunks.filter(|(id, _)| old.spills().get(id) != new.spills().get(id));
     owners.extend(changed.map(|(_, page)| {
@@ -99,9 +155,14 @@ fn each_differing_owner<'a>(old: &'a Snapshot, new: &'a Snapshot, each: &mut dyn
     owners.into_iter().for_each(each);
 }
 
-fn each_differing_entry<'a>(old: &'a Snapshot, new: &'a Snapshot, each: &mut dyn FnMut(Differing<'a>)) {
+/// Of two trees, or of the parts of both for one prefix.
+fn each_differing_entry<'a>(
+    old: &Snapshot,
+    (ours, theirs): (&'a Child, &'a Child),
+    each: &mut dyn FnMut(Differing<'a>),
+) {
     let hash = |name: &[u8]| old.key().below(old.apex_hash(), name);
-    old.names().compare(new.names(), &mut |old_pages, new_pages| {
+    ours.compare(theirs, &mut |old_pages, new_pages| {
         let hashed = |entry: Entry<'a>| (hash(entry.name()), entry.name(), entry);
         let mut ours = old_pages.flat_map(|page| page.entries()).map(hashed).peekable();
         let mut theirs = new_pages.flat_map(|page| page.entries()).map(hashed).peekable();
@@ -147,4 +208,27 @@ fn compare_items(before: &[Item<'_>], after: &[Item<'_>], mut report: impl FnMut
 fn soa_record(snapshot: &Snapshot) -> RecordRef<'_> {
     let soa = snapshot.soa();
     RecordRef { owner: snapshot.apex().as_wire(), rtype: RecordType::SOA, ttl: soa.ttl, rdata: &soa.rdata }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::text::zone;
+    use super::*;
+
+    #[test]
+    fn however_many_threads_compare_two_versions_they_find_the_same() {
+        let host = |n: usize, mark: usize| match n % 3 {
+            0 => format!("sub{n} NS ns.sub{n}\nns.sub{n} A 192.0.{mark}.1\n"),
+            1 => format!("h{n} A 192.0.{mark}.2\nh{n} A 192.0.2.3\n"),
+            _ => format!("h{n} TXT \"the same\"\n"),
+        };
+        let old = zone(&(0..5_000).map(|n| host(n, 2)).collect::<String>());
+        let new = zone(&(1_000..6_000).map(|n| host(n, 3)).collect::<String>());
+        assert_eq!((old.names().children().len(), new.names().children().len()), (PARTS, PARTS));
+        for (octets_max, is_short) in [(usize::MAX, true), (10_000, false)] {
+            let [one, three] = [1, 3].map(|threads| found_in(threads, &old, &new, octets_max).into_difference(&new));
+            assert_eq!(one, three);
+            assert_eq!(matches!(one, Difference::Sequence(_)), is_short);
+        }
+    }
 }

@@ -207,6 +207,13 @@ impl DiffBuilder {
         Ok(())
     }
 
+    /// What this and then `other`, both from one version, have collected.
+    pub(super) fn followed_by(mut self, other: DiffBuilder) -> DiffBuilder {
+        self.deleted.extend_from_slice(&other.deleted);
+        self.added.extend_from_slice(&other.added);
+        self
+    }
+
     /// Octets collected so far, for limits.
     pub fn octets(&self) -> usize {
         self.old_soa.len() + self.deleted.len() + self.added.len()
