@@ -2,7 +2,7 @@
 
 use crate::dns::name::{LABELS_MAX, NAME_OCTETS_MAX, is_same};
 use crate::served::View;
-use crate::zone::HashKey;
+use crate::zone::{HashKey, Parent};
 
 /// Longest run of compression pointers followed; each must point backwards, this bounds the work besides.
 const POINTERS_MAX: usize = 32;
@@ -106,10 +106,9 @@ impl Folded {
     }
 
     /// Hashes all suffixes, from the right.
-    #[inline(never)]
     pub(super) fn hash(&mut self, key: &HashKey) {
         self.hashes[0] = 0;
-        self.hash_from(key, 0);
+        self.hash_below(key, 0);
     }
 
     /// Hashes all suffixes from the one on that is the known zone's apex, if the name has it; else all.
@@ -121,20 +120,30 @@ impl Folded {
         }
         let labels = usize::from(known.labels);
         self.hashes[labels] = known.hash;
-        self.hash_from(view.key(), labels);
+        if labels < self.labels() {
+            self.hashes[labels + 1] = known.parent.child(self.label(labels + 1));
+            if labels + 1 < self.labels() {
+                self.hash_below(view.key(), labels + 1);
+            }
+        }
         Some(Enclosing { slot: known.slot, labels })
     }
 
-    #[inline(always)]
-    fn hash_from(&mut self, key: &HashKey, known: usize) {
-        let labels = self.labels();
+    /// Hashes all suffixes that are longer than the one of `known` labels.
+    #[inline(never)]
+    fn hash_below(&mut self, key: &HashKey, known: usize) {
         let mut hash = self.hashes[known];
-        for depth in known + 1..=labels {
-            let label = labels - depth;
-            let (start, end) = (usize::from(self.starts[label]), usize::from(self.starts[label + 1]));
-            hash = key.child(hash, &self.lower[start + 1..end]);
+        for depth in known + 1..=self.labels() {
+            hash = key.child(hash, self.label(depth));
             self.hashes[depth] = hash;
         }
+    }
+
+    /// The leftmost label of the suffix of `depth` labels.
+    #[inline(always)]
+    fn label(&self, depth: usize) -> &[u8] {
+        let at = self.labels() - depth;
+        &self.lower[usize::from(self.starts[at]) + 1..usize::from(self.starts[at + 1])]
     }
 
     /// Octets of the name, its final zero included.
@@ -156,7 +165,7 @@ impl Folded {
     }
 
     /// Where in the name its rightmost `depth` labels begin.
-    #[inline]
+    #[inline(always)]
     pub(super) fn start(&self, depth: usize) -> usize {
         usize::from(self.starts[self.labels() - depth])
     }
@@ -169,7 +178,7 @@ impl Folded {
 
     /// The labels between the suffix of `apex_depth` labels and the one of `depth` labels: an owner relative to its
     /// apex, without a final zero.
-    #[inline]
+    #[inline(always)]
     pub(super) fn relative(&self, depth: usize, apex_depth: usize) -> &[u8] {
         &self.lower[self.start(depth)..self.start(apex_depth)]
     }
@@ -203,6 +212,8 @@ pub(super) struct Known {
     slot: usize,
     /// Of the apex.
     hash: u64,
+    /// The apex, for what is hashed below it.
+    parent: Parent,
     apex: [u8; NAME_OCTETS_MAX + 1],
     len: u8,
     labels: u8,
@@ -210,7 +221,8 @@ pub(super) struct Known {
 
 impl Known {
     pub(super) fn new() -> Known {
-        Known { view: 0, slot: 0, hash: 0, apex: [0; NAME_OCTETS_MAX + 1], len: 1, labels: 0 }
+        let parent = HashKey::from_bytes([0; 16]).parent(0);
+        Known { view: 0, slot: 0, hash: 0, parent, apex: [0; NAME_OCTETS_MAX + 1], len: 1, labels: 0 }
     }
 
     /// Whether the known zone's apex is a suffix of `name` in this view.
@@ -228,15 +240,29 @@ impl Known {
         let suffix = name.suffix(zone.labels);
         self.apex[..suffix.len()].copy_from_slice(suffix);
         (self.view, self.slot, self.hash) = (view.number(), zone.slot, name.hash_at(zone.labels));
+        self.parent = view.key().parent(self.hash);
         (self.len, self.labels) = (suffix.len() as u8, zone.labels as u8);
     }
 }
 
 /// Copies the first `len` octets of `from`, at most 255, to the start of `to`, ASCII letters in lower case; and what comes
 /// behind them, up to a multiple of sixteen. Sixteen octets at a time are a few vector instructions, and a message goes on
-/// behind its question.
-#[inline]
+/// behind its question: most names are folded without looking where they end.
+#[inline(always)]
 fn fold_start(from: &[u8], len: usize, to: &mut [u8; NAME_OCTETS_MAX + 1]) {
+    match from.first_chunk::<32>() {
+        Some(first) if len <= 32 => {
+            let mut folded = *first;
+            folded.make_ascii_lowercase();
+            to[..32].copy_from_slice(&folded);
+        }
+        _ => fold_by_chunks(from, len, to),
+    }
+}
+
+/// As [`fold_start`], for names of any length.
+#[inline(never)]
+fn fold_by_chunks(from: &[u8], len: usize, to: &mut [u8; NAME_OCTETS_MAX + 1]) {
     let (whole, rest) = from.as_chunks::<16>();
     let (to, _) = to.as_chunks_mut::<16>();
     let chunks = len.div_ceil(16);

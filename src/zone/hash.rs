@@ -31,25 +31,17 @@ impl HashKey {
     }
 
     /// Hash of the name made of `label` (lower case, 1..=63 octets, no length octet) below the name hashed to `parent`.
-    ///
-    /// Written out because each query comes here once for each label: the general function buffers and copies what is
-    /// known here to be a word and a short tail.
     #[inline]
     pub fn child(&self, parent: u64, label: &[u8]) -> u64 {
+        self.parent(parent).child(label)
+    }
+
+    /// The name hashed to `hash` as the parent of others.
+    #[inline]
+    pub fn parent(&self, hash: u64) -> Parent {
         let mut state = Sip::new(&self.0);
-        state.take(parent);
-        let (words, rest) = label.as_chunks::<8>();
-        for word in words {
-            state.take(u64::from_le_bytes(*word));
-        }
-        let tail = match label.last_chunk::<8>() {
-            // the last octets once more, those that are in the words shifted out; by 64 if all are
-            Some(last) => u64::from_le_bytes(*last) >> 1 >> (63 - 8 * rest.len()),
-            None => tail(rest),
-        };
-        let octets = 8 + label.len() as u64;
-        state.take(octets << 56 | tail);
-        state.finish()
+        state.take(hash);
+        Parent(state)
     }
 
     /// Hash of any octets: keys of spill chunks.
@@ -86,7 +78,35 @@ impl HashKey {
     }
 }
 
+/// A name of which many children are hashed: a quarter of that is done for all of them.
+#[derive(Clone, Copy)]
+pub struct Parent(Sip);
+
+impl Parent {
+    /// As [`HashKey::child`].
+    ///
+    /// Written out because each query comes here once for each label: the general function buffers and copies what is
+    /// known here to be a word and a short tail.
+    #[inline(always)]
+    pub fn child(&self, label: &[u8]) -> u64 {
+        let mut state = self.0;
+        let (words, rest) = label.as_chunks::<8>();
+        for word in words {
+            state.take(u64::from_le_bytes(*word));
+        }
+        let tail = match label.last_chunk::<8>() {
+            // the last octets once more, those that are in the words shifted out; by 64 if all are
+            Some(last) => u64::from_le_bytes(*last) >> 1 >> (63 - 8 * rest.len()),
+            None => tail(rest),
+        };
+        let octets = 8 + label.len() as u64;
+        state.take(octets << 56 | tail);
+        state.finish()
+    }
+}
+
 /// The state of SipHash-1-3.
+#[derive(Clone, Copy)]
 struct Sip([u64; 4]);
 
 impl Sip {

@@ -68,7 +68,7 @@ pub use check::{ContentPolicy, Verdict, Warning, check};
 pub use denial::{ApexHashes, NSEC3_HASH_OCTETS, NSEC3_ITERATIONS_ADVISED, Nsec3Of, Nsec3Params};
 pub use diff::{DamagedDiff, Diff, DiffBuilder, DiffRecords, NotContiguous};
 pub use encode::{RRSET_OCTETS_MAX, TYPES_MAX};
-pub use hash::HashKey;
+pub use hash::{HashKey, Parent};
 pub use page::{DamagedPage, Entry, Kind, Page, PageKey, RrsetBlock};
 pub use records::Records;
 pub use snapshot::{Snapshot, Soa};
