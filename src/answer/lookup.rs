@@ -27,10 +27,20 @@ pub(super) enum Found<'s> {
 #[inline(always)]
 pub(super) fn locate<'s>(snapshot: &'s Snapshot, name: &Folded, apex_depth: usize, qtype: RecordType) -> Found<'s> {
     let depth = name.labels();
-    let mut cuts = match depth - apex_depth < snapshot.shallowest_cut() {
-        true => 0,
-        false => snapshot.cut_depths() & (u128::MAX >> (127 - (depth - apex_depth))),
-    };
+    if depth - apex_depth >= snapshot.shallowest_cut() {
+        return locate_among_cuts(snapshot, name, apex_depth, qtype);
+    }
+    match probe(snapshot, name, depth, apex_depth) {
+        Some(entry) => Found::Name(entry),
+        None => not_there(snapshot, name, apex_depth, apex_depth, depth),
+    }
+}
+
+/// As [`locate`], for a name so deep that there may be a cut or a DNAME at or above it.
+#[inline(never)]
+fn locate_among_cuts<'s>(snapshot: &'s Snapshot, name: &Folded, apex_depth: usize, qtype: RecordType) -> Found<'s> {
+    let depth = name.labels();
+    let mut cuts = snapshot.cut_depths() & (u128::MAX >> (127 - (depth - apex_depth)));
     // the deepest ancestor known to exist, and the shallowest depth known not to
     let (mut exists, mut absent) = (apex_depth, depth);
     while cuts != 0 {
@@ -70,7 +80,7 @@ pub(super) fn first_probe(snapshot: &Snapshot, name: &Folded, apex_depth: usize)
 }
 
 /// The entry of the name's suffix of `depth` labels.
-#[inline]
+#[inline(always)]
 fn probe<'s>(snapshot: &'s Snapshot, name: &Folded, depth: usize, apex_depth: usize) -> Option<Entry<'s>> {
     if depth == apex_depth {
         return Some(snapshot.apex_entry());

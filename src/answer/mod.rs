@@ -5,8 +5,9 @@
 //!        │                                                            ▲
 //!        ▼                                                            │
 //!   query::parse ──► View::enclosing ──► lookup::locate ──► resolve ──┴─► write (images, fix-ups, OPT)
-//!        │               (zone)         (cut? name? wildcard?)  │  ▲
-//!        │                                                      └──┘ CNAME and DNAME chains
+//!        │               (zone)         (cut? name? wildcard?)  │  ▲          ▲
+//!        │                                        │             └──┘ chains   │
+//!        │                                        └─────────► straight ───────┘ one RRset, as most answers are
 //!        └──► Hand: NOTIFY, AXFR, IXFR, signed ──► net's cold path
 //! ```
 //!
@@ -40,6 +41,7 @@ mod lookup;
 mod options;
 mod query;
 mod resolve;
+mod straight;
 mod why;
 mod write;
 
@@ -58,7 +60,7 @@ use crate::time::Timestamp;
 use ahead::Reading;
 use folded::Known;
 use options::{Asked, Gathered};
-use query::{Edns, Parsed, Query, Refused};
+use query::{Edns, Parsed, Refused};
 use resolve::Reply;
 use write::{Finished, Writer};
 
@@ -179,12 +181,40 @@ impl Workspace {
             return Outcome::Drop;
         }
         self.last = index;
-        match self.readings[index].parsed {
-            Parsed::Query(query) => answer(view, client, self, buffer, &query),
-            Parsed::Refused(refused) => refuse(view, client, self, buffer, &refused),
-            Parsed::Hand => Outcome::Hand,
-            Parsed::Drop => Outcome::Drop,
+        let Workspace { readings, known, gathered, account, .. } = self;
+        let Reading { name, asked, parsed, enclosing } = &mut readings[index];
+        let Parsed::Query(query) = parsed else {
+            return match *parsed {
+                Parsed::Refused(refused) => refuse(view, client, self, buffer, &refused),
+                Parsed::Hand => Outcome::Hand,
+                Parsed::Query(_) | Parsed::Drop => Outcome::Drop,
+            };
+        };
+        let mut cookie_is_valid = false;
+        let mut options = None;
+        if query.edns.is_some_and(|edns| edns.has_options) {
+            match begin_options(client, asked, gathered) {
+                Cookie::Valid => cookie_is_valid = true,
+                Cookie::Unknown => {}
+                Cookie::Required => {
+                    let refused =
+                        Refused { rcode: Rcode::BADCOOKIE, question_end: query.question_end, edns: query.edns };
+                    return refuse(view, client, self, buffer, &refused);
+                }
+            }
+            options = Some(gathered);
         }
+        let straight = match options {
+            None => straight::answer(view, client, query, name, *enclosing, buffer),
+            Some(_) => None,
+        };
+        let finished = straight.or_else(|| {
+            let writer = Writer::new(client, buffer, query.question_end.into(), query.edns, options);
+            Reply::new(view, client, query, writer).resolve(name, known, *enclosing)
+        });
+        let Some(Finished { octets, opt_at, depth }) = finished else { return Outcome::Hand };
+        *account = Account { question_end: query.question_end, opt_at, depth, cookie_is_valid };
+        Outcome::Reply(octets)
     }
 
     /// Whether the client of the last query has shown a cookie that only we can have given it: its address is no
@@ -246,34 +276,6 @@ pub fn respond(view: &View, client: &Client<'_>, work: &mut Workspace, buffer: &
     work.answer(view, client, 0, buffer)
 }
 
-/// The stage behind parsing: finds the zone and answers from it.
-#[inline]
-fn answer(view: &View, client: &Client<'_>, work: &mut Workspace, buffer: &mut [u8], query: &Query) -> Outcome {
-    let Workspace { readings, last, known, gathered, account } = work;
-    let Reading { name, asked, enclosing, .. } = &mut readings[*last];
-    let mut cookie_is_valid = false;
-    let mut options = None;
-    if query.edns.is_some_and(|edns| edns.has_options) {
-        match begin_options(client, asked, gathered) {
-            Cookie::Valid => cookie_is_valid = true,
-            Cookie::Unknown => {}
-            Cookie::Required => {
-                let refused = Refused { rcode: Rcode::BADCOOKIE, question_end: query.question_end, edns: query.edns };
-                return refuse(view, client, work, buffer, &refused);
-            }
-        }
-        options = Some(gathered);
-    }
-    let writer = Writer::new(client, buffer, query.question_end, query.edns, options);
-    let Some(Finished { octets, opt_at, depth }) =
-        Reply::new(view, client, query, writer).resolve(name, known, *enclosing)
-    else {
-        return Outcome::Hand;
-    };
-    *account = Account { question_end: query.question_end as u16, opt_at, depth, cookie_is_valid };
-    Outcome::Reply(octets)
-}
-
 /// What a client's cookie comes to.
 enum Cookie {
     /// It is one that we have made.
@@ -321,11 +323,11 @@ fn refuse(view: &View, client: &Client<'_>, work: &mut Workspace, buffer: &mut [
         begin_options(client, asked, gathered);
         gathered
     });
-    let mut writer = Writer::new(client, buffer, refused.question_end, refused.edns, options);
+    let mut writer = Writer::new(client, buffer, refused.question_end.into(), refused.edns, options);
     writer.set_rcode(refused.rcode);
     let Finished { octets, opt_at, .. } = writer.finish_aside(None);
     // errors of one client are all alike
     name.clear(view.key());
-    *account = Account { question_end: refused.question_end as u16, opt_at, depth: 0, cookie_is_valid: false };
+    *account = Account { question_end: refused.question_end, opt_at, depth: 0, cookie_is_valid: false };
     Outcome::Reply(octets)
 }

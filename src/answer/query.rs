@@ -33,7 +33,7 @@ pub(super) struct Query {
     pub(super) qtype: RecordType,
     pub(super) qclass: u16,
     /// Just behind the question: where the reply's records begin.
-    pub(super) question_end: usize,
+    pub(super) question_end: u16,
     pub(super) edns: Option<Edns>,
 }
 
@@ -55,9 +55,14 @@ pub(super) enum Parsed {
 pub(super) struct Refused {
     pub(super) rcode: Rcode,
     /// [`HEADER_OCTETS`] if the question was not understood and is left out of the reply.
-    pub(super) question_end: usize,
+    pub(super) question_end: u16,
     pub(super) edns: Option<Edns>,
 }
+
+/// The counts of a message that has a question and nothing else.
+const ONLY_QUESTION: [u8; 8] = [0, 1, 0, 0, 0, 0, 0, 0];
+/// And one record in the additional section.
+const WITH_ONE_MORE: [u8; 8] = [0, 1, 0, 0, 0, 0, 0, 1];
 
 /// Reads `message`, the name of its question into `name`, what its EDNS options ask for into `asked`.
 #[inline(always)]
@@ -86,9 +91,10 @@ pub(super) fn parse(message: &[u8], name: &mut Folded, asked: &mut Asked) -> Par
         return refused(Rcode::FORMERR, HEADER_OCTETS, None);
     };
     let question_end = name_end + 4;
-    let edns = match header[6..12] {
-        [0, 0, 0, 0, 0, 0] if message.len() == question_end => None,
-        [0, 0, 0, 0, 0, 1] => match read_lone_opt(&message[question_end..]) {
+    let counts = header.last_chunk::<8>();
+    let edns = match message.get(question_end..) {
+        Some([]) if counts == Some(&ONLY_QUESTION) => None,
+        Some(record) if counts == Some(&WITH_ONE_MORE) => match read_lone_opt(record) {
             Some(edns) => Some(edns),
             None => return unusual(message, name, asked, question_end),
         },
@@ -97,7 +103,7 @@ pub(super) fn parse(message: &[u8], name: &mut Folded, asked: &mut Asked) -> Par
     finish(Query {
         qtype: RecordType(u16::from_be_bytes([type_high, type_low])),
         qclass: u16::from_be_bytes([class_high, class_low]),
-        question_end,
+        question_end: question_end as u16,
         edns,
     })
 }
@@ -106,21 +112,31 @@ pub(super) fn parse(message: &[u8], name: &mut Folded, asked: &mut Asked) -> Par
 #[inline]
 fn finish(query: Query) -> Parsed {
     if query.edns.is_some_and(|edns| edns.version != 0) {
-        return refused(Rcode::BADVERS, query.question_end, query.edns);
+        return refused(Rcode::BADVERS, query.question_end.into(), query.edns);
     }
+    match query.qtype {
+        // OPT, IXFR, AXFR, MAILB and MAILA: one test for all of them
+        RecordType::OPT | RecordType(251..=254) => of_no_data(query),
+        _ => Parsed::Query(query),
+    }
+}
+
+/// What becomes of a question for a type that is no type of data.
+#[cold]
+fn of_no_data(query: Query) -> Parsed {
     match query.qtype {
         RecordType::AXFR | RecordType::IXFR => Parsed::Hand,
         // OPT is never asked for (RFC 6891 §6.1.1: "OPT RRs MUST NOT be cached, forwarded, or stored").
-        RecordType::OPT => refused(Rcode::FORMERR, query.question_end, query.edns),
+        RecordType::OPT => refused(Rcode::FORMERR, query.question_end.into(), query.edns),
         // MAILB and MAILA ask for a procedure nobody has any more (RFC 1035 §3.2.3). The other meta types (TKEY, TSIG and
         // those unassigned, RFC 6895 §3.1) are no types of data either: no name has any, as NSD and Knot say too.
-        RecordType(253 | 254) => refused(Rcode::NOTIMP, query.question_end, query.edns),
+        RecordType(253 | 254) => refused(Rcode::NOTIMP, query.question_end.into(), query.edns),
         _ => Parsed::Query(query),
     }
 }
 
 fn refused(rcode: Rcode, question_end: usize, edns: Option<Edns>) -> Parsed {
-    Parsed::Refused(Refused { rcode, question_end, edns })
+    Parsed::Refused(Refused { rcode, question_end: question_end as u16, edns })
 }
 
 /// Reads an OPT without options that fills `record` exactly.
@@ -212,7 +228,7 @@ fn unusual(message: &[u8], name: &Folded, asked: &mut Asked, question_end: usize
     finish(Query {
         qtype: RecordType(u16::from_be_bytes([question[0], question[1]])),
         qclass: u16::from_be_bytes([question[2], question[3]]),
-        question_end,
+        question_end: question_end as u16,
         edns,
     })
 }
@@ -294,7 +310,7 @@ mod tests {
     fn the_common_shapes_are_understood() {
         let mut name = Folded::new();
         let plain = parse(&message([1, 0], [1, 0, 0, 0], &[QUESTION]), &mut name, &mut Asked::default());
-        let expected = Query { qtype: RecordType::A, qclass: 1, question_end: 12 + QUESTION.len(), edns: None };
+        let expected = Query { qtype: RecordType::A, qclass: 1, question_end: 12 + QUESTION.len() as u16, edns: None };
         assert_eq!(plain, Parsed::Query(expected));
         assert_eq!(name.lower(), b"\x03www\x07example\x00");
         let edns = Some(Edns { reply_octets: 1232, version: 0, dnssec_ok: true, has_options: false });

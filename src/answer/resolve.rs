@@ -118,6 +118,13 @@ fn expire_secs(slot: &Slot, snapshot: &Snapshot, client: &Client<'_>) -> u32 {
     }
 }
 
+/// Whether the zone, known to enclose `name`, is the one that answers for it. For DS it may be another.
+#[inline]
+pub(super) fn is_innermost(view: &View, qtype: RecordType, zone: Enclosing, name: &Folded) -> bool {
+    let beyond = || view.enclosing_beyond(zone.labels, name.hashes(), name.labels(), |depth| name.suffix(depth));
+    qtype != RecordType::DS && beyond().is_none()
+}
+
 impl<'v, 'b> Reply<'v, 'b> {
     #[inline]
     pub(super) fn new(view: &'v View, client: &'v Client<'v>, query: &'v Query, writer: Writer<'b>) -> Reply<'v, 'b> {
@@ -127,7 +134,7 @@ impl<'v, 'b> Reply<'v, 'b> {
 
     /// Works the reply out for the question's name, hashed. `None`: nothing is written, as only the caller of
     /// [`respond`](super::respond) can say whether this client is answered.
-    #[inline]
+    #[inline(never)]
     pub(super) fn resolve(
         mut self,
         name: &mut Folded,
@@ -138,7 +145,7 @@ impl<'v, 'b> Reply<'v, 'b> {
             return Some(self.in_other_class(name));
         }
         let slot = match enclosing {
-            Some(zone) if self.is_innermost(zone, name) => &self.view.slots()[zone.slot],
+            Some(zone) if is_innermost(self.view, self.query.qtype, zone, name) => &self.view.slots()[zone.slot],
             _ => {
                 if enclosing.is_some() {
                     // only from that zone's apex on was it hashed
@@ -167,8 +174,22 @@ impl<'v, 'b> Reply<'v, 'b> {
                 options.put_expire(expire_secs(slot, snapshot, self.client));
             }
         }
+        let found = locate(snapshot, name, slot.labels(), self.query.qtype);
+        Some(self.conclude(slot, snapshot, name, found))
+    }
+
+    /// Works the reply out from what was found for the question's name in the zone that answers for it. `name` is
+    /// overwritten.
+    #[inline(never)]
+    pub(super) fn conclude(
+        &mut self,
+        slot: &Slot,
+        snapshot: &Snapshot,
+        name: &mut Folded,
+        found: Found<'_>,
+    ) -> Finished {
         let held = Held { slot, snapshot, before: None };
-        let result = match self.answer_from(&held, Sought { name, at: QNAME_AT }) {
+        let result = match self.answer_found(&held, Sought { name, at: QNAME_AT }, found) {
             Ok(None) => self.settle(&held),
             Ok(Some(target_at)) => {
                 let mut links = Links { count: 0, hashes: [0; CHAIN_LINKS_MAX + 1] };
@@ -178,7 +199,7 @@ impl<'v, 'b> Reply<'v, 'b> {
             Err(full) => Err(full),
         };
         if self.lacks_proof {
-            return Some(self.fail_without_proof());
+            return self.fail_without_proof();
         }
         match result {
             Ok(()) => {}
@@ -188,18 +209,18 @@ impl<'v, 'b> Reply<'v, 'b> {
             Err(Full) => {
                 self.writer.clear();
                 let why = Why::text(ExtendedError::OTHER, "no message can hold this RRset with its signatures");
-                return Some(self.fail(Rcode::SERVFAIL, &why));
+                return self.fail(Rcode::SERVFAIL, &why);
             }
         }
         if self.query.qclass == CLASS_ANY {
             // "the response can never be authoritative" unless it covers all classes (RFC 1035 §6.2)
             self.writer.clear_authoritative();
         }
-        Some(self.writer.finish(None))
+        self.writer.finish_aside(None)
     }
 
     #[cold]
-    fn fail(mut self, rcode: Rcode, why: &Why) -> Finished {
+    fn fail(&mut self, rcode: Rcode, why: &Why) -> Finished {
         self.writer.set_rcode(rcode);
         self.writer.clear_authoritative();
         // whatever was asked, the client gets the same no; to those who count replies they are alike
@@ -208,7 +229,7 @@ impl<'v, 'b> Reply<'v, 'b> {
     }
 
     #[cold]
-    fn fail_without_proof(mut self) -> Finished {
+    fn fail_without_proof(&mut self) -> Finished {
         self.writer.clear();
         let limit = self.client.nsec3_iterations_max;
         self.fail(Rcode::SERVFAIL, &Why::too_many_iterations(limit))
@@ -228,7 +249,7 @@ impl<'v, 'b> Reply<'v, 'b> {
 
     /// The name is in no zone, as far as is known.
     #[cold]
-    fn without_zone(self) -> Finished {
+    fn without_zone(mut self) -> Finished {
         match self.view.is_whole() {
             true => self.fail(Rcode::REFUSED, &Why::code(ExtendedError::NOT_AUTHORITATIVE)),
             false => self.fail(Rcode::SERVFAIL, &Why::loading()),
@@ -237,7 +258,7 @@ impl<'v, 'b> Reply<'v, 'b> {
 
     /// CHAOS is about ourselves; no other class has a zone here.
     #[cold]
-    fn in_other_class(self, name: &Folded) -> Finished {
+    fn in_other_class(mut self, name: &Folded) -> Finished {
         match self.query.qclass {
             CLASS_CHAOS => chaos::answer(self.client, self.query, name, self.writer),
             _ => self.fail(Rcode::REFUSED, &Why::code(ExtendedError::NOT_AUTHORITATIVE)),
@@ -268,14 +289,6 @@ impl<'v, 'b> Reply<'v, 'b> {
             _ if !self.view.is_whole() => Answering::No(Rcode::SERVFAIL, Why::loading()),
             State::Served | State::NotLoaded | State::Disabled => Answering::No(Rcode::SERVFAIL, Why::not_loaded(slot)),
         }
-    }
-
-    /// Whether the zone, known to enclose `name`, is the one that answers for it. For DS it may be another.
-    #[inline]
-    fn is_innermost(&self, zone: Enclosing, name: &Folded) -> bool {
-        let beyond =
-            || self.view.enclosing_beyond(zone.labels, name.hashes(), name.labels(), |depth| name.suffix(depth));
-        self.query.qtype != RecordType::DS && beyond().is_none()
     }
 
     /// Where in the view the zone stands that answers for `name`: the one with the longest apex, but the parent's for DS
@@ -348,11 +361,12 @@ impl<'v, 'b> Reply<'v, 'b> {
         }
     }
 
-    /// As [`Reply::answer_from`], along a chain.
+    /// Looks the next name of a chain up, and answers for it.
     #[cold]
     #[inline(never)]
     fn answer_next(&mut self, held: &Held<'_>, sought: Sought<'_>) -> Result<Option<usize>, Full> {
-        self.answer_from(held, sought)
+        let found = locate(held.snapshot, sought.name, held.apex_depth(), self.query.qtype);
+        self.answer_found(held, sought, found)
     }
 
     /// Answers from a wildcard below the closest encloser, which has so many labels.
@@ -368,10 +382,11 @@ impl<'v, 'b> Reply<'v, 'b> {
         self.answer_at(held, sought, entry, Some(encloser))
     }
 
-    /// Answers for one name from one zone. Returns where the target of a CNAME stands that is to be followed.
-    #[inline(always)]
-    fn answer_from(&mut self, held: &Held<'_>, sought: Sought<'_>) -> Result<Option<usize>, Full> {
-        match locate(held.snapshot, sought.name, held.apex_depth(), self.query.qtype) {
+    /// Answers for one name from what was found for it in one zone. Returns where the target of a CNAME stands that is to
+    /// be followed.
+    #[inline]
+    fn answer_found(&mut self, held: &Held<'_>, sought: Sought<'_>, found: Found<'_>) -> Result<Option<usize>, Full> {
+        match found {
             Found::Name(entry) => self.answer_at(held, sought, entry, None),
             Found::Wildcard { entry, encloser } => self.answer_from_wildcard(held, sought, entry, encloser),
             Found::Nothing { encloser } => {

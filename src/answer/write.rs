@@ -101,7 +101,7 @@ pub(super) struct Writer<'b> {
 impl<'b> Writer<'b> {
     /// Begins a reply to the query in `buffer`, whose question ends at `question_end` ([`HEADER_OCTETS`] to leave the
     /// question out). `options` are those of the reply, as far as they are known.
-    #[inline]
+    #[inline(always)]
     pub(super) fn new(
         client: &Client<'_>,
         buffer: &'b mut [u8],
@@ -184,7 +184,7 @@ impl<'b> Writer<'b> {
     /// Answers with the RRs of `block`, and with `signatures` its RRSIGs, by nothing but a copy: what most answers are.
     /// `None`, and nothing done, if they need more: they are spilled, have other pointers than those to the question,
     /// or do not fit (within a pointer's reach).
-    #[inline]
+    #[inline(always)]
     pub(super) fn put_as_stored(&mut self, block: &RrsetBlock<'_>, signatures: bool) -> Option<Range<usize>> {
         let (image, signed) = block.as_stored()?;
         let octets = if signatures { signed.len() } else { image.len() };
@@ -509,7 +509,7 @@ impl<'b> Writer<'b> {
         Finished { octets: self.at, opt_at, depth: self.depth }
     }
 
-    #[inline]
+    #[inline(always)]
     fn put_opt(&mut self, edns: Edns) {
         let size = self.udp_octets_max.to_be_bytes();
         let dnssec_ok = if edns.dnssec_ok { 0x80 } else { 0 };
@@ -709,7 +709,7 @@ fn pointer(image: &[u8], at: usize) -> usize {
 }
 
 /// Copies `from` over `to`, which is as long. Two addresses, the most that many names have, are not worth a call.
-#[inline]
+#[inline(always)]
 fn copy_short(to: &mut [u8], from: &[u8]) {
     match (to.len() <= 32, from.first_chunk::<16>(), from.last_chunk::<16>()) {
         (true, Some(first), Some(last)) => {
@@ -717,8 +717,14 @@ fn copy_short(to: &mut [u8], from: &[u8]) {
             to[..16].copy_from_slice(first);
             to[last_at..].copy_from_slice(last);
         }
-        _ => to.copy_from_slice(from),
+        _ => copy_long(to, from),
     }
+}
+
+/// A call, which would otherwise be made for short ones too.
+#[inline(never)]
+fn copy_long(to: &mut [u8], from: &[u8]) {
+    to.copy_from_slice(from);
 }
 
 /// Adds `base` to the pointer at `at`.

@@ -171,10 +171,14 @@ impl<'a> Entry<'a> {
     }
 
     /// The RRset of this type. Also found if only its RRSIGs exist: look at [`RrsetBlock::rr_count`].
-    #[inline]
+    #[inline(always)]
     pub fn rrset(&self, rtype: RecordType) -> Option<RrsetBlock<'a>> {
-        let first = self.blocks().find(|block| block.rtype() >= rtype)?;
-        (first.rtype() == rtype && rtype != GLUE).then_some(first)
+        for block in self.blocks() {
+            if block.rtype() >= rtype {
+                return (block.rtype() == rtype && rtype != GLUE).then_some(block);
+            }
+        }
+        None
     }
 
     /// The RRsets by ascending type, without the glue.
@@ -201,7 +205,7 @@ impl<'a> Entry<'a> {
         self.name().len() + apex.len() <= 255 && self.blocks().all(apex_pointers)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn blocks(&self) -> Blocks<'a> {
         Blocks { rest: &self.0[self.blocks_start()..] }
     }
@@ -211,7 +215,7 @@ impl<'a> Entry<'a> {
         self.0[1] & flag != 0
     }
 
-    #[inline]
+    #[inline(always)]
     fn blocks_start(&self) -> usize {
         ENTRY_HEADER + self.0[0] as usize + if self.has(HAS_KIDS) { 4 } else { 0 }
     }
@@ -225,7 +229,7 @@ pub(super) struct Blocks<'a> {
 
 impl<'a> Iterator for Blocks<'a> {
     type Item = RrsetBlock<'a>;
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<RrsetBlock<'a>> {
         // a page has been checked: what is no whole block is the end
         let (block, rest) = RrsetBlock::split_off(self.rest)?;
@@ -347,7 +351,7 @@ impl<'a> RrsetBlock<'a> {
     }
 
     /// RRs, signatures not counted. 0 if only signatures exist: then the RRset does not exist.
-    #[inline]
+    #[inline(always)]
     pub fn rr_count(&self) -> usize {
         match self.is_spilled() {
             true => usize::from(u16_at(self.body, 0)),
@@ -408,7 +412,7 @@ impl<'a> RrsetBlock<'a> {
 
     /// Image, and image with signatures, of a block that answers a question for its owner as it is: in place and without
     /// fix-ups.
-    #[inline]
+    #[inline(always)]
     pub fn as_stored(&self) -> Option<(&'a [u8], &'a [u8])> {
         if self.header.fixup_octets() > 0 || self.is_spilled() {
             return None;

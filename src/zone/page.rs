@@ -174,7 +174,7 @@ impl Page {
 
     /// Position of the entry for the owner with this `hash` and this lower-case relative name, and the entry.
     /// One guess from the hash, then a scan over neighbouring fingerprints: hashes are spread evenly.
-    #[inline]
+    #[inline(always)]
     pub fn find(&self, hash: u64, relative: &[u8]) -> Option<(usize, Entry<'_>)> {
         let (fingerprints, offsets) = self.tables();
         let wanted = self.fingerprint(hash);
