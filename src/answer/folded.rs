@@ -41,7 +41,7 @@ impl Folded {
 
     /// Takes the uncompressed name of the question, at offset 12. Returns where it ends, or `None` if it is no name
     /// or compressed. Does not hash.
-    #[inline]
+    #[inline(always)]
     pub(super) fn read_question(&mut self, message: &[u8]) -> Option<usize> {
         let name = message.get(12..)?;
         let name = &name[..name.len().min(NAME_OCTETS_MAX)];
@@ -49,10 +49,11 @@ impl Folded {
         loop {
             let len = usize::from(*name.get(at)?);
             self.starts[labels] = at as u8;
-            match len {
-                0 => break,
-                1..=63 => {}
-                _ => return None,
+            if !(1..=63).contains(&len) {
+                if len == 0 {
+                    break;
+                }
+                return None;
             }
             at += 1 + len;
             // 255 octets hold at most 127 labels, so the index stays inside

@@ -163,7 +163,7 @@ impl Workspace {
     }
 
     /// Reads the query `message` as number `index` of a group.
-    #[inline]
+    #[inline(always)]
     pub fn read(&mut self, view: &View, index: usize, message: &[u8]) {
         self.readings[index].read(view, &self.known, message);
     }
@@ -175,7 +175,7 @@ impl Workspace {
 
     /// Answers query number `index` of the group, which was read with the same view and still stands in `buffer`. As
     /// [`respond`] otherwise.
-    #[inline]
+    #[inline(always)]
     pub fn answer(&mut self, view: &View, client: &Client<'_>, index: usize, buffer: &mut [u8]) -> Outcome {
         if buffer.len() < REPLY_OCTETS_MIN {
             return Outcome::Drop;

@@ -119,10 +119,15 @@ fn expire_secs(slot: &Slot, snapshot: &Snapshot, client: &Client<'_>) -> u32 {
 }
 
 /// Whether the zone, known to enclose `name`, is the one that answers for it. For DS it may be another.
-#[inline]
+#[inline(always)]
 pub(super) fn is_innermost(view: &View, qtype: RecordType, zone: Enclosing, name: &Folded) -> bool {
-    let beyond = || view.enclosing_beyond(zone.labels, name.hashes(), name.labels(), |depth| name.suffix(depth));
-    qtype != RecordType::DS && beyond().is_none()
+    qtype != RecordType::DS && (zone.labels >= view.deepest() || !is_beyond(view, zone, name))
+}
+
+/// Whether a zone below this one encloses `name` too.
+#[inline(never)]
+fn is_beyond(view: &View, zone: Enclosing, name: &Folded) -> bool {
+    view.enclosing_beyond(zone.labels, name.hashes(), name.labels(), |depth| name.suffix(depth)).is_some()
 }
 
 impl<'v, 'b> Reply<'v, 'b> {

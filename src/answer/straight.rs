@@ -50,9 +50,6 @@ fn copy(client: &Client<'_>, query: &Query, entry: Entry<'_>, buffer: &mut [u8])
         return None;
     }
     let block = entry.rrset(query.qtype)?;
-    if block.rr_count() == 0 {
-        return None;
-    }
     let mut writer = Writer::new(client, buffer, query.question_end.into(), query.edns, None);
     writer.set_authoritative();
     writer.put_as_stored(&block, query.edns.is_some_and(|edns| edns.dnssec_ok))?;

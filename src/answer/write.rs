@@ -182,19 +182,19 @@ impl<'b> Writer<'b> {
     }
 
     /// Answers with the RRs of `block`, and with `signatures` its RRSIGs, by nothing but a copy: what most answers are.
-    /// `None`, and nothing done, if they need more: they are spilled, have other pointers than those to the question,
-    /// or do not fit (within a pointer's reach).
+    /// `None`, and nothing done, if there are none, or they need more: they are spilled, have other pointers than those
+    /// to the question, or do not fit (within a pointer's reach).
     #[inline(always)]
     pub(super) fn put_as_stored(&mut self, block: &RrsetBlock<'_>, signatures: bool) -> Option<Range<usize>> {
         let (image, signed) = block.as_stored()?;
         let octets = if signatures { signed.len() } else { image.len() };
         let (start, end) = (self.at, self.at + octets);
-        if end > self.limit.min(POINTER_REACH) {
+        let mut count = block.rr_count();
+        if count == 0 || end > self.limit.min(POINTER_REACH) {
             return None;
         }
         copy_short(self.buffer.get_mut(start..end)?, &signed[..octets]);
         self.at = end;
-        let mut count = block.rr_count();
         if octets > image.len() {
             count += block.signature_count();
         }

@@ -143,8 +143,13 @@ impl View {
         self.longest(self.depths & up_to(deepest), hashes, suffix)
     }
 
-    /// As [`View::enclosing`], but only of zones whose apex has more than `known` labels.
+    /// The most labels an apex has.
     #[inline]
+    pub fn deepest(&self) -> usize {
+        self.deepest
+    }
+
+    /// As [`View::enclosing`], but only of zones whose apex has more than `known` labels.
     pub fn enclosing_beyond<'n>(
         &self,
         known: usize,
@@ -152,9 +157,6 @@ impl View {
         deepest: usize,
         suffix: impl Fn(usize) -> &'n [u8],
     ) -> Option<usize> {
-        if self.deepest <= known {
-            return None;
-        }
         self.longest(self.depths & up_to(deepest) & !up_to(known), hashes, suffix)
     }
 

@@ -506,7 +506,7 @@ impl<'a> RrsetBlock<'a> {
     }
 
     /// The block at the start of `bytes`, of which only the lengths are checked, and what is behind it.
-    #[inline]
+    #[inline(always)]
     fn split_off(bytes: &'a [u8]) -> Option<(RrsetBlock<'a>, &'a [u8])> {
         let (header, rest) = bytes.split_first_chunk::<BLOCK_HEADER>()?;
         let header = BlockHeader(u64::from_le_bytes(*header));

@@ -277,13 +277,21 @@ fn guess(wanted: u16, count: usize) -> usize {
 #[inline]
 fn first_not_below(wanted: u16, fingerprints: &[Pair]) -> Option<usize> {
     let guess = guess(wanted, fingerprints.len());
-    let (before, from_guess) = fingerprints.split_at_checked(guess)?;
-    let back = before.iter().rev().take_while(|fp| u16::from_le_bytes(**fp) >= wanted).count();
-    let on = match back {
-        0 => from_guess.iter().take_while(|fp| u16::from_le_bytes(**fp) < wanted).count(),
-        _ => 0,
-    };
-    Some(guess - back + on)
+    let is_below = |fp: &Pair| u16::from_le_bytes(*fp) < wanted;
+    // never so, and said once instead of at each step
+    if guess > fingerprints.len() {
+        return None;
+    }
+    let mut at = guess;
+    while at > 0 && !is_below(&fingerprints[at - 1]) {
+        at -= 1;
+    }
+    if at == guess {
+        while fingerprints.get(at).is_some_and(is_below) {
+            at += 1;
+        }
+    }
+    Some(at)
 }
 
 impl fmt::Debug for Page {
