@@ -144,8 +144,12 @@ enum Value {
 pub(super) fn read_small_tables(disk: &Disk) -> Result<SmallTables, StoreError> {
     let tables = [table::DEFINITION, table::ZONE, table::CONFIRMATION, table::PRIMARY, table::ENTRY];
     let read: Vec<Vec<(ZoneNumber, Option<Value>)>> = std::thread::scope(|scope| {
-        let threads = tables.map(|table| scope.spawn(move || read_table(disk, table)));
-        let joined = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|p| std::panic::resume_unwind(p)));
+        let start = |table| {
+            let thread = std::thread::Builder::new().name(format!("table-{table}"));
+            thread.spawn_scoped(scope, move || read_table(disk, table))
+        };
+        let threads = tables.map(|table| start(table).map_err(|e| StoreError::failed("start a thread", e)));
+        let joined = threads.into_iter().map(|thread| thread?.join().unwrap_or_else(|p| std::panic::resume_unwind(p)));
         joined.collect::<Result<_, StoreError>>()
     })?;
     let mut zones = SmallTables::new();
