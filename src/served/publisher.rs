@@ -28,7 +28,7 @@ impl Publisher {
     /// Says whether all zones are in the view, see [`View::is_whole`]. O(all zones).
     pub fn set_whole(&self, is_whole: bool) {
         let slots = self.handle.load().slots().to_vec();
-        self.reaper.bury(self.handle.replace(View::new(self.key, slots, is_whole)));
+        self.replace(slots, is_whole);
     }
 
     /// Adds zones, each without contents ([`State::NotLoaded`]), and returns their slots in the same order. A zone
@@ -51,7 +51,7 @@ impl Publisher {
         let mut slots = self.handle.load().slots().to_vec();
         slots.retain(|old| fresh.by_id(old.id()).is_none() && fresh.zone(old.name()).is_none());
         slots.extend(added.iter().cloned());
-        self.replace(slots);
+        self.replace(slots, self.handle.load().is_whole());
         added
     }
 
@@ -60,7 +60,7 @@ impl Publisher {
     pub fn remove_zones(&mut self, ids: &HashSet<ZoneId>) {
         let mut slots = self.handle.load().slots().to_vec();
         slots.retain(|slot| !ids.contains(&slot.id()));
-        self.replace(slots);
+        self.replace(slots, self.handle.load().is_whole());
     }
 
     /// Takes one zone away. O(all zones).
@@ -116,8 +116,7 @@ impl Publisher {
         &self.handle
     }
 
-    fn replace(&self, slots: Vec<Arc<Slot>>) {
-        let is_whole = self.handle.load().is_whole();
+    fn replace(&self, slots: Vec<Arc<Slot>>, is_whole: bool) {
         let old = self.handle.replace(View::new(self.key, slots, is_whole));
         self.reaper.bury(old);
     }

@@ -12,7 +12,7 @@ use super::diff::Diff;
 use super::directory::{Edit, Pager, edit_in_threads};
 use super::encode::{Address, Encoder, Item, Owner, level};
 use super::entry::Entry;
-use super::page::{self, Kind, Page};
+use super::page::{self, Kind, MISSES_AT_ONCE, Page};
 use super::snapshot::Snapshot;
 use super::spill::{self, Spills};
 use super::threads;
@@ -131,9 +131,6 @@ const RECORD_OCTETS: usize = 48;
 /// Room is made for so many owners before the first is seen, at most.
 const OWNERS_AT_FIRST: usize = 16_384;
 
-/// Steps whose owners are brought into the cache together: a processor has about so many misses under way at once.
-const STEPS_AHEAD: usize = 16;
-
 /// From so many changed owners on their pages are worth the start of threads.
 const MANY_OWNERS: usize = 1_000;
 
@@ -153,7 +150,7 @@ impl<'a> Bench<'a> {
     fn take(&mut self, diff: &'a Diff, misfits: Misfits) -> Result<(), ApplyError> {
         let deleted = std::iter::once(diff.old_soa()).chain(diff.deleted()).map(|record| (record, false));
         let added = std::iter::once(diff.new_soa()).chain(diff.added()).map(|record| (record, true));
-        let mut steps = Vec::with_capacity(STEPS_AHEAD);
+        let mut steps = Vec::with_capacity(MISSES_AT_ONCE);
         for (record, is_addition) in deleted.chain(added) {
             let Some(relative) = below_apex(record.owner, self.base.apex().as_wire()) else {
                 self.findings.out_of_zone += 1;
@@ -161,7 +158,7 @@ impl<'a> Bench<'a> {
                 continue;
             };
             steps.push(Step { place: self.place(relative), record, is_addition });
-            if steps.len() == STEPS_AHEAD {
+            if steps.len() == MISSES_AT_ONCE {
                 self.make_all(&mut steps, misfits)?;
             }
         }

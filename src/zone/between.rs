@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::diff::{Diff, DiffBuilder};
-use super::directory::Child;
+use super::directory::{Child, SLOTS};
 use super::encode::Item;
 use super::entry::Entry;
-use super::parts::{PARTS, threads_for};
+use super::parts::threads_for;
 use super::snapshot::Snapshot;
 use super::spill;
 use super::threads::in_threads;
@@ -113,7 +113,7 @@ fn found_in(threads: usize, old: &Snapshot, new: &Snapshot, octets_max: usize) -
     let bound = (&octets, octets_max);
     let (ours, theirs) = (old.names().children(), new.names().children());
     // Owners whose chunks differ are not found tree by tree.
-    let has_parts = ours.len() == PARTS && theirs.len() == PARTS && Arc::ptr_eq(old.spills(), new.spills());
+    let has_parts = ours.len() == SLOTS && theirs.len() == SLOTS && Arc::ptr_eq(old.spills(), new.spills());
     if threads == 1 || !has_parts {
         return Found::among((old, new), bound, |each| each_differing_owner(old, new, each));
     }
@@ -224,7 +224,7 @@ mod tests {
         };
         let old = zone(&(0..5_000).map(|n| host(n, 2)).collect::<String>());
         let new = zone(&(1_000..6_000).map(|n| host(n, 3)).collect::<String>());
-        assert_eq!((old.names().children().len(), new.names().children().len()), (PARTS, PARTS));
+        assert_eq!((old.names().children().len(), new.names().children().len()), (SLOTS, SLOTS));
         for (octets_max, is_short) in [(usize::MAX, true), (10_000, false)] {
             let [one, three] = [1, 3].map(|threads| found_in(threads, &old, &new, octets_max).into_difference(&new));
             assert_eq!(one, three);

@@ -7,12 +7,13 @@
 
 use std::collections::BTreeMap;
 
+use super::directory::{SLOTS, root_slot};
 use super::encode::{Item, in_domain};
 use super::entry::GLUE;
 use super::hash::HashKey;
 use super::page::Page;
 use super::partition::{Partition, Stored};
-use super::parts::{self, PARTS, Part, Zone, part_of};
+use super::parts::{self, Part, Zone};
 use super::snapshot::{Snapshot, Soa};
 use super::spill::{self, Spills};
 use crate::dns::name::{LABELS_MAX, NAME_OCTETS_MAX, label_starts, write_presentation};
@@ -80,7 +81,7 @@ impl Builder {
             key,
             apex_hash,
             limits,
-            parts: (0..PARTS).map(|_| Part::default()).collect(),
+            parts: (0..SLOTS).map(|_| Part::default()).collect(),
             apex_records: Partition::default(),
             last: Vec::new(),
             spare: Vec::new(),
@@ -144,9 +145,9 @@ impl Builder {
             && let Some(apex_at) = in_domain(rdata, &self.last, self.apex.as_wire())
         {
             let target = self.key.below(self.apex_hash, &rdata[..apex_at].to_ascii_lowercase());
-            self.parts[part_of(target)].glue_wanted.push((target, hash));
+            self.parts[root_slot(target)].glue_wanted.push((target, hash));
         }
-        self.parts[part_of(hash)].records.push(hash, &self.last, stored)
+        self.parts[root_slot(hash)].records.push(hash, &self.last, stored)
     }
 
     /// Makes `relative` the current owner: hashes it and marks it as a child of its parent, and so on upwards as far as the
@@ -171,7 +172,7 @@ impl Builder {
             // the apex's children are all the owners with one label: nothing to mark
             if n > 0 {
                 let mark = Stored { rtype: CHILD_MARK, ttl: 0, rdata: label };
-                self.parts[part_of(parent_hash)].records.push(parent_hash, suffix(n), mark)?;
+                self.parts[root_slot(parent_hash)].records.push(parent_hash, suffix(n), mark)?;
             }
             self.last_hashes.push(self.key.child(parent_hash, label));
         }

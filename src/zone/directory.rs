@@ -14,6 +14,7 @@ use triomphe::ThinArc;
 
 use super::entry::Entry;
 use super::hash::HashKey;
+use super::heap::HeapSteps;
 use super::page::{self, HEADER_OCTETS, Kind, PAGE_OCTETS_MAX, Page, Patch, behind};
 use super::threads::in_threads;
 use crate::reason::{Code, Reason};
@@ -21,7 +22,13 @@ use crate::reason::{Code, Reason};
 /// Bits of the hash one node consumes.
 const NODE_BITS: u8 = 5;
 /// Slots of a node.
-const SLOTS: usize = 1 << NODE_BITS;
+pub(super) const SLOTS: usize = 1 << NODE_BITS;
+
+/// The slot of the root node which a hash falls into.
+#[inline]
+pub(super) fn root_slot(hash: u64) -> usize {
+    (hash >> (64 - NODE_BITS)) as usize
+}
 
 /// A page that would be longer is divided. Short pages are little to copy for each change, and each costs some sixty octets
 /// of memory besides its own: with 10,000 changes of a million records, 2,800 octets instead of 7,000 take a quarter less
@@ -233,7 +240,7 @@ pub(super) fn edit_in_threads<'a>(
     }
     let mut rest = edits;
     let parts = slots.iter().enumerate().map(|(slot, child)| {
-        let here = rest.partition_point(|edit| edit.hash >> (64 - NODE_BITS) == slot as u64);
+        let here = rest.partition_point(|edit| root_slot(edit.hash) == slot);
         (slot as u64, child, rest.split_off(..here).unwrap_or_default())
     });
     let edit_part = |pager: &mut Pager<'a>, (slot, child, edits)| pager.edit_subtree(slot, child, edits);
@@ -253,31 +260,6 @@ pub(super) struct Pager<'a> {
     heap: HeapSteps,
 }
 
-/// Lets the heap grow by more than a page at a time. What glibc gives to threads other than the first grows by what is
-/// asked for, with a system call that stops all threads which take memory: one for each page, a fifth of the time.
-#[derive(Debug)]
-struct HeapSteps {
-    /// Octets of pages still to be made before the next step.
-    left: usize,
-}
-
-impl HeapSteps {
-    /// What most changes need, for which nothing is done.
-    const FEW_OCTETS: usize = 1 << 16;
-    /// Less than what is mapped on its own, see `system`.
-    const STEP_OCTETS: usize = 1 << 19;
-
-    /// Before so many octets of a page are allocated.
-    #[inline]
-    fn take(&mut self, octets: usize) {
-        self.left = self.left.checked_sub(octets).unwrap_or_else(|| {
-            // what has been got for this block stays with the heap
-            drop(black_box(Vec::<u8>::with_capacity(HeapSteps::STEP_OCTETS)));
-            HeapSteps::STEP_OCTETS
-        });
-    }
-}
-
 /// Entries with their hashes, ascending by (hash, name).
 type Entries<'e> = [(u64, &'e [u8])];
 
@@ -285,8 +267,7 @@ impl<'a> Pager<'a> {
     /// For the names of a zone with this key and hash of its apex; pages that come out equal to one of `old` are shared
     /// with it.
     pub(super) fn new(kind: Kind, key: HashKey, apex_hash: u64, old: Option<&'a Child>) -> Pager<'a> {
-        let heap = HeapSteps { left: HeapSteps::FEW_OCTETS };
-        Pager { kind, key, apex_hash, old, scratch: Vec::with_capacity(PAGE_OCTETS_MAX), heap }
+        Pager { kind, key, apex_hash, old, scratch: Vec::with_capacity(PAGE_OCTETS_MAX), heap: HeapSteps::new() }
     }
 
     /// `tree` with `edits` made. O(edits x depth); all that is not touched stays shared.

@@ -24,7 +24,7 @@
 //! | `denial`, `order` | the owners of NSEC and NSEC3 in their orders |
 //! | [`builder`], `partition`, `parts` | records in any order -> a version |
 //! | `work` | owners taken out of their pages |
-//! | `threads` | large work is done by all processors |
+//! | `threads`, `heap` | large work is done by all processors; memory for many pages |
 //! | `diff`, `apply`, `between` | difference sequences: the form, forwards, and back from two versions |
 //! | [`mod@check`] | rules on content |
 //! | [`guard`] | what a version must not take away unseen |
@@ -44,6 +44,7 @@ mod encode;
 pub mod entry;
 pub mod guard;
 pub mod hash;
+mod heap;
 #[cfg(test)]
 mod laws;
 mod order;

@@ -36,7 +36,16 @@ pub(super) const HEADER_OCTETS: usize = 24;
 pub(super) const SLOT_OCTETS: usize = 4;
 
 /// Of the processors this runs on; where it is another one, only time is lost.
-pub(super) const CACHE_LINE_OCTETS: usize = 64;
+const CACHE_LINE_OCTETS: usize = 64;
+
+/// About so many cache misses such a processor has under way at once: what is brought into the cache together.
+pub(super) const MISSES_AT_ONCE: usize = 16;
+
+/// Brings the octets at `at`, and those of the cache line behind them, into the cache.
+#[inline]
+pub(super) fn touch(octets: &[u8], at: usize) {
+    black_box((octets.get(at).copied(), octets.get(at + CACHE_LINE_OCTETS).copied()));
+}
 
 /// What a page holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -222,8 +231,7 @@ impl Page {
         let wanted = self.fingerprint(hash);
         let Some(offset) = first_not_below(wanted, fingerprints).and_then(|index| offsets.get(index)) else { return };
         let at = usize::from(u16::from_le_bytes(*offset));
-        let bytes = self.as_bytes();
-        black_box((bytes.get(at).copied(), bytes.get(at + CACHE_LINE_OCTETS).copied()));
+        touch(self.as_bytes(), at);
     }
 
     /// The octets of a name's hash that its page's tables go by.

@@ -3,9 +3,7 @@
 //! Filled by [`super::Builder`] in any order, sorted once, read by hash. What comes in a row of one owner is kept in a row: a
 //! [`Run`], with the owner once. No allocation for single records.
 
-use std::hint::black_box;
-
-use super::page::CACHE_LINE_OCTETS;
+use super::page::{self, MISSES_AT_ONCE};
 use crate::dns::RecordType;
 use crate::reason::{Code, Reason};
 
@@ -16,8 +14,6 @@ const CHUNK_OCTETS: usize = 1 << 16;
 const COUNT_OCTETS: usize = 2;
 /// Type, TTL and rdata length.
 const FIXED_OCTETS: usize = 8;
-/// How many runs are brought into the cache together: about as many misses as a processor can have under way.
-const AHEAD: usize = 16;
 
 /// Records with an owner and a hash to go by, see above. What the owner and the hash are of is the user's business.
 #[derive(Debug, Default)]
@@ -119,7 +115,7 @@ impl Partition {
         let (mut at, mut near, mut group) = (0, 0, Vec::new());
         for same_hash in self.index.chunk_by(|a, b| a.0 == b.0) {
             if at >= near {
-                near = (at + AHEAD).min(self.index.len());
+                near = (at + MISSES_AT_ONCE).min(self.index.len());
                 self.look_ahead(self.index[at..near].iter().map(|i| i.1));
             }
             at += same_hash.len();
@@ -141,7 +137,7 @@ impl Partition {
             from += self.index[from..].iter().take_while(|i| i.0 < hash).count();
             found.extend(self.index[from..].iter().take_while(|i| i.0 == hash).map(|i| (i.1, what)));
         }
-        for near in found.chunks(AHEAD) {
+        for near in found.chunks(MISSES_AT_ONCE) {
             self.look_ahead(near.iter().map(|i| i.0));
             near.iter().try_for_each(|&(place, what)| visit(self.at(place), what))?;
         }
@@ -163,7 +159,7 @@ impl Partition {
     fn look_ahead(&self, places: impl Iterator<Item = u32>) {
         for place in places {
             let (chunk, at) = self.locate(place);
-            black_box((chunk[at], chunk.get(at + CACHE_LINE_OCTETS).copied()));
+            page::touch(chunk, at);
         }
     }
 

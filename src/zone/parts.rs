@@ -6,7 +6,7 @@
 //! waited for many at a time.
 
 use super::builder::{CHILD_MARK, require_one_soa};
-use super::directory::{Child, Edit, Pager};
+use super::directory::{Child, Edit, Pager, SLOTS, root_slot};
 use super::encode::{Address, Encoder, Item, Items, Owner, level};
 use super::entry::Entry;
 use super::hash::HashKey;
@@ -18,18 +18,10 @@ use super::threads::{self, in_threads};
 use crate::dns::RecordType;
 use crate::reason::Reason;
 
-/// Into how many parts hashes fall, by their first five bits: the slots of the root node.
-pub(super) const PARTS: usize = 32;
 /// Zones up to this many octets are made in one go: to build 32 trees and join them costs more than their contents.
 const SMALL_OCTETS: u64 = 1 << 14;
 /// From so many octets on a zone is worth the start of threads.
 const LARGE_OCTETS: u64 = 4 << 20;
-
-/// The part which a hash falls into.
-#[inline]
-pub(super) fn part_of(hash: u64) -> usize {
-    (hash >> 59) as usize
-}
 
 /// What has been collected of a part.
 #[derive(Debug, Default)]
@@ -42,7 +34,7 @@ pub(super) struct Part {
 
 /// Addresses at in-domain NS targets, copied before the parts they come from are freed: by part and hash of the delegation,
 /// with the target as the owner.
-type Glue = [Partition; PARTS];
+type Glue = [Partition; SLOTS];
 
 /// How many threads should make a zone of so many octets.
 pub(super) fn threads_for(octets: u64) -> usize {
@@ -147,7 +139,7 @@ fn sort(part: Part, glue: &mut Glue) -> Result<Partition, Reason> {
     wanted.dedup();
     records.find(&wanted, |target, cut| {
         let mut addresses = target.records().filter(|r| matches!(r.rtype, RecordType::A | RecordType::AAAA));
-        addresses.try_for_each(|address| glue[part_of(cut)].push(cut, target.owner, address))
+        addresses.try_for_each(|address| glue[root_slot(cut)].push(cut, target.owner, address))
     })?;
     Ok(records)
 }
