@@ -129,6 +129,18 @@ impl Config {
         check::resolve(reader::Tables::read(path))
     }
 
+    /// What `path` says in its sections, if they are short, stand before its zones, and have no mistakes: without zones, and
+    /// without looking at included files. For what can be begun meanwhile; [`Config::load`] has the last word.
+    pub fn beginning(path: &Path) -> Option<Config> {
+        /// More are keys and primaries, and read once.
+        const OCTETS_MAX: usize = 1 << 16;
+        let text = std::fs::read_to_string(path).ok()?;
+        let sections = reader::before_zones(&text).filter(|sections| sections.len() <= OCTETS_MAX)?;
+        let mut tables = reader::Tables::default();
+        tables.read_sections(path, sections);
+        check::resolve(tables).ok()
+    }
+
     /// As [`Config::load`], with `text` in place of the file's contents; `path` still anchors relative paths.
     pub fn from_text(path: &Path, text: &str) -> Result<Config, ConfigErrors> {
         let mut tables = reader::Tables::default();

@@ -18,22 +18,28 @@ use super::values::Secret;
 use super::zones::{Origin, PrimaryTable, TsigKeyTable, ZoneTable};
 use super::{Config, ConfigError, CredentialTable};
 
-/// One file, with what is needed to turn offsets into lines.
+/// One file or a piece of it, with what is needed to turn offsets into lines.
 pub(super) struct Source {
     path: Arc<Path>,
+    /// Before the piece.
+    lines_before: usize,
     line_starts: Vec<usize>,
 }
 
 impl Source {
     fn new(path: &Path, text: &str) -> Source {
+        Source::piece(path.into(), 0, text)
+    }
+
+    fn piece(path: Arc<Path>, lines_before: usize, text: &str) -> Source {
         let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Source { path: path.into(), line_starts }
+        Source { path, lines_before, line_starts }
     }
 
     /// The place of an offset.
     pub(super) fn origin(&self, offset: usize) -> Origin {
         let line = self.line_starts.partition_point(|&start| start <= offset);
-        Origin { file: self.path.clone(), line: line as u32 }
+        Origin { file: self.path.clone(), line: (self.lines_before + line) as u32 }
     }
 
     /// A path as written in this file, seen from its directory.
@@ -121,8 +127,17 @@ impl Tables {
 
     /// Reads `text` as the file `path`, and what it includes.
     pub(super) fn read_main(&mut self, path: &Path, text: &str) {
+        let Some(source) = self.read_sections(path, text) else { return };
+        for pattern in self.config.include.clone() {
+            self.read_included(&source, &pattern);
+        }
+    }
+
+    /// Reads `text` as the file `path`; `None` if it cannot be read as TOML.
+    pub(super) fn read_sections(&mut self, path: &Path, text: &str) -> Option<Arc<Source>> {
+        let text = self.read_zones_apart(path, text);
         let source = Arc::new(Source::new(path, text));
-        let Some(root) = self.parse(&source, text) else { return };
+        let root = self.parse(&source, text)?;
         self.main = Some(MainFile { source: source.clone(), keys: key_offsets(&root) });
         for (key, value) in root {
             let name = key.get_ref().as_ref();
@@ -144,9 +159,7 @@ impl Tables {
                 _ => self.read_shared(&source, &key, value, MAIN_KEYS),
             }
         }
-        for pattern in self.config.include.clone() {
-            self.read_included(&source, &pattern);
-        }
+        Some(source)
     }
 
     fn read_api(&mut self, source: &Arc<Source>, mut value: Spanned<DeValue<'_>>) {
@@ -184,13 +197,7 @@ impl Tables {
                     self.primaries.push(Written { table: (name, read), source: source.clone(), at });
                 }
             }
-            "secondary-zone" => {
-                for (at, value) in self.list(source, "secondary-zone", Some(value)) {
-                    if let Some(table) = table(source, "secondary-zone", value, &mut self.errors) {
-                        self.zones.push(Written { table, source: source.clone(), at });
-                    }
-                }
-            }
+            "secondary-zone" => self.read_zones(source, value),
             other => {
                 let message = match MAIN_KEYS.contains(&other) {
                     true => "stands in the main file only".to_owned(),
@@ -199,6 +206,40 @@ impl Tables {
                 self.fail(source.origin(key.span().start), other, message);
             }
         }
+    }
+
+    fn read_zones(&mut self, source: &Arc<Source>, value: Spanned<DeValue<'_>>) {
+        for (at, value) in self.list(source, "secondary-zone", Some(value)) {
+            if let Some(table) = table(source, "secondary-zone", value, &mut self.errors) {
+                self.zones.push(Written { table, source: source.clone(), at });
+            }
+        }
+    }
+
+    /// Reads the zones of a file that ends with nothing else, some at a time: the tree of 100,000 tables is ten times the size
+    /// of the file. Returns what is left to be read, which is all if the file is another one.
+    fn read_zones_apart<'t>(&mut self, path: &Path, text: &'t str) -> &'t str {
+        let Some(sections) = before_zones(text).filter(|sections| !sections.contains("secondary-zone")) else {
+            return text;
+        };
+        let (zones, errors) = (self.zones.len(), self.errors.len());
+        let (path, mut lines_before) = (Arc::from(path), sections.matches('\n').count());
+        for piece in pieces(&text[sections.len()..]) {
+            let (root, mistakes) = DeTable::parse_recoverable(piece);
+            let are_zones = root.get_ref().keys().all(|key| key.get_ref() == "secondary-zone");
+            if !mistakes.is_empty() || !are_zones {
+                // As a whole it may be right after all, and else the mistake is to be told as one of the whole.
+                self.zones.truncate(zones);
+                self.errors.truncate(errors);
+                return text;
+            }
+            let source = Arc::new(Source::piece(Arc::clone(&path), lines_before, piece));
+            lines_before += source.line_starts.len() - 1;
+            for (_, value) in root.into_inner() {
+                self.read_zones(&source, value);
+            }
+        }
+        sections
     }
 
     fn read_included(&mut self, main: &Source, pattern: &str) {
@@ -217,8 +258,9 @@ impl Tables {
                     continue;
                 }
             };
-            let source = Arc::new(Source::new(&path, &text));
-            let Some(root) = self.parse(&source, &text) else { continue };
+            let text = self.read_zones_apart(&path, &text);
+            let source = Arc::new(Source::new(&path, text));
+            let Some(root) = self.parse(&source, text) else { continue };
             for (key, value) in root {
                 self.read_shared(&source, &key, value, INCLUDE_KEYS);
             }
@@ -276,6 +318,42 @@ impl Tables {
     pub(super) fn fail(&mut self, origin: Origin, key: &str, message: impl Into<String>) {
         self.errors.push(ConfigError::new(origin, key, message.into()));
     }
+}
+
+fn is_zone(line: &str) -> bool {
+    line.starts_with("[[secondary-zone]]")
+}
+
+/// The text before the first zone, if nothing but zones follows, as far as lines tell.
+pub(super) fn before_zones(text: &str) -> Option<&str> {
+    let mut octets = 0;
+    let mut lines = text.split_inclusive('\n');
+    for line in lines.by_ref().take_while(|line| !is_zone(line)) {
+        octets += line.len();
+    }
+    let is_of_zone = |line: &str| is_zone(line) || line.starts_with("[secondary-zone.");
+    let are_zones = lines.all(|line| !line.trim_start().starts_with('[') || is_of_zone(line));
+    are_zones.then(|| &text[..octets])
+}
+
+/// Zones that are read at a time.
+const PIECE_ZONES: usize = 64;
+
+/// The text, which begins with a zone, in pieces of some zones.
+fn pieces(mut text: &str) -> impl Iterator<Item = &str> {
+    std::iter::from_fn(move || {
+        let (mut octets, mut zones) = (0, 0);
+        for line in text.split_inclusive('\n') {
+            zones += usize::from(is_zone(line));
+            if zones > PIECE_ZONES {
+                break;
+            }
+            octets += line.len();
+        }
+        let (piece, rest) = text.split_at(octets);
+        text = rest;
+        (!piece.is_empty()).then_some(piece)
+    })
 }
 
 fn read_text(path: &Path) -> Result<String, ConfigError> {
@@ -503,6 +581,63 @@ mod tests {
         ] {
             assert_eq!(wildcard(pattern.as_bytes(), text.as_bytes()), expected, "{pattern} {text}");
         }
+    }
+
+    #[test]
+    fn sections_are_found_before_the_zones_only() {
+        let zones = "[[secondary-zone]]\nname = \"a\"\n[secondary-zone.guard]\n[[secondary-zone]]\n";
+        let sections = "state-dir = \"s\"\n[dns]\n  [tsig-key.a]\n";
+        assert_eq!(before_zones(&format!("{sections}{zones}")), Some(sections));
+        assert_eq!(before_zones(sections), Some(sections));
+        assert_eq!(before_zones(zones), Some(""));
+        assert_eq!(before_zones(&format!("{zones} [dns]\n")), None);
+    }
+
+    /// Zones as text, each of three lines.
+    fn zones(numbers: Range<usize>) -> String {
+        numbers.map(|n| format!("[[secondary-zone]]\nname = \"z{n}\"\nprimaries = [\"192.0.2.1\"]\n")).collect()
+    }
+
+    fn read(text: &str) -> Tables {
+        let mut tables = Tables::default();
+        tables.read_main(Path::new("f"), text);
+        tables
+    }
+
+    #[test]
+    fn zones_read_in_pieces_are_the_zones_of_the_whole_file_in_their_lines() {
+        let text = format!("[dns]\n{}", zones(0..3 * PIECE_ZONES + 1));
+        let mut tables = Tables::default();
+        assert_eq!(tables.read_zones_apart(Path::new("f"), &text), "[dns]\n");
+        let places: Vec<_> =
+            tables.zones.iter().map(|zone| (zone.table.name.get_ref().clone(), zone.origin().line)).collect();
+        let expected: Vec<_> = (0..3 * PIECE_ZONES + 1).map(|n| (format!("z{n}"), 2 + 3 * n as u32)).collect();
+        assert_eq!(places, expected);
+    }
+
+    #[test]
+    fn a_mistake_in_a_late_zone_is_told_with_its_line() {
+        let text = format!("{}nam = 1\n", zones(0..2 * PIECE_ZONES));
+        let errors = read(&text).errors;
+        let shown: Vec<_> = errors.iter().map(|error| (error.line, error.key.as_str())).collect();
+        assert_eq!(shown, [(Some(6 * PIECE_ZONES as u32 + 1), "secondary-zone.nam")]);
+    }
+
+    #[test]
+    fn a_file_that_is_not_what_its_lines_look_like_is_read_as_a_whole() {
+        // what looks like zones is a text, and what looks like its end is one of theirs
+        let text = format!("state-dir = \"\"\"\n{}\"\"\"\n", zones(0..1));
+        assert_eq!(Tables::default().read_zones_apart(Path::new("f"), &text), text);
+        let tables = read(&text);
+        assert_eq!((tables.zones.len(), tables.errors.len()), (0, 0));
+        // TOML does not let a list in brackets be continued, whatever the pieces say
+        let text = format!("secondary-zone = []\n{}", zones(0..1));
+        assert_eq!(read(&text).errors.len(), 1);
+        // broken syntax is told as that of the file
+        let text = format!("{}name = \n{}", zones(0..70), zones(70..140));
+        let mut lines: Vec<_> = read(&text).errors.iter().map(|error| error.line).collect();
+        lines.dedup();
+        assert_eq!(lines, [Some(211)]);
     }
 
     #[test]

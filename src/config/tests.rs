@@ -601,3 +601,23 @@ fn an_international_name_is_written_as_a_label() {
         assert_error(&text, "test.toml:2: secondary-zone.name: ", &["xn--"]);
     }
 }
+
+#[test]
+fn the_sections_before_the_zones_are_known_before_them_or_not_at_all() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("secondaryd.toml");
+    let sections = "state-dir = \"/s\"\ninclude = [\"absent.toml\"]\n[dns]\nlisten = [\"192.0.2.1:5353\"]\n";
+    let zone = "[[secondary-zone]]\nname = \"a\"\nprimaries = [\"192.0.2.1\"]\n";
+    let beginning = |text: String| {
+        fs::write(&path, text).expect("written");
+        Config::beginning(&path)
+    };
+    // with zones, also with wrong ones, and with what is included left alone
+    for text in [format!("{sections}{zone}"), format!("{sections}{zone}nonsense = 1\n"), sections.to_owned()] {
+        let config = beginning(text).expect("sections without mistakes");
+        assert_eq!((config.state_dir, config.zones.len()), (PathBuf::from("/s"), 0));
+        assert_eq!(config.dns.listen, ["192.0.2.1:5353".parse().expect("an address")]);
+    }
+    assert_eq!(beginning(format!("state-dir = 1\n{zone}")), None);
+    assert_eq!(beginning(format!("{zone}{sections}")), None);
+}
