@@ -1,11 +1,15 @@
 //! The whole daemon put together: start order, signals, readiness, shutdown order.
 //!
 //! ```text
-//!   start:  store opened -> zones loaded and served -> DNS and HTTP sockets bound -> ready (systemd, log, /readyz)
+//!   start:  DNS sockets bound, store opened, and meanwhile the zones of the configuration read ([`groundwork`])
+//!           -> zones loaded, each answered as soon as it is there -> HTTP -> ready (systemd, log, /readyz)
 //!   stop:   no longer ready -> HTTP and DNS stop -> keeper stops -> store flushed and closed
 //! ```
 //!
-//! Sockets are bound after loading, so whoever gets an answer gets it from the zones as they were before the restart.
+//! Who asks before there is a store waits at the socket; before the zone has been read the answer is SERVFAIL, and then it
+//! comes from the zone as it was before the restart.
+
+mod groundwork;
 
 use std::io;
 use std::net::SocketAddr;
@@ -25,11 +29,12 @@ use crate::api::{self, Api};
 use crate::config::{self, ApiListen, Config, ConfigErrors};
 use crate::control::event::Event;
 use crate::control::{self, Control, Handle, Parts};
-use crate::net::{self, Listeners, Policy, Proxies, RateLimit, Running, Services, Spoken, TcpLimits, TlsIdentity};
+use crate::net::{Policy, Running, Services, Spoken, TlsIdentity};
 use crate::scrape::Sources;
 use crate::served::{Publisher, inbox};
 use crate::store::{self, Store};
-use crate::telemetry::{self, LogControl};
+use crate::telemetry::{self, LogControl, LogError};
+use groundwork::{Groundwork, Sockets};
 
 /// How long the API and systemd wait for stored zones.
 const LOAD_PATIENCE: Duration = Duration::from_secs(30);
@@ -64,11 +69,26 @@ pub enum DaemonError {
     Crashed,
 }
 
+impl DaemonError {
+    /// DNS cannot be answered.
+    fn cannot_listen(error: io::Error) -> DaemonError {
+        DaemonError::Listen { key: "[dns] listen", error }
+    }
+}
+
 /// Runs the daemon with the configuration at `path` until SIGTERM or SIGINT.
 pub fn run(path: &Path) -> Result<(), DaemonError> {
     crate::system::map_large_allocations();
+    let setup = |error: LogError| DaemonError::Setup(error.to_string());
+    let beginning = Config::beginning(path);
+    let log = beginning.as_ref().map(|beginning| telemetry::install_log(&beginning.log)).transpose().map_err(setup)?;
+    let groundwork = beginning.and_then(|beginning| Groundwork::lay(beginning).ok());
     let config = Config::load(path)?;
-    let log = telemetry::install_log(&config.log).map_err(|error| DaemonError::Setup(error.to_string()))?;
+    let log = match log {
+        Some(log) => log.apply(&config.log).map(|()| log),
+        None => telemetry::install_log(&config.log),
+    };
+    let log = log.map_err(setup)?;
     let metrics = telemetry::Metrics::install().map_err(|error| DaemonError::Setup(error.to_string()))?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
@@ -76,7 +96,7 @@ pub fn run(path: &Path) -> Result<(), DaemonError> {
     runtime()?.block_on(async {
         // Before anything else: a SIGHUP while zones are loaded would end the process, a SIGTERM end it uncleanly.
         let signals = Signals::listen()?;
-        let daemon = Daemon::start(config, Box::new(move || metrics.render())).await?;
+        let daemon = Daemon::start_on(groundwork, config, Box::new(move || metrics.render())).await?;
         daemon.until_stopped(path, &log, signals).await
     })
 }
@@ -128,9 +148,18 @@ pub struct Daemon {
 impl Daemon {
     /// Starts everything; when this returns the daemon is ready. `metrics` renders `/metrics`.
     pub async fn start(config: Config, metrics: api::Metrics) -> Result<Daemon, DaemonError> {
+        Daemon::start_on(None, config, metrics).await
+    }
+
+    /// As [`Daemon::start`], with what has been begun before the whole configuration was known.
+    async fn start_on(
+        groundwork: Option<Groundwork>,
+        config: Config,
+        metrics: api::Metrics,
+    ) -> Result<Daemon, DaemonError> {
         let began = Instant::now();
         let config = Arc::new(config);
-        let (store, restored) = open_store(&config).await?;
+        let (Sockets { listeners, tls }, (store, restored)) = groundwork::finish(groundwork, config.clone()).await?;
         let store = Arc::new(store);
         if let Some(damage) = restored.damage() {
             tracing::error!(
@@ -154,14 +183,11 @@ impl Daemon {
         policy.identity.store(Arc::new(identity(&config, cookie_secret)));
         let parts =
             Parts { config: config.clone(), publisher, policy: policy.clone(), inbox: reader, store: store.clone() };
-        let failed = |error| DaemonError::Listen { key: "[dns] listen", error };
-        let tls = tls_identity(&config)?;
-        let options = net_options(&config, tls.clone());
-        let listeners = Listeners::bind(&config.dns.listen, options).map_err(failed)?;
         // Each zone is answered as soon as it has been read, and until then who asks is told to ask somebody else.
         let mut control = control::start(parts, restored, (events.clone(), received));
         let services = Services { view, policy: policy.clone(), inbox, outbound: control.outbound.clone() };
-        let listeners = listeners.start(services, &tokio::runtime::Handle::current()).map_err(failed)?;
+        let listeners =
+            listeners.start(services, &tokio::runtime::Handle::current()).map_err(DaemonError::cannot_listen)?;
         let dns_addresses = listeners.addresses().to_vec();
         control.loaded(LOAD_PATIENCE).await;
         let Control { handle, task, .. } = control;
@@ -306,23 +332,6 @@ impl Daemon {
     }
 }
 
-async fn open_store(config: &Config) -> Result<(Store, store::Restored), DaemonError> {
-    let directory = config.state_dir.clone();
-    let options = store::Options {
-        cache_octets: config.store.cache_size,
-        history_octets: config.store.history_bytes,
-        history_versions: config.store.history_versions,
-        ..store::Options::default()
-    };
-    let opened = tokio::task::spawn_blocking(move || {
-        std::fs::create_dir_all(&directory)
-            .map_err(store::OpenError::from)
-            .and_then(|()| Store::open(&directory, options))
-            .map_err(|error| DaemonError::Store { directory, error })
-    });
-    opened.await.map_err(|error| DaemonError::Setup(error.to_string()))?
-}
-
 /// What the server says about itself.
 fn identity(config: &Config, cookie_secret: [u8; 16]) -> Identity {
     let dns = &config.dns;
@@ -342,18 +351,6 @@ fn host_name() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
 }
 
-fn tls_identity(config: &Config) -> Result<Option<Arc<TlsIdentity>>, DaemonError> {
-    let dns = &config.dns;
-    match (&dns.tls_cert, &dns.tls_key) {
-        (Some(certificate), Some(key)) if !dns.listen_tls.is_empty() => {
-            TlsIdentity::load(certificate, key, Spoken::Dns)
-                .map(|identity| Some(Arc::new(identity)))
-                .map_err(|error| DaemonError::Listen { key: "[dns] tls-cert", error })
-        }
-        _ => Ok(None),
-    }
-}
-
 fn api_tls_identity(config: &Config) -> Result<Option<Arc<TlsIdentity>>, DaemonError> {
     let api = &config.api;
     match (&api.tls_cert, &api.tls_key) {
@@ -363,32 +360,6 @@ fn api_tls_identity(config: &Config) -> Result<Option<Arc<TlsIdentity>>, DaemonE
                 .map_err(|error| DaemonError::Listen { key: "[api] tls-cert", error })
         }
         _ => Ok(None),
-    }
-}
-
-fn net_options(config: &Config, tls: Option<Arc<TlsIdentity>>) -> net::Options {
-    let dns = &config.dns;
-    net::Options {
-        workers: dns.workers,
-        udp_octets_max: dns.edns_size,
-        nsec3_iterations_max: dns.nsec3_iterations_max,
-        tcp: TcpLimits {
-            connections_max: dns.tcp_connections,
-            connections_per_client_max: dns.tcp_connections_per_client,
-            idle: dns.tcp_idle_timeout,
-            transfers_max: dns.outbound_transfers,
-            ..TcpLimits::default()
-        },
-        tls_addresses: dns.listen_tls.clone(),
-        tls,
-        proxies: Proxies::new(dns.allow_proxy.clone()),
-        rate_limit: RateLimit {
-            replies_per_second: dns.rate_limit,
-            slip: dns.rate_limit_slip,
-            ipv4_bits: dns.rate_limit_ipv4_prefix,
-            ipv6_bits: dns.rate_limit_ipv6_prefix,
-        },
-        ..net::Options::default()
     }
 }
 
