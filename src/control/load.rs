@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use crate::access::ZoneAccess;
 use crate::dns::Name;
-use crate::refresh::{self, Confirmation, PrimaryState, Refresh};
-use crate::served::{State, ZoneId};
-use crate::store::{self, Restored, Store, StoredZone, Write};
+use crate::refresh::{self, Confirmation, Fingerprint, PrimaryState, Refresh};
+use crate::served::{Slot, State, ZoneId};
+use crate::store::{self, Restored, Store, StoredZone, Write, ZoneNumber};
 use crate::time::Timestamp;
-use crate::zone::Snapshot;
+use crate::zone::{HashKey, Snapshot};
 
 use super::commit::soa_timers;
-use super::definition::{FIRST_ZONE_ID, ZoneDefinition};
+use super::definition::{Arrangement, FIRST_ZONE_ID, ZoneDefinition};
 use super::held::Review;
 use super::keeper::{IN_MEMORY, Keeper, report};
 use super::local::{self, LocalIndex};
@@ -21,16 +21,63 @@ use super::look;
 use super::status::{Remarks, ZoneStatus, ZoneView};
 use super::zones::{self, StoredDefinition, Zone};
 
-/// What the store had of a zone beside its definition.
+/// What was stored of a secondary zone, ready to go on from; the default for a zone that is new.
 #[derive(Default)]
 pub(super) struct Kept {
-    confirmation: Option<Vec<u8>>,
-    primaries: Vec<(u16, Vec<u8>)>,
+    machine: refresh::Restored,
     snapshot: Option<Arc<Snapshot>>,
+    /// What the machine is told of it.
+    look: Option<Fingerprint>,
     damaged: Option<String>,
-    review: Option<Vec<u8>>,
-    /// It may have been served in a later version than this: how soon to ask.
-    ask_within: Option<Duration>,
+    review: Review,
+}
+
+/// What has been made of a stored zone.
+enum Prepared {
+    Secondary(Kept),
+    Local(local::Found),
+}
+
+/// As much of the work as needs no keeper: several threads do it at once. `all_within`: how soon all zones are to be asked for
+/// if any may be behind.
+fn prepare(stored: StoredZone, lost: &store::Lost, all_within: Duration, key: HashKey) -> Prepared {
+    // Nothing else has entries, and of what is damaged we do not know.
+    if !stored.entries.is_empty() || !stored.damaged.is_empty() {
+        let definition = stored.definition.as_deref().map(StoredDefinition::from_bytes);
+        if let Some(Ok(StoredDefinition::Rest(definition))) = definition
+            && definition.local.is_some()
+        {
+            return Prepared::Local(local::read(*definition, stored, key));
+        }
+    }
+    let (snapshot, damaged) = match stored.contents {
+        store::Contents::Empty => (None, None),
+        store::Contents::Loaded { snapshot } => (Some(snapshot), None),
+        store::Contents::Damaged(why) => (None, Some(why)),
+    };
+    let ask_within = match lost {
+        store::Lost::Zones(zones) if zones.contains(&stored.zone) => Some(Duration::ZERO),
+        store::Lost::Anything => Some(all_within),
+        _ => None,
+    };
+    let machine = refresh::Restored {
+        soa: snapshot.as_deref().map(soa_timers),
+        confirmation: stored.confirmation.as_deref().and_then(confirmation_from),
+        primaries: primary_states(&stored.primaries),
+        ask_within,
+    };
+    let look = snapshot.as_deref().map(look::of_version);
+    let review = stored.review.as_deref().map(Review::from_bytes).unwrap_or_default();
+    Prepared::Secondary(Kept { machine, snapshot, look, damaged, review })
+}
+
+/// Zones on their way into memory.
+#[derive(Default)]
+struct Intake {
+    views: Vec<Arc<ZoneView>>,
+    /// Zones of one group nearly always come one behind the other, and share what they have in common.
+    arrangement: Option<Arc<Arrangement>>,
+    access: Arc<ZoneAccess>,
 }
 
 /// After the machine has failed every zone may be a moment behind: all are asked for, so much apart on average.
@@ -42,70 +89,68 @@ pub(super) const NEXT_ID: &str = "next-zone";
 impl Keeper {
     /// Takes every zone of the store and the configuration. Reads the whole store: not for the runtime's threads. The view is
     /// whole when this returns, and the zones in it are served.
-    pub(super) fn load(&mut self, restored: Restored) {
+    pub(super) fn load(&mut self, mut restored: Restored) {
         let now = Timestamp::now();
         let config = self.config.clone();
         let mut wanted: HashMap<&Name, &crate::config::Zone> = zones::by_name(&config);
-        let mut zones = Vec::new();
-        let mut local_zones = Vec::new();
-        let mut orphans = 0usize;
-        let lost = restored.lost().clone();
-        let all_within = ASK_ALL_PAUSE.saturating_mul(u32::try_from(restored.total()).unwrap_or(u32::MAX));
         if let Ok(Some(bytes)) = self.store.meta(NEXT_ID)
             && let Ok(next) = <[u8; 4]>::try_from(bytes.as_slice())
         {
             self.next_id = u32::from_be_bytes(next).max(FIRST_ZONE_ID);
         }
-        for stored in restored {
-            self.next_id = self.next_id.max(stored.zone + 1);
-            let Some(definition) = known(&stored, &mut wanted, now) else {
-                orphans += 1;
-                continue;
-            };
-            if definition.local.is_some() {
-                local_zones.push(local::read(definition, stored, self.store.hash_key()));
-                continue;
-            }
-            let (snapshot, damaged) = match stored.contents {
-                store::Contents::Empty => (None, None),
-                store::Contents::Loaded { snapshot } => (Some(snapshot), None),
-                store::Contents::Damaged(why) => (None, Some(why)),
-            };
-            let ask_within = match &lost {
-                store::Lost::Zones(zones) if zones.contains(&stored.zone) => Some(Duration::ZERO),
-                store::Lost::Anything => Some(all_within),
-                _ => None,
-            };
-            zones.push((
-                definition,
-                Kept {
-                    ask_within,
-                    confirmation: stored.confirmation,
-                    primaries: stored.primaries,
-                    snapshot,
-                    damaged,
-                    review: stored.review,
-                },
-            ));
+        let stored = restored.take_definitions();
+        let all_within = ASK_ALL_PAUSE.saturating_mul(u32::try_from(stored.len()).unwrap_or(u32::MAX));
+        let (lost, key) = (restored.lost().clone(), self.store.hash_key());
+        // Contents are read while names are sorted out.
+        let contents = restored.each(move |zone| (zone.zone, prepare(zone, &lost, all_within, key)));
+        let mut definitions = Vec::with_capacity(stored.len());
+        for (zone, octets) in &stored {
+            self.next_id = self.next_id.max(zone + 1);
+            definitions.extend(octets.as_deref().and_then(|octets| known(*zone, octets, &mut wanted, now)));
         }
+        let orphans = stored.len() - definitions.len();
         if orphans > 0 {
             tracing::warn!(
                 zones = orphans,
                 "the store holds zones that are not configured (or twice); they are kept on disk and not served"
             );
         }
-        let known = zones.len();
         // In the order of the file, so that numbers are the same on every machine that starts with it.
-        for zone in config.zones.iter().filter(|zone| wanted.contains_key(&zone.name)) {
-            let definition = zones::configured(zone, self.allocate_id(), now);
-            self.remember(&definition);
-            zones.push((definition, Kept::default()));
-        }
-        tracing::info!(zones = zones.len(), stored = known, "zones loaded");
+        let is_new = |zone: &&crate::config::Zone| wanted.contains_key(&zone.name);
+        let new: Vec<_> =
+            config.zones.iter().filter(is_new).map(|z| zones::configured(z, self.allocate_id(), now)).collect();
         // All names before any contents: what is in a zone may belong to one below.
-        let local_names = local_zones.iter().map(|found| (found.definition.id, found.definition.name.clone()));
-        self.publisher.add_zones(local_names.collect::<Vec<_>>());
-        self.add_zones(zones);
+        let names = definitions.iter().chain(&new).map(|definition| (definition.id, definition.name.clone()));
+        let slots = self.publisher.add_zones(names.collect::<Vec<_>>());
+        let (slots, slots_of_new) = slots.split_at(definitions.len());
+
+        let (mut intake, mut local_zones) = (Intake::default(), Vec::new());
+        self.zones.reserve(definitions.len() + new.len());
+        // In the order of their numbers, as they were stored.
+        let mut expected: Vec<_> =
+            definitions.into_iter().zip(slots).map(|(d, slot)| (d.id.0, Some((d, slot)))).collect();
+        for (zone, prepared) in contents {
+            let place = expected.binary_search_by_key(&zone, |(zone, _)| *zone);
+            let Some((definition, slot)) = place.ok().and_then(|place| expected[place].1.take()) else { continue };
+            match prepared {
+                Prepared::Local(found) => local_zones.push(found),
+                Prepared::Secondary(_) if definition.local.is_some() => {
+                    self.add_damaged_local(definition, "its entries are gone".to_owned());
+                }
+                Prepared::Secondary(kept) => self.take_in(&mut intake, definition, kept, slot.clone()),
+            }
+        }
+        // A thread that fails takes with it what it was at; that is a bug, and no reason to forget a zone.
+        for (definition, slot) in expected.into_iter().filter_map(|(_, left)| left) {
+            let damaged = Some("they were not read to their end; see the log".to_owned());
+            self.take_in(&mut intake, definition, Kept { damaged, ..Kept::default() }, slot.clone());
+        }
+        tracing::info!(zones = intake.views.len() + new.len(), stored = intake.views.len(), "zones loaded");
+        for (definition, slot) in new.into_iter().zip(slots_of_new) {
+            self.remember(&definition);
+            self.take_in(&mut intake, definition, Kept::default(), slot.clone());
+        }
+        self.end_intake(intake);
         self.load_local(local_zones);
         self.publisher.set_whole(true);
         self.drop_configured_zones();
@@ -143,86 +188,91 @@ impl Keeper {
 
     /// Puts zones into memory and serves what is there of them. Their machines are not looked at yet.
     pub(super) fn add_zones(&mut self, zones: Vec<(ZoneDefinition, Kept)>) {
-        let now = Timestamp::now();
         let names: Vec<_> = zones.iter().map(|(d, _)| (d.id, d.name.clone())).collect();
         let slots = self.publisher.add_zones(names);
-        let mut views = Vec::with_capacity(zones.len());
-        // Zones of one group nearly always come one behind the other, and share what they have in common.
-        let (mut arrangement, mut access) = (None, Arc::new(ZoneAccess::default()));
-        for ((mut definition, kept), slot) in zones.into_iter().zip(slots) {
-            match &arrangement {
-                Some(known) if *known == definition.arrangement => definition.arrangement = Arc::clone(known),
-                _ => arrangement = Some(Arc::clone(&definition.arrangement)),
-            }
-            let of_zone = zones::access(&definition);
-            if of_zone != *access {
-                access = Arc::new(of_zone);
-            }
-            let (id, primaries, definition) = (definition.id, definition.primaries.len(), Arc::new(definition));
-            self.policy.set_zone(id, access.clone());
-            self.publisher.set_restricted(&slot, definition.allow_query.is_some());
-            let serial = kept.snapshot.as_deref().map(Snapshot::serial);
-            let restored = refresh::Restored {
-                soa: kept.snapshot.as_deref().map(soa_timers),
-                confirmation: kept.confirmation.as_deref().and_then(confirmation_from),
-                primaries: primary_states(&kept.primaries, definition.primaries.len()),
-                ask_within: kept.ask_within,
-            };
-            let mut refresh =
-                Refresh::new(self.settings.clone(), definition.primaries.len(), u64::from(id.0), Some(restored), now);
-            if let Some(snapshot) = kept.snapshot {
-                refresh.note_served(look::of_version(&snapshot));
-                self.publisher.publish(&slot, snapshot);
-                if refresh.is_expired() {
-                    self.publisher.set_state(&slot, State::Expired);
-                }
-                self.publisher.set_expires(&slot, refresh.expires());
-            }
-            let review = kept.review.as_deref().map(Review::from_bytes).unwrap_or_default();
-            refresh.set_frozen(review.pinned.is_some());
-            let mut warnings = Vec::new();
-            if let Some(why) = kept.damaged {
-                tracing::error!(zone = %definition.name, why, "stored contents are damaged; the zone is fetched again");
-                warnings.push(format!("stored contents were damaged and are fetched again: {why}"));
-                self.publisher.set_state(&slot, State::Damaged);
-            }
-            let view = Arc::new(ZoneView::new(slot.clone(), definition.clone()));
-            views.push(view.clone());
-            let zone = Zone {
-                definition,
-                view,
-                slot,
-                refresh,
-                epoch: 0,
-                armed: None,
-                served: serial,
-                stored: serial,
-                warnings,
-                transfer: None,
-                announcement: None,
-                unstored: None,
-                review,
-                held_contents: None,
-                is_deciding: false,
-                survey: None,
-                newest: vec![None; primaries],
-                refused_notify: None,
-                notify_told: Timestamp::default(),
-                tls: BTreeMap::new(),
-                notify_shown: None,
-            };
-            if serial.is_some() {
-                // It comes onto the board as it stands, not as a new zone that changes a moment later, 100,000 times at a
-                // start. What was found out is told once more, as something new.
-                self.generation += 1;
-                let warning = self.config.guard_of(zone.definition.policy.as_deref()).lapse_warning;
-                let status = zone.status(now, self.generation, &self.settings, warning);
-                let remarks = Remarks { findings: Vec::new(), ..Remarks::clone(&status.remarks) }.into();
-                zone.view.begin(ZoneStatus { remarks, ..status });
-            }
-            self.zones.insert(id, Box::new(zone));
+        let mut intake = Intake::default();
+        for ((definition, kept), slot) in zones.into_iter().zip(slots) {
+            self.take_in(&mut intake, definition, kept, slot);
         }
-        self.board.insert(views);
+        self.end_intake(intake);
+    }
+
+    /// Puts a zone into memory and serves what is there of it.
+    fn take_in(&mut self, intake: &mut Intake, mut definition: ZoneDefinition, kept: Kept, slot: Arc<Slot>) {
+        let now = Timestamp::now();
+        match &intake.arrangement {
+            Some(known) if *known == definition.arrangement => definition.arrangement = Arc::clone(known),
+            _ => intake.arrangement = Some(Arc::clone(&definition.arrangement)),
+        }
+        let of_zone = zones::access(&definition);
+        if of_zone != *intake.access {
+            intake.access = Arc::new(of_zone);
+        }
+        let access = &intake.access;
+        let (id, primaries, definition) = (definition.id, definition.primaries.len(), Arc::new(definition));
+        self.policy.set_zone(id, access.clone());
+        self.publisher.set_restricted(&slot, definition.allow_query.is_some());
+        let serial = kept.snapshot.as_deref().map(Snapshot::serial);
+        let settings = self.settings.clone();
+        let mut refresh = Refresh::new(settings, primaries, u64::from(id.0), Some(kept.machine), now);
+        if let Some(look) = kept.look {
+            refresh.note_served(look);
+        }
+        if let Some(snapshot) = kept.snapshot {
+            self.publisher.publish(&slot, snapshot);
+            if refresh.is_expired() {
+                self.publisher.set_state(&slot, State::Expired);
+            }
+            self.publisher.set_expires(&slot, refresh.expires());
+        }
+        let review = kept.review;
+        refresh.set_frozen(review.pinned.is_some());
+        let mut warnings = Vec::new();
+        if let Some(why) = kept.damaged {
+            tracing::error!(zone = %definition.name, why, "stored contents are damaged; the zone is fetched again");
+            warnings.push(format!("stored contents were damaged and are fetched again: {why}"));
+            self.publisher.set_state(&slot, State::Damaged);
+        }
+        let view = Arc::new(ZoneView::new(slot.clone(), definition.clone()));
+        intake.views.push(view.clone());
+        let zone = Zone {
+            definition,
+            view,
+            slot,
+            refresh,
+            epoch: 0,
+            armed: None,
+            served: serial,
+            stored: serial,
+            warnings,
+            transfer: None,
+            announcement: None,
+            unstored: None,
+            review,
+            held_contents: None,
+            is_deciding: false,
+            survey: None,
+            newest: vec![None; primaries],
+            refused_notify: None,
+            notify_told: Timestamp::default(),
+            tls: BTreeMap::new(),
+            notify_shown: None,
+        };
+        if serial.is_some() {
+            // It comes onto the board as it stands, not as a new zone that changes a moment later, 100,000 times at a
+            // start. What was found out is told once more, as something new.
+            self.generation += 1;
+            let warning = self.config.guard_of(zone.definition.policy.as_deref()).lapse_warning;
+            let status = zone.status(now, self.generation, &self.settings, warning);
+            let remarks = Remarks { findings: Vec::new(), ..Remarks::clone(&status.remarks) }.into();
+            zone.view.begin(ZoneStatus { remarks, ..status });
+        }
+        self.zones.insert(id, Box::new(zone));
+    }
+
+    /// Shows what has been taken in.
+    fn end_intake(&mut self, intake: Intake) {
+        self.board.insert(intake.views);
         let next = self.next_id.to_be_bytes().to_vec();
         self.store.submit(Write::Meta { name: NEXT_ID.to_owned(), bytes: Some(next) }, report("next zone number"));
     }
@@ -231,13 +281,13 @@ impl Keeper {
 /// What a stored zone should be now; `None` if nobody wants it. A name in the configuration and in the store: the
 /// configuration wins and the zone keeps its number and contents.
 fn known(
-    stored: &StoredZone,
+    zone: ZoneNumber,
+    octets: &[u8],
     wanted: &mut HashMap<&Name, &crate::config::Zone>,
     now: Timestamp,
 ) -> Option<ZoneDefinition> {
-    let id = ZoneId(stored.zone);
-    let bytes = stored.definition.as_deref()?;
-    match StoredDefinition::from_bytes(bytes) {
+    let id = ZoneId(zone);
+    match StoredDefinition::from_bytes(octets) {
         Ok(StoredDefinition::Configured { name }) => wanted.remove(&name).map(|zone| zones::configured(zone, id, now)),
         Ok(StoredDefinition::Rest(definition)) if wanted.contains_key(&definition.name) => {
             tracing::warn!(zone = %definition.name, "zone stands in the configuration and was added by REST; the configuration wins, the other is kept, disabled");
@@ -245,7 +295,7 @@ fn known(
         }
         Ok(StoredDefinition::Rest(definition)) => Some(*definition),
         Err(error) => {
-            tracing::error!(zone = stored.zone, %error, "a stored definition cannot be read; it is kept");
+            tracing::error!(zone, %error, "a stored definition cannot be read; it is kept");
             None
         }
     }
@@ -275,12 +325,11 @@ fn confirmation_from(bytes: &[u8]) -> Option<Confirmation> {
 }
 
 /// The primaries' statuses as they were, by position.
-fn primary_states(stored: &[(u16, Vec<u8>)], primaries: usize) -> Vec<Option<PrimaryState>> {
-    let mut states = vec![None; primaries];
-    for (index, bytes) in stored {
-        if let Some(place) = states.get_mut(usize::from(*index)) {
-            *place = serde_json::from_slice(bytes).ok();
-        }
+fn primary_states(stored: &[(u16, Vec<u8>)]) -> Vec<Option<PrimaryState>> {
+    let mut states = Vec::with_capacity(stored.len());
+    for (index, octets) in stored {
+        states.resize(usize::from(*index), None);
+        states.push(serde_json::from_slice(octets).ok());
     }
     states
 }

@@ -60,6 +60,7 @@ mod compact;
 mod disk;
 mod error;
 mod garbage;
+mod gather;
 mod held;
 pub mod layout;
 mod page_file;
@@ -164,8 +165,8 @@ pub struct StoredZone {
     pub zone: ZoneNumber,
     /// Its apex, if contents are or were stored.
     pub apex: Option<Name>,
-    /// As last given with [`Write::Define`].
-    pub definition: Option<Vec<u8>>,
+    /// As last given with [`Write::Define`]; also among [`Restored::take_definitions`].
+    pub definition: Option<Arc<[u8]>>,
     /// As last given with [`Write::Confirm`].
     pub confirmation: Option<Vec<u8>>,
     /// As last given with [`Write::Primary`], by position.
@@ -233,7 +234,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store under `directory`, or creates it. The zones come from [`Restored`] while they are being read;
+    /// Opens the store under `directory`, or creates it. The zones come from [`Restored`], which reads them;
     /// a zone must not be written before it has come.
     ///
     /// A database that sled cannot open or read is moved to `damaged-DATE` and replaced by what can be read of it, at
@@ -252,7 +253,7 @@ impl Store {
         };
         let disk = Arc::new(disk);
         let queue = Arc::new(Queue::new(options.queue_max, options.patience));
-        let mut restored = restore::start(&disk, &queue, key, small, options.restore_threads)?;
+        let mut restored = restore::start(&disk, &queue, key, small, options.restore_threads);
         restored.damage = damage;
         let (ahead, lost) = Ahead::begin(directory);
         restored.lost = lost;

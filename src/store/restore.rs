@@ -1,30 +1,35 @@
 //! What is on the disk becomes zones again: pages are linked without parsing their records, the journal is replayed.
 //!
-//! In: the database right after opening. Out: [`StoredZone`]s one by one, in the order of their numbers, while the
-//! rest is still being read, so that serving can begin. A few threads work on one zone each; a bounded channel keeps
-//! them from running ahead of the receiver. Damage costs the zone it is in and is reported in its place.
+//! In: the database right after opening. Out: [`StoredZone`]s one by one, roughly in the order of their numbers, while the
+//! rest is still being read, so that serving can begin; their definitions before all contents. A few threads work on a
+//! batch of neighbouring zones each; a bounded channel keeps them from running ahead of the receiver. Damage costs the zone
+//! it is in and is reported in its place.
 
-use std::collections::BTreeMap;
+use std::iter::Peekable;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::compact::{digest_of, digest_start};
 use super::disk::Disk;
+use super::gather::{Gathered, gather};
 use super::layout::{self, Damage, DiffHead, Header, Place, ZoneNumber, table};
 use super::page_file::{FileId, Purpose, Sum};
 use super::writer::{Forget, Job, Queue, Task};
 use super::{Contents, Lost, StoreError, StoredZone};
-use crate::zone::{self, Diff, HashKey, Page, Snapshot};
+use crate::system;
+use crate::zone::{self, Diff, HashKey, Snapshot};
 
-/// Zones that are read and not yet taken.
-const AHEAD_MAX: usize = 16;
+/// Batches that are read and not yet taken: 65,536 zones, while the receiver sorts out names.
+const AHEAD_MAX: usize = 1024;
+/// Most zones of a batch, and most pages, if it is not a single zone.
+const BATCH_ZONES: usize = 64;
+const BATCH_PAGES: u32 = 256;
 
 /// What stands in the small tables, with the header of the contents still to be read.
 #[derive(Default)]
 pub(super) struct Found {
-    definition: Option<Vec<u8>>,
+    definition: Option<Arc<[u8]>>,
     confirmation: Option<Vec<u8>>,
     primaries: Vec<(u16, Vec<u8>)>,
     review: Option<Vec<u8>>,
@@ -34,13 +39,34 @@ pub(super) struct Found {
     damaged: Vec<Damage>,
 }
 
-/// All zones the store knows, in order.
-pub(super) type SmallTables = BTreeMap<ZoneNumber, Found>;
+impl Found {
+    /// The header, if it says that there are contents.
+    fn loaded(&self) -> Option<&Header> {
+        self.header.as_ref()?.as_ref().ok().filter(|header| header.is_loaded())
+    }
 
-/// The zones of the store, one by one. Dropping it early is fine: nothing is lost.
+    fn add(&mut self, value: Option<Value>) {
+        match value {
+            None => {}
+            Some(Value::Damaged(damage)) => self.damaged.push(damage),
+            Some(Value::Header(header)) => self.header = Some(header),
+            Some(Value::Definition(octets)) => self.definition = Some(octets),
+            Some(Value::Confirmation(octets)) => self.confirmation = Some(octets),
+            Some(Value::Primary(index, octets)) => self.primaries.push((index, octets)),
+            Some(Value::Entry(number, octets)) => self.entries.push((number, octets)),
+        }
+    }
+}
+
+/// All zones the store knows, in order.
+pub(super) type SmallTables = Vec<(ZoneNumber, Found)>;
+
+/// The zones of the store, still to be read. Dropping it is fine: nothing is lost.
 pub struct Restored {
-    zones: Receiver<StoredZone>,
-    total: usize,
+    reader: Arc<Reader>,
+    threads: usize,
+    /// See [`Restored::take_definitions`].
+    definitions: Vec<(ZoneNumber, Option<Arc<[u8]>>)>,
     /// See [`Restored::damage`].
     pub(super) damage: Option<DatabaseDamage>,
     /// See [`Restored::lost`].
@@ -59,9 +85,9 @@ pub struct DatabaseDamage {
 }
 
 impl Restored {
-    /// How many zones there are in all.
-    pub fn total(&self) -> usize {
-        self.total
+    /// All zones with their definitions, in the order of their numbers; once.
+    pub fn take_definitions(&mut self) -> Vec<(ZoneNumber, Option<Arc<[u8]>>)> {
+        std::mem::take(&mut self.definitions)
     }
 
     /// Whether the database had to be replaced at this start, which the operator wants to know.
@@ -75,65 +101,81 @@ impl Restored {
     }
 }
 
-impl Iterator for Restored {
-    type Item = StoredZone;
-
-    fn next(&mut self) -> Option<StoredZone> {
-        self.zones.recv().ok()
+impl Restored {
+    /// Reads the contents, and gives what `prepare` makes of each zone as soon as it has made it. Both happen on a few threads,
+    /// which do not run far ahead.
+    pub fn each<T: Send + 'static>(
+        self,
+        prepare: impl Fn(StoredZone) -> T + Send + Sync + 'static,
+    ) -> impl Iterator<Item = T> {
+        // Who takes the zones makes as much of them as those who read.
+        system::ready_heap();
+        let prepare = Arc::new(prepare);
+        let next = move |reader: &Reader| Some(reader.next()?.into_iter().map(&*prepare).collect::<Vec<T>>());
+        let (sender, batches) = sync_channel(AHEAD_MAX);
+        for number in 0..self.threads {
+            let (reader, next, sender) = (self.reader.clone(), next.clone(), sender.clone());
+            let read = move || {
+                system::ready_heap();
+                while next(&reader).is_some_and(|batch| sender.send(batch).is_ok()) {}
+            };
+            if let Err(error) = std::thread::Builder::new().name(format!("restore-{number}")).spawn(read) {
+                tracing::warn!(%error, "the system gives no thread to read zones with");
+            }
+        }
+        // Without any thread all is left for the caller's.
+        let reader = self.reader;
+        batches.into_iter().chain(std::iter::from_fn(move || next(&reader))).flatten()
     }
 }
 
-/// Starts `threads` threads that read the contents of the zones in `small`.
+impl IntoIterator for Restored {
+    type Item = StoredZone;
+    type IntoIter = Box<dyn Iterator<Item = StoredZone>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        Box::new(self.each(|zone| zone))
+    }
+}
+
+/// Zones that `threads` threads will read.
 pub(super) fn start(
     disk: &Arc<Disk>,
     queue: &Arc<Queue>,
     key: HashKey,
     small: SmallTables,
     threads: usize,
-) -> Result<Restored, StoreError> {
-    let found = Arc::new(Mutex::new(small.into_iter()));
-    let total = found.lock().unwrap_or_else(PoisonError::into_inner).len();
-    let (sender, zones) = sync_channel(AHEAD_MAX);
+) -> Restored {
+    let definitions: Vec<_> = small.iter().map(|(zone, found)| (*zone, found.definition.clone())).collect();
     disk.counters.is_restoring.store(true, Ordering::Relaxed);
-    let end = Arc::new(End { disk: disk.clone(), queue: queue.clone() });
-    for number in 0..threads.clamp(1, total.max(1)) {
-        let worker = Worker { disk: disk.clone(), queue: queue.clone(), key, sender: sender.clone() };
-        let (found, end) = (found.clone(), end.clone());
-        std::thread::Builder::new()
-            .name(format!("restore-{number}"))
-            .spawn(move || {
-                let _end = end;
-                loop {
-                    let next = found.lock().unwrap_or_else(PoisonError::into_inner).next();
-                    let Some((zone, found)) = next else { return };
-                    if worker.sender.send(worker.restore(zone, found)).is_err() {
-                        return;
-                    }
-                }
-            })
-            .map_err(|e| StoreError::failed("start a thread", e))?;
-    }
-    Ok(Restored { zones, total, damage: None, lost: Lost::Nothing })
+    let left = Mutex::new(small.into_iter().peekable());
+    let reader = Arc::new(Reader { disk: disk.clone(), queue: queue.clone(), key, left });
+    let threads = threads.clamp(1, definitions.len().max(1));
+    Restored { reader, threads, definitions, damage: None, lost: Lost::Nothing }
 }
 
-/// Held by every reading thread: the last one tells the writer.
-struct End {
-    disk: Arc<Disk>,
-    queue: Arc<Queue>,
-}
+/// Zones with what the small tables hold of them.
+type Batch = Vec<(ZoneNumber, Found)>;
 
-impl Drop for End {
-    fn drop(&mut self) {
-        self.disk.counters.is_restoring.store(false, Ordering::Relaxed);
-        self.queue.nudge();
+/// The next zones, as many as are read at once; none at the end.
+fn next_batch(found: &mut Peekable<std::vec::IntoIter<(ZoneNumber, Found)>>) -> Batch {
+    let mut batch = Vec::new();
+    let mut pages = 0u32;
+    while let Some((_, next)) = found.peek() {
+        pages = pages.saturating_add(next.loaded().map_or(0, |header| header.pages));
+        if batch.len() == BATCH_ZONES || pages > BATCH_PAGES && !batch.is_empty() {
+            break;
+        }
+        batch.extend(found.next());
     }
+    batch
 }
 
 /// What one key, or the keys of one value in parts, say of a zone.
 enum Value {
     Damaged(Damage),
     Header(Result<Header, Damage>),
-    Definition(Vec<u8>),
+    Definition(Arc<[u8]>),
     Confirmation(Vec<u8>),
     Primary(u16, Vec<u8>),
     Entry(u64, Vec<u8>),
@@ -146,27 +188,33 @@ pub(super) fn read_small_tables(disk: &Disk) -> Result<SmallTables, StoreError> 
     let read: Vec<Vec<(ZoneNumber, Option<Value>)>> = std::thread::scope(|scope| {
         let start = |table| {
             let thread = std::thread::Builder::new().name(format!("table-{table}"));
-            thread.spawn_scoped(scope, move || read_table(disk, table))
+            let read = move || {
+                system::ready_heap();
+                read_table(disk, table)
+            };
+            thread.spawn_scoped(scope, read)
         };
         let threads = tables.map(|table| start(table).map_err(|e| StoreError::failed("start a thread", e)));
         let joined = threads.into_iter().map(|thread| thread?.join().unwrap_or_else(|p| std::panic::resume_unwind(p)));
         joined.collect::<Result<_, StoreError>>()
     })?;
+    let mut tables: Vec<_> = read.into_iter().map(|table| table.into_iter().peekable()).collect();
     let mut zones = SmallTables::new();
-    for (zone, value) in read.into_iter().flatten() {
-        let found = zones.entry(zone).or_default();
-        match value {
-            None => {}
-            Some(Value::Damaged(damage)) => found.damaged.push(damage),
-            Some(Value::Header(header)) => found.header = Some(header),
-            Some(Value::Definition(octets)) => found.definition = Some(octets),
-            Some(Value::Confirmation(octets)) => found.confirmation = Some(octets),
-            Some(Value::Primary(index, octets)) => found.primaries.push((index, octets)),
-            Some(Value::Entry(number, octets)) => found.entries.push((number, octets)),
+    while let Some(zone) = tables.iter_mut().filter_map(|table| table.peek().map(|(zone, _)| *zone)).min() {
+        let mut found = Found::default();
+        for table in &mut tables {
+            while let Some((_, value)) = table.next_if(|(next, _)| *next == zone) {
+                found.add(value);
+            }
         }
+        zones.push((zone, found));
     }
     super::held::read_reviews(disk, |zone, review| {
-        let found = zones.entry(zone).or_default();
+        let place = zones.binary_search_by_key(&zone, |(zone, _)| *zone).unwrap_or_else(|place| {
+            zones.insert(place, (zone, Found::default()));
+            place
+        });
+        let found = &mut zones[place].1;
         match review {
             Ok(review) => found.review = Some(review),
             Err(damage) => found.damaged.push(damage),
@@ -193,7 +241,7 @@ fn read_table(disk: &Disk, table: u8) -> Result<Vec<(ZoneNumber, Option<Value>)>
                 (Ok(body), _) => parts.push(&key, body).and_then(|whole| match table {
                     table::PRIMARY => layout::primary_of(&key).map(|index| Value::Primary(index, whole)),
                     table::ENTRY => layout::entry_of(&key).map(|number| Value::Entry(number, whole)),
-                    _ => Some(Value::Definition(whole)),
+                    _ => Some(Value::Definition(whole.into())),
                 }),
             };
             values.push((zone, value));
@@ -229,11 +277,19 @@ impl Parts {
     }
 }
 
-struct Worker {
+/// What all reading threads share; the last one tells the writer.
+struct Reader {
     disk: Arc<Disk>,
     queue: Arc<Queue>,
     key: HashKey,
-    sender: SyncSender<StoredZone>,
+    left: Mutex<Peekable<std::vec::IntoIter<(ZoneNumber, Found)>>>,
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.disk.counters.is_restoring.store(false, Ordering::Relaxed);
+        self.queue.nudge();
+    }
 }
 
 /// Why a zone's contents cannot be had, and from which difference on if its pages are fine.
@@ -262,31 +318,67 @@ impl From<Damage> for Unusable {
     }
 }
 
-impl Worker {
-    fn restore(&self, zone: ZoneNumber, found: Found) -> StoredZone {
+impl Reader {
+    /// The next zones; `None` at the end.
+    fn next(&self) -> Option<Vec<StoredZone>> {
+        let batch = next_batch(&mut self.left.lock().unwrap_or_else(PoisonError::into_inner));
+        (!batch.is_empty()).then(|| self.restore(batch))
+    }
+
+    fn restore(&self, batch: Batch) -> Vec<StoredZone> {
+        let rebuilds = self.disk.rebuilds();
+        // An error of sled ends a walk; then each zone is read by itself, so that others do not pay for it.
+        let outcomes = self.contents(&batch).unwrap_or_else(|_| {
+            let alone = batch.chunks(1).map(|zone| {
+                let unusable = |error| vec![Some(Err(Unusable::from(error)))];
+                self.contents(zone).unwrap_or_else(unusable)
+            });
+            alone.flatten().collect()
+        });
+        batch
+            .into_iter()
+            .zip(outcomes)
+            .map(|((zone, found), outcome)| self.stored(zone, found, outcome, rebuilds))
+            .collect()
+    }
+
+    /// The contents of each zone; `None` if its header says that there are none, or cannot be read.
+    fn contents(&self, batch: &[(ZoneNumber, Found)]) -> Result<Vec<Option<Result<Snapshot, Unusable>>>, StoreError> {
+        let headers = batch.iter().filter_map(|(zone, found)| Some((*zone, found.loaded()?)));
+        let mut gathered = gather(&self.disk, &self.key, headers)?.into_iter();
+        let each = batch.iter().map(|(_, found)| {
+            found.loaded()?;
+            gathered.next().map(|zone| self.snapshot(zone))
+        });
+        Ok(each.collect())
+    }
+
+    /// `rebuilds`: how often the database had been rebuilt before the outcome was looked for.
+    fn stored(
+        &self,
+        zone: ZoneNumber,
+        found: Found,
+        outcome: Option<Result<Snapshot, Unusable>>,
+        rebuilds: u64,
+    ) -> StoredZone {
         for damage in &found.damaged {
             tracing::error!(zone, %damage, "stored value lost");
         }
-        let (apex, contents) = match found.header {
-            None => (None, Contents::Empty),
-            Some(Err(damage)) => (None, Contents::Damaged(damage.to_string())),
-            Some(Ok(header)) if !header.is_loaded() => (Some(header.apex), Contents::Empty),
-            Some(Ok(header)) => {
-                let rebuilds = self.disk.rebuilds();
-                let contents = match self.contents(zone, &header) {
-                    Ok(snapshot) => Contents::Loaded { snapshot: Arc::new(snapshot) },
-                    Err(Unusable { why, sequence, is_broken }) => {
-                        if is_broken {
-                            let task = Task::Rebuild { seen: rebuilds };
-                            self.queue.push(Job { task, done: Box::new(drop) });
-                        }
-                        let generation = header.generation;
-                        let forget = Forget { zone, generation, damaged_sequence: sequence };
-                        self.queue.push(Job { task: Task::Forget(forget), done: Box::new(drop) });
-                        Contents::Damaged(why)
-                    }
-                };
-                (Some(header.apex), contents)
+        let (apex, contents) = match (found.header, outcome) {
+            (None, _) => (None, Contents::Empty),
+            (Some(Err(damage)), _) => (None, Contents::Damaged(damage.to_string())),
+            (Some(Ok(header)), None) => (Some(header.apex), Contents::Empty),
+            (Some(Ok(header)), Some(Ok(snapshot))) => {
+                (Some(header.apex), Contents::Loaded { snapshot: Arc::new(snapshot) })
+            }
+            (Some(Ok(header)), Some(Err(Unusable { why, sequence, is_broken }))) => {
+                if is_broken {
+                    let task = Task::Rebuild { seen: rebuilds };
+                    self.queue.push(Job { task, done: Box::new(drop) });
+                }
+                let forget = Forget { zone, generation: header.generation, damaged_sequence: sequence };
+                self.queue.push(Job { task: Task::Forget(forget), done: Box::new(drop) });
+                (Some(header.apex), Contents::Damaged(why))
             }
         };
         StoredZone {
@@ -302,13 +394,23 @@ impl Worker {
         }
     }
 
-    fn contents(&self, zone: ZoneNumber, header: &Header) -> Result<Snapshot, Unusable> {
-        let base = self.base(zone, header)?;
+    fn snapshot(&self, mut zone: Gathered<'_>) -> Result<Snapshot, Unusable> {
+        let header = zone.header;
+        let pages = match header.place {
+            Place::File => {
+                let id = FileId { zone: zone.zone, purpose: Purpose::Contents, generation: header.generation };
+                let sum = Sum { pages: header.pages, digest: header.digest };
+                self.disk.files.read(id, &self.key, sum)?
+            }
+            Place::Tree | Place::Nowhere => zone.take_pages()?,
+        };
+        let base = Snapshot::from_pages(header.apex.clone(), self.key, pages);
+        let base = base.map_err(|damage| Unusable::new(damage, None))?;
         if base.serial() != header.base {
             let why = format!("pages have serial {}, the header says {}", base.serial(), header.base);
             return Err(Unusable::new(why, None));
         }
-        let journal = self.journal(zone, header)?;
+        let journal = zone.into_journal().map_err(|(damage, sequence)| Unusable::new(damage, Some(sequence)))?;
         if journal.is_empty() {
             return Ok(base);
         }
@@ -320,81 +422,6 @@ impl Worker {
             }
         }
     }
-
-    /// Links the pages of the live generation.
-    fn base(&self, zone: ZoneNumber, header: &Header) -> Result<Snapshot, Unusable> {
-        let pages = match header.place {
-            Place::File => {
-                let id = FileId { zone, purpose: Purpose::Contents, generation: header.generation };
-                let sum = Sum { pages: header.pages, digest: header.digest };
-                self.disk.files.read(id, &self.key, sum)?
-            }
-            Place::Tree | Place::Nowhere => self.pages_in_tree(zone, header)?,
-        };
-        let snapshot = Snapshot::from_pages(header.apex.clone(), self.key, pages);
-        snapshot.map_err(|damage| Unusable::new(damage, None))
-    }
-
-    fn pages_in_tree(&self, zone: ZoneNumber, header: &Header) -> Result<Vec<Page>, Unusable> {
-        let start = layout::generation_key(zone, header.generation);
-        let mut pages = Vec::with_capacity(header.pages as usize);
-        let mut digest = digest_start(&self.key);
-        let mut damage = None;
-        self.disk.read("restore", |tree| {
-            for item in tree.scan_prefix(&start) {
-                let (key, value) = item?;
-                digest = digest.wrapping_add(digest_of(&value));
-                self.disk.count_cached(value.len());
-                match page(&key, &value) {
-                    Ok(page) => pages.push(page),
-                    Err(found) => {
-                        damage = Some(found);
-                        return Ok(());
-                    }
-                }
-            }
-            Ok(())
-        })?;
-        if let Some(damage) = damage {
-            return Err(damage.into());
-        }
-        if pages.len() != header.pages as usize || digest != header.digest {
-            return Err(Damage::Missing(layout::show(&start)).into());
-        }
-        Ok(pages)
-    }
-
-    /// The differences behind the base, without a gap.
-    fn journal(&self, zone: ZoneNumber, header: &Header) -> Result<Vec<Diff>, Unusable> {
-        let mut chain = Chain::after(header.base_sequence);
-        let from = layout::diff_key(zone, header.base_sequence + 1);
-        let end = layout::behind(&layout::zone_key(table::DIFF, zone));
-        let mut damage = None;
-        self.disk.read("restore", |tree| {
-            for item in tree.range(&from[..]..&end[..]) {
-                let (key, value) = item?;
-                if let Err(found) = chain.push(&key, &value) {
-                    damage = Some(found);
-                    break;
-                }
-            }
-            Ok(())
-        })?;
-        let sequence = Some(chain.sequence);
-        let unusable = |damage: Damage| Unusable::new(damage, sequence);
-        if let Some(damage) = damage {
-            return Err(unusable(damage));
-        }
-        chain.finish().map_err(unusable)
-    }
-}
-
-fn page(key: &[u8], value: &[u8]) -> Result<Page, Damage> {
-    let page = Page::from_bytes(layout::open(key, value)?).map_err(|_| Damage::Shape(layout::show(key)))?;
-    if Some(page.key()) != layout::page_of(key) {
-        return Err(Damage::Shape(layout::show(key)));
-    }
-    Ok(page)
 }
 
 /// Differences put together from their parts, each following the one before.
@@ -411,6 +438,11 @@ impl Chain {
     /// A chain whose first difference has the number behind `sequence`.
     pub(super) fn after(sequence: u64) -> Chain {
         Chain { diffs: Vec::new(), sequence: sequence + 1, head: None, octets: Vec::new(), parts: 0 }
+    }
+
+    /// The number of the difference that comes next, or is incomplete.
+    pub(super) fn sequence(&self) -> u64 {
+        self.sequence
     }
 
     /// Takes the next stored part.

@@ -17,7 +17,7 @@ fn quick() -> Options {
 
 fn open(directory: &Path) -> (Store, BTreeMap<ZoneNumber, StoredZone>) {
     let (store, restored) = Store::open(directory, quick()).expect("the store opens");
-    let zones = restored.map(|stored| (stored.zone, stored)).collect();
+    let zones = restored.into_iter().map(|stored| (stored.zone, stored)).collect();
     (store, zones)
 }
 
@@ -57,11 +57,11 @@ fn definitions_confirmations_and_statuses_survive_a_restart() {
     assert_eq!(store.hash_key(), key, "pages are made with it");
     assert_eq!(zones.keys().copied().collect::<Vec<_>>(), [1, 2]);
     let zone = &zones[&1];
-    assert_eq!(zone.definition, Some(octets(20_000)));
+    assert_eq!(zone.definition, Some(octets(20_000).into()));
     assert_eq!(zone.confirmation, Some(octets(24)));
     assert_eq!(zone.primaries, [(0, octets(300)), (259, octets(9_000))]);
     assert!(matches!(zone.contents, Contents::Empty));
-    assert_eq!(zones[&2].definition, Some(Vec::new()));
+    assert_eq!(zones[&2].definition, Some(Vec::new().into()));
     assert_eq!(store.meta("next-zone"), Ok(Some(octets(4))));
     assert_eq!(store.meta("next"), Ok(None));
 }
@@ -114,7 +114,7 @@ fn a_removed_zone_is_gone_and_may_come_again() {
     assert!(zones.is_empty(), "{zones:?}");
     write(&store, Write::Define { zone: 1, bytes: octets(3) }).expect("stored");
     drop(store);
-    assert_eq!(open(directory.path()).1[&1].definition, Some(octets(3)));
+    assert_eq!(open(directory.path()).1[&1].definition, Some(octets(3).into()));
 }
 
 #[test]
@@ -229,7 +229,7 @@ fn files_that_sled_cannot_open_are_moved_aside_and_salvaged() {
     assert!(damage.moved_to.file_name().is_some_and(|name| name.to_string_lossy().starts_with("damaged-")));
     assert!(!damage.why.is_empty());
     assert_eq!(damage.values_kept, 2, "the log holds what the snapshot does");
-    assert_eq!(restored.map(|zone| zone.definition).collect::<Vec<_>>(), [Some(octets(100))]);
+    assert_eq!(restored.into_iter().map(|zone| zone.definition).collect::<Vec<_>>(), [Some(octets(100).into())]);
     write(&store, Write::Define { zone: 1, bytes: octets(100) }).expect("stored");
 }
 
@@ -288,7 +288,7 @@ fn a_bit_flipped_in_the_file_costs_no_more_than_one_leaf() {
 
         let (store, restored) = Store::open(copy.path(), quick()).expect("the store opens");
         noticed += usize::from(restored.damage().is_some());
-        let left = restored.filter(|zone| zone.definition == Some(octets(5_000))).count();
+        let left = restored.into_iter().filter(|zone| zone.definition == Some(octets(5_000).into())).count();
         assert!(left + 17 >= ZONES as usize, "only {left} definitions left after a flip at {at}");
         for zone in 0..ZONES {
             store.submit(Write::Define { zone, bytes: octets(10) }, Box::new(|done| done.expect("can be written")));
@@ -322,7 +322,7 @@ fn what_passed_through_the_cache_is_shed_in_a_quiet_moment_and_nothing_is_lost()
     drop(store);
     let (_, zones) = open(directory.path());
     assert_eq!(zones.keys().copied().collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
-    assert!((1..=4).all(|zone| zones[&zone].definition == Some(octets(65_536))));
+    assert!((1..=4).all(|zone| zones[&zone].definition == Some(octets(65_536).into())));
 }
 
 #[test]
@@ -424,7 +424,7 @@ fn entries_of_local_zones_come_and_go_in_one_batch() {
 
     let (store, zones) = open(directory.path());
     assert_eq!(zones.keys().copied().collect::<Vec<_>>(), [1]);
-    assert_eq!(zones[&1].definition, Some(octets(30)));
+    assert_eq!(zones[&1].definition, Some(octets(30).into()));
     assert_eq!(zones[&1].entries, [(0, octets(12)), (8, octets(10)), (9, octets(5))]);
     assert_eq!(store.meta("next-record"), Ok(Some(octets(8))));
 }
@@ -509,7 +509,7 @@ mod held {
                 let outcome = write(&store, hold(1, &second, b"second"));
                 drop(store);
                 let (store, restored) = Store::open(directory.path(), quick()).expect("opens");
-                let review = restored.map(|zone| zone.review.expect("one of them")).next();
+                let review = restored.into_iter().map(|zone| zone.review.expect("one of them")).next();
                 let held = store.held(1).expect("readable").expect("one of them");
                 let (is_new, serial) = (held.serial() == Serial(8), held.serial().0);
                 assert_eq!(review.as_deref(), Some(if is_new { &b"second"[..] } else { b"first" }), "{steps}");

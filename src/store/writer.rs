@@ -31,6 +31,10 @@ const GROUP_JOBS_MAX: usize = 4_096;
 /// A writer that has not come for work so long is held up by its disk.
 const HELD_UP: Duration = Duration::from_secs(10);
 
+/// How much longer the search for left-overs rests than it has worked: it reads the whole tree at a time when others have
+/// much to do.
+const SWEEP_RESTS: u32 = 9;
+
 /// A rest gives memory back if sled may hold more than this: what is less is not worth opening the database again.
 const RESTING_OCTETS: u64 = 1 << 20;
 
@@ -132,9 +136,9 @@ impl Queue {
         (job.done)(Err(refused));
     }
 
-    /// The next group; empty if there is nothing and the caller has other work, or nothing comes for `rest`; `None` when
+    /// The next group; empty if there is nothing and the caller has other work, or nothing comes for `patience`; `None` when
     /// closed and empty.
-    fn take(&self, has_other_work: bool, rest: Option<Duration>) -> Option<Vec<Job>> {
+    fn take(&self, has_other_work: bool, patience: Option<Duration>) -> Option<Vec<Job>> {
         let mut waiting = self.lock();
         loop {
             let now = Instant::now();
@@ -168,10 +172,10 @@ impl Queue {
                     let left = ready_at.saturating_duration_since(now);
                     self.wake.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0
                 }
-                None => match rest {
-                    Some(rest) => {
+                None => match patience {
+                    Some(patience) => {
                         let (waiting, waited) =
-                            self.wake.wait_timeout(waiting, rest).unwrap_or_else(PoisonError::into_inner);
+                            self.wake.wait_timeout(waiting, patience).unwrap_or_else(PoisonError::into_inner);
                         if waited.timed_out() && waiting.jobs.is_empty() {
                             return Some(Vec::new());
                         }
@@ -229,6 +233,8 @@ pub(super) struct Writer {
     pub(super) zones: HashMap<ZoneNumber, ZoneState>,
     pub(super) garbage: VecDeque<Garbage>,
     pub(super) sweep: Option<Sweep>,
+    /// When it goes on.
+    sweeps_at: Instant,
     pub(super) group: Group,
     /// Whether what is being staged must stay in one batch, however large.
     pub(super) is_whole: bool,
@@ -247,6 +253,7 @@ impl Writer {
             zones: HashMap::new(),
             garbage: VecDeque::new(),
             sweep: Some(Sweep::default()),
+            sweeps_at: Instant::now(),
             group: Group::default(),
             is_whole: false,
             is_synced: false,
@@ -258,10 +265,10 @@ impl Writer {
     pub(super) fn run(mut self, queue: &Queue) {
         // What a killed predecessor wrote may so far stand in the system's cache only.
         self.is_synced = self.disk.sync().is_ok();
-        while let Some(jobs) = queue.take(self.has_garbage() || self.is_to_shed(), self.rest()) {
+        while let Some(jobs) = queue.take(self.has_garbage() || self.is_to_shed(), self.patience()) {
             if jobs.is_empty() {
                 if self.has_garbage() {
-                    self.collect_garbage();
+                    self.collect_paced();
                     self.report_tidiness();
                 } else if self.is_to_shed() || self.rest() == Some(Duration::ZERO) {
                     self.shed_cache();
@@ -275,7 +282,7 @@ impl Writer {
             self.commit();
             // Under steady load there is no idle moment; the old generations must go all the same.
             if self.has_garbage() {
-                self.collect_garbage();
+                self.collect_paced();
             }
             self.report_tidiness();
         }
@@ -290,10 +297,20 @@ impl Writer {
         self.disk.counters.is_tidy.store(is_tidy, Ordering::Relaxed);
     }
 
+    /// While zones are being restored all of the processors is theirs; the last of them wakes us.
+    fn may_collect(&self) -> bool {
+        self.is_synced && !self.disk.is_stopped() && !self.disk.is_restoring()
+    }
+
     fn has_garbage(&self) -> bool {
-        // while zones are being restored all of the processors is theirs; the last of them wakes us
-        let is_free = self.is_synced && !self.disk.is_stopped() && !self.disk.is_restoring();
-        is_free && (self.sweep.is_some() || !self.garbage.is_empty())
+        let is_to_sweep = || self.sweep.is_some() && self.sweeps_at <= Instant::now();
+        self.may_collect() && (!self.garbage.is_empty() || is_to_sweep())
+    }
+
+    fn collect_paced(&mut self) {
+        let began = Instant::now();
+        self.collect_garbage();
+        self.sweeps_at = began + began.elapsed() * (1 + SWEEP_RESTS);
     }
 
     /// In a quiet moment only: whoever writes or reads waits meanwhile.
@@ -305,6 +322,13 @@ impl Writer {
     fn rest(&self) -> Option<Duration> {
         let is_worth_it = self.is_synced && !self.disk.is_stopped() && self.disk.has_cached(RESTING_OCTETS);
         is_worth_it.then(|| self.bounds.rest.saturating_sub(self.worked.elapsed()))
+    }
+
+    /// How long to wait for a group before something else is to be done; `None`: for good.
+    fn patience(&self) -> Option<Duration> {
+        let is_sweeping = self.may_collect() && self.sweep.is_some();
+        let sweep = is_sweeping.then(|| self.sweeps_at.saturating_duration_since(Instant::now()));
+        self.rest().into_iter().chain(sweep).min()
     }
 
     fn shed_cache(&mut self) {

@@ -41,7 +41,7 @@ fn damage_in_a_page_or_journal_costs_that_zone_only_and_is_healed_by_a_transfer(
             assert_eq!(model.check(loaded(&zones, model.zone).expect("loaded"), key), 4);
         }
         assert!(matches!(&zones[&2].contents, Contents::Damaged(why) if !why.is_empty()));
-        assert_eq!(zones[&2].definition, Some(vec![1]));
+        assert_eq!(zones[&2].definition, Some(vec![1].into()));
         if table == b'p' {
             let history = store.diffs_since(2, Serial(2)).expect("readable").expect("kept");
             assert_eq!(history.len(), 2);
@@ -110,7 +110,7 @@ fn a_bit_flipped_in_the_file_costs_the_zones_of_that_leaf_and_no_definition() {
 
         let (store, restored) = Store::open(copy.path(), options(16 << 20)).expect("the store opens");
         let was_found_at_start = restored.damage().is_some();
-        let zones: BTreeMap<_, _> = restored.map(|stored| (stored.zone, stored)).collect();
+        let zones: BTreeMap<_, _> = restored.into_iter().map(|stored| (stored.zone, stored)).collect();
         let lost = zones.values().filter(|zone| matches!(zone.contents, Contents::Damaged(_))).count();
         for model in &models {
             write(&store, model.replace(2, None, key)).expect("stored");
@@ -126,7 +126,7 @@ fn a_bit_flipped_in_the_file_costs_the_zones_of_that_leaf_and_no_definition() {
             assert!(lost <= 17, "{lost} zones lost");
             assert!(matches!(zones[&hit.zone].contents, Contents::Damaged(_)));
             assert_eq!(zones.len(), models.len());
-            assert!(zones.values().all(|zone| zone.definition == Some(vec![1; 100])));
+            assert!(zones.values().all(|zone| zone.definition == Some(vec![1; 100].into())));
             damages += 1;
         }
     }
@@ -236,7 +236,7 @@ fn a_damaged_file_of_pages_costs_that_zone_only_and_is_healed_by_a_transfer() {
         }
         let Contents::Damaged(why) = &zones[&2].contents else { panic!("{what}: {:?}", zones[&2].contents) };
         assert!(why.contains("pages/00000002-00000001"), "{what}: {why}");
-        assert_eq!(zones[&2].definition, Some(vec![1]), "{what}");
+        assert_eq!(zones[&2].definition, Some(vec![1].into()), "{what}");
         let history = store.diffs_since(2, Serial(1)).expect("readable").expect("kept");
         assert_eq!(history.len(), 2, "{what}");
 
@@ -287,7 +287,7 @@ fn zones_in_files_survive_the_rebuilding_of_the_database() {
 
     let (store, restored) = Store::open(directory.path(), options(SMALL_BATCH_OCTETS)).expect("starts");
     assert!(restored.damage().is_some(), "rebuilt");
-    let zones: BTreeMap<_, _> = restored.map(|stored| (stored.zone, stored)).collect();
+    let zones: BTreeMap<_, _> = restored.into_iter().map(|stored| (stored.zone, stored)).collect();
     for model in models {
         assert_eq!(model.check(loaded(&zones, model.zone).expect("loaded"), key), 3);
     }

@@ -93,7 +93,7 @@ pub(crate) fn options(batch_octets: usize) -> Options {
 pub(crate) fn open(directory: &Path, options: Options) -> (Store, BTreeMap<ZoneNumber, StoredZone>) {
     let (store, restored) = Store::open(directory, options).expect("the store opens");
     assert_eq!(restored.damage(), None);
-    let zones = restored.map(|stored| (stored.zone, stored)).collect();
+    let zones = restored.into_iter().map(|stored| (stored.zone, stored)).collect();
     (store, zones)
 }
 

@@ -57,7 +57,7 @@ fn stop_everywhere(scenario: &Scenario) {
         let confirmed = zone.and_then(|zone| zone.confirmation.as_ref()).map_or(0, |bytes| bytes[0]);
         assert!(confirmed >= promised.confirmed, "an acknowledged confirmation was lost");
         let definition = zone.and_then(|zone| zone.definition.clone());
-        assert!(definition == Some(vec![9; 20_000]) || !promised.defined && definition.is_none());
+        assert!(definition == Some(vec![9; 20_000].into()) || !promised.defined && definition.is_none());
 
         // Whatever was left over is in nobody's way, and goes.
         let model = (scenario.model_at)(stored);

@@ -34,7 +34,7 @@ fn restore(bencher: Bencher<'_, '_>, zones: &[Contents]) {
     let records: usize = zones.iter().map(|contents| contents.records).sum();
     bencher.counter(ItemsCount::new(records)).bench_local(|| {
         let (store, restored) = Store::open(directory.path(), Options::default()).expect("opens");
-        let zones: Vec<_> = restored.collect();
+        let zones: Vec<_> = restored.into_iter().collect();
         let loaded: u64 = zones
             .iter()
             .map(|zone| match &zone.contents {
