@@ -138,7 +138,7 @@ impl Default for Options {
             batch_octets: 16 << 20,
             patience: Duration::from_millis(500),
             rest: Duration::from_secs(10),
-            queue_max: 1 << 18,
+            queue_max: 1 << 20,
             restore_threads: 2,
             stop_after_steps: None,
         }

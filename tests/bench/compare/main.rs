@@ -32,6 +32,7 @@ mod zones;
 mod ask;
 mod contender;
 mod echo;
+mod floor;
 mod load;
 mod plot;
 mod primary;

@@ -47,20 +47,32 @@ impl Version {
         Version::new(snapshot, old.iter().cloned().chain([diff]).collect())
     }
 
+    /// Octets of the answer to an IXFR from `old`, lengths of messages included.
+    pub(crate) fn difference_octets(&self, old: &Version) -> usize {
+        let query = message::ixfr_query(0, self.snapshot.apex(), &old.snapshot.soa_record(), None);
+        let request = Request::read(&query).expect("a request");
+        let from = self.diffs.iter().position(|diff| diff.from_serial() == old.snapshot.serial());
+        messages(request, &self.snapshot, from.map(|from| &self.diffs[from..])).len()
+    }
+
     /// Makes the AXFR now, so that the first who asks does not wait for it.
     pub(crate) fn record(&self) -> &[u8] {
         self.recorded.get_or_init(|| {
             let query = message::query(0, self.snapshot.apex(), RecordType::AXFR, None);
-            let request = Request::read(&query).expect("a request");
-            let mut outbound = Outbound::new(request, &self.snapshot, None, 0);
-            let (mut recorded, mut message) = (Vec::new(), Vec::new());
-            while outbound.next(&mut message).expect("small records") {
-                recorded.extend_from_slice(&(message.len() as u16).to_be_bytes());
-                recorded.extend_from_slice(&message);
-            }
-            recorded
+            messages(Request::read(&query).expect("a request"), &self.snapshot, None)
         })
     }
+}
+
+/// The messages of an answer, each behind its length.
+fn messages(request: Request, snapshot: &Snapshot, diffs: Option<&[Diff]>) -> Vec<u8> {
+    let mut outbound = Outbound::new(request, snapshot, diffs, 0);
+    let (mut all, mut message) = (Vec::new(), Vec::new());
+    while outbound.next(&mut message).expect("small records") {
+        all.extend_from_slice(&(message.len() as u16).to_be_bytes());
+        all.extend_from_slice(&message);
+    }
+    all
 }
 
 #[derive(Debug, Default)]
@@ -196,13 +208,7 @@ fn answer(query: &[u8], shared: &Shared, writer: &mut TcpStream) -> io::Result<(
     let diffs = from.map(|from| &version.diffs[from..]);
     debug_assert_eq!(question.qtype, RecordType::IXFR);
     shared.ixfrs.fetch_add(u64::from(diffs.is_some()), Ordering::Relaxed);
-    let mut outbound = Outbound::new(request, &version.snapshot, diffs, 0);
-    let (mut all, mut message) = (Vec::new(), Vec::new());
-    while outbound.next(&mut message).map_err(io::Error::other)? {
-        all.extend_from_slice(&(message.len() as u16).to_be_bytes());
-        all.extend_from_slice(&message);
-    }
-    writer.write_all(&all)
+    writer.write_all(&messages(request, &version.snapshot, diffs))
 }
 
 /// The recorded messages, with the query's id, and its question in the first.

@@ -2,6 +2,7 @@
 //!
 //! Every wait has a limit; a contender that misses it is told of on stderr and has no row.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -13,9 +14,9 @@ use secondaryd::zone::{Builder, Diff, Limits};
 use crate::ask;
 use crate::contender::{Contender, Who, cpu_of, pin, pin_this_thread};
 use crate::contents::{Contents, DELEGATION_EVERY, KEY, difference, uniform};
+use crate::floor::{self, Echo, Reader};
 use crate::load::{Answered, latencies, over_tcp, over_udp, quantile};
 use crate::primary::{Primary, Version};
-use crate::process::Process;
 use crate::report::Report;
 use crate::{Plan, address};
 
@@ -71,6 +72,7 @@ pub(crate) fn zone(plan: &Plan, report: &mut Report) {
                 }
             }
         }
+        floor::axfr(report, &primary, &version, records);
         changes(plan, report, &primary, &mut contents, &mut version, &running);
         // as they are when nothing has happened for a while
         for contender in &mut running {
@@ -97,7 +99,9 @@ fn changes(
     let kinds = [(1, "IXFR of 1 change"), (100, "IXFR of 100 changes"), (10_000, "IXFR of 10,000 changes")];
     for (changes, what) in kinds {
         for _ in 0..plan.repetitions {
+            let old = version.clone();
             advance(primary, contents, version, changes);
+            floor::ixfr(report, primary, what, records, (&old, version));
             for contender in running {
                 let before = primary.sent().0;
                 let began = Instant::now();
@@ -194,7 +198,7 @@ fn replace(plan: &Plan, report: &mut Report, primary: &Primary, contents: &Conte
                 report.add("replaced by AXFR: peak of memory", "MB", records, who, peak as f64 / MILLION);
                 let written = (contender.written() - written) as f64 / MILLION;
                 report.add("replaced by AXFR: written to disk", "MB", records, who, written);
-                report.add("p99.9 of queries during that AXFR", "ms", records, who, quantile(&mut times, 0.999));
+                report.add(UNDER_AXFR, "ms", records, who, quantile(&mut times, 0.999));
             }
             Err(why) => failed(contender, "replacement", &why),
         }
@@ -358,16 +362,12 @@ fn cost_of(
             }
         }
     }
-    let echo = address::ipv4();
-    let program = std::env::current_exe().expect("this program");
-    let folder = tempfile::tempdir().expect("temporary directory");
-    let mut command = std::process::Command::new(program);
-    let process = Process::start("echo", command.args(["--echo", &echo.to_string()]), &folder.path().join("log"));
-    pin(process.id(), 0);
-    on_other_core(plan, || over_udp(echo, queries, plan.time / 5));
-    let before = cpu_of(process.id());
-    let answered = on_other_core(plan, || over_udp(echo, queries, plan.time));
-    report.add(udp, "us", size, Who::Echo, each(&answered, cpu_of(process.id()) - before));
+    let echo = Echo::start();
+    pin(echo.process.id(), 0);
+    on_other_core(plan, || over_udp(echo.address, queries, plan.time / 5));
+    let before = cpu_of(echo.process.id());
+    let answered = on_other_core(plan, || over_udp(echo.address, queries, plan.time));
+    report.add(udp, "us", size, Who::Echo, each(&answered, cpu_of(echo.process.id()) - before));
 }
 
 fn each(answered: &Answered, cpu: f64) -> f64 {
@@ -407,35 +407,78 @@ pub(crate) fn latency(plan: &Plan, report: &mut Report) {
             continue;
         }
         contender.rest();
-        let mut idle = while_doing(plan, &contender, &queries, || std::thread::sleep(plan.time));
-        report.add("p99.9 of queries, idle", "ms", records, who, quantile(&mut idle, 0.999));
+        let server = contender.address;
+        let mut idle = while_doing(plan, server, &queries, || std::thread::sleep(plan.time));
+        report.add(IDLE, "ms", records, who, quantile(&mut idle, 0.999));
         let before = primary.sent().1;
         let mut began = Instant::now();
-        let mut busy = while_doing(plan, &contender, &queries, || {
+        let mut busy = while_doing(plan, server, &queries, || {
             began = Instant::now();
-            let mut number = 0;
-            while began.elapsed() < plan.time {
-                // in bursts of ten, so that the sleep between them is long enough to be kept
-                for _ in 0..10 {
-                    let zone = number % all.len();
-                    advance(&primary, &mut all[zone], &mut versions[zone], 1);
-                    ask::notify(contender.address, &all[zone].apex);
-                    number += 1;
-                }
-                let due = Duration::from_secs_f64(number as f64 / plan.rate);
-                std::thread::sleep(due.saturating_sub(began.elapsed()));
-            }
+            at_rate(plan, |number| {
+                let zone = number % all.len();
+                advance(&primary, &mut all[zone], &mut versions[zone], 1);
+                ask::notify(server, &all[zone].apex);
+            });
         });
         let rate = (primary.sent().1 - before) as f64 / began.elapsed().as_secs_f64();
         println!("{:10}  fetched {rate:.0} differences a second", who.name());
-        report.add("p99.9 of queries under IXFRs", "ms", records, who, quantile(&mut busy, 0.999));
+        report.add(UNDER_IXFRS, "ms", records, who, quantile(&mut busy, 0.999));
+    }
+    latency_of_echo(plan, report, &big, &small, &queries);
+}
+
+const IDLE: &str = "p99.9 of queries, idle";
+const UNDER_IXFRS: &str = "p99.9 of queries under IXFRs";
+const UNDER_AXFR: &str = "p99.9 of queries during that AXFR";
+
+/// The same of an echo, while a client that keeps nothing reads from the primary what a secondary would have to take in.
+fn latency_of_echo(plan: &Plan, report: &mut Report, big: &Contents, small: &[String], queries: &[Vec<u8>]) {
+    let (records, primary, echo) = (big.records, Primary::start(address::ipv4()), Echo::start());
+    let whole = Version::new(big.snapshot(), Vec::new());
+    whole.record();
+    primary.set(whole.clone());
+    let mut all: Vec<Contents> = small.iter().map(|name| Contents::new(name, 10)).collect();
+    let mut versions: Vec<_> = all.iter().map(|contents| Version::new(contents.snapshot(), Vec::new())).collect();
+    let mut reader = Reader::new(&primary);
+    let mut idle = while_doing(plan, echo.address, queries, || std::thread::sleep(plan.time));
+    report.add(IDLE, "ms", records, Who::Echo, quantile(&mut idle, 0.999));
+    let mut busy = while_doing(plan, echo.address, queries, || {
+        at_rate(plan, |number| {
+            let zone = number % all.len();
+            let old = versions[zone].clone();
+            advance(&primary, &mut all[zone], &mut versions[zone], 1);
+            let octets = versions[zone].difference_octets(&old);
+            reader.ixfr(&all[zone].apex, &old, octets);
+        });
+    });
+    report.add(UNDER_IXFRS, "ms", records, Who::Echo, quantile(&mut busy, 0.999));
+    let mut busy = while_doing(plan, echo.address, queries, || {
+        let began = Instant::now();
+        while began.elapsed() < plan.time {
+            reader.axfr(&whole);
+        }
+    });
+    report.add(UNDER_AXFR, "ms", records, Who::Echo, quantile(&mut busy, 0.999));
+}
+
+/// Does something as often as the plan says, for as long as it says.
+fn at_rate(plan: &Plan, mut doing: impl FnMut(usize)) {
+    let (began, mut number) = (Instant::now(), 0);
+    while began.elapsed() < plan.time {
+        // in bursts of ten, so that the sleep between them is long enough to be kept
+        for _ in 0..10 {
+            doing(number);
+            number += 1;
+        }
+        let due = Duration::from_secs_f64(number as f64 / plan.rate);
+        std::thread::sleep(due.saturating_sub(began.elapsed()));
     }
 }
 
-fn while_doing(plan: &Plan, contender: &Contender, queries: &[Vec<u8>], doing: impl FnOnce()) -> Vec<f64> {
+fn while_doing(plan: &Plan, server: SocketAddr, queries: &[Vec<u8>], doing: impl FnOnce()) -> Vec<f64> {
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let asked = scope.spawn(|| latencies(contender.address, queries, plan.interval, &over));
+        let asked = scope.spawn(|| latencies(server, queries, plan.interval, &over));
         doing();
         over.store(true, Ordering::Relaxed);
         asked.join().expect("no panic")

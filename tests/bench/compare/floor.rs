@@ -1,0 +1,103 @@
+//! What no server here can beat, as rows of the echo: datagrams are sent back without a look at them, transfers are read and
+//! nothing is kept of them. What an echo's slowest datagrams take while such a client reads is what the machine takes.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use secondaryd::dns::{Name, RecordType, message};
+use tempfile::TempDir;
+
+use crate::address;
+use crate::contender::Who;
+use crate::primary::{Primary, Version};
+use crate::process::Process;
+use crate::report::Report;
+
+/// Nothing that is read here takes so long.
+const LONG: Duration = Duration::from_secs(60);
+
+/// The echo at work; ends when dropped.
+pub(crate) struct Echo {
+    pub(crate) address: SocketAddr,
+    pub(crate) process: Process,
+    _log: TempDir,
+}
+
+impl Echo {
+    /// Starts it, as a process of its own.
+    pub(crate) fn start() -> Echo {
+        let address = address::ipv4();
+        let program = std::env::current_exe().expect("this program");
+        let log = tempfile::tempdir().expect("temporary directory");
+        let mut command = Command::new(program);
+        let process = Process::start("echo", command.args(["--echo", &address.to_string()]), &log.path().join("log"));
+        Echo { address, process, _log: log }
+    }
+}
+
+/// A client of the primary that asks for transfers over one connection and keeps nothing.
+pub(crate) struct Reader {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Reader {
+    /// Connects.
+    pub(crate) fn new(primary: &Primary) -> Reader {
+        let stream = TcpStream::connect(primary.address).expect("the primary listens");
+        stream.set_nodelay(true).expect("an option");
+        stream.set_read_timeout(Some(LONG)).expect("a time limit");
+        Reader { stream, buffer: vec![0; 256 << 10] }
+    }
+
+    fn ask(&mut self, query: &[u8]) {
+        let message = [&(query.len() as u16).to_be_bytes(), query].concat();
+        self.stream.write_all(&message).expect("the primary reads");
+    }
+
+    fn skip(&mut self, mut octets: usize) {
+        while octets > 0 {
+            let some = octets.min(self.buffer.len());
+            let read = self.stream.read(&mut self.buffer[..some]).expect("the primary sends");
+            assert!(read > 0, "the primary has closed the connection");
+            octets -= read;
+        }
+    }
+
+    /// Reads the whole zone.
+    pub(crate) fn axfr(&mut self, version: &Version) {
+        self.ask(&message::query(0, version.snapshot.apex(), RecordType::AXFR, None));
+        self.skip(version.record().len());
+    }
+
+    /// Reads what leads from the version `old` to the newest, so many octets.
+    pub(crate) fn ixfr(&mut self, apex: &Name, old: &Version, octets: usize) {
+        self.ask(&message::ixfr_query(0, apex, &old.snapshot.soa_record(), None));
+        self.skip(octets);
+    }
+}
+
+/// How long it takes to read the whole zone.
+pub(crate) fn axfr(report: &mut Report, primary: &Primary, version: &Version, records: usize) {
+    let began = Instant::now();
+    Reader::new(primary).axfr(version);
+    report.add("AXFR: start to first answer", "s", records, Who::Echo, began.elapsed().as_secs_f64());
+}
+
+/// How long it takes to read the difference between two versions.
+pub(crate) fn ixfr(
+    report: &mut Report,
+    primary: &Primary,
+    what: &'static str,
+    records: usize,
+    (old, version): (&Arc<Version>, &Arc<Version>),
+) {
+    let octets = version.difference_octets(old);
+    let mut reader = Reader::new(primary);
+    let began = Instant::now();
+    reader.ixfr(version.snapshot.apex(), old, octets);
+    report.add(what, "ms", records, Who::Echo, began.elapsed().as_secs_f64() * 1e3);
+}
