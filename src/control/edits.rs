@@ -191,7 +191,7 @@ impl Keeper {
                     let id = definition.id;
                     tracing::info!(zone = %definition.name, tenant = &*definition.tenant, user = &*definition.created_by, op = "create", "zone created");
                     self.tell(&definition, Kind::Definition, serde_json::json!({"change": "created"}));
-                    self.add_zones(vec![(*definition, Default::default())]);
+                    self.add_zones(vec![*definition]);
                     // Somebody waits: the first round asks past the cache of dead primaries.
                     if let Some(zone) = self.zones.get_mut(&id) {
                         zone.refresh.handle_command(Timestamp::now(), refresh::Command::Refresh);
@@ -367,11 +367,11 @@ impl Keeper {
                 None => {
                     let definition = zones::configured(zone, self.allocate_id(), now);
                     self.remember(&definition);
-                    added.push((definition, Default::default()));
+                    added.push(definition);
                 }
             }
         }
-        let ids: Vec<ZoneId> = added.iter().map(|(definition, _)| definition.id).collect();
+        let ids: Vec<ZoneId> = added.iter().map(|definition| definition.id).collect();
         self.add_zones(added);
         for id in ids {
             self.follow_up(id);

@@ -471,7 +471,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let mut keeper = keeper(directory.path());
         let (id, now) = (ZoneId(1), Timestamp::now());
-        keeper.add_zones(vec![(configured(&zone(), id, now), Default::default())]);
+        keeper.add_zones(vec![configured(&zone(), id, now)]);
         keeper.store.close();
         let zone = keeper.zones.get_mut(&id).expect("added");
         zone.unstored = Some(Box::new(Unstored { detail: "the disk was full".to_owned(), again_at: now }));

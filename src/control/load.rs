@@ -25,6 +25,7 @@ use super::zones::{self, StoredDefinition, Zone};
 #[derive(Default)]
 pub(super) struct Kept {
     machine: refresh::Restored,
+    /// Until it is served.
     snapshot: Option<Arc<Snapshot>>,
     /// What the machine is told of it.
     look: Option<Fingerprint>,
@@ -63,18 +64,16 @@ fn prepare(stored: StoredZone, lost: &store::Lost, all_within: Duration, key: Ha
     let machine = refresh::Restored {
         soa: snapshot.as_deref().map(soa_timers),
         confirmation: stored.confirmation.as_deref().and_then(confirmation_from),
-        primaries: primary_states(&stored.primaries),
+        primaries: Vec::new(),
         ask_within,
     };
     let look = snapshot.as_deref().map(look::of_version);
-    let review = stored.review.as_deref().map(Review::from_bytes).unwrap_or_default();
-    Prepared::Secondary(Kept { machine, snapshot, look, damaged, review })
+    Prepared::Secondary(Kept { machine, snapshot, look, damaged, review: Review::default() })
 }
 
-/// Zones on their way into memory.
+/// What zones have in common, on their way into memory.
 #[derive(Default)]
-struct Intake {
-    views: Vec<Arc<ZoneView>>,
+struct Shared {
     /// Zones of one group nearly always come one behind the other, and share what they have in common.
     arrangement: Option<Arc<Arrangement>>,
     access: Arc<ZoneAccess>,
@@ -117,18 +116,16 @@ impl Keeper {
         }
         // In the order of the file, so that numbers are the same on every machine that starts with it.
         let is_new = |zone: &&crate::config::Zone| wanted.contains_key(&zone.name);
-        let new: Vec<_> =
-            config.zones.iter().filter(is_new).map(|z| zones::configured(z, self.allocate_id(), now)).collect();
+        let first_new = definitions.len();
+        let new = config.zones.iter().filter(is_new).map(|z| zones::configured(z, self.allocate_id(), now));
+        definitions.extend(new);
         // All names before any contents: what is in a zone may belong to one below.
-        let names = definitions.iter().chain(&new).map(|definition| (definition.id, definition.name.clone()));
-        let slots = self.publisher.add_zones(names.collect::<Vec<_>>());
-        let (slots, slots_of_new) = slots.split_at(definitions.len());
+        let mut expected = self.introduce(definitions);
+        let new = expected.split_off(first_new);
 
-        let (mut intake, mut local_zones) = (Intake::default(), Vec::new());
-        self.zones.reserve(definitions.len() + new.len());
+        let (mut taken, mut local_zones) = (Vec::with_capacity(expected.len()), Vec::new());
         // In the order of their numbers, as they were stored.
-        let mut expected: Vec<_> =
-            definitions.into_iter().zip(slots).map(|(d, slot)| (d.id.0, Some((d, slot)))).collect();
+        let mut expected: Vec<_> = expected.into_iter().map(|zone| (zone.0.id.0, Some(zone))).collect();
         for (zone, prepared) in contents {
             let place = expected.binary_search_by_key(&zone, |(zone, _)| *zone);
             let Some((definition, slot)) = place.ok().and_then(|place| expected[place].1.take()) else { continue };
@@ -137,20 +134,28 @@ impl Keeper {
                 Prepared::Secondary(_) if definition.local.is_some() => {
                     self.add_damaged_local(definition, "its entries are gone".to_owned());
                 }
-                Prepared::Secondary(kept) => self.take_in(&mut intake, definition, kept, slot.clone()),
+                Prepared::Secondary(mut kept) => {
+                    self.serve(&slot, &mut kept, now);
+                    taken.push((definition, slot, kept));
+                }
             }
         }
         // A thread that fails takes with it what it was at; that is a bug, and no reason to forget a zone.
         for (definition, slot) in expected.into_iter().filter_map(|(_, left)| left) {
             let damaged = Some("they were not read to their end; see the log".to_owned());
-            self.take_in(&mut intake, definition, Kept { damaged, ..Kept::default() }, slot.clone());
+            taken.push((definition, slot, Kept { damaged, ..Kept::default() }));
         }
-        tracing::info!(zones = intake.views.len() + new.len(), stored = intake.views.len(), "zones loaded");
-        for (definition, slot) in new.into_iter().zip(slots_of_new) {
-            self.remember(&definition);
-            self.take_in(&mut intake, definition, Kept::default(), slot.clone());
+        tracing::info!(zones = taken.len() + new.len(), stored = taken.len(), "zones loaded");
+        // Who only asks has what he wants; the rest is for those who look after the zones.
+        let mut remembered = self.store.remembered();
+        for (definition, _, kept) in &mut taken {
+            let Some(remembered) = remembered.remove(&definition.id.0) else { continue };
+            kept.machine.primaries = primary_states(&remembered.primaries);
+            kept.review = remembered.review.as_deref().map(Review::from_bytes).unwrap_or_default();
         }
-        self.end_intake(intake);
+        new.iter().for_each(|(definition, _)| self.remember(definition));
+        taken.extend(new.into_iter().map(|(definition, slot)| (definition, slot, Kept::default())));
+        self.take_in(taken);
         self.load_local(local_zones);
         self.publisher.set_whole(true);
         self.drop_configured_zones();
@@ -186,44 +191,68 @@ impl Keeper {
         }
     }
 
-    /// Puts zones into memory and serves what is there of them. Their machines are not looked at yet.
-    pub(super) fn add_zones(&mut self, zones: Vec<(ZoneDefinition, Kept)>) {
-        let names: Vec<_> = zones.iter().map(|(d, _)| (d.id, d.name.clone())).collect();
-        let slots = self.publisher.add_zones(names);
-        let mut intake = Intake::default();
-        for ((definition, kept), slot) in zones.into_iter().zip(slots) {
-            self.take_in(&mut intake, definition, kept, slot);
-        }
-        self.end_intake(intake);
+    /// Puts zones that are new into memory. Their machines are not looked at yet.
+    pub(super) fn add_zones(&mut self, definitions: Vec<ZoneDefinition>) {
+        let zones = self.introduce(definitions);
+        self.take_in(zones.into_iter().map(|(definition, slot)| (definition, slot, Kept::default())).collect());
     }
 
-    /// Puts a zone into memory and serves what is there of it.
-    fn take_in(&mut self, intake: &mut Intake, mut definition: ZoneDefinition, kept: Kept, slot: Arc<Slot>) {
+    /// Gives zones a place in the view, without contents, and says who may ask for them.
+    fn introduce(&mut self, mut definitions: Vec<ZoneDefinition>) -> Vec<(ZoneDefinition, Arc<Slot>)> {
+        let names: Vec<_> = definitions.iter().map(|d| (d.id, d.name.clone())).collect();
+        let slots = self.publisher.add_zones(names);
+        let mut shared = Shared::default();
+        for (definition, slot) in definitions.iter_mut().zip(&slots) {
+            match &shared.arrangement {
+                Some(known) if *known == definition.arrangement => definition.arrangement = Arc::clone(known),
+                _ => shared.arrangement = Some(Arc::clone(&definition.arrangement)),
+            }
+            let of_zone = zones::access(definition);
+            if of_zone != *shared.access {
+                shared.access = Arc::new(of_zone);
+            }
+            self.policy.set_zone(definition.id, shared.access.clone());
+            self.publisher.set_restricted(slot, definition.allow_query.is_some());
+        }
+        definitions.into_iter().zip(slots).collect()
+    }
+
+    /// Serves what is there of a zone, unless it has expired.
+    fn serve(&self, slot: &Slot, kept: &mut Kept, now: Timestamp) {
+        let Some(snapshot) = kept.snapshot.take() else { return };
+        let expires = kept.machine.expires(now, &self.settings);
+        let is_expired = expires.is_none_or(|expires| expires <= now);
+        self.publisher.set_expires(slot, expires);
+        self.publisher.publish_as(slot, snapshot, if is_expired { State::Expired } else { State::Served });
+    }
+
+    /// Puts zones into memory, which are served already if there is anything of them.
+    fn take_in(&mut self, zones: Vec<(ZoneDefinition, Arc<Slot>, Kept)>) {
         let now = Timestamp::now();
-        match &intake.arrangement {
-            Some(known) if *known == definition.arrangement => definition.arrangement = Arc::clone(known),
-            _ => intake.arrangement = Some(Arc::clone(&definition.arrangement)),
-        }
-        let of_zone = zones::access(&definition);
-        if of_zone != *intake.access {
-            intake.access = Arc::new(of_zone);
-        }
-        let access = &intake.access;
+        self.zones.reserve(zones.len());
+        let views: Vec<_> = zones.into_iter().map(|(d, slot, kept)| self.take_in_one(d, slot, kept, now)).collect();
+        self.board.insert(views);
+        let next = self.next_id.to_be_bytes().to_vec();
+        self.store.submit(Write::Meta { name: NEXT_ID.to_owned(), bytes: Some(next) }, report("next zone number"));
+    }
+
+    fn take_in_one(
+        &mut self,
+        definition: ZoneDefinition,
+        slot: Arc<Slot>,
+        kept: Kept,
+        now: Timestamp,
+    ) -> Arc<ZoneView> {
         let (id, primaries, definition) = (definition.id, definition.primaries.len(), Arc::new(definition));
-        self.policy.set_zone(id, access.clone());
-        self.publisher.set_restricted(&slot, definition.allow_query.is_some());
-        let serial = kept.snapshot.as_deref().map(Snapshot::serial);
+        let serial = kept.machine.soa.map(|soa| soa.serial);
         let settings = self.settings.clone();
         let mut refresh = Refresh::new(settings, primaries, u64::from(id.0), Some(kept.machine), now);
         if let Some(look) = kept.look {
             refresh.note_served(look);
         }
-        if let Some(snapshot) = kept.snapshot {
-            self.publisher.publish(&slot, snapshot);
-            if refresh.is_expired() {
-                self.publisher.set_state(&slot, State::Expired);
-            }
-            self.publisher.set_expires(&slot, refresh.expires());
+        if serial.is_some() && refresh.is_expired() {
+            // perhaps since it was served
+            self.publisher.set_state(&slot, State::Expired);
         }
         let review = kept.review;
         refresh.set_frozen(review.pinned.is_some());
@@ -234,10 +263,9 @@ impl Keeper {
             self.publisher.set_state(&slot, State::Damaged);
         }
         let view = Arc::new(ZoneView::new(slot.clone(), definition.clone()));
-        intake.views.push(view.clone());
         let zone = Zone {
             definition,
-            view,
+            view: view.clone(),
             slot,
             refresh,
             epoch: 0,
@@ -268,13 +296,7 @@ impl Keeper {
             zone.view.begin(ZoneStatus { remarks, ..status });
         }
         self.zones.insert(id, Box::new(zone));
-    }
-
-    /// Shows what has been taken in.
-    fn end_intake(&mut self, intake: Intake) {
-        self.board.insert(intake.views);
-        let next = self.next_id.to_be_bytes().to_vec();
-        self.store.submit(Write::Meta { name: NEXT_ID.to_owned(), bytes: Some(next) }, report("next zone number"));
+        view
     }
 }
 

@@ -53,6 +53,21 @@ pub struct Refresh {
     pub(super) alarm: Option<Timestamp>,
 }
 
+impl Restored {
+    /// The confirmation as far as it counts now.
+    fn confirmation(&self, now: Timestamp, settings: &Settings) -> Option<Confirmation> {
+        let (confirmed, soa) = (self.confirmation?, self.soa?);
+        // A clock that was set back must not lengthen a zone's life.
+        let expires = confirmed.expires.min(now + soa.expire(settings));
+        Some(Confirmation { expires, at: confirmed.at.min(now), ..confirmed })
+    }
+
+    /// When the contents expire, or have expired; `None` if nobody ever confirmed them, which counts as expired.
+    pub fn expires(&self, now: Timestamp, settings: &Settings) -> Option<Timestamp> {
+        self.confirmation(now, settings).map(|confirmation| confirmation.expires)
+    }
+}
+
 // -- inputs ------------------------------------------------------------------------------------------------------
 
 impl Refresh {
@@ -68,6 +83,7 @@ impl Refresh {
     ) -> Refresh {
         let mut restored = restored.unwrap_or_default();
         restored.primaries.resize(primaries, None);
+        let confirmation = restored.confirmation(now, &settings);
         let mut zone = Refresh {
             settings,
             primaries: restored.primaries.into_iter().map(|state| restore_primary(state, now)).collect(),
@@ -97,7 +113,7 @@ impl Refresh {
         zone.set_alarm(now);
         if let Some(soa) = zone.soa {
             zone.phase = Phase::Settled;
-            zone.restore_expiry(now, soa, restored.confirmation, restored.ask_within);
+            zone.restore_expiry(now, soa, confirmation, restored.ask_within);
         }
         zone
     }
@@ -109,12 +125,7 @@ impl Refresh {
         confirmation: Option<Confirmation>,
         ask_within: Option<Duration>,
     ) {
-        self.confirmation = confirmation.map(|confirmed| Confirmation {
-            // A clock that was set back must not lengthen a zone's life.
-            expires: confirmed.expires.min(now + soa.expire(&self.settings)),
-            at: confirmed.at.min(now),
-            ..confirmed
-        });
+        self.confirmation = confirmation;
         self.expired = self.confirmation.is_none_or(|confirmed| confirmed.expires <= now);
         self.expire_due = self.expired;
         let due = self.confirmation.map(|confirmed| confirmed.at + self.refresh_interval(soa));

@@ -11,7 +11,7 @@
 //!                        |-- Append: `j`        (journal; cheap)
 //!                        |-- Replace: `p`, `z`  (see `compact`); a large zone: a file, synced, then `z` (`page_file`)
 //!                        `-- between groups: deletes what no header counts any more
-//! open ----> small tables -> restore threads: link pages, replay journal -> Restored (iterator)
+//! open ----> small tables -> restore threads: link pages, replay journal -> Restored::each -> remembered
 //! ```
 //!
 //! Invariant 5: for each zone there is one generation of pages and the unbroken chain of differences after it, or
@@ -72,6 +72,7 @@ mod tests;
 mod write;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -91,7 +92,7 @@ pub use error::{OpenError, StoreError};
 pub use held::{History, Step};
 pub use layout::{Damage, Ring, ZoneNumber};
 use restore::{Chain, SmallTables};
-pub use restore::{DatabaseDamage, Restored};
+pub use restore::{DatabaseDamage, Remembered, Restored};
 use salvage::Salvaged;
 pub use sheet::Sheet;
 pub use write::{LocalContents, LocalWrite, Logged, Write};
@@ -119,7 +120,7 @@ pub struct Options {
     /// After so long without work what sled holds in its cache, and what the writer knows of zones, is given back. Default
     /// 10 s.
     pub rest: Duration,
-    /// Most writes that wait; more are refused with [`StoreError::QueueFull`]. Default 262,144.
+    /// Most writes that wait; more are refused with [`StoreError::QueueFull`]. Default 1,048,576.
     pub queue_max: usize,
     /// Threads that read zones at start. Default 2.
     pub restore_threads: usize,
@@ -169,10 +170,6 @@ pub struct StoredZone {
     pub definition: Option<Arc<[u8]>>,
     /// As last given with [`Write::Confirm`].
     pub confirmation: Option<Vec<u8>>,
-    /// As last given with [`Write::Primary`], by position.
-    pub primaries: Vec<(u16, Vec<u8>)>,
-    /// As last given with [`Write::Review`] or [`Write::Hold`].
-    pub review: Option<Vec<u8>>,
     /// The entries of a local zone, by number.
     pub entries: Vec<(u64, Vec<u8>)>,
     /// What of the small values could not be read.
@@ -277,6 +274,21 @@ impl Store {
     /// The key of the owner name hash for all zones of this store.
     pub fn hash_key(&self) -> HashKey {
         self.key
+    }
+
+    /// What is remembered of zones beside what serving them needs: statuses of primaries, reviews of versions. If the database
+    /// cannot be read it is rebuilt, and this is empty.
+    ///
+    /// Reads from disk: not for the keeper's thread.
+    pub fn remembered(&self) -> BTreeMap<ZoneNumber, Remembered> {
+        let rebuilds = self.disk.rebuilds();
+        restore::read_remembered(&self.disk).unwrap_or_else(|error| {
+            tracing::error!(%error, "what was remembered of zones cannot be read");
+            if matches!(error, StoreError::Broken(_)) {
+                self.queue.push(Job { task: Task::Rebuild { seen: rebuilds }, done: Box::new(drop) });
+            }
+            BTreeMap::new()
+        })
     }
 
     /// The zone is about to be served in a version that is not stored; after a kill the next start knows ([`Lost`]).

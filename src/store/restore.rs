@@ -5,6 +5,7 @@
 //! batch of neighbouring zones each; a bounded channel keeps them from running ahead of the receiver. Damage costs the zone
 //! it is in and is reported in its place.
 
+use std::collections::BTreeMap;
 use std::iter::Peekable;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -31,8 +32,6 @@ const BATCH_PAGES: u32 = 256;
 pub(super) struct Found {
     definition: Option<Arc<[u8]>>,
     confirmation: Option<Vec<u8>>,
-    primaries: Vec<(u16, Vec<u8>)>,
-    review: Option<Vec<u8>>,
     entries: Vec<(u64, Vec<u8>)>,
     header: Option<Result<Header, Damage>>,
     /// What of the above could not be read.
@@ -52,8 +51,9 @@ impl Found {
             Some(Value::Header(header)) => self.header = Some(header),
             Some(Value::Definition(octets)) => self.definition = Some(octets),
             Some(Value::Confirmation(octets)) => self.confirmation = Some(octets),
-            Some(Value::Primary(index, octets)) => self.primaries.push((index, octets)),
             Some(Value::Entry(number, octets)) => self.entries.push((number, octets)),
+            // not among these tables
+            Some(Value::Primary(..)) => {}
         }
     }
 }
@@ -181,10 +181,10 @@ enum Value {
     Entry(u64, Vec<u8>),
 }
 
-/// Reads everything but pages and differences. Each table is read by a thread: most of the time goes into sled's nodes, which
+/// Reads everything that serving needs, but pages and differences. Each table is read by a thread: most of the time goes into sled's nodes, which
 /// are read from the disk and unpacked one by one.
 pub(super) fn read_small_tables(disk: &Disk) -> Result<SmallTables, StoreError> {
-    let tables = [table::DEFINITION, table::ZONE, table::CONFIRMATION, table::PRIMARY, table::ENTRY];
+    let tables = [table::DEFINITION, table::ZONE, table::CONFIRMATION, table::ENTRY];
     let read: Vec<Vec<(ZoneNumber, Option<Value>)>> = std::thread::scope(|scope| {
         let start = |table| {
             let thread = std::thread::Builder::new().name(format!("table-{table}"));
@@ -209,16 +209,38 @@ pub(super) fn read_small_tables(disk: &Disk) -> Result<SmallTables, StoreError> 
         }
         zones.push((zone, found));
     }
-    super::held::read_reviews(disk, |zone, review| {
-        let place = zones.binary_search_by_key(&zone, |(zone, _)| *zone).unwrap_or_else(|place| {
-            zones.insert(place, (zone, Found::default()));
-            place
-        });
-        let found = &mut zones[place].1;
-        match review {
-            Ok(review) => found.review = Some(review),
-            Err(damage) => found.damaged.push(damage),
+    // What is remembered of a zone is read later, and gives a number away, too.
+    let remembered = disk.last_key(&layout::behind(&[table::PRIMARY]), &[table::PRIMARY])?;
+    let last = remembered.as_deref().and_then(layout::zone_of);
+    zones.extend(
+        last.filter(|last| zones.last().is_none_or(|(zone, _)| zone < last)).map(|last| (last, Found::default())),
+    );
+    Ok(zones)
+}
+
+/// What is remembered of zones beside what serving needs.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Remembered {
+    /// As last given with [`Write::Primary`](super::Write::Primary), by position.
+    pub primaries: Vec<(u16, Vec<u8>)>,
+    /// As last given with [`Write::Review`](super::Write::Review) or [`Write::Hold`](super::Write::Hold).
+    pub review: Option<Vec<u8>>,
+}
+
+/// Reads what is remembered of all zones. What is damaged is left out, with a line in the log.
+pub(super) fn read_remembered(disk: &Disk) -> Result<BTreeMap<ZoneNumber, Remembered>, StoreError> {
+    let mut zones = BTreeMap::<ZoneNumber, Remembered>::new();
+    let lost = |zone: ZoneNumber, damage: Damage| tracing::error!(zone, %damage, "stored value lost");
+    for (zone, value) in read_table(disk, table::PRIMARY)? {
+        match value {
+            Some(Value::Primary(index, octets)) => zones.entry(zone).or_default().primaries.push((index, octets)),
+            Some(Value::Damaged(damage)) => lost(zone, damage),
+            _ => {}
         }
+    }
+    super::held::read_reviews(disk, |zone, review| match review {
+        Ok(review) => zones.entry(zone).or_default().review = Some(review),
+        Err(damage) => lost(zone, damage),
     })?;
     Ok(zones)
 }
@@ -386,8 +408,6 @@ impl Reader {
             apex,
             definition: found.definition,
             confirmation: found.confirmation,
-            primaries: found.primaries,
-            review: found.review,
             entries: found.entries,
             damaged: found.damaged.iter().map(ToString::to_string).collect(),
             contents,
