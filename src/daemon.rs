@@ -181,8 +181,14 @@ impl Daemon {
         ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut cookie_secret)
             .map_err(|_| DaemonError::Setup("the system gives no random numbers".to_owned()))?;
         policy.identity.store(Arc::new(identity(&config, cookie_secret)));
-        let parts =
-            Parts { config: config.clone(), publisher, policy: policy.clone(), inbox: reader, store: store.clone() };
+        let parts = Parts {
+            config: config.clone(),
+            publisher,
+            policy: policy.clone(),
+            inbox: reader,
+            store: store.clone(),
+            give_way: crate::system::give_way,
+        };
         // Each zone is answered as soon as it has been read, and until then who asks is told to ask somebody else.
         let mut control = control::start(parts, restored, (events.clone(), received));
         let services = Services { view, policy: policy.clone(), inbox, outbound: control.outbound.clone() };

@@ -224,6 +224,7 @@ impl Tables {
         };
         let (zones, errors) = (self.zones.len(), self.errors.len());
         let (path, mut lines_before) = (Arc::from(path), sections.matches('\n').count());
+        self.zones.reserve(text.matches(ZONE).count());
         for piece in pieces(&text[sections.len()..]) {
             let (root, mistakes) = DeTable::parse_recoverable(piece);
             let are_zones = root.get_ref().keys().all(|key| key.get_ref() == "secondary-zone");
@@ -320,8 +321,11 @@ impl Tables {
     }
 }
 
+/// With this a line begins that begins a zone.
+const ZONE: &str = "[[secondary-zone]]";
+
 fn is_zone(line: &str) -> bool {
-    line.starts_with("[[secondary-zone]]")
+    line.starts_with(ZONE)
 }
 
 /// The text before the first zone, if nothing but zones follows, as far as lines tell.

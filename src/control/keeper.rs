@@ -65,6 +65,8 @@ pub struct Parts {
     pub inbox: InboxReader,
     /// The durable side.
     pub store: Arc<Store>,
+    /// Has the calling thread give way to the others, as far as the system knows such a thing.
+    pub give_way: fn(),
 }
 
 pub(super) struct Keeper {
@@ -112,7 +114,7 @@ impl Keeper {
         board: Arc<Board>,
         events: mpsc::UnboundedSender<Event>,
     ) -> Keeper {
-        let Parts { config, publisher, policy, inbox, store } = parts;
+        let Parts { config, publisher, policy, inbox, store, give_way: _ } = parts;
         Keeper {
             settings: Arc::new(terms::settings(&config)),
             probes: Queue::new(starting::probe_bounds(&config)),
@@ -446,7 +448,8 @@ mod tests {
         let (_, inbox) = inbox::inbox(1, Box::new(|| {}));
         let upstream = Arc::new(Upstream::new(terms::bounds(&config)));
         let policy = Arc::new(Policy::default());
-        let parts = Parts { config: Arc::new(config), publisher, policy, inbox, store: Arc::new(store) };
+        let parts =
+            Parts { config: Arc::new(config), publisher, policy, inbox, store: Arc::new(store), give_way: || {} };
         Keeper::new(parts, upstream, Arc::default(), mpsc::unbounded_channel().0)
     }
 

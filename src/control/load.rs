@@ -87,8 +87,8 @@ pub(super) const NEXT_ID: &str = "next-zone";
 
 impl Keeper {
     /// Takes every zone of the store and the configuration. Reads the whole store: not for the runtime's threads. The view is
-    /// whole when this returns, and the zones in it are served.
-    pub(super) fn load(&mut self, mut restored: Restored) {
+    /// whole when this returns, and the zones in it are served. `give_way` is called when they are.
+    pub(super) fn load(&mut self, mut restored: Restored, give_way: fn()) {
         let now = Timestamp::now();
         let config = self.config.clone();
         let mut wanted: HashMap<&Name, &crate::config::Zone> = zones::by_name(&config);
@@ -146,7 +146,9 @@ impl Keeper {
             taken.push((definition, slot, Kept { damaged, ..Kept::default() }));
         }
         tracing::info!(zones = taken.len() + new.len(), stored = taken.len(), "zones loaded");
-        // Who only asks has what he wants; the rest is for those who look after the zones.
+        // Who only asks has what he wants, and comes first; the rest is for those who look after the zones. The thread lives
+        // on for some seconds, at other work of this kind.
+        give_way();
         let mut remembered = self.store.remembered();
         for (definition, _, kept) in &mut taken {
             let Some(remembered) = remembered.remove(&definition.id.0) else { continue };
@@ -202,6 +204,7 @@ impl Keeper {
         let names: Vec<_> = definitions.iter().map(|d| (d.id, d.name.clone())).collect();
         let slots = self.publisher.add_zones(names);
         let mut shared = Shared::default();
+        self.policy.reserve(slots.len());
         for (definition, slot) in definitions.iter_mut().zip(&slots) {
             match &shared.arrangement {
                 Some(known) if *known == definition.arrangement => definition.arrangement = Arc::clone(known),

@@ -106,6 +106,7 @@ pub fn start(
     let upstream = Arc::new(Upstream::new(terms::bounds(&parts.config)));
     let outbound = outbound::source(board.clone(), parts.store.clone());
     parts.policy.keys.store(Arc::new(keyring(&parts.config)));
+    let give_way = parts.give_way;
     let mut keeper = keeper::Keeper::new(parts, upstream, board.clone(), sender.clone());
     let handle = Handle::new(
         board,
@@ -118,7 +119,7 @@ pub fn start(
     let (are_served, loaded) = oneshot::channel();
     let task = tokio::spawn(async move {
         let loading = tokio::task::spawn_blocking(move || {
-            keeper.load(restored);
+            keeper.load(restored, give_way);
             keeper
         });
         let keeper = loading.await.expect("loading zones does not panic: damage is a value");

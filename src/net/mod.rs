@@ -90,6 +90,11 @@ impl Policy {
         self.zones.write().unwrap_or_else(PoisonError::into_inner).insert(id, access);
     }
 
+    /// Makes room for so many more zones.
+    pub fn reserve(&self, zones: usize) {
+        self.zones.write().unwrap_or_else(PoisonError::into_inner).reserve(zones);
+    }
+
     /// Forgets the rules of one zone: nothing is admitted any more.
     pub fn remove_zone(&self, id: ZoneId) {
         self.zones.write().unwrap_or_else(PoisonError::into_inner).remove(&id);

@@ -3,7 +3,8 @@
 //! Used by the effects and the daemon. [`mmsg`] moves datagrams in batches for the UDP workers; [`give_back_freed_memory`]
 //! is called by the store's writer after large changes and by the daemon after loading, [`map_large_allocations`] before
 //! anything else, [`ready_heap`] by threads that read all zones,
-//! [`give_way`] by the store's writer. Nothing in here knows DNS.
+//! [`give_way`] by the
+//! store's writer, and by whoever loads zones when they are served. Nothing in here knows DNS.
 
 #![allow(unsafe_code)]
 

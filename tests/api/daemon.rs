@@ -192,6 +192,7 @@ async fn start_control(config: &Config, state_dir: &Path) -> Control {
         policy: Arc::new(Policy::default()),
         inbox: reader,
         store: Arc::new(store),
+        give_way: || {},
     };
     let mut control = control::start(parts, restored, control::events());
     control.loaded(std::time::Duration::from_secs(30)).await;
