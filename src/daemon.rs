@@ -79,6 +79,10 @@ impl DaemonError {
 /// Runs the daemon with the configuration at `path` until SIGTERM or SIGINT.
 pub fn run(path: &Path) -> Result<(), DaemonError> {
     crate::system::map_large_allocations();
+    let runtime = runtime()?;
+    let in_runtime = runtime.enter();
+    // Before anything else: a SIGHUP meanwhile would end the process, a SIGTERM end it uncleanly.
+    let signals = Signals::listen()?;
     let setup = |error: LogError| DaemonError::Setup(error.to_string());
     let beginning = Config::beginning(path);
     let log = beginning.as_ref().map(|beginning| telemetry::install_log(&beginning.log)).transpose().map_err(setup)?;
@@ -93,9 +97,8 @@ pub fn run(path: &Path) -> Result<(), DaemonError> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    runtime()?.block_on(async {
-        // Before anything else: a SIGHUP while zones are loaded would end the process, a SIGTERM end it uncleanly.
-        let signals = Signals::listen()?;
+    drop(in_runtime);
+    runtime.block_on(async {
         let daemon = Daemon::start_on(groundwork, config, Box::new(move || metrics.render())).await?;
         daemon.until_stopped(path, &log, signals).await
     })
@@ -190,7 +193,8 @@ impl Daemon {
             give_way: crate::system::give_way,
         };
         // Each zone is answered as soon as it has been read, and until then who asks is told to ask somebody else.
-        let mut control = control::start(parts, restored, (events.clone(), received));
+        let mut control = control::start(parts, restored, (events.clone(), received))
+            .map_err(|error| DaemonError::Setup(format!("start a thread: {error}")))?;
         let services = Services { view, policy: policy.clone(), inbox, outbound: control.outbound.clone() };
         let listeners =
             listeners.start(services, &tokio::runtime::Handle::current()).map_err(DaemonError::cannot_listen)?;

@@ -68,7 +68,8 @@ fn prepare(stored: StoredZone, lost: &store::Lost, all_within: Duration, key: Ha
         ask_within,
     };
     let look = snapshot.as_deref().map(look::of_version);
-    Prepared::Secondary(Kept { machine, snapshot, look, damaged, review: Review::default() })
+    let review = stored.review.as_deref().map(Review::from_bytes).unwrap_or_default();
+    Prepared::Secondary(Kept { machine, snapshot, look, damaged, review })
 }
 
 /// What zones have in common, on their way into memory.
@@ -87,7 +88,7 @@ pub(super) const NEXT_ID: &str = "next-zone";
 
 impl Keeper {
     /// Takes every zone of the store and the configuration. Reads the whole store: not for the runtime's threads. The view is
-    /// whole when this returns, and the zones in it are served. `give_way` is called when they are.
+    /// whole when this returns, and the zones in it are served. `give_way` is called when they are and other work is left.
     pub(super) fn load(&mut self, mut restored: Restored, give_way: fn()) {
         let now = Timestamp::now();
         let config = self.config.clone();
@@ -101,7 +102,7 @@ impl Keeper {
         let all_within = ASK_ALL_PAUSE.saturating_mul(u32::try_from(stored.len()).unwrap_or(u32::MAX));
         let (lost, key) = (restored.lost().clone(), self.store.hash_key());
         // Contents are read while names are sorted out.
-        let contents = restored.each(move |zone| (zone.zone, prepare(zone, &lost, all_within, key)));
+        let mut contents = restored.each(move |zone| (zone.zone, prepare(zone, &lost, all_within, key)));
         let mut definitions = Vec::with_capacity(stored.len());
         for (zone, octets) in &stored {
             self.next_id = self.next_id.max(zone + 1);
@@ -126,7 +127,7 @@ impl Keeper {
         let (mut taken, mut local_zones) = (Vec::with_capacity(expected.len()), Vec::new());
         // In the order of their numbers, as they were stored.
         let mut expected: Vec<_> = expected.into_iter().map(|zone| (zone.0.id.0, Some(zone))).collect();
-        for (zone, prepared) in contents {
+        for (zone, prepared) in contents.by_ref() {
             let place = expected.binary_search_by_key(&zone, |(zone, _)| *zone);
             let Some((definition, slot)) = place.ok().and_then(|place| expected[place].1.take()) else { continue };
             match prepared {
@@ -135,30 +136,33 @@ impl Keeper {
                     self.add_damaged_local(definition, "its entries are gone".to_owned());
                 }
                 Prepared::Secondary(mut kept) => {
-                    self.serve(&slot, &mut kept, now);
+                    self.serve(&slot, &mut kept);
                     taken.push((definition, slot, kept));
                 }
             }
         }
         // A thread that fails takes with it what it was at; that is a bug, and no reason to forget a zone.
         for (definition, slot) in expected.into_iter().filter_map(|(_, left)| left) {
-            let damaged = Some("they were not read to their end; see the log".to_owned());
-            taken.push((definition, slot, Kept { damaged, ..Kept::default() }));
+            let why = "it was not read to its end; see the log".to_owned();
+            match definition.local {
+                Some(_) => self.add_damaged_local(definition, why),
+                None => taken.push((definition, slot, Kept { damaged: Some(why), ..Kept::default() })),
+            }
         }
         tracing::info!(zones = taken.len() + new.len(), stored = taken.len(), "zones loaded");
-        // Who only asks has what he wants, and comes first; the rest is for those who look after the zones. The thread lives
-        // on for some seconds, at other work of this kind.
+        self.load_local(local_zones);
+        // Who only asks has what he wants, and comes first; the rest is for those who look after the zones.
         give_way();
-        let mut remembered = self.store.remembered();
+        let mut statuses = self.store.statuses();
         for (definition, _, kept) in &mut taken {
-            let Some(remembered) = remembered.remove(&definition.id.0) else { continue };
-            kept.machine.primaries = primary_states(&remembered.primaries);
-            kept.review = remembered.review.as_deref().map(Review::from_bytes).unwrap_or_default();
+            let of_zone = statuses.remove(&definition.id.0).unwrap_or_default();
+            kept.machine.primaries = primary_states(&of_zone);
         }
+        // The store has other work when all is read.
+        drop(contents);
         new.iter().for_each(|(definition, _)| self.remember(definition));
         taken.extend(new.into_iter().map(|(definition, slot)| (definition, slot, Kept::default())));
         self.take_in(taken);
-        self.load_local(local_zones);
         self.publisher.set_whole(true);
         self.drop_configured_zones();
         for id in self.zones.keys().copied().collect::<Vec<_>>() {
@@ -221,8 +225,8 @@ impl Keeper {
     }
 
     /// Serves what is there of a zone, unless it has expired.
-    fn serve(&self, slot: &Slot, kept: &mut Kept, now: Timestamp) {
-        let Some(snapshot) = kept.snapshot.take() else { return };
+    fn serve(&self, slot: &Slot, kept: &mut Kept) {
+        let (now, Some(snapshot)) = (Timestamp::now(), kept.snapshot.take()) else { return };
         let expires = kept.machine.expires(now, &self.settings);
         let is_expired = expires.is_none_or(|expires| expires <= now);
         self.publisher.set_expires(slot, expires);

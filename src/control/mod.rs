@@ -95,12 +95,13 @@ pub fn events() -> (mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<Event>
 }
 
 /// Starts to load every zone of the store and the configuration, and the keeper once they are there, see
-/// [`Control::loaded`]. Until then the view is not whole, and queries are answered as such (SERVFAIL, EDE 14).
+/// [`Control::loaded`]. Until then the view is not whole, and queries are answered as such (SERVFAIL, EDE 14). Fails if the
+/// system gives no thread.
 pub fn start(
     parts: Parts,
     restored: Restored,
     (sender, receiver): (mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<Event>),
-) -> Control {
+) -> std::io::Result<Control> {
     parts.publisher.set_whole(false);
     let board = Arc::new(Board::default());
     let upstream = Arc::new(Upstream::new(terms::bounds(&parts.config)));
@@ -117,17 +118,22 @@ pub fn start(
         keeper.store.clone(),
     );
     let (are_served, loaded) = oneshot::channel();
+    let (is_loaded, loading) = oneshot::channel();
+    let runtime = tokio::runtime::Handle::current();
+    // A thread of its own, since it gives way in the end.
+    std::thread::Builder::new().name("load".to_owned()).spawn(move || {
+        let _in_runtime = runtime.enter();
+        keeper.load(restored, give_way);
+        // The daemon may have ended meanwhile.
+        let _ = is_loaded.send(keeper);
+    })?;
     let task = tokio::spawn(async move {
-        let loading = tokio::task::spawn_blocking(move || {
-            keeper.load(restored, give_way);
-            keeper
-        });
         let keeper = loading.await.expect("loading zones does not panic: damage is a value");
         // The daemon may have stopped waiting.
         let _ = are_served.send(());
         keeper.run(receiver).await;
     });
-    Control { handle, outbound, task, loaded }
+    Ok(Control { handle, outbound, task, loaded })
 }
 
 /// The keys of the configuration, ready to sign and verify.

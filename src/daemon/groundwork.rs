@@ -56,7 +56,7 @@ impl Drop for Groundwork {
     fn drop(&mut self) {
         if let Some(Ok(Ok((store, restored)))) = self.store.take().map(JoinHandle::join) {
             drop(restored);
-            store.close();
+            store.give_up();
         }
     }
 }

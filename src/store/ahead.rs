@@ -35,6 +35,8 @@ pub enum Lost {
 #[derive(Debug)]
 pub(super) struct Ahead {
     path: PathBuf,
+    /// The file as the last run has left it.
+    found: Option<String>,
     marks: Mutex<Marks>,
 }
 
@@ -53,17 +55,15 @@ impl Ahead {
         let path = directory.join(FILE);
         let boot = fs::read_to_string(BOOT_ID).unwrap_or_default();
         let boot = boot.trim();
-        let lost = match fs::read_to_string(&path) {
-            Ok(text) => read(&text, boot),
-            Err(_) => Lost::Nothing,
-        };
+        let found = fs::read_to_string(&path).ok();
+        let lost = found.as_deref().map_or(Lost::Nothing, |text| read(text, boot));
         // What the last run may have lost stays noted until this one has it again: it may end as soon.
         let zones = if let Lost::Zones(zones) = &lost { zones.clone() } else { HashSet::new() };
         let head = format!("{boot}\n");
         let file = make(&path, &head, &zones)
             .inspect_err(|error| tracing::warn!(%error, path = %path.display(), "cannot be written"));
         let marks = Marks { file: file.ok(), head: head.len() as u64, zones };
-        (Ahead { path, marks: Mutex::new(marks) }, lost)
+        (Ahead { path, found, marks: Mutex::new(marks) }, lost)
     }
 
     /// The zone is about to be served in a version that is not stored.
@@ -96,6 +96,14 @@ impl Ahead {
             let _ = make(&self.path, &format!("{STOPPED}\n"), &marks.zones);
         }
     }
+
+    /// Nothing has come of this run: what the last one has left stands as before.
+    pub(super) fn put_back(&self) {
+        let _ = match &self.found {
+            Some(text) => fs::write(&self.path, text),
+            None => fs::remove_file(&self.path),
+        };
+    }
 }
 
 fn make(path: &Path, head: &str, zones: &HashSet<ZoneNumber>) -> io::Result<File> {
@@ -120,6 +128,21 @@ fn read(text: &str, boot: &str) -> Lost {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_that_is_given_up_leaves_what_it_found() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join(FILE);
+        for found in [None, Some("another boot\n"), Some("stopped\n7\n")] {
+            match found {
+                Some(text) => fs::write(&file, text).expect("written"),
+                None => drop(fs::remove_file(&file)),
+            }
+            let (ahead, _) = Ahead::begin(directory.path());
+            ahead.put_back();
+            assert_eq!(fs::read_to_string(&file).ok().as_deref(), found);
+        }
+    }
 
     fn killed(marks: impl Fn(&Ahead)) -> Lost {
         let directory = tempfile::tempdir().expect("a directory");

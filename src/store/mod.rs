@@ -11,7 +11,7 @@
 //!                        |-- Append: `j`        (journal; cheap)
 //!                        |-- Replace: `p`, `z`  (see `compact`); a large zone: a file, synced, then `z` (`page_file`)
 //!                        `-- between groups: deletes what no header counts any more
-//! open ----> small tables -> restore threads: link pages, replay journal -> Restored::each -> remembered
+//! open ----> small tables -> restore threads: link pages, replay journal -> Restored::each -> statuses
 //! ```
 //!
 //! Invariant 5: for each zone there is one generation of pages and the unbroken chain of differences after it, or
@@ -92,7 +92,7 @@ pub use error::{OpenError, StoreError};
 pub use held::{History, Step};
 pub use layout::{Damage, Ring, ZoneNumber};
 use restore::{Chain, SmallTables};
-pub use restore::{DatabaseDamage, Remembered, Restored};
+pub use restore::{DatabaseDamage, Restored, Statuses};
 use salvage::Salvaged;
 pub use sheet::Sheet;
 pub use write::{LocalContents, LocalWrite, Logged, Write};
@@ -170,6 +170,8 @@ pub struct StoredZone {
     pub definition: Option<Arc<[u8]>>,
     /// As last given with [`Write::Confirm`].
     pub confirmation: Option<Vec<u8>>,
+    /// As last given with [`Write::Review`] or [`Write::Hold`].
+    pub review: Option<Vec<u8>>,
     /// The entries of a local zone, by number.
     pub entries: Vec<(u64, Vec<u8>)>,
     /// What of the small values could not be read.
@@ -276,14 +278,14 @@ impl Store {
         self.key
     }
 
-    /// What is remembered of zones beside what serving them needs: statuses of primaries, reviews of versions. If the database
-    /// cannot be read it is rebuilt, and this is empty.
+    /// The statuses of the primaries of all zones, which serving them does not need. If the database cannot be read it is
+    /// rebuilt, and this is empty.
     ///
     /// Reads from disk: not for the keeper's thread.
-    pub fn remembered(&self) -> BTreeMap<ZoneNumber, Remembered> {
+    pub fn statuses(&self) -> BTreeMap<ZoneNumber, Statuses> {
         let rebuilds = self.disk.rebuilds();
-        restore::read_remembered(&self.disk).unwrap_or_else(|error| {
-            tracing::error!(%error, "what was remembered of zones cannot be read");
+        restore::read_statuses(&self.disk).unwrap_or_else(|error| {
+            tracing::error!(%error, "the statuses of primaries cannot be read");
             if matches!(error, StoreError::Broken(_)) {
                 self.queue.push(Job { task: Task::Rebuild { seen: rebuilds }, done: Box::new(drop) });
             }
@@ -475,6 +477,15 @@ impl Store {
 
     /// Finishes and syncs what is queued, then refuses everything. Blocks until done.
     pub fn close(&self) {
+        self.end(Ahead::end);
+    }
+
+    /// As [`Store::close`] for one of which nothing has been taken: the next start finds what this one has found.
+    pub fn give_up(&self) {
+        self.end(Ahead::put_back);
+    }
+
+    fn end(&self, last: impl FnOnce(&Ahead)) {
         self.queue.close();
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(writer) = writer else { return };
@@ -482,7 +493,7 @@ impl Store {
         if writer.thread().id() != std::thread::current().id() && writer.join().is_err() {
             tracing::error!("the store's writer has panicked");
         }
-        self.ahead.end();
+        last(&self.ahead);
     }
 }
 

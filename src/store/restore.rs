@@ -32,6 +32,7 @@ const BATCH_PAGES: u32 = 256;
 pub(super) struct Found {
     definition: Option<Arc<[u8]>>,
     confirmation: Option<Vec<u8>>,
+    review: Option<Vec<u8>>,
     entries: Vec<(u64, Vec<u8>)>,
     header: Option<Result<Header, Damage>>,
     /// What of the above could not be read.
@@ -44,16 +45,15 @@ impl Found {
         self.header.as_ref()?.as_ref().ok().filter(|header| header.is_loaded())
     }
 
+    /// Takes a value of one of the tables that are read first.
     fn add(&mut self, value: Option<Value>) {
         match value {
-            None => {}
+            None | Some(Value::Primary(..)) => {}
             Some(Value::Damaged(damage)) => self.damaged.push(damage),
             Some(Value::Header(header)) => self.header = Some(header),
             Some(Value::Definition(octets)) => self.definition = Some(octets),
             Some(Value::Confirmation(octets)) => self.confirmation = Some(octets),
             Some(Value::Entry(number, octets)) => self.entries.push((number, octets)),
-            // not among these tables
-            Some(Value::Primary(..)) => {}
         }
     }
 }
@@ -209,39 +209,38 @@ pub(super) fn read_small_tables(disk: &Disk) -> Result<SmallTables, StoreError> 
         }
         zones.push((zone, found));
     }
-    // What is remembered of a zone is read later, and gives a number away, too.
-    let remembered = disk.last_key(&layout::behind(&[table::PRIMARY]), &[table::PRIMARY])?;
-    let last = remembered.as_deref().and_then(layout::zone_of);
-    zones.extend(
-        last.filter(|last| zones.last().is_none_or(|(zone, _)| zone < last)).map(|last| (last, Found::default())),
-    );
+    super::held::read_reviews(disk, |zone, review| {
+        let place = zones.binary_search_by_key(&zone, |(zone, _)| *zone).unwrap_or_else(|place| {
+            zones.insert(place, (zone, Found::default()));
+            place
+        });
+        let found = &mut zones[place].1;
+        match review {
+            Ok(review) => found.review = Some(review),
+            Err(damage) => found.damaged.push(damage),
+        }
+    })?;
+    // Statuses of primaries are read later, and give a number away, too.
+    let last = disk.last_key(&layout::behind(&[table::PRIMARY]), &[table::PRIMARY])?;
+    let last = last.as_deref().and_then(layout::zone_of);
+    let last = last.filter(|last| zones.last().is_none_or(|(zone, _)| zone < last));
+    zones.extend(last.map(|last| (last, Found::default())));
     Ok(zones)
 }
 
-/// What is remembered of zones beside what serving needs.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Remembered {
-    /// As last given with [`Write::Primary`](super::Write::Primary), by position.
-    pub primaries: Vec<(u16, Vec<u8>)>,
-    /// As last given with [`Write::Review`](super::Write::Review) or [`Write::Hold`](super::Write::Hold).
-    pub review: Option<Vec<u8>>,
-}
+/// The statuses of a zone's primaries, as last given with [`Write::Primary`](super::Write::Primary), by position.
+pub type Statuses = Vec<(u16, Vec<u8>)>;
 
-/// Reads what is remembered of all zones. What is damaged is left out, with a line in the log.
-pub(super) fn read_remembered(disk: &Disk) -> Result<BTreeMap<ZoneNumber, Remembered>, StoreError> {
-    let mut zones = BTreeMap::<ZoneNumber, Remembered>::new();
-    let lost = |zone: ZoneNumber, damage: Damage| tracing::error!(zone, %damage, "stored value lost");
+/// Reads the statuses of all zones. What is damaged is left out, with a line in the log.
+pub(super) fn read_statuses(disk: &Disk) -> Result<BTreeMap<ZoneNumber, Statuses>, StoreError> {
+    let mut zones = BTreeMap::<ZoneNumber, Statuses>::new();
     for (zone, value) in read_table(disk, table::PRIMARY)? {
         match value {
-            Some(Value::Primary(index, octets)) => zones.entry(zone).or_default().primaries.push((index, octets)),
-            Some(Value::Damaged(damage)) => lost(zone, damage),
+            Some(Value::Primary(index, octets)) => zones.entry(zone).or_default().push((index, octets)),
+            Some(Value::Damaged(damage)) => tracing::error!(zone, %damage, "stored value lost"),
             _ => {}
         }
     }
-    super::held::read_reviews(disk, |zone, review| match review {
-        Ok(review) => zones.entry(zone).or_default().review = Some(review),
-        Err(damage) => lost(zone, damage),
-    })?;
     Ok(zones)
 }
 
@@ -408,6 +407,7 @@ impl Reader {
             apex,
             definition: found.definition,
             confirmation: found.confirmation,
+            review: found.review,
             entries: found.entries,
             damaged: found.damaged.iter().map(ToString::to_string).collect(),
             contents,

@@ -59,7 +59,7 @@ fn definitions_confirmations_and_statuses_survive_a_restart() {
     let zone = &zones[&1];
     assert_eq!(zone.definition, Some(octets(20_000).into()));
     assert_eq!(zone.confirmation, Some(octets(24)));
-    assert_eq!(store.remembered()[&1].primaries, [(0, octets(300)), (259, octets(9_000))]);
+    assert_eq!(store.statuses()[&1], [(0, octets(300)), (259, octets(9_000))]);
     assert!(matches!(zone.contents, Contents::Empty));
     assert_eq!(zones[&2].definition, Some(Vec::new().into()));
     assert_eq!(store.meta("next-zone"), Ok(Some(octets(4))));
@@ -126,7 +126,7 @@ fn statuses_behind_a_shortened_list_go() {
     }
     write(&store, Write::ForgetPrimaries { zone: 1, from: 2 }).expect("stored");
     drop(store);
-    assert_eq!(open(directory.path()).0.remembered()[&1].primaries, [(0, octets(8)), (1, octets(8))]);
+    assert_eq!(open(directory.path()).0.statuses()[&1], [(0, octets(8)), (1, octets(8))]);
 }
 
 #[test]
@@ -473,8 +473,8 @@ mod held {
         write(&store, hold(1, &large, b"seven")).expect("stored");
         write(&store, hold(2, &small, b"eight")).expect("stored");
         drop(store);
-        let (store, _) = open(directory.path());
-        assert_eq!(store.remembered()[&1].review.as_deref(), Some(&b"seven"[..]));
+        let (store, zones) = open(directory.path());
+        assert_eq!(zones[&1].review.as_deref(), Some(&b"seven"[..]));
         let held = store.held(1).expect("readable").expect("held");
         assert_eq!(lines(&held), lines(&large));
         write(&store, hold(1, &small, b"eight")).expect("stored");
@@ -508,8 +508,8 @@ mod held {
                 drop(restored);
                 let outcome = write(&store, hold(1, &second, b"second"));
                 drop(store);
-                let (store, _) = Store::open(directory.path(), quick()).expect("opens");
-                let review = store.remembered().into_values().find_map(|zone| zone.review);
+                let (store, restored) = Store::open(directory.path(), quick()).expect("opens");
+                let review = restored.into_iter().map(|zone| zone.review.expect("one of them")).next();
                 let held = store.held(1).expect("readable").expect("one of them");
                 let (is_new, serial) = (held.serial() == Serial(8), held.serial().0);
                 assert_eq!(review.as_deref(), Some(if is_new { &b"second"[..] } else { b"first" }), "{steps}");

@@ -26,8 +26,8 @@ const LINGER: Duration = Duration::from_millis(2);
 /// Parts of old entries of a log that go with a new entry; more than most have, so the old ones run out.
 const LOG_PARTS_FORGOTTEN: usize = 1024;
 
-/// Most jobs of one group; with statuses of a few hundred octets far from a full batch. Eight times as many share a sync
-/// eight times as often and cost as much processor time; in between, zones are fetched.
+/// Most jobs of one group; with statuses of a few hundred octets far from a full batch. With eight times as many there are
+/// fewer syncs, during which zones are fetched, and as much is to be done between them.
 const GROUP_JOBS_MAX: usize = 512;
 
 /// A writer that has not come for work so long is held up by its disk.
@@ -155,9 +155,10 @@ impl Queue {
                 waiting.taken = Some(now);
                 let count = waiting.jobs.len().min(GROUP_JOBS_MAX);
                 let group = waiting.jobs.drain(..count).collect();
+                // What has waited long enough does not wait again because a group was full.
+                waiting.urgent = !waiting.jobs.is_empty();
                 if waiting.jobs.is_empty() {
                     waiting.jobs.shrink_to(GROUP_JOBS_MAX);
-                    waiting.urgent = false;
                     waiting.lingering = None;
                     waiting.since = None;
                 }
@@ -237,6 +238,8 @@ pub(super) struct Writer {
     pub(super) sweep: Option<Sweep>,
     /// When it goes on.
     sweeps_at: Instant,
+    /// How long it, and what it found, has been worked at since it last rested.
+    swept: Duration,
     pub(super) group: Group,
     /// Whether what is being staged must stay in one batch, however large.
     pub(super) is_whole: bool,
@@ -256,6 +259,7 @@ impl Writer {
             garbage: VecDeque::new(),
             sweep: Some(Sweep::default()),
             sweeps_at: Instant::now(),
+            swept: Duration::ZERO,
             group: Group::default(),
             is_whole: false,
             is_synced: false,
@@ -315,7 +319,10 @@ impl Writer {
     fn collect_paced(&mut self) {
         let began = Instant::now();
         self.collect_garbage();
-        self.sweeps_at = began + began.elapsed() * (1 + SWEEP_RESTS);
+        self.swept += began.elapsed();
+        if self.garbage.is_empty() {
+            self.sweeps_at = Instant::now() + std::mem::take(&mut self.swept) * SWEEP_RESTS;
+        }
     }
 
     /// In a quiet moment only: whoever writes or reads waits meanwhile.
@@ -326,6 +333,8 @@ impl Writer {
     /// How much longer nothing must come before memory is given back; `None` if there is too little of it.
     fn rest(&self) -> Option<Duration> {
         let is_worth_it = self.is_synced && !self.disk.is_stopped() && self.disk.has_cached(RESTING_OCTETS);
+        // the search reads everything: what is given back before its end would be taken again
+        let is_worth_it = is_worth_it && self.sweep.is_none();
         is_worth_it.then(|| self.bounds.rest.saturating_sub(self.worked.elapsed()))
     }
 
@@ -607,5 +616,19 @@ mod tests {
         let behind = Waiting { lingering: Some(at(1000)), since: Some(at(900)), ..Waiting::default() };
         assert_eq!(ready(behind), Some(950));
         assert_eq!(ready(Waiting::default()), None);
+    }
+
+    #[test]
+    fn what_has_waited_long_enough_does_not_wait_again_behind_a_full_group() {
+        let queue = Queue::new(1 << 20, Duration::from_secs(100));
+        let jobs = 2 * GROUP_JOBS_MAX + 7;
+        for zone in 0..jobs as u32 {
+            let task = Task::Write(Write::Confirm { zone, bytes: vec![0; 18].into() });
+            queue.push(Job { task, done: Box::new(drop) });
+        }
+        let taken = || queue.take(true, None).expect("open").len();
+        assert_eq!(taken(), 0, "they wait for company");
+        queue.lock().since = Instant::now().checked_sub(Duration::from_secs(10));
+        assert_eq!([(); 4].map(|()| taken()), [GROUP_JOBS_MAX, GROUP_JOBS_MAX, 7, 0]);
     }
 }

@@ -194,7 +194,7 @@ async fn start_control(config: &Config, state_dir: &Path) -> Control {
         store: Arc::new(store),
         give_way: || {},
     };
-    let mut control = control::start(parts, restored, control::events());
+    let mut control = control::start(parts, restored, control::events()).expect("a thread");
     control.loaded(std::time::Duration::from_secs(30)).await;
     control
 }
