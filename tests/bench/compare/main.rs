@@ -10,8 +10,10 @@
 //! | --- | --- |
 //! | `zone` | one zone of each of `--records`: AXFR, IXFR of 1, 100 and 10,000 changes, restart, memory, replacement |
 //! | `many` | `--zones` zones of ten records: cold start, memory, a NOTIFY for each, restart |
-//! | `cost` | processor time of a UDP and a TCP query, the server on one core; `echo` is the ceiling |
+//! | `cost` | processor time of a UDP and a TCP query, the server on one core |
 //! | `latency` | the slowest queries, idle and under 1,000 IXFRs a second |
+//!
+//! Rows of `echo` are what the machine takes without any server ([`floor`]): datagrams sent back, transfers read and dropped.
 //!
 //! All contenders take their zones from one primary of our own ([`primary`]), which costs next to nothing, get their
 //! NOTIFYs from here, and are asked by the same loops. Zones and questions are the same in every run ([`contents`]).
