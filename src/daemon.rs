@@ -86,7 +86,9 @@ pub fn run(path: &Path) -> Result<(), DaemonError> {
     let setup = |error: LogError| DaemonError::Setup(error.to_string());
     let beginning = Config::beginning(path);
     let log = beginning.as_ref().map(|beginning| telemetry::install_log(&beginning.log)).transpose().map_err(setup)?;
-    let groundwork = beginning.and_then(|beginning| Groundwork::lay(beginning).ok());
+    // A first start has nothing to read, and makes nothing before the whole configuration is known to be right.
+    let has_state = |beginning: &Config| beginning.state_dir.is_dir();
+    let groundwork = beginning.filter(has_state).and_then(|beginning| Groundwork::lay(beginning).ok());
     let config = Config::load(path)?;
     let log = match log {
         Some(log) => log.apply(&config.log).map(|()| log),
@@ -214,7 +216,8 @@ impl Daemon {
             sources.collect();
             metrics()
         });
-        let api_tls = api_tls_identity(&config)?;
+        let files = (&config.api.tls_cert, &config.api.tls_key);
+        let api_tls = tls_identity(&config.api.listen_tls, files, Spoken::Http, "[api] tls-cert")?;
         let (sockets, api_addresses) = bind_api(&config.api, api_tls.as_ref()).await?;
         let settings = api::settings::Settings::new(&config.api, &config.quota);
         let api = Api::new(handle.clone(), settings, readiness, metrics, stopped.clone());
@@ -361,16 +364,20 @@ fn host_name() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
 }
 
-fn api_tls_identity(config: &Config) -> Result<Option<Arc<TlsIdentity>>, DaemonError> {
-    let api = &config.api;
-    match (&api.tls_cert, &api.tls_key) {
-        (Some(certificate), Some(key)) if !api.listen_tls.is_empty() => {
-            TlsIdentity::load(certificate, key, Spoken::Http)
-                .map(|identity| Some(Arc::new(identity)))
-                .map_err(|error| DaemonError::Listen { key: "[api] tls-cert", error })
-        }
-        _ => Ok(None),
+/// The certificate of a section that listens at `addresses` with TLS; `None` if it does not. `named`: the key of the
+/// configuration that a failure is told with.
+fn tls_identity(
+    addresses: &[SocketAddr],
+    files: (&Option<PathBuf>, &Option<PathBuf>),
+    spoken: Spoken,
+    named: &'static str,
+) -> Result<Option<Arc<TlsIdentity>>, DaemonError> {
+    let (Some(certificate), Some(key)) = files else { return Ok(None) };
+    if addresses.is_empty() {
+        return Ok(None);
     }
+    let identity = TlsIdentity::load(certificate, key, spoken);
+    identity.map(|identity| Some(Arc::new(identity))).map_err(|error| DaemonError::Listen { key: named, error })
 }
 
 /// The sockets of the API, and the addresses of those that have one.

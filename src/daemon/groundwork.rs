@@ -9,7 +9,7 @@ use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use super::DaemonError;
+use super::{DaemonError, tls_identity};
 use crate::config::Config;
 use crate::net::{self, Listeners, Proxies, RateLimit, Spoken, TcpLimits, TlsIdentity};
 use crate::store::{self, Restored, Store};
@@ -81,9 +81,10 @@ pub(super) async fn finish(
 
 impl Sockets {
     fn bind(config: &Config) -> Result<Sockets, DaemonError> {
-        let tls = tls_identity(config)?;
+        let dns = &config.dns;
+        let tls = tls_identity(&dns.listen_tls, (&dns.tls_cert, &dns.tls_key), Spoken::Dns, "[dns] tls-cert")?;
         let options = net_options(config, tls.clone());
-        let listeners = Listeners::bind(&config.dns.listen, options).map_err(DaemonError::cannot_listen)?;
+        let listeners = Listeners::bind(&dns.listen, options).map_err(DaemonError::cannot_listen)?;
         Ok(Sockets { listeners, tls })
     }
 }
@@ -100,18 +101,6 @@ fn open_store(config: &Config) -> Opened {
         .map_err(store::OpenError::from)
         .and_then(|()| Store::open(&directory, options))
         .map_err(|error| DaemonError::Store { directory, error })
-}
-
-fn tls_identity(config: &Config) -> Result<Option<Arc<TlsIdentity>>, DaemonError> {
-    let dns = &config.dns;
-    match (&dns.tls_cert, &dns.tls_key) {
-        (Some(certificate), Some(key)) if !dns.listen_tls.is_empty() => {
-            TlsIdentity::load(certificate, key, Spoken::Dns)
-                .map(|identity| Some(Arc::new(identity)))
-                .map_err(|error| DaemonError::Listen { key: "[dns] tls-cert", error })
-        }
-        _ => Ok(None),
-    }
 }
 
 fn net_options(config: &Config, tls: Option<Arc<TlsIdentity>>) -> net::Options {
