@@ -74,6 +74,11 @@ impl DaemonError {
     fn cannot_listen(error: io::Error) -> DaemonError {
         DaemonError::Listen { key: "[dns] listen", error }
     }
+
+    /// The system gives no thread.
+    fn no_thread(error: io::Error) -> DaemonError {
+        DaemonError::Setup(format!("start a thread: {error}"))
+    }
 }
 
 /// Runs the daemon with the configuration at `path` until SIGTERM or SIGINT.
@@ -195,8 +200,8 @@ impl Daemon {
             give_way: crate::system::give_way,
         };
         // Each zone is answered as soon as it has been read, and until then who asks is told to ask somebody else.
-        let mut control = control::start(parts, restored, (events.clone(), received))
-            .map_err(|error| DaemonError::Setup(format!("start a thread: {error}")))?;
+        let mut control =
+            control::start(parts, restored, (events.clone(), received)).map_err(DaemonError::no_thread)?;
         let services = Services { view, policy: policy.clone(), inbox, outbound: control.outbound.clone() };
         let listeners =
             listeners.start(services, &tokio::runtime::Handle::current()).map_err(DaemonError::cannot_listen)?;

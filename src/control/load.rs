@@ -13,7 +13,7 @@ use crate::time::Timestamp;
 use crate::zone::{HashKey, Snapshot};
 
 use super::commit::soa_timers;
-use super::definition::{Arrangement, FIRST_ZONE_ID, ZoneDefinition};
+use super::definition::{FIRST_ZONE_ID, ZoneDefinition};
 use super::held::Review;
 use super::keeper::{IN_MEMORY, Keeper, report};
 use super::local::{self, LocalIndex};
@@ -70,14 +70,6 @@ fn prepare(stored: StoredZone, lost: &store::Lost, all_within: Duration, key: Ha
     let look = snapshot.as_deref().map(look::of_version);
     let review = stored.review.as_deref().map(Review::from_bytes).unwrap_or_default();
     Prepared::Secondary(Kept { machine, snapshot, look, damaged, review })
-}
-
-/// What zones have in common, on their way into memory.
-#[derive(Default)]
-struct Shared {
-    /// Zones of one group nearly always come one behind the other, and share what they have in common.
-    arrangement: Option<Arc<Arrangement>>,
-    access: Arc<ZoneAccess>,
 }
 
 /// After the machine has failed every zone may be a moment behind: all are asked for, so much apart on average.
@@ -207,18 +199,19 @@ impl Keeper {
     fn introduce(&mut self, mut definitions: Vec<ZoneDefinition>) -> Vec<(ZoneDefinition, Arc<Slot>)> {
         let names: Vec<_> = definitions.iter().map(|d| (d.id, d.name.clone())).collect();
         let slots = self.publisher.add_zones(names);
-        let mut shared = Shared::default();
+        // Zones of one group nearly always come one behind the other, and share what they have in common.
+        let (mut arrangement, mut access) = (None, Arc::new(ZoneAccess::default()));
         self.policy.reserve(slots.len());
         for (definition, slot) in definitions.iter_mut().zip(&slots) {
-            match &shared.arrangement {
+            match &arrangement {
                 Some(known) if *known == definition.arrangement => definition.arrangement = Arc::clone(known),
-                _ => shared.arrangement = Some(Arc::clone(&definition.arrangement)),
+                _ => arrangement = Some(Arc::clone(&definition.arrangement)),
             }
             let of_zone = zones::access(definition);
-            if of_zone != *shared.access {
-                shared.access = Arc::new(of_zone);
+            if of_zone != *access {
+                access = Arc::new(of_zone);
             }
-            self.policy.set_zone(definition.id, shared.access.clone());
+            self.policy.set_zone(definition.id, access.clone());
             self.publisher.set_restricted(slot, definition.allow_query.is_some());
         }
         definitions.into_iter().zip(slots).collect()

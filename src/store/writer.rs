@@ -138,9 +138,9 @@ impl Queue {
         (job.done)(Err(refused));
     }
 
-    /// The next group; empty if there is nothing and the caller has other work, or nothing comes for `patience`; `None` when
+    /// The next group; empty if there is nothing and the caller has other work, or nothing comes for `limit`; `None` when
     /// closed and empty.
-    fn take(&self, has_other_work: bool, patience: Option<Duration>) -> Option<Vec<Job>> {
+    fn take(&self, has_other_work: bool, limit: Option<Duration>) -> Option<Vec<Job>> {
         let mut waiting = self.lock();
         loop {
             let now = Instant::now();
@@ -175,10 +175,10 @@ impl Queue {
                     let left = ready_at.saturating_duration_since(now);
                     self.wake.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0
                 }
-                None => match patience {
-                    Some(patience) => {
+                None => match limit {
+                    Some(limit) => {
                         let (waiting, waited) =
-                            self.wake.wait_timeout(waiting, patience).unwrap_or_else(PoisonError::into_inner);
+                            self.wake.wait_timeout(waiting, limit).unwrap_or_else(PoisonError::into_inner);
                         if waited.timed_out() && waiting.jobs.is_empty() {
                             return Some(Vec::new());
                         }
@@ -274,7 +274,7 @@ impl Writer {
         system::give_way();
         // What a killed predecessor wrote may so far stand in the system's cache only.
         self.is_synced = self.disk.sync().is_ok();
-        while let Some(jobs) = queue.take(self.has_garbage() || self.is_to_shed(), self.patience()) {
+        while let Some(jobs) = queue.take(self.has_garbage() || self.is_to_shed(), self.wait_limit()) {
             if jobs.is_empty() {
                 if self.has_garbage() {
                     self.collect_paced();
@@ -316,6 +316,7 @@ impl Writer {
         self.may_collect() && (!self.garbage.is_empty() || is_to_sweep())
     }
 
+    /// Collects; when nothing is left of what the search has found, the search rests by what both took.
     fn collect_paced(&mut self) {
         let began = Instant::now();
         self.collect_garbage();
@@ -339,7 +340,7 @@ impl Writer {
     }
 
     /// How long to wait for a group before something else is to be done; `None`: for good.
-    fn patience(&self) -> Option<Duration> {
+    fn wait_limit(&self) -> Option<Duration> {
         let is_sweeping = self.may_collect() && self.sweep.is_some();
         let sweep = is_sweeping.then(|| self.sweeps_at.saturating_duration_since(Instant::now()));
         self.rest().into_iter().chain(sweep).min()

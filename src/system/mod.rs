@@ -2,9 +2,8 @@
 //!
 //! Used by the effects and the daemon. [`mmsg`] moves datagrams in batches for the UDP workers; [`give_back_freed_memory`]
 //! is called by the store's writer after large changes and by the daemon after loading, [`map_large_allocations`] before
-//! anything else, [`ready_heap`] by threads that read all zones,
-//! [`give_way`] by the
-//! store's writer, and by whoever loads zones when they are served. Nothing in here knows DNS.
+//! anything else, [`ready_heap`] by threads that read all zones, [`give_way`] by the store's writer, and by whoever loads
+//! zones when they are served. Nothing in here knows DNS.
 
 #![allow(unsafe_code)]
 
@@ -45,7 +44,8 @@ pub(crate) fn give_back_freed_memory() {
 
 /// Has the heap of this thread grow without a system call for each page, which stops all threads that take memory: for one
 /// that is about to make very much. glibc makes what it gives to threads other than the first writable as it is asked for, and
-/// leaves it so; this asks for much, uses none of it and gives it back. Some 100 us.
+/// leaves it so; this asks for much, uses none of it and gives it back. Some 100 us. What makes pages does it step by step, see
+/// `zone::heap`, since it knows how much it will be.
 pub(crate) fn ready_heap() {
     #[cfg(target_env = "gnu")]
     {

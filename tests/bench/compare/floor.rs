@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use secondaryd::dns::{Name, RecordType, message};
+use secondaryd::dns::{RecordType, message};
 use tempfile::TempDir;
 
 use crate::address;
@@ -74,8 +74,8 @@ impl Reader {
     }
 
     /// Reads what leads from the version `old` to the newest, so many octets.
-    pub(crate) fn ixfr(&mut self, apex: &Name, old: &Version, octets: usize) {
-        self.ask(&message::ixfr_query(0, apex, &old.snapshot.soa_record(), None));
+    pub(crate) fn ixfr(&mut self, old: &Version, octets: usize) {
+        self.ask(&message::ixfr_query(0, old.snapshot.apex(), &old.snapshot.soa_record(), None));
         self.skip(octets);
     }
 }
@@ -98,6 +98,6 @@ pub(crate) fn ixfr(
     let octets = version.difference_octets(old);
     let mut reader = Reader::new(primary);
     let began = Instant::now();
-    reader.ixfr(version.snapshot.apex(), old, octets);
+    reader.ixfr(old, octets);
     report.add(what, "ms", records, Who::Echo, began.elapsed().as_secs_f64() * 1e3);
 }

@@ -448,7 +448,7 @@ fn latency_of_echo(plan: &Plan, report: &mut Report, big: &Contents, small: &[St
             let old = versions[zone].clone();
             advance(&primary, &mut all[zone], &mut versions[zone], 1);
             let octets = versions[zone].difference_octets(&old);
-            reader.ixfr(&all[zone].apex, &old, octets);
+            reader.ixfr(&old, octets);
         });
     });
     report.add(UNDER_IXFRS, "ms", records, Who::Echo, quantile(&mut busy, 0.999));
