@@ -197,7 +197,7 @@ impl Daemon {
             policy: policy.clone(),
             inbox: reader,
             store: store.clone(),
-            give_way: crate::system::give_way,
+            give_way: crate::system::schedule::give_way,
         };
         // Each zone is answered as soon as it has been read, and until then who asks is told to ask somebody else.
         let mut control =

@@ -18,6 +18,7 @@ mod cold;
 mod connection;
 pub mod counters;
 pub mod notifier;
+mod place;
 mod proxy;
 mod quiet;
 mod rate;
@@ -47,10 +48,11 @@ use crate::dns::Serial;
 use crate::dns::edns::UDP_PAYLOAD_OCTETS;
 use crate::dns::tsig::Keyring;
 use crate::served::{Inbox, Slot, Transport, ViewHandle, ZoneId};
-use crate::system::mmsg;
+use crate::system::{mmsg, schedule};
 use crate::zone::{Diff, Snapshot};
 use cold::Cold;
 pub use counters::Counters;
+use place::Place;
 pub use proxy::Proxies;
 pub use rate::RateLimit;
 use rate::RateLimiter;
@@ -115,12 +117,12 @@ pub struct OutboundData {
 pub type OutboundSource =
     Arc<dyn Fn(Arc<Slot>, Option<Serial>) -> Pin<Box<dyn Future<Output = Option<OutboundData>> + Send>> + Send + Sync>;
 
-/// How to listen. [`Options::default`] is right for a daemon; tests turn pinning off.
+/// How to listen. [`Options::default`] is right for a daemon; tests leave workers where they are started.
 #[derive(Clone)]
 pub struct Options {
     /// UDP workers per address; 0: one per CPU we may use.
     pub workers: usize,
-    /// Whether workers stay on one CPU each.
+    /// Whether each worker stays on a CPU of its own while it has no rest, and may go to any while it has.
     pub pin: bool,
     /// Largest UDP reply to clients that take as much (RFC 9715: 1232).
     pub udp_octets_max: u16,
@@ -215,7 +217,7 @@ impl Listeners {
     /// address replies leave from the address that was asked; `[::]` does not take IPv4.
     pub fn bind(addresses: &[SocketAddr], options: Options) -> io::Result<Listeners> {
         let workers = match options.workers {
-            0 => mmsg::allowed_cpus().len().max(1),
+            0 => schedule::allowed_cpus().len().max(1),
             workers => workers,
         };
         let bound = addresses.iter().map(|&address| bind(address, workers)).collect::<io::Result<_>>()?;
@@ -241,7 +243,7 @@ impl Listeners {
         let counters = Arc::new(Counters::new(sockets));
         let cold = Arc::new(Cold::new(Arc::clone(&services.policy), Arc::clone(&counters)));
         let stop = Arc::new(AtomicBool::new(false));
-        let cpus = if self.options.pin { mmsg::allowed_cpus() } else { Vec::new() };
+        let cpus = if self.options.pin { schedule::allowed_cpus() } else { Vec::new() };
         let tcp = tcp::Server::new(services.clone(), Arc::clone(&cold), &self.options);
         // From here on a failure must stop what has been started: `Running` does that when it is dropped.
         let mut running =
@@ -253,7 +255,7 @@ impl Listeners {
                 let worker = udp::Worker {
                     socket,
                     wildcard: bound.address.ip().is_unspecified(),
-                    cpu: (!cpus.is_empty()).then(|| cpus[core % cpus.len()]),
+                    place: (!cpus.is_empty()).then(|| Place::new(cpus[core % cpus.len()])),
                     reply_octets_max: self.options.udp_octets_max,
                     nsec3_iterations_max: self.options.nsec3_iterations_max,
                     view: services.view.reader(),

@@ -14,11 +14,13 @@ use std::time::Duration;
 
 use super::cold::{Cold, Done};
 use super::counters::{QueryCounters, alone};
+use super::place::Place;
 use super::proxy::{self, Head, Proxies};
 use super::rate::{RateLimiter, Sentence};
 use crate::answer::{self, Client, Outcome, Workspace};
 use crate::served::{Inbox, Notice, Transport, View, ViewReader};
 use crate::system::mmsg::{self, Batch, Datagram, SLOT_OCTETS};
+use crate::system::schedule;
 use crate::time::Timestamp;
 
 /// How long a worker waits for a query before it looks whether it is to stop.
@@ -35,8 +37,8 @@ pub(super) struct Worker {
     pub(super) socket: UdpSocket,
     /// Whether the socket is bound to the wildcard address.
     pub(super) wildcard: bool,
-    /// The CPU to stay on.
-    pub(super) cpu: Option<usize>,
+    /// Where it runs; where it is started, if nothing is said.
+    pub(super) place: Option<Place>,
     /// The largest reply to clients that take as much.
     pub(super) reply_octets_max: u16,
     pub(super) nsec3_iterations_max: u16,
@@ -55,9 +57,7 @@ pub(super) struct Worker {
 impl Worker {
     /// Answers until the order to stop, then what has arrived by then.
     pub(super) fn run(mut self) {
-        if let Some(cpu) = self.cpu {
-            mmsg::pin_thread(cpu);
-        }
+        schedule::take_short_turns();
         let counters = Arc::clone(&self.cold.counters);
         let counters = &counters.udp[self.index];
         let mut batch = Batch::new(self.wildcard);
@@ -86,6 +86,9 @@ impl Worker {
         counters: &QueryCounters,
         notices: &mut Vec<Notice>,
     ) {
+        if let Some(place) = &mut self.place {
+            place.received(count);
+        }
         let view = self.view.current();
         let now = Timestamp::now();
         let identity = self.cold.policy.identity.load();

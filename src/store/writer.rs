@@ -271,7 +271,7 @@ impl Writer {
     pub(super) fn run(mut self, queue: &Queue) {
         // What is published is seen by all; that it is stored, by few. With ten thousand new zones the writer would take a
         // quarter of two processors from those who fetch them.
-        system::give_way();
+        system::schedule::give_way();
         // What a killed predecessor wrote may so far stand in the system's cache only.
         self.is_synced = self.disk.sync().is_ok();
         while let Some(jobs) = queue.take(self.has_garbage() || self.is_to_shed(), self.wait_limit()) {

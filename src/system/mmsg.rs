@@ -8,7 +8,7 @@
 //! goes out with the same address and control message, so nothing is copied and nothing is allocated after `new`.
 
 use std::io;
-use std::mem::{MaybeUninit, size_of, zeroed};
+use std::mem::{size_of, zeroed};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::{self, addr_of_mut};
@@ -294,33 +294,6 @@ fn set_option(socket: BorrowedFd<'_>, level: libc::c_int, name: libc::c_int, val
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// The CPUs this process may run on, ascending; empty if the kernel does not say.
-pub(crate) fn allowed_cpus() -> Vec<usize> {
-    let mut set = MaybeUninit::<libc::cpu_set_t>::zeroed();
-    // SAFETY: the kernel writes at most the given size into `set`, for which all-zero bytes are valid; CPU_ISSET
-    // reads bits below CPU_SETSIZE only.
-    unsafe {
-        if libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), set.as_mut_ptr()) != 0 {
-            return Vec::new();
-        }
-        let set = set.assume_init();
-        (0..libc::CPU_SETSIZE as usize).filter(|&cpu| libc::CPU_ISSET(cpu, &set)).collect()
-    }
-}
-
-/// Binds the calling thread to `cpu`. Best effort: a thread that may not be pinned works all the same.
-pub(crate) fn pin_thread(cpu: usize) {
-    if cpu >= libc::CPU_SETSIZE as usize {
-        return;
-    }
-    // SAFETY: `set` is a whole zeroed cpu_set_t, CPU_SET writes inside it (cpu < CPU_SETSIZE), the kernel reads it.
-    unsafe {
-        let mut set: libc::cpu_set_t = zeroed();
-        libc::CPU_SET(cpu, &mut set);
-        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &set);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -424,18 +397,5 @@ mod tests {
         batch.queue_reply(0, 5);
         assert_eq!(batch.send(server.as_fd()), 0);
         ignore_path_mtu(server.as_fd(), false).expect("option");
-    }
-
-    #[test]
-    fn a_thread_can_be_pinned_to_an_allowed_cpu() {
-        let cpus = allowed_cpus();
-        assert!(!cpus.is_empty());
-        let last = *cpus.last().expect("at least one");
-        let seen = std::thread::spawn(move || {
-            pin_thread(last);
-            pin_thread(usize::MAX);
-            allowed_cpus()
-        });
-        assert_eq!(seen.join().expect("thread"), [last]);
     }
 }

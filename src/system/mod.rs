@@ -2,12 +2,13 @@
 //!
 //! Used by the effects and the daemon. [`mmsg`] moves datagrams in batches for the UDP workers; [`give_back_freed_memory`]
 //! is called by the store's writer after large changes and by the daemon after loading, [`map_large_allocations`] before
-//! anything else, [`ready_heap`] by threads that read all zones, [`give_way`] by the store's writer, and by whoever loads
-//! zones when they are served. Nothing in here knows DNS.
+//! anything else, [`ready_heap`] by threads that read all zones. [`schedule`] is for the UDP workers, the store's writer and
+//! whoever loads zones. Nothing in here knows DNS.
 
 #![allow(unsafe_code)]
 
 pub(crate) mod mmsg;
+pub(crate) mod schedule;
 
 /// Larger allocations are mappings of their own: the tables of many zones, and those that sled has for more pages than
 /// there ever are.
@@ -60,18 +61,5 @@ pub(crate) fn ready_heap() {
         let mut blocks: Vec<Vec<u8>> = (0..HEAP_OCTETS / BLOCK_OCTETS).map_while(|_| block()).collect();
         // The last first, so that each joins the free end.
         while blocks.pop().is_some() {}
-    }
-}
-
-/// Has this thread, and those it starts, give way to the others: a tenth of their share where there are not enough processors
-/// for all. The others keep their priority, and who has a processor to itself notices nothing.
-pub(crate) fn give_way() {
-    /// In the middle between the others' and the least.
-    const NICENESS: libc::c_int = 10;
-    // SAFETY: takes numbers, and changes nothing but how this thread is scheduled: on Linux a thread has a niceness of its own
-    // (setpriority(2), "C library/kernel differences"), and everybody may raise it.
-    let outcome = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICENESS) };
-    if outcome != 0 {
-        tracing::debug!(error = %std::io::Error::last_os_error(), "the system keeps the priority of a thread");
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use secondaryd::dns::message::{self, HEADER_OCTETS, Header, Question, RawRecord};
 use secondaryd::dns::{Name, RecordType, rdata};
+use secondaryd::zone::Snapshot;
 
 /// A SOA query or NOTIFY that is not answered is sent again after this.
 const AGAIN: Duration = Duration::from_millis(1_000);
@@ -64,13 +65,19 @@ pub(crate) fn until_serial(
 }
 
 /// Sends one NOTIFY and waits for its reply, as long as that may reasonably take.
-pub(crate) fn notify(server: SocketAddr, zone: &Name) {
-    notify_all(server, std::slice::from_ref(zone), Duration::from_secs(10));
+pub(crate) fn notify(server: SocketAddr, version: &Snapshot) {
+    notify_all(server, std::iter::once(version), Duration::from_secs(10));
 }
 
-/// Sends a NOTIFY for each zone as fast as they are answered; those without an answer in the end.
-pub(crate) fn notify_all(server: SocketAddr, zones: &[Name], limit: Duration) -> usize {
-    let messages: Vec<_> = zones.iter().map(|zone| message::notify(0, zone, None, None)).collect();
+/// Sends a NOTIFY for each version as fast as they are answered, with its SOA as primaries do; those without an answer in the
+/// end. Without the SOA a server may wait before it asks once more.
+pub(crate) fn notify_all<'a>(
+    server: SocketAddr,
+    versions: impl Iterator<Item = &'a Snapshot>,
+    limit: Duration,
+) -> usize {
+    let messages: Vec<_> =
+        versions.map(|version| message::notify(0, version.apex(), Some(&version.soa_record()), None)).collect();
     exchange(server, &messages, limit, |reply| reply[3] & 15 == 0)
 }
 

@@ -82,7 +82,11 @@ pub(crate) fn zone(plan: &Plan, report: &mut Report) {
             let memory = contender.memory() as f64;
             report.add("memory at rest", "MB", records, contender.who, memory / MILLION);
         }
-        replace(plan, report, &primary, &contents, &running);
+        let queries = queries(&contents, false);
+        for repetition in 1..=plan.repetitions as u8 {
+            contents = Contents { serial: contents.serial + 1, mark: 10 + repetition, ..contents };
+            replace(plan, report, &primary, &contents, &queries, &running);
+        }
     }
 }
 
@@ -105,7 +109,7 @@ fn changes(
             for contender in running {
                 let before = primary.sent().0;
                 let began = Instant::now();
-                ask::notify(contender.address, &contents.apex);
+                ask::notify(contender.address, &version.snapshot);
                 match ask::until_serial(contender.address, &contents.apex, contents.serial, began, LONG) {
                     Ok(took) if primary.sent().0 == before => {
                         report.add(what, "ms", records, contender.who, took.as_secs_f64() * 1e3);
@@ -121,7 +125,7 @@ fn changes(
     for _ in 0..plan.written {
         advance(primary, contents, version, 1);
         for contender in running {
-            ask::notify(contender.address, &contents.apex);
+            ask::notify(contender.address, &version.snapshot);
             let began = Instant::now();
             if let Err(why) = ask::until_serial(contender.address, &contents.apex, contents.serial, began, LONG) {
                 failed(contender, "one of many IXFRs", &why);
@@ -170,22 +174,27 @@ fn restart(report: &mut Report, primary: &Primary, contender: &mut Contender, co
 }
 
 /// A new version of which every address differs, as a whole zone: the peak of memory, and the slowest queries meanwhile.
-fn replace(plan: &Plan, report: &mut Report, primary: &Primary, contents: &Contents, running: &[Contender]) {
+fn replace(
+    plan: &Plan,
+    report: &mut Report,
+    primary: &Primary,
+    contents: &Contents,
+    queries: &[Vec<u8>],
+    running: &[Contender],
+) {
     let records = contents.records;
-    let new = Contents { serial: contents.serial + 1, mark: 11, ..contents.clone() };
-    let version = Version::new(new.snapshot(), Vec::new());
+    let version = Version::new(contents.snapshot(), Vec::new());
     version.record();
-    primary.set(version);
-    let queries = queries(contents, false);
+    primary.set(version.clone());
     for contender in running {
         contender.quiet();
         let written = contender.written();
         let (peak, over) = (contender.peak(), AtomicBool::new(false));
         let (outcome, mut times) = std::thread::scope(|scope| {
-            let asked = scope.spawn(|| latencies(contender.address, &queries, plan.interval, &over));
+            let asked = scope.spawn(|| latencies(contender.address, queries, plan.interval, &over));
             let began = Instant::now();
-            ask::notify(contender.address, &contents.apex);
-            let outcome = ask::until_serial(contender.address, &contents.apex, new.serial, began, LONG);
+            ask::notify(contender.address, &version.snapshot);
+            let outcome = ask::until_serial(contender.address, &contents.apex, contents.serial, began, LONG);
             over.store(true, Ordering::Relaxed);
             (outcome, asked.join().expect("no panic"))
         });
@@ -234,7 +243,7 @@ pub(crate) fn many(plan: &Plan, report: &mut Report) {
                 advance(&primary, contents, version, 1);
             }
             let began = Instant::now();
-            let unheard = ask::notify_all(contender.address, &apexes, LONG);
+            let unheard = ask::notify_all(contender.address, versions.iter().map(|version| &version.snapshot), LONG);
             let missing = ask::until_all(contender.address, &apexes, Some(2), LONG / 3);
             report.add(
                 "many zones: NOTIFY for each, until all are new",
@@ -408,21 +417,23 @@ pub(crate) fn latency(plan: &Plan, report: &mut Report) {
         }
         contender.rest();
         let server = contender.address;
-        let mut idle = while_doing(plan, server, &queries, || std::thread::sleep(plan.time));
-        report.add(IDLE, "ms", records, who, quantile(&mut idle, 0.999));
-        let before = primary.sent().1;
-        let mut began = Instant::now();
-        let mut busy = while_doing(plan, server, &queries, || {
-            began = Instant::now();
-            at_rate(plan, |number| {
-                let zone = number % all.len();
-                advance(&primary, &mut all[zone], &mut versions[zone], 1);
-                ask::notify(server, &all[zone].apex);
+        for _ in 0..plan.repetitions {
+            let mut idle = while_doing(plan, server, &queries, || std::thread::sleep(plan.time));
+            report.add(IDLE, "ms", records, who, quantile(&mut idle, 0.999));
+            let before = primary.sent().1;
+            let mut began = Instant::now();
+            let mut busy = while_doing(plan, server, &queries, || {
+                began = Instant::now();
+                at_rate(plan, |number| {
+                    let zone = number % all.len();
+                    advance(&primary, &mut all[zone], &mut versions[zone], 1);
+                    ask::notify(server, &versions[zone].snapshot);
+                });
             });
-        });
-        let rate = (primary.sent().1 - before) as f64 / began.elapsed().as_secs_f64();
-        println!("{:10}  fetched {rate:.0} differences a second", who.name());
-        report.add(UNDER_IXFRS, "ms", records, who, quantile(&mut busy, 0.999));
+            let rate = (primary.sent().1 - before) as f64 / began.elapsed().as_secs_f64();
+            println!("{:10}  fetched {rate:.0} differences a second", who.name());
+            report.add(UNDER_IXFRS, "ms", records, who, quantile(&mut busy, 0.999));
+        }
     }
     latency_of_echo(plan, report, &big, &small, &queries);
 }
@@ -440,25 +451,27 @@ fn latency_of_echo(plan: &Plan, report: &mut Report, big: &Contents, small: &[St
     let mut all: Vec<Contents> = small.iter().map(|name| Contents::new(name, 10)).collect();
     let mut versions: Vec<_> = all.iter().map(|contents| Version::new(contents.snapshot(), Vec::new())).collect();
     let mut reader = Reader::new(&primary);
-    let mut idle = while_doing(plan, echo.address, queries, || std::thread::sleep(plan.time));
-    report.add(IDLE, "ms", records, Who::Echo, quantile(&mut idle, 0.999));
-    let mut busy = while_doing(plan, echo.address, queries, || {
-        at_rate(plan, |number| {
-            let zone = number % all.len();
-            let old = versions[zone].clone();
-            advance(&primary, &mut all[zone], &mut versions[zone], 1);
-            let octets = versions[zone].difference_octets(&old);
-            reader.ixfr(&old, octets);
+    for _ in 0..plan.repetitions {
+        let mut idle = while_doing(plan, echo.address, queries, || std::thread::sleep(plan.time));
+        report.add(IDLE, "ms", records, Who::Echo, quantile(&mut idle, 0.999));
+        let mut busy = while_doing(plan, echo.address, queries, || {
+            at_rate(plan, |number| {
+                let zone = number % all.len();
+                let old = versions[zone].clone();
+                advance(&primary, &mut all[zone], &mut versions[zone], 1);
+                let octets = versions[zone].difference_octets(&old);
+                reader.ixfr(&old, octets);
+            });
         });
-    });
-    report.add(UNDER_IXFRS, "ms", records, Who::Echo, quantile(&mut busy, 0.999));
-    let mut busy = while_doing(plan, echo.address, queries, || {
-        let began = Instant::now();
-        while began.elapsed() < plan.time {
-            reader.axfr(&whole);
-        }
-    });
-    report.add(UNDER_AXFR, "ms", records, Who::Echo, quantile(&mut busy, 0.999));
+        report.add(UNDER_IXFRS, "ms", records, Who::Echo, quantile(&mut busy, 0.999));
+        let mut busy = while_doing(plan, echo.address, queries, || {
+            let began = Instant::now();
+            while began.elapsed() < plan.time {
+                reader.axfr(&whole);
+            }
+        });
+        report.add(UNDER_AXFR, "ms", records, Who::Echo, quantile(&mut busy, 0.999));
+    }
 }
 
 /// Does something as often as the plan says, for as long as it says.
