@@ -129,15 +129,14 @@ impl Config {
         check::resolve(reader::Tables::read(path))
     }
 
-    /// What `path` says in its sections, if they are short, stand before its zones, and have no mistakes: without zones, and
-    /// without looking at included files. For what can be begun meanwhile; [`Config::load`] has the last word.
+    /// What `path` says in its sections before the first zone, if they are short, where to listen is among them, and they have
+    /// no mistakes: without a look at what follows, or at included files. For what can be begun meanwhile; [`Config::load`] has the last word.
     pub fn beginning(path: &Path) -> Option<Config> {
         /// More are keys and primaries, and read once.
         const OCTETS_MAX: usize = 1 << 16;
-        let text = std::fs::read_to_string(path).ok()?;
-        let sections = reader::before_zones(&text).filter(|sections| sections.len() <= OCTETS_MAX)?;
+        let sections = reader::sections_before_zones(path, OCTETS_MAX)?;
         let mut tables = reader::Tables::default();
-        tables.read_sections(path, sections);
+        tables.read_sections(path, &sections);
         check::resolve(tables).ok()
     }
 

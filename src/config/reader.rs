@@ -4,7 +4,8 @@
 //! table is read again: so each wrong key of each table gets its line, and later checks still see the rest.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -349,6 +350,23 @@ pub(super) fn before_zones(text: &str) -> Option<&str> {
     let is_of_zone = |line: &str| is_zone(line) || line.starts_with("[secondary-zone.");
     let are_zones = lines.all(|line| !line.trim_start().starts_with('[') || is_of_zone(line));
     are_zones.then(|| &text[..octets])
+}
+
+/// The sections before the first zone of the file, of which no more is read; `None` if they are longer, or where to listen is
+/// not said there, since that may come later then.
+pub(super) fn sections_before_zones(path: &Path, octets_max: usize) -> Option<String> {
+    let mut file = BufReader::new(File::open(path).ok()?.take(octets_max as u64 + 1));
+    let (mut sections, mut listens) = (String::new(), false);
+    loop {
+        let before = sections.len();
+        let read = file.read_line(&mut sections).ok()?;
+        let line = &sections[before..];
+        if read == 0 || is_zone(line) {
+            sections.truncate(before);
+            return (listens && sections.len() <= octets_max).then_some(sections);
+        }
+        listens |= line.trim_end() == "[dns]";
+    }
 }
 
 /// Zones that are read at a time.

@@ -619,5 +619,8 @@ fn the_sections_before_the_zones_are_known_before_them_or_not_at_all() {
         assert_eq!(config.dns.listen, ["192.0.2.1:5353".parse().expect("an address")]);
     }
     assert_eq!(beginning(format!("state-dir = 1\n{zone}")), None);
+    // where to listen may stand behind the zones, or behind what is looked at
+    assert_eq!(beginning(format!("state-dir = \"/s\"\n{zone}[dns]\n")), None);
+    assert_eq!(beginning(format!("{sections}{}{zone}", "# nothing\n".repeat(7_000))), None);
     assert_eq!(beginning(format!("{zone}{sections}")), None);
 }
