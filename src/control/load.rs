@@ -93,6 +93,7 @@ impl Keeper {
         let stored = restored.take_definitions();
         let all_within = ASK_ALL_PAUSE.saturating_mul(u32::try_from(stored.len()).unwrap_or(u32::MAX));
         let (lost, key) = (restored.lost().clone(), self.store.hash_key());
+        let may_all_be_behind = lost == store::Lost::Anything;
         // Contents are read while names are sorted out.
         let mut contents = restored.each(move |zone| (zone.zone, prepare(zone, &lost, all_within, key)));
         let mut definitions = Vec::with_capacity(stored.len());
@@ -142,6 +143,10 @@ impl Keeper {
             }
         }
         tracing::info!(zones = taken.len() + new.len(), stored = taken.len(), "zones loaded");
+        if may_all_be_behind {
+            let with_contents = taken.iter().filter(|(_, _, kept)| kept.machine.soa.is_some());
+            self.store.note_all_behind(with_contents.map(|(definition, ..)| definition.id.0));
+        }
         self.load_local(local_zones);
         // Who only asks has what he wants, and comes first; the rest is for those who look after the zones.
         give_way();

@@ -3,8 +3,9 @@
 //!
 //! In: `control` notes a zone before it publishes what is not stored, and takes the note back when it is. Out, at the
 //! next start: [`Lost`]. The file is written without a sync: it costs a system call, and outlives the process, not the
-//! machine; its first line names the boot of the machine, so that a power failure is told from a kill. A clean stop
-//! removes it. A mark that cannot be written costs only what it is for.
+//! machine; its first line names the boot of the machine, so that a power failure is told from a kill. After one any zone
+//! may be behind: that stays noted until the zones are known, and then of each until a primary has confirmed it. A clean stop
+//! removes what is noted of none. A mark that cannot be written costs only what it is for.
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
@@ -17,6 +18,8 @@ use super::ZoneNumber;
 const FILE: &str = "running";
 /// The first line after a clean stop that left something to be noted.
 const STOPPED: &str = "stopped";
+/// The first line while any zone may be behind and the zones are not known.
+const ANYTHING: &str = "anything";
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// Which zones may have been served in a later version than the stored one before this start.
@@ -35,6 +38,8 @@ pub enum Lost {
 #[derive(Debug)]
 pub(super) struct Ahead {
     path: PathBuf,
+    /// Names the boot of the machine.
+    boot: String,
     /// The file as the last run has left it.
     found: Option<String>,
     marks: Mutex<Marks>,
@@ -46,6 +51,8 @@ struct Marks {
     file: Option<File>,
     /// Octets of the first line.
     head: u64,
+    /// Any zone may be behind, and the zones are not known yet.
+    is_any: bool,
     zones: HashSet<ZoneNumber>,
 }
 
@@ -54,16 +61,23 @@ impl Ahead {
     pub(super) fn begin(directory: &Path) -> (Ahead, Lost) {
         let path = directory.join(FILE);
         let boot = fs::read_to_string(BOOT_ID).unwrap_or_default();
-        let boot = boot.trim();
+        let boot = boot.trim().to_owned();
         let found = fs::read_to_string(&path).ok();
-        let lost = found.as_deref().map_or(Lost::Nothing, |text| read(text, boot));
+        let lost = found.as_deref().map_or(Lost::Nothing, |text| read(text, &boot));
         // What the last run may have lost stays noted until this one has it again: it may end as soon.
         let zones = if let Lost::Zones(zones) = &lost { zones.clone() } else { HashSet::new() };
-        let head = format!("{boot}\n");
-        let file = make(&path, &head, &zones)
-            .inspect_err(|error| tracing::warn!(%error, path = %path.display(), "cannot be written"));
-        let marks = Marks { file: file.ok(), head: head.len() as u64, zones };
-        (Ahead { path, found, marks: Mutex::new(marks) }, lost)
+        let is_any = lost == Lost::Anything;
+        let head = if is_any { ANYTHING } else { &boot };
+        let marks = Marks { file: make(&path, head, &zones), head: head.len() as u64 + 1, is_any, zones };
+        (Ahead { path, boot, found, marks: Mutex::new(marks) }, lost)
+    }
+
+    /// Any zone may be behind, and these are all there are.
+    pub(super) fn note_all(&self, zones: impl IntoIterator<Item = ZoneNumber>) {
+        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        marks.zones.extend(zones);
+        marks.file = make(&self.path, &self.boot, &marks.zones);
+        (marks.head, marks.is_any) = (self.boot.len() as u64 + 1, false);
     }
 
     /// The zone is about to be served in a version that is not stored.
@@ -90,10 +104,12 @@ impl Ahead {
     /// The store is closed in order. What could not be stored stays noted.
     pub(super) fn end(&self) {
         let marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
-        if marks.zones.is_empty() {
+        if marks.is_any {
+            // as it stands
+        } else if marks.zones.is_empty() {
             let _ = fs::remove_file(&self.path);
         } else {
-            let _ = make(&self.path, &format!("{STOPPED}\n"), &marks.zones);
+            make(&self.path, STOPPED, &marks.zones);
         }
     }
 
@@ -106,13 +122,17 @@ impl Ahead {
     }
 }
 
-fn make(path: &Path, head: &str, zones: &HashSet<ZoneNumber>) -> io::Result<File> {
-    // Appending, so that the next mark goes where the file was cut.
-    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-    file.set_len(0)?;
-    let lines: String = zones.iter().map(|zone| format!("{zone}\n")).collect();
-    file.write_all(format!("{head}{lines}").as_bytes())?;
-    Ok(file)
+/// Writes the file anew; `None`, and a line in the log, if that cannot be.
+fn make(path: &Path, head: &str, zones: &HashSet<ZoneNumber>) -> Option<File> {
+    let write = || -> io::Result<File> {
+        // Appending, so that the next mark goes where the file was cut.
+        let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+        file.set_len(0)?;
+        let lines: String = zones.iter().map(|zone| format!("{zone}\n")).collect();
+        file.write_all(format!("{head}\n{lines}").as_bytes())?;
+        Ok(file)
+    };
+    write().inspect_err(|error| tracing::warn!(%error, path = %path.display(), "cannot be written")).ok()
 }
 
 fn read(text: &str, boot: &str) -> Lost {
@@ -187,6 +207,38 @@ mod tests {
         assert_eq!(read("another-boot\n", "boot"), Lost::Anything);
         assert_eq!(read("", "boot"), Lost::Anything);
         assert_eq!(read("boot\n", "boot"), Lost::Nothing);
+    }
+
+    /// However often the next runs end before their zones were confirmed, by a kill or in order.
+    #[test]
+    fn what_the_machine_may_have_lost_stays_known_until_each_zone_is_confirmed() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let begin = || Ahead::begin(directory.path());
+        fs::write(directory.path().join(FILE), "another-boot\n").expect("written");
+        // given runs that end before they know the zones
+        assert_eq!(begin().1, Lost::Anything);
+        let (ahead, lost) = begin();
+        assert_eq!(lost, Lost::Anything, "after a kill");
+        ahead.end();
+        let (ahead, lost) = begin();
+        assert_eq!(lost, Lost::Anything, "after a stop");
+        // when one knows them, and not all are confirmed before it ends
+        ahead.note_all([1, 2, 3]);
+        assert_eq!(begin().1, Lost::Zones([1, 2, 3].into()));
+        ahead.caught_up(2);
+        ahead.end();
+        let (ahead, lost) = begin();
+        assert_eq!(lost, Lost::Zones([1, 3].into()));
+        // then nothing is lost when the last ones are
+        ahead.caught_up(1);
+        ahead.caught_up(3);
+        ahead.end();
+        assert_eq!(begin().1, Lost::Nothing);
+        // and a store without zones has nothing to be confirmed
+        fs::write(directory.path().join(FILE), "another-boot\n").expect("written");
+        let (ahead, _) = begin();
+        ahead.note_all([]);
+        assert_eq!(begin().1, Lost::Nothing);
     }
 
     /// A clean stop with a full disk, and then another boot: only what could not be stored is lost.

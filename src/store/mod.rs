@@ -298,6 +298,12 @@ impl Store {
         self.ahead.note(zone);
     }
 
+    /// After a failure of the machine any of these zones may be behind: each stays noted until a primary has confirmed it. To
+    /// be called when all are known, for [`Lost::Anything`]; until then that is what the next start finds.
+    pub fn note_all_behind(&self, zones: impl IntoIterator<Item = ZoneNumber>) {
+        self.ahead.note_all(zones);
+    }
+
     /// What is served of the zone is stored, or a primary has confirmed it.
     pub fn note_caught_up(&self, zone: ZoneNumber) {
         self.ahead.caught_up(zone);
