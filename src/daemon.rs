@@ -90,10 +90,16 @@ pub fn run(path: &Path) -> Result<(), DaemonError> {
     let signals = Signals::listen()?;
     let setup = |error: LogError| DaemonError::Setup(error.to_string());
     let beginning = Config::beginning(path);
-    let log = beginning.as_ref().map(|beginning| telemetry::install_log(&beginning.log)).transpose().map_err(setup)?;
     // A first start has nothing to read, and makes nothing before the whole configuration is known to be right.
     let has_state = |beginning: &Config| beginning.state_dir.is_dir();
-    let groundwork = beginning.filter(has_state).and_then(|beginning| Groundwork::lay(beginning).ok());
+    // Before anything else is read: who asks meanwhile waits.
+    let sockets = beginning
+        .as_ref()
+        .filter(|beginning| beginning.says_where_to_listen && has_state(&beginning.config))
+        .and_then(|beginning| Sockets::bind(&beginning.config).ok());
+    let beginning = beginning.filter(|_| Config::ends_with_zones(path)).map(|beginning| beginning.config);
+    let log = beginning.as_ref().map(|beginning| telemetry::install_log(&beginning.log)).transpose().map_err(setup)?;
+    let groundwork = beginning.filter(has_state).and_then(|beginning| Groundwork::lay(beginning, sockets).ok());
     let config = Config::load(path)?;
     let log = match log {
         Some(log) => log.apply(&config.log).map(|()| log),

@@ -122,6 +122,15 @@ impl Default for Config {
     }
 }
 
+/// See [`Config::beginning`].
+#[derive(Debug, PartialEq)]
+pub struct Beginning {
+    /// What stands there; everything else has its default.
+    pub config: Config,
+    /// Whether `[dns]` is there, which then cannot come later.
+    pub says_where_to_listen: bool,
+}
+
 impl Config {
     /// Reads `path` and the files it includes, and checks everything. Linear in the number of zones: 100,000 take
     /// well under a second.
@@ -129,15 +138,21 @@ impl Config {
         check::resolve(reader::Tables::read(path))
     }
 
-    /// What `path` says in its sections before the first zone, if they are short, where to listen is among them, and they have
-    /// no mistakes: without a look at what follows, or at included files. For what can be begun meanwhile; [`Config::load`] has the last word.
-    pub fn beginning(path: &Path) -> Option<Config> {
+    /// What `path` says in its sections before the first zone, if they are short and have no mistakes: without a look at what
+    /// follows, or at included files. For what can be begun meanwhile; [`Config::load`] has the last word.
+    pub fn beginning(path: &Path) -> Option<Beginning> {
         /// More are keys and primaries, and read once.
         const OCTETS_MAX: usize = 1 << 16;
         let sections = reader::sections_before_zones(path, OCTETS_MAX)?;
         let mut tables = reader::Tables::default();
         tables.read_sections(path, &sections);
-        check::resolve(tables).ok()
+        let says_where_to_listen = tables.has_section("dns");
+        Some(Beginning { config: check::resolve(tables).ok()?, says_where_to_listen })
+    }
+
+    /// Whether no section of `path` follows its first zone, as far as lines tell: [`Config::beginning`] has all of them.
+    pub fn ends_with_zones(path: &Path) -> bool {
+        std::fs::read_to_string(path).is_ok_and(|text| reader::before_zones(&text).is_some())
     }
 
     /// As [`Config::load`], with `text` in place of the file's contents; `path` still anchors relative paths.

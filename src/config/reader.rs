@@ -126,6 +126,11 @@ impl Tables {
         tables
     }
 
+    /// Whether the main file has this section.
+    pub(super) fn has_section(&self, name: &str) -> bool {
+        self.main.as_ref().is_some_and(|main| main.keys.iter().any(|(key, _)| key == name))
+    }
+
     /// Reads `text` as the file `path`, and what it includes.
     pub(super) fn read_main(&mut self, path: &Path, text: &str) {
         let Some(source) = self.read_sections(path, text) else { return };
@@ -352,20 +357,17 @@ pub(super) fn before_zones(text: &str) -> Option<&str> {
     are_zones.then(|| &text[..octets])
 }
 
-/// The sections before the first zone of the file, of which no more is read; `None` if they are longer, or where to listen is
-/// not said there, since that may come later then.
+/// The text before the first zone of the file, of which no more is read; `None` if it is longer.
 pub(super) fn sections_before_zones(path: &Path, octets_max: usize) -> Option<String> {
     let mut file = BufReader::new(File::open(path).ok()?.take(octets_max as u64 + 1));
-    let (mut sections, mut listens) = (String::new(), false);
+    let mut sections = String::new();
     loop {
         let before = sections.len();
         let read = file.read_line(&mut sections).ok()?;
-        let line = &sections[before..];
-        if read == 0 || is_zone(line) {
+        if read == 0 || is_zone(&sections[before..]) {
             sections.truncate(before);
-            return (listens && sections.len() <= octets_max).then_some(sections);
+            return (sections.len() <= octets_max).then_some(sections);
         }
-        listens |= line.trim_end() == "[dns]";
     }
 }
 

@@ -614,13 +614,27 @@ fn the_sections_before_the_zones_are_known_before_them_or_not_at_all() {
     };
     // with zones, also with wrong ones, and with what is included left alone
     for text in [format!("{sections}{zone}"), format!("{sections}{zone}nonsense = 1\n"), sections.to_owned()] {
-        let config = beginning(text).expect("sections without mistakes");
+        let Beginning { config, says_where_to_listen } = beginning(text).expect("sections without mistakes");
+        assert!(says_where_to_listen && Config::ends_with_zones(&path));
         assert_eq!((config.state_dir, config.zones.len()), (PathBuf::from("/s"), 0));
         assert_eq!(config.dns.listen, ["192.0.2.1:5353".parse().expect("an address")]);
     }
     assert_eq!(beginning(format!("state-dir = 1\n{zone}")), None);
-    // where to listen may stand behind the zones, or behind what is looked at
-    assert_eq!(beginning(format!("state-dir = \"/s\"\n{zone}[dns]\n")), None);
+    // sections may stand behind the zones
+    for (text, says_where_to_listen) in [
+        (format!("state-dir = \"/s\"\n{zone}[dns]\n"), false),
+        (format!("{zone}{sections}"), false),
+        (format!("{sections}{zone}[log]\n"), true),
+        (format!("dns = {{}}\n{zone}[store]\n"), true),
+        (format!("dns.workers = 1\n{zone}[store]\n"), true),
+    ] {
+        assert_eq!(
+            beginning(text.clone()).map(|found| found.says_where_to_listen),
+            Some(says_where_to_listen),
+            "{text}"
+        );
+        assert!(!Config::ends_with_zones(&path), "{text}");
+    }
+    // or more than is looked at before them
     assert_eq!(beginning(format!("{sections}{}{zone}", "# nothing\n".repeat(7_000))), None);
-    assert_eq!(beginning(format!("{zone}{sections}")), None);
 }

@@ -233,6 +233,7 @@ impl Keeper {
                 self.schedule.arm(id, &mut zone.armed, None);
                 self.board.remove(&zone.view);
                 self.history.forget_zone(id);
+                self.store.note_caught_up(id.0);
                 self.tell(&zone.definition, Kind::Definition, serde_json::json!({"change": "removed"}));
             }
         }

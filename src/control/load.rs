@@ -1,6 +1,6 @@
 //! How zones come to be: at start from the store and the configuration, later one by one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,8 +39,8 @@ enum Prepared {
     Local(local::Found),
 }
 
-/// As much of the work as needs no keeper: several threads do it at once. `all_within`: how soon all zones are to be asked for
-/// if any may be behind.
+/// As much of the work as needs no keeper: several threads do it at once. `all_within`: how soon those that may be behind are to
+/// be asked for.
 fn prepare(stored: StoredZone, lost: &store::Lost, all_within: Duration, key: HashKey) -> Prepared {
     // Nothing else has entries, and of what is damaged we do not know.
     if !stored.entries.is_empty() || !stored.damaged.is_empty() {
@@ -57,7 +57,7 @@ fn prepare(stored: StoredZone, lost: &store::Lost, all_within: Duration, key: Ha
         store::Contents::Damaged(why) => (None, Some(why)),
     };
     let ask_within = match lost {
-        store::Lost::Zones(zones) if zones.contains(&stored.zone) => Some(Duration::ZERO),
+        store::Lost::Zones(zones) if zones.contains(&stored.zone) => Some(all_within),
         store::Lost::Anything => Some(all_within),
         _ => None,
     };
@@ -72,8 +72,9 @@ fn prepare(stored: StoredZone, lost: &store::Lost, all_within: Duration, key: Ha
     Prepared::Secondary(Kept { machine, snapshot, look, damaged, review })
 }
 
-/// After the machine has failed every zone may be a moment behind: all are asked for, so much apart on average.
-const ASK_ALL_PAUSE: Duration = Duration::from_millis(5);
+/// After the machine has failed every zone may be a moment behind, after a kill some may: they are asked for, so much apart on
+/// average.
+const ASK_PAUSE: Duration = Duration::from_millis(5);
 
 /// Name under which the store keeps the next free zone number.
 pub(super) const NEXT_ID: &str = "next-zone";
@@ -91,9 +92,13 @@ impl Keeper {
             self.next_id = u32::from_be_bytes(next).max(FIRST_ZONE_ID);
         }
         let stored = restored.take_definitions();
-        let all_within = ASK_ALL_PAUSE.saturating_mul(u32::try_from(stored.len()).unwrap_or(u32::MAX));
         let (lost, key) = (restored.lost().clone(), self.store.hash_key());
-        let may_all_be_behind = lost == store::Lost::Anything;
+        let lost_zones = match &lost {
+            store::Lost::Nothing => 0,
+            store::Lost::Zones(zones) => zones.len(),
+            store::Lost::Anything => stored.len(),
+        };
+        let all_within = ASK_PAUSE.saturating_mul(u32::try_from(lost_zones).unwrap_or(u32::MAX));
         // Contents are read while names are sorted out.
         let mut contents = restored.each(move |zone| (zone.zone, prepare(zone, &lost, all_within, key)));
         let mut definitions = Vec::with_capacity(stored.len());
@@ -118,9 +123,13 @@ impl Keeper {
         let new = expected.split_off(first_new);
 
         let (mut taken, mut local_zones) = (Vec::with_capacity(expected.len()), Vec::new());
+        let mut with_contents = HashSet::with_capacity(expected.len());
         // In the order of their numbers, as they were stored.
         let mut expected: Vec<_> = expected.into_iter().map(|zone| (zone.0.id.0, Some(zone))).collect();
         for (zone, prepared) in contents.by_ref() {
+            if let Prepared::Secondary(Kept { machine: refresh::Restored { soa: Some(_), .. }, .. }) = &prepared {
+                with_contents.insert(zone);
+            }
             let place = expected.binary_search_by_key(&zone, |(zone, _)| *zone);
             let Some((definition, slot)) = place.ok().and_then(|place| expected[place].1.take()) else { continue };
             match prepared {
@@ -143,10 +152,7 @@ impl Keeper {
             }
         }
         tracing::info!(zones = taken.len() + new.len(), stored = taken.len(), "zones loaded");
-        if may_all_be_behind {
-            let with_contents = taken.iter().filter(|(_, _, kept)| kept.machine.soa.is_some());
-            self.store.note_all_behind(with_contents.map(|(definition, ..)| definition.id.0));
-        }
+        self.store.know_zones(with_contents);
         self.load_local(local_zones);
         // Who only asks has what he wants, and comes first; the rest is for those who look after the zones.
         give_way();

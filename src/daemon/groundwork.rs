@@ -35,14 +35,14 @@ pub(super) struct Groundwork {
 }
 
 impl Groundwork {
-    /// Binds the sockets and begins to open the store.
-    pub(super) fn lay(config: impl Into<Arc<Config>>) -> io::Result<Groundwork> {
+    /// Binds the sockets, unless they are, and begins to open the store.
+    pub(super) fn lay(config: impl Into<Arc<Config>>, sockets: Option<Sockets>) -> io::Result<Groundwork> {
         let config = config.into();
         let store = std::thread::Builder::new().name("open-store".to_owned()).spawn({
             let config = config.clone();
             move || open_store(&config)
         })?;
-        Ok(Groundwork { sockets: Sockets::bind(&config).ok(), config, store: Some(store) })
+        Ok(Groundwork { sockets: sockets.or_else(|| Sockets::bind(&config).ok()), config, store: Some(store) })
     }
 
     /// Whether the whole configuration says the same.
@@ -74,7 +74,7 @@ pub(super) async fn finish(
     let finished = tokio::task::spawn_blocking(move || {
         let mut groundwork = match begun.filter(|begun| begun.is_for(&config)) {
             Some(begun) => begun,
-            None => Groundwork::lay(config.clone()).map_err(DaemonError::no_thread)?,
+            None => Groundwork::lay(config.clone(), None).map_err(DaemonError::no_thread)?,
         };
         let store = groundwork.store.take().expect("taken here only");
         let (store, restored) = store.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
@@ -90,7 +90,8 @@ pub(super) async fn finish(
 }
 
 impl Sockets {
-    fn bind(config: &Config) -> Result<Sockets, DaemonError> {
+    /// Binds them.
+    pub(super) fn bind(config: &Config) -> Result<Sockets, DaemonError> {
         let dns = &config.dns;
         let tls = tls_identity(&dns.listen_tls, (&dns.tls_cert, &dns.tls_key), Spoken::Dns, "[dns] tls-cert")?;
         let options = net_options(config, tls.clone());
@@ -152,7 +153,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_begun_is_taken_if_the_whole_configuration_says_the_same() {
         let directory = tempfile::tempdir().expect("a directory");
-        let begun = Groundwork::lay(config(directory.path())).expect("begins");
+        let begun = Groundwork::lay(config(directory.path()), None).expect("begins");
         let bound = begun.sockets.as_ref().expect("a free port").listeners.addresses();
         let (sockets, (store, _)) =
             finish(Some(begun), config(directory.path()).into()).await.unwrap_or_else(|error| panic!("{error}"));
@@ -163,13 +164,13 @@ mod tests {
     #[tokio::test]
     async fn what_was_begun_for_another_configuration_is_given_up() {
         let (other, directory) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
-        let begun = Groundwork::lay(config(other.path())).expect("begins");
+        let begun = Groundwork::lay(config(other.path()), None).expect("begins");
         let (_, (store, _)) =
             finish(Some(begun), config(directory.path()).into()).await.unwrap_or_else(|error| panic!("{error}"));
         assert!(directory.path().join("sled").is_dir());
         store.close();
         // The lock of the other one is free.
-        drop(Groundwork::lay(config(other.path())).expect("begins"));
+        drop(Groundwork::lay(config(other.path()), None).expect("begins"));
         let (store, _) = open_store(&config(other.path())).unwrap_or_else(|error| panic!("{error}"));
         store.close();
     }

@@ -122,7 +122,7 @@ pub type OutboundSource =
 pub struct Options {
     /// UDP workers per address; 0: one per CPU we may use.
     pub workers: usize,
-    /// Whether each worker stays on a CPU of its own while it has no rest, and may go to any while it has.
+    /// Whether each worker stays on a CPU of its own from a full batch on until it rests.
     pub pin: bool,
     /// Largest UDP reply to clients that take as much (RFC 9715: 1232).
     pub udp_octets_max: u16,
@@ -243,7 +243,7 @@ impl Listeners {
         let counters = Arc::new(Counters::new(sockets));
         let cold = Arc::new(Cold::new(Arc::clone(&services.policy), Arc::clone(&counters)));
         let stop = Arc::new(AtomicBool::new(false));
-        let cpus = if self.options.pin { schedule::allowed_cpus() } else { Vec::new() };
+        let cpus: Arc<[usize]> = if self.options.pin { schedule::allowed_cpus().into() } else { Arc::default() };
         let tcp = tcp::Server::new(services.clone(), Arc::clone(&cold), &self.options);
         // From here on a failure must stop what has been started: `Running` does that when it is dropped.
         let mut running =
@@ -255,7 +255,7 @@ impl Listeners {
                 let worker = udp::Worker {
                     socket,
                     wildcard: bound.address.ip().is_unspecified(),
-                    place: (!cpus.is_empty()).then(|| Place::new(cpus[core % cpus.len()])),
+                    place: (!cpus.is_empty()).then(|| Place::new(cpus[core % cpus.len()], cpus.clone())),
                     reply_octets_max: self.options.udp_octets_max,
                     nsec3_iterations_max: self.options.nsec3_iterations_max,
                     view: services.view.reader(),

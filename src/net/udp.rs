@@ -66,8 +66,18 @@ impl Worker {
         let mut notices = Vec::with_capacity(mmsg::SLOTS);
         while !self.stop.load(Ordering::Relaxed) {
             match batch.receive(self.socket.as_fd(), true) {
-                Ok(count) => self.answer(&mut batch, count, &mut work, counters, &mut notices),
-                Err(error) => pause_after(&error),
+                Ok(count) => {
+                    if let Some(place) = &mut self.place {
+                        place.received(count);
+                    }
+                    self.answer(&mut batch, count, &mut work, counters, &mut notices);
+                }
+                Err(error) => {
+                    if let Some(place) = &mut self.place {
+                        place.rested();
+                    }
+                    pause_after(&error);
+                }
             }
         }
         for _ in 0..LAST_BATCHES {
@@ -86,9 +96,6 @@ impl Worker {
         counters: &QueryCounters,
         notices: &mut Vec<Notice>,
     ) {
-        if let Some(place) = &mut self.place {
-            place.received(count);
-        }
         let view = self.view.current();
         let now = Timestamp::now();
         let identity = self.cold.policy.identity.load();

@@ -4,14 +4,14 @@
 //! In: `control` notes a zone before it publishes what is not stored, and takes the note back when it is. Out, at the
 //! next start: [`Lost`]. The file is written without a sync: it costs a system call, and outlives the process, not the
 //! machine; its first line names the boot of the machine, so that a power failure is told from a kill. After one any zone
-//! may be behind: that stays noted until the zones are known, and then of each until a primary has confirmed it. A clean stop
-//! removes what is noted of none. A mark that cannot be written costs only what it is for.
+//! may be behind: that stays noted until the zones are known, and then of each until it is confirmed or replaced. A clean stop
+//! removes the file if no zone is noted. A mark that cannot be written costs only what it is for.
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::ZoneNumber;
 
@@ -38,7 +38,7 @@ pub enum Lost {
 #[derive(Debug)]
 pub(super) struct Ahead {
     path: PathBuf,
-    /// Names the boot of the machine.
+    /// Names the boot of the machine; empty if the system does not say.
     boot: String,
     /// The file as the last run has left it.
     found: Option<String>,
@@ -49,64 +49,78 @@ pub(super) struct Ahead {
 struct Marks {
     /// `None`: it could not be made.
     file: Option<File>,
-    /// Octets of the first line.
-    head: u64,
     /// Any zone may be behind, and the zones are not known yet.
     is_any: bool,
     zones: HashSet<ZoneNumber>,
+    /// Lines behind the first one, of which some may be of zones that have caught up.
+    lines: usize,
 }
+
+/// So many lines more than twice the zones that are noted are too many: the file is written anew.
+const SPARE_LINES: usize = 1_024;
 
 impl Ahead {
     /// Reads what the last run has left in `directory`, and begins anew. Call it when nobody else can have the store open.
     pub(super) fn begin(directory: &Path) -> (Ahead, Lost) {
-        let path = directory.join(FILE);
         let boot = fs::read_to_string(BOOT_ID).unwrap_or_default();
-        let boot = boot.trim().to_owned();
-        let found = fs::read_to_string(&path).ok();
-        let lost = found.as_deref().map_or(Lost::Nothing, |text| read(text, &boot));
-        // What the last run may have lost stays noted until this one has it again: it may end as soon.
-        let zones = if let Lost::Zones(zones) = &lost { zones.clone() } else { HashSet::new() };
-        let is_any = lost == Lost::Anything;
-        let head = if is_any { ANYTHING } else { &boot };
-        let marks = Marks { file: make(&path, head, &zones), head: head.len() as u64 + 1, is_any, zones };
-        (Ahead { path, boot, found, marks: Mutex::new(marks) }, lost)
+        Ahead::begin_in(boot.trim(), directory)
     }
 
-    /// Any zone may be behind, and these are all there are.
-    pub(super) fn note_all(&self, zones: impl IntoIterator<Item = ZoneNumber>) {
-        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
-        marks.zones.extend(zones);
-        marks.file = make(&self.path, &self.boot, &marks.zones);
-        (marks.head, marks.is_any) = (self.boot.len() as u64 + 1, false);
+    fn begin_in(boot: &str, directory: &Path) -> (Ahead, Lost) {
+        let path = directory.join(FILE);
+        let found = fs::read_to_string(&path).ok();
+        let lost = found.as_deref().map_or(Lost::Nothing, |text| read(text, boot));
+        // What the last run may have lost stays noted until this one has it again: it may end as soon.
+        let zones = if let Lost::Zones(zones) = &lost { zones.clone() } else { HashSet::new() };
+        let marks = Marks { file: None, is_any: lost == Lost::Anything, zones, lines: 0 };
+        let ahead = Ahead { path, boot: boot.to_owned(), found, marks: Mutex::new(marks) };
+        ahead.write(&mut ahead.lock());
+        (ahead, lost)
+    }
+
+    /// These zones have contents in the store. If any may be behind, these may; of others nothing is to be confirmed.
+    pub(super) fn know(&self, zones: HashSet<ZoneNumber>) {
+        let mut marks = self.lock();
+        let before = marks.zones.len();
+        if std::mem::take(&mut marks.is_any) {
+            marks.zones = zones;
+        } else {
+            marks.zones.retain(|zone| zones.contains(zone));
+            if marks.zones.len() == before {
+                return;
+            }
+        }
+        self.write(&mut marks);
     }
 
     /// The zone is about to be served in a version that is not stored.
     pub(super) fn note(&self, zone: ZoneNumber) {
-        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
-        if marks.zones.insert(zone)
-            && let Some(file) = &mut marks.file
-        {
+        let mut marks = self.lock();
+        if !marks.zones.insert(zone) {
+            return;
+        }
+        marks.lines += 1;
+        if let Some(file) = &mut marks.file {
             let _ = file.write_all(format!("{zone}\n").as_bytes());
         }
+        self.tidy(&mut marks);
     }
 
-    /// What is served of the zone is stored, or what was lost of it is no longer wanted.
+    /// What is served of the zone is stored, or a primary has confirmed it, or it is no longer wanted.
     pub(super) fn caught_up(&self, zone: ZoneNumber) {
-        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
-        if marks.zones.remove(&zone) && marks.zones.is_empty() {
-            let head = marks.head;
-            if let Some(file) = &mut marks.file {
-                let _ = file.set_len(head);
-            }
+        let mut marks = self.lock();
+        if marks.zones.remove(&zone) {
+            self.tidy(&mut marks);
         }
     }
 
     /// The store is closed in order. What could not be stored stays noted.
     pub(super) fn end(&self) {
-        let marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        let marks = self.lock();
         if marks.is_any {
-            // as it stands
-        } else if marks.zones.is_empty() {
+            return;
+        }
+        if marks.zones.is_empty() {
             let _ = fs::remove_file(&self.path);
         } else {
             make(&self.path, STOPPED, &marks.zones);
@@ -120,24 +134,56 @@ impl Ahead {
             None => fs::remove_file(&self.path),
         };
     }
+
+    fn lock(&self) -> MutexGuard<'_, Marks> {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes the file anew where it holds too much that is over, or nothing else: after that the zones have to change as often
+    /// as there are lines before it comes to that again.
+    fn tidy(&self, marks: &mut Marks) {
+        let is_over = marks.zones.is_empty() && marks.lines > 0;
+        if let (true, Some(file)) = (is_over, &marks.file) {
+            // The usual case: one zone, noted and stored.
+            let _ = file.set_len(self.head(marks).len() as u64 + 1);
+            marks.lines = 0;
+        } else if marks.lines > 2 * marks.zones.len() + SPARE_LINES {
+            self.write(marks);
+        }
+    }
+
+    fn write(&self, marks: &mut Marks) {
+        marks.file = make(&self.path, self.head(marks), &marks.zones);
+        marks.lines = marks.zones.len();
+    }
+
+    fn head(&self, marks: &Marks) -> &str {
+        if marks.is_any { ANYTHING } else { &self.boot }
+    }
 }
 
-/// Writes the file anew; `None`, and a line in the log, if that cannot be.
+/// Writes the file anew, with `head` as its first line; `None`, and a line in the log, if that cannot be.
 fn make(path: &Path, head: &str, zones: &HashSet<ZoneNumber>) -> Option<File> {
-    let write = || -> io::Result<File> {
-        // Appending, so that the next mark goes where the file was cut.
-        let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+    // Appending, so that the next mark goes where the file was cut.
+    let open = || OpenOptions::new().create(true).append(true).open(path);
+    let write = |file: &mut File| -> io::Result<()> {
         file.set_len(0)?;
         let lines: String = zones.iter().map(|zone| format!("{zone}\n")).collect();
-        file.write_all(format!("{head}\n{lines}").as_bytes())?;
-        Ok(file)
+        file.write_all(format!("{head}\n{lines}").as_bytes())
     };
-    write().inspect_err(|error| tracing::warn!(%error, path = %path.display(), "cannot be written")).ok()
+    let made = open().and_then(|mut file| match write(&mut file) {
+        Ok(()) => Ok(file),
+        // A part of the zones would be taken for all of them; nothing at all for any.
+        Err(error) => file.set_len(0).and(Err(error)),
+    });
+    made.inspect_err(|error| tracing::warn!(%error, path = %path.display(), "cannot be written")).ok()
 }
 
 fn read(text: &str, boot: &str) -> Lost {
     let mut lines = text.lines();
-    if lines.next().is_none_or(|first| first != boot && first != STOPPED) {
+    // Where boots cannot be told apart, this may be another one.
+    let is_same = |first: &str| first == STOPPED || (first == boot && !boot.is_empty());
+    if !lines.next().is_some_and(is_same) {
         return Lost::Anything;
     }
     // The last line may have been cut off by the kill; its number is then another zone's, which is asked in vain.
@@ -214,7 +260,8 @@ mod tests {
     fn what_the_machine_may_have_lost_stays_known_until_each_zone_is_confirmed() {
         let directory = tempfile::tempdir().expect("a directory");
         let begin = || Ahead::begin(directory.path());
-        fs::write(directory.path().join(FILE), "another-boot\n").expect("written");
+        let fail = || fs::write(directory.path().join(FILE), "another-boot\n").expect("written");
+        fail();
         // given runs that end before they know the zones
         assert_eq!(begin().1, Lost::Anything);
         let (ahead, lost) = begin();
@@ -223,32 +270,50 @@ mod tests {
         let (ahead, lost) = begin();
         assert_eq!(lost, Lost::Anything, "after a stop");
         // when one knows them, and not all are confirmed before it ends
-        ahead.note_all([1, 2, 3]);
+        ahead.know([1, 2, 3].into());
         assert_eq!(begin().1, Lost::Zones([1, 2, 3].into()));
         ahead.caught_up(2);
         ahead.end();
         let (ahead, lost) = begin();
         assert_eq!(lost, Lost::Zones([1, 3].into()));
-        // then nothing is lost when the last ones are
+        // then nothing is lost when one is confirmed, and the other is not there any more
         ahead.caught_up(1);
-        ahead.caught_up(3);
+        ahead.know([1, 2].into());
         ahead.end();
         assert_eq!(begin().1, Lost::Nothing);
         // and a store without zones has nothing to be confirmed
-        fs::write(directory.path().join(FILE), "another-boot\n").expect("written");
-        let (ahead, _) = begin();
-        ahead.note_all([]);
+        fail();
+        begin().0.know(HashSet::new());
         assert_eq!(begin().1, Lost::Nothing);
     }
 
-    /// A clean stop with a full disk, and then another boot: only what could not be stored is lost.
+    /// `ProcSubset=pid`, or no procfs: asked once too often is better than never.
     #[test]
-    fn what_could_not_be_stored_is_known_after_a_clean_stop_too() {
-        let stopped = |ahead: &Ahead| {
-            ahead.note(4);
-            ahead.end();
-        };
-        assert_eq!(killed(stopped), Lost::Zones([4].into()));
-        assert_eq!(read("stopped\n4\n", "boot"), Lost::Zones([4].into()));
+    fn where_boots_cannot_be_told_apart_any_end_but_a_clean_one_may_be_a_failure_of_the_machine() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let begin = || Ahead::begin_in("", directory.path());
+        assert_eq!(begin().1, Lost::Nothing, "the first start");
+        let (ahead, lost) = begin();
+        assert_eq!(lost, Lost::Anything, "it was killed");
+        ahead.know([1].into());
+        ahead.caught_up(1);
+        ahead.end();
+        assert_eq!(begin().1, Lost::Nothing, "it was stopped");
+    }
+
+    #[test]
+    fn the_file_is_as_long_as_what_is_noted_however_many_zones_come_and_go_beside_one_that_stays() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (ahead, _) = Ahead::begin(directory.path());
+        ahead.note(7);
+        for zone in 1_000..11_000 {
+            ahead.note(zone);
+            ahead.caught_up(zone);
+        }
+        let lines = fs::read_to_string(directory.path().join(FILE)).expect("readable").lines().count();
+        assert!(lines <= SPARE_LINES + 4, "{lines} lines");
+        // after a kill those that have caught up are asked for again, a bounded number
+        let Lost::Zones(zones) = Ahead::begin(directory.path()).1 else { panic!("one is lost") };
+        assert!(zones.contains(&7) && zones.len() <= lines);
     }
 }

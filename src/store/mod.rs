@@ -72,7 +72,7 @@ mod tests;
 mod write;
 mod writer;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -298,13 +298,13 @@ impl Store {
         self.ahead.note(zone);
     }
 
-    /// After a failure of the machine any of these zones may be behind: each stays noted until a primary has confirmed it. To
-    /// be called when all are known, for [`Lost::Anything`]; until then that is what the next start finds.
-    pub fn note_all_behind(&self, zones: impl IntoIterator<Item = ZoneNumber>) {
-        self.ahead.note_all(zones);
+    /// These are all zones with contents in the store. After [`Lost::Anything`] each of them stays noted until it has caught
+    /// up; until this is called, that is what the next start finds.
+    pub fn know_zones(&self, zones: HashSet<ZoneNumber>) {
+        self.ahead.know(zones);
     }
 
-    /// What is served of the zone is stored, or a primary has confirmed it.
+    /// What is served of the zone is stored, or a primary has confirmed it, or it is no longer wanted.
     pub fn note_caught_up(&self, zone: ZoneNumber) {
         self.ahead.caught_up(zone);
     }

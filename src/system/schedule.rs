@@ -29,34 +29,42 @@ pub(crate) fn run_on(cpus: &[usize]) {
     }
 }
 
-/// Has the calling thread ask for turns of 100 us: one that is woken then runs at once, where otherwise whoever has the
-/// processor may first end a turn of some milliseconds. Its share of the processor stays what it was, and no privilege is
-/// needed. For threads that have little to do and are waited for. Linux before 6.12 has one length for all and changes nothing.
-pub(crate) fn take_short_turns() {
-    /// `struct sched_attr` in its first version (sched_setattr(2)).
-    #[repr(C)]
-    #[derive(Default)]
-    struct Attributes {
-        size: u32,
-        policy: u32,
-        flags: u64,
-        niceness: i32,
-        priority: u32,
-        /// Of a turn, in nanoseconds.
-        runtime: u64,
-        deadline: u64,
-        period: u64,
-    }
-    const OCTETS: u32 = size_of::<Attributes>() as u32;
+/// `struct sched_attr` in its first version (sched_setattr(2)).
+#[repr(C)]
+#[derive(Default)]
+struct Attributes {
+    size: u32,
+    policy: u32,
+    flags: u64,
+    niceness: i32,
+    priority: u32,
+    /// Of a turn, in nanoseconds; 0 where the kernel has one length for all.
+    runtime: u64,
+    deadline: u64,
+    period: u64,
+}
+
+const ATTRIBUTES_OCTETS: u32 = size_of::<Attributes>() as u32;
+
+/// Those of the calling thread, if the system tells them.
+fn attributes() -> Option<Attributes> {
     let mut attributes = Attributes::default();
     // SAFETY: the kernel writes no more than the given size, into numbers for which any octets are valid.
-    let is_known = unsafe { libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attributes, OCTETS, 0) } == 0;
+    let outcome = unsafe { libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attributes, ATTRIBUTES_OCTETS, 0) };
+    (outcome == 0).then_some(Attributes { size: ATTRIBUTES_OCTETS, ..attributes })
+}
+
+/// A short turn, the least there is.
+const TURN_NANOSECONDS: u64 = 100_000;
+
+/// Has the calling thread ask for turns of 100 us: one that is woken then runs at once, where otherwise whoever has the
+/// processor may first end a turn of some milliseconds. Its share of the processor stays what it was, and no privilege is
+/// needed. For threads that have little to do and are waited for. Linux before 6.12 has one length for all: nothing changes.
+pub(crate) fn take_short_turns() {
     // Who gave this process another kind of scheduling keeps it.
-    if !is_known || attributes.policy != libc::SCHED_OTHER as u32 {
-        return;
-    }
-    attributes.size = OCTETS;
-    attributes.runtime = 100_000;
+    let ours = attributes().filter(|attributes| attributes.policy == libc::SCHED_OTHER as u32);
+    let Some(attributes) = ours else { return };
+    let attributes = Attributes { runtime: TURN_NANOSECONDS, ..attributes };
     // SAFETY: the kernel reads the structure, of the size that stands in it, and nothing changes but how this thread is
     // scheduled.
     if unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) } != 0 {
@@ -68,11 +76,13 @@ pub(crate) fn take_short_turns() {
 /// for all. The others keep their priority, and who has a processor to itself notices nothing.
 pub(crate) fn give_way() {
     /// In the middle between the others' and the least.
-    const NICENESS: libc::c_int = 10;
+    const NICENESS: i32 = 10;
+    if attributes().is_some_and(|attributes| attributes.niceness >= NICENESS) {
+        return;
+    }
     // SAFETY: takes numbers, and changes nothing but how this thread is scheduled: on Linux a thread has a niceness of its own
     // (setpriority(2), "C library/kernel differences"), and everybody may raise it.
-    let outcome = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICENESS) };
-    if outcome != 0 {
+    if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICENESS) } != 0 {
         tracing::debug!(error = %std::io::Error::last_os_error(), "the system keeps the priority of a thread");
     }
 }
@@ -85,16 +95,8 @@ mod tests {
         std::thread::spawn(work).join().expect("a thread")
     }
 
-    /// What the kernel says of the calling thread.
-    fn said(file: &str) -> String {
-        std::fs::read_to_string(format!("/proc/thread-self/{file}")).expect("procfs")
-    }
-
-    /// Field 19 of proc_pid_stat(5).
-    fn niceness() -> i32 {
-        let stat = said("stat");
-        let after_name = stat.rsplit(") ").next().expect("fields");
-        after_name.split(' ').nth(16).and_then(|field| field.parse().ok()).expect("a number")
+    fn told() -> Attributes {
+        attributes().expect("the system tells them")
     }
 
     #[test]
@@ -116,22 +118,31 @@ mod tests {
     }
 
     #[test]
-    fn who_gives_way_is_nicer_than_the_rest_of_the_process() {
-        let before = niceness();
-        assert_eq!(on_a_thread(|| (give_way(), niceness()).1), before.max(10));
-        assert_eq!(niceness(), before);
+    fn who_gives_way_is_nicer_than_the_rest_of_the_process_and_never_less() {
+        let before = told().niceness;
+        let after = on_a_thread(|| {
+            give_way();
+            let once = told().niceness;
+            // SAFETY: as in `give_way`.
+            unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 15) };
+            give_way();
+            (once, told().niceness)
+        });
+        assert_eq!(after, (before.max(10), 15));
+        assert_eq!(told().niceness, before);
     }
 
     #[test]
-    fn short_turns_keep_the_niceness_and_are_known_to_the_kernel() {
-        let before = niceness();
-        let (after, sched) = on_a_thread(|| (take_short_turns(), (niceness(), said("sched"))).1);
-        assert_eq!(after, before);
-        // Shown where the kernel has a length for each thread.
-        let slice =
-            sched.lines().find(|line| line.starts_with("se.slice")).and_then(|line| line.split(':').next_back());
-        if let Some(slice) = slice {
-            assert_eq!(slice.trim(), "100000");
+    fn short_turns_are_known_to_the_kernel_and_change_nothing_else() {
+        let before = told();
+        let after = on_a_thread(|| {
+            take_short_turns();
+            told()
+        });
+        assert_eq!((after.policy, after.niceness), (before.policy, before.niceness));
+        // Where each thread has a length of its own, and nobody forbids to ask for another.
+        if before.runtime != 0 && before.policy == libc::SCHED_OTHER as u32 {
+            assert_eq!(after.runtime, TURN_NANOSECONDS);
         }
     }
 }

@@ -98,7 +98,7 @@ fn exchange(server: SocketAddr, messages: &[Vec<u8>], limit: Duration, is_wanted
     let mut waiting: std::collections::VecDeque<usize> = (0..messages.len()).collect();
     let mut flying: HashMap<u16, (usize, Instant)> = HashMap::new();
     let (mut id, mut buffer) = (0u16, [0; 4096]);
-    let (mut wrong_in_row, mut is_heard) = (0, false);
+    let (mut wrong_in_row, mut heard) = (0, None);
     while (!waiting.is_empty() || !flying.is_empty()) && Instant::now() < end {
         while flying.len() < WINDOW {
             let Some(which) = waiting.pop_front() else { break };
@@ -110,7 +110,7 @@ fn exchange(server: SocketAddr, messages: &[Vec<u8>], limit: Duration, is_wanted
         }
         match socket.recv(&mut buffer) {
             Ok(len) if len >= HEADER_OCTETS => {
-                is_heard = true;
+                heard = heard.or_else(|| Some(Instant::now()));
                 let Some((which, _)) = flying.remove(&u16::from_be_bytes([buffer[0], buffer[1]])) else { continue };
                 if is_wanted(&buffer[..len]) {
                     wrong_in_row = 0;
@@ -127,9 +127,9 @@ fn exchange(server: SocketAddr, messages: &[Vec<u8>], limit: Duration, is_wanted
             _ => {
                 let now = Instant::now();
                 // While nobody listens every datagram is lost at once.
-                let patience = if is_heard { AGAIN } else { AGAIN / 50 };
-                let late: Vec<u16> =
-                    flying.iter().filter(|(_, sent)| now - sent.1 > patience).map(|(id, _)| *id).collect();
+                let patience = |sent| if heard.is_some_and(|at| sent > at) { AGAIN } else { AGAIN / 50 };
+                let is_late = |sent| now - sent > patience(sent);
+                let late: Vec<u16> = flying.iter().filter(|(_, (_, sent))| is_late(*sent)).map(|(id, _)| *id).collect();
                 for id in late {
                     waiting.extend(flying.remove(&id).map(|(which, _)| which));
                 }

@@ -130,7 +130,7 @@ pub(crate) fn latencies(server: SocketAddr, queries: &[Vec<u8>], interval: Durat
     socket.connect(server).expect("an address");
     socket.set_read_timeout(Some(Duration::from_secs(1))).expect("a time limit");
     let (mut times, mut buffer, mut number) = (Vec::new(), [0; 4096], 0usize);
-    wait_for_nobody();
+    go_first();
     while !over.load(Ordering::Relaxed) {
         let mut query = queries[number % queries.len()].clone();
         number += 1;
@@ -157,10 +157,11 @@ pub(crate) fn quantile(values: &mut [f64], share: f64) -> f64 {
     values.get(index).copied().unwrap_or(f64::NAN)
 }
 
-/// Has this thread run as soon as it may, where the machine lets it: what is measured is the server, not how long the asker
-/// itself waits for a processor. It sleeps nearly always, so that nobody has less for it.
-fn wait_for_nobody() {
+/// Gives this thread the highest priority, where the machine lets it: what is measured is the server, not how long the asker
+/// itself waits for a processor. It sleeps nearly always, so that nobody has less for it. Not a real-time one: on the machine
+/// of the README's figures an idle echo's slowest datagrams then took 4 ms instead of 0.1.
+fn go_first() {
     let thread = std::fs::read_link("/proc/thread-self").expect("procfs");
     let number = thread.file_name().expect("the number of a thread");
-    let _ = std::process::Command::new("chrt").args(["--fifo", "--pid", "1"]).arg(number).output();
+    let _ = std::process::Command::new("renice").args(["-n", "-20", "-p"]).arg(number).output();
 }

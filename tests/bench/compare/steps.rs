@@ -100,6 +100,23 @@ fn changes(
     running: &[Contender],
 ) {
     let records = contents.records;
+    // First: what larger ones leave to be tidied up is not of these.
+    let before: Vec<u64> = running.iter().map(Contender::written).collect();
+    for _ in 0..plan.written {
+        advance(primary, contents, version, 1);
+        for contender in running {
+            ask::notify(contender.address, &version.snapshot);
+            let began = Instant::now();
+            if let Err(why) = ask::until_serial(contender.address, &contents.apex, contents.serial, began, LONG) {
+                failed(contender, "one of many IXFRs", &why);
+            }
+        }
+    }
+    for (contender, before) in running.iter().zip(before) {
+        contender.quiet();
+        let written = (contender.written() - before) as f64 / plan.written.max(1) as f64;
+        report.add("written to disk for an IXFR of 1 change", "kB", records, contender.who, written / 1e3);
+    }
     let kinds = [(1, "IXFR of 1 change"), (100, "IXFR of 100 changes"), (10_000, "IXFR of 10,000 changes")];
     for (changes, what) in kinds {
         for _ in 0..plan.repetitions {
@@ -120,22 +137,6 @@ fn changes(
                 contender.quiet();
             }
         }
-    }
-    let before: Vec<u64> = running.iter().map(Contender::written).collect();
-    for _ in 0..plan.written {
-        advance(primary, contents, version, 1);
-        for contender in running {
-            ask::notify(contender.address, &version.snapshot);
-            let began = Instant::now();
-            if let Err(why) = ask::until_serial(contender.address, &contents.apex, contents.serial, began, LONG) {
-                failed(contender, "one of many IXFRs", &why);
-            }
-        }
-    }
-    for (contender, before) in running.iter().zip(before) {
-        contender.quiet();
-        let written = (contender.written() - before) as f64 / plan.written.max(1) as f64;
-        report.add("written to disk for an IXFR of 1 change", "kB", records, contender.who, written / 1e3);
     }
 }
 
