@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use crate::system::mmsg;
-use crate::system::schedule::run_on;
+use crate::system::schedule::{allowed_cpus, run_on};
 
 /// So many batches in a row that were not full are a rest.
 const CALM_BATCHES: u32 = 1_000;
@@ -18,29 +18,42 @@ pub(super) struct Place {
     /// The worker's own, by number.
     own: usize,
     all: Arc<[usize]>,
+    /// Where it was told to run last.
+    told: Vec<usize>,
     rule: Rule,
 }
 
 impl Place {
     /// Anywhere among `all` at first; `own` is taken when there is no rest.
     pub(super) fn new(own: usize, all: Arc<[usize]>) -> Place {
-        Place { own, all, rule: Rule::default() }
+        Place { own, told: all.to_vec(), all, rule: Rule::default() }
     }
 
     /// Nothing has come for [`super::udp::WAIT`].
     pub(super) fn rested(&mut self) {
         if std::mem::take(&mut self.rule).is_own {
-            run_on(&self.all);
+            self.go(&Stay::Anywhere);
         }
     }
 
     /// Goes where a worker belongs that has received `count` datagrams at once.
     pub(super) fn received(&mut self, count: usize) {
-        match self.rule.after(count) {
-            Some(Stay::Own) => run_on(&[self.own]),
-            Some(Stay::Anywhere) => run_on(&self.all),
-            None => {}
+        if let Some(stay) = self.rule.after(count) {
+            self.go(&stay);
         }
+    }
+
+    fn go(&mut self, stay: &Stay) {
+        let now = allowed_cpus();
+        if now != self.told {
+            // Somebody else has moved this thread (taskset(1)), and knows better: it stays there.
+            self.all = now.into();
+        }
+        self.told = match stay {
+            Stay::Own if self.all.contains(&self.own) => vec![self.own],
+            _ => self.all.to_vec(),
+        };
+        run_on(&self.told);
     }
 }
 
@@ -75,7 +88,6 @@ impl Rule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::system::schedule::allowed_cpus;
 
     #[test]
     fn a_worker_without_rest_keeps_its_processor_until_it_rests() {
@@ -114,5 +126,20 @@ mod tests {
             }
         });
         assert_eq!(seen.join().expect("thread"), [vec![own], all.clone(), all]);
+    }
+
+    #[test]
+    fn a_thread_that_an_administrator_has_moved_stays_there() {
+        let all = allowed_cpus();
+        let (first, last) = (all[0], *all.last().expect("at least one"));
+        let seen = std::thread::spawn(move || {
+            let mut place = Place::new(last, all.into());
+            run_on(&[first]);
+            place.received(mmsg::SLOTS);
+            let busy = allowed_cpus();
+            place.rested();
+            (busy, allowed_cpus())
+        });
+        assert_eq!(seen.join().expect("thread"), (vec![first], vec![first]));
     }
 }
