@@ -127,7 +127,8 @@ impl Keeper {
         // In the order of their numbers, as they were stored.
         let mut expected: Vec<_> = expected.into_iter().map(|zone| (zone.0.id.0, Some(zone))).collect();
         for (zone, prepared) in contents.by_ref() {
-            if let Prepared::Secondary(Kept { machine: refresh::Restored { soa: Some(_), .. }, .. }) = &prepared {
+            // Also of a zone that nobody wants now: it may be wanted again.
+            if matches!(&prepared, Prepared::Secondary(kept) if kept.machine.soa.is_some()) {
                 with_contents.insert(zone);
             }
             let place = expected.binary_search_by_key(&zone, |(zone, _)| *zone);

@@ -2,8 +2,8 @@
 //!
 //! In: the sections of the main file, which stand before its zones ([`Config::beginning`]). Out: bound sockets, in which
 //! questions wait instead of being refused by the system, and the opened store. A configuration of 100,000 zones takes a
-//! quarter of a second to read, and the store twice as long to open. If the whole configuration says something else after all, what was begun
-//! is given up, and done again as it says.
+//! quarter of a second to read, and the store twice as long to open. If the whole configuration says something else after
+//! all, what was begun is given up, and done again as it says.
 
 use std::io;
 use std::sync::Arc;

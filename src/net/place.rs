@@ -1,9 +1,9 @@
 //! On which processor a UDP worker runs.
 //!
 //! From a full batch on it stays on one of its own, with what its caches hold, until it rests. While it rests between queries
-//! it may run on any: otherwise the next query would wait for whatever has that one processor, a transfer or a thread of the kernel, beside
-//! an idle one. On two processors with 1,000 IXFRs a second that is the difference between 1 to 2.5 and 0.2 to 0.9 ms for the
-//! slowest thousandth (`cargo bench --bench compare -- --steps latency`).
+//! it may run on any: otherwise the next query would wait for whatever has that one processor, a transfer or a thread of the
+//! kernel, beside an idle one. On two processors with 1,000 IXFRs a second the slowest thousandth took 1 to 2.5 ms with workers
+//! that always stay, and takes 0.2 to 1.8 (`cargo bench --bench compare -- --steps latency`).
 
 use std::sync::Arc;
 
@@ -17,6 +17,7 @@ const CALM_BATCHES: u32 = 1_000;
 pub(super) struct Place {
     /// The worker's own, by number.
     own: usize,
+    /// Those it may run on.
     all: Arc<[usize]>,
     /// Where it was told to run last.
     told: Vec<usize>,

@@ -162,7 +162,7 @@ pub(crate) fn quantile(values: &mut [f64], share: f64) -> f64 {
 
 /// Gives this thread the highest priority, where the machine lets it: what is measured is the server, not how long the asker
 /// itself waits for a processor. It sleeps nearly always, so that nobody has less for it. Not a real-time one: on the machine
-/// of the README's figures an idle echo's slowest datagrams then took 4 ms instead of 0.1.
+/// of the README's figures an idle echo's slowest datagrams then took up to 4 ms instead of 0.1.
 fn go_first() {
     let thread = std::fs::read_link("/proc/thread-self").expect("procfs");
     let number = thread.file_name().expect("the number of a thread");
