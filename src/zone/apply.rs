@@ -499,7 +499,7 @@ mod tests {
         // Given all of it on one page
         let hash = |entry: &Entry<'_>| base.key().below(base.apex_hash(), entry.name());
         let entries: Vec<_> = base.entries().map(|entry| (hash(&entry), entry.as_bytes())).collect();
-        let page = page::make(Kind::Names, (0, 0), base.record_count() as u32, &entries, &mut Vec::new());
+        let page = page::make(Kind::Names, (0, 0), &entries, &mut Vec::new());
         let page = Page::from_bytes(page.as_bytes()).expect("a sound page");
         let long = Snapshot::from_pages(base.apex().clone(), *base.key(), [page]).expect("a version");
         assert_eq!((long.pages().count(), lines(&long)), (1, lines(&base)));

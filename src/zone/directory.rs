@@ -384,7 +384,7 @@ impl<'a> Pager<'a> {
         if entries.is_empty() {
             return out.push(Child::Empty, span.width);
         }
-        if is_one_page(entries.len(), page::page_octets(entries.iter().map(|e| e.1.len()))) {
+        if are_entries_one_page(entries) {
             return out.push(Child::Page(self.page(entries, span)), span.width);
         }
         let Some((left, right)) = span.halves() else {
@@ -415,8 +415,7 @@ impl<'a> Pager<'a> {
 
     fn page(&mut self, entries: &Entries<'_>, span: Span) -> Page {
         self.heap.take(FULL_PAGE_OCTETS);
-        let records = page::records_of(entries.iter().map(|entry| entry.1));
-        let made = page::make(self.kind, (span.bits, span.prefix), records, entries, &mut self.scratch);
+        let made = page::make(self.kind, (span.bits, span.prefix), entries, &mut self.scratch);
         self.shared(made)
     }
 
@@ -526,6 +525,16 @@ impl Slots {
 /// holds for a part of them, so it does not matter in which order a zone came to be.
 fn is_one_page(entries: usize, octets: usize) -> bool {
     octets <= FULL_PAGE_OCTETS || entries <= 2
+}
+
+/// The same for entries that are not on a page. Looks at no more of them than a page holds: it is asked for all of a
+/// large zone, for its halves, and so on.
+fn are_entries_one_page(entries: &Entries<'_>) -> bool {
+    let mut octets = HEADER_OCTETS;
+    entries.iter().enumerate().all(|(before, (_, entry))| {
+        octets += page::SLOT_OCTETS + entry.len();
+        is_one_page(before + 1, octets)
+    })
 }
 
 /// The same for the entries of two pages.

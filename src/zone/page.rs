@@ -32,6 +32,8 @@ pub const FORMAT: u8 = 1;
 pub const PAGE_OCTETS_MAX: usize = 7_000;
 /// Octets before the first field that depends on n.
 pub(super) const HEADER_OCTETS: usize = 24;
+/// Where the number of records stands in the header.
+const RECORDS_AT: usize = 12;
 /// What an entry costs in a page besides its own octets.
 pub(super) const SLOT_OCTETS: usize = 4;
 
@@ -154,7 +156,7 @@ impl Page {
 
     /// RRs and RRSIGs of all entries.
     pub fn record_count(&self) -> u32 {
-        u32_at(self.as_bytes(), 12)
+        u32_at(self.as_bytes(), RECORDS_AT)
     }
 
     /// Whether both are the same allocation (equal bytes may also live twice).
@@ -309,17 +311,10 @@ impl fmt::Debug for Page {
     }
 }
 
-/// Puts entries with their hashes, ascending by (hash, owner), into one page. They fit: see [`page_octets`]. `place` is the
-/// length and the prefix that their hashes share, `records` is the sum of theirs; of each hash 16 bits behind the prefix are
-/// looked at. `scratch` is overwritten.
-pub(super) fn make(
-    kind: Kind,
-    (bits, prefix): (u8, u64),
-    records: u32,
-    entries: &[(u64, &[u8])],
-    scratch: &mut Vec<u8>,
-) -> Page {
-    put_header(kind, (bits, prefix), entries.len(), records, scratch);
+/// Puts entries with their hashes, ascending by (hash, owner), into one page. They fit. Their hashes share a prefix of so many
+/// `bits`; of each, 16 bits behind it are looked at. `scratch` is overwritten.
+pub(super) fn make(kind: Kind, (bits, prefix): (u8, u64), entries: &[(u64, &[u8])], scratch: &mut Vec<u8>) -> Page {
+    put_header(kind, (bits, prefix), entries.len(), 0, scratch);
     for (hash, _) in entries {
         scratch.extend_from_slice(&((behind(*hash, bits) >> 48) as u16).to_le_bytes());
     }
@@ -328,9 +323,17 @@ pub(super) fn make(
         scratch.extend_from_slice(&(offset as u16).to_le_bytes());
         offset += entry.len();
     }
+    let first = scratch.len();
     for (_, entry) in entries {
         scratch.extend_from_slice(entry);
     }
+    // Counted where they have come together: in their old places the processor would wait for each of them.
+    let (mut at, mut records) = (first, 0);
+    for (_, entry) in entries {
+        records += Entry::new(&scratch[at..at + entry.len()]).record_count() as u32;
+        at += entry.len();
+    }
+    scratch[RECORDS_AT..RECORDS_AT + 4].copy_from_slice(&records.to_le_bytes());
     seal(scratch)
 }
 
@@ -408,11 +411,6 @@ fn seal(scratch: &mut [u8]) -> Page {
 /// Records of so many entries.
 pub(super) fn records_of<'a>(entries: impl Iterator<Item = &'a [u8]>) -> u32 {
     entries.map(|entry| Entry::new(entry).record_count() as u32).sum()
-}
-
-/// Size of the page made of entries with these lengths.
-pub(super) fn page_octets(entry_lengths: impl Iterator<Item = usize>) -> usize {
-    entry_lengths.fold(HEADER_OCTETS, |sum, length| sum + SLOT_OCTETS + length)
 }
 
 #[inline]
