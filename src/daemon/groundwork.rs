@@ -6,11 +6,12 @@
 //! all, what was begun is given up, and done again as it says.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use super::{DaemonError, tls_identity};
-use crate::config::Config;
+use crate::config::{Beginning, Config};
 use crate::net::{self, Listeners, Proxies, RateLimit, Spoken, TcpLimits, TlsIdentity};
 use crate::store::{self, Restored, Store};
 
@@ -22,6 +23,41 @@ pub(super) struct Sockets {
     pub(super) listeners: Listeners,
     /// The certificate of those with TLS.
     pub(super) tls: Option<Arc<TlsIdentity>>,
+}
+
+/// What the beginning of the main file says, and the sockets it names.
+pub(super) struct Early {
+    config: Config,
+    /// `None`: it does not say where to listen, or we cannot, and why will be said where it matters.
+    sockets: Option<Sockets>,
+    /// A first start has nothing to read, and makes nothing before the whole configuration is known to be right.
+    has_state: bool,
+}
+
+impl Early {
+    /// Reads no further than to the first zone, and binds the sockets.
+    pub(super) fn bind(path: &Path) -> Option<Early> {
+        let Beginning { config, says_where_to_listen } = Config::beginning(path)?;
+        let has_state = config.state_dir.is_dir();
+        let sockets = (says_where_to_listen && has_state).then(|| Sockets::bind(&config).ok()).flatten();
+        Some(Early { config, sockets, has_state })
+    }
+
+    /// It stays so if no section follows the zones.
+    pub(super) fn confirm(self, path: &Path) -> Option<Early> {
+        Config::ends_with_zones(path).then_some(self)
+    }
+
+    /// What the main file says in all of its sections, once that is [confirmed](Early::confirm).
+    pub(super) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Goes on with the store.
+    pub(super) fn lay(self) -> Option<Groundwork> {
+        let Early { config, sockets, has_state } = self;
+        if has_state { Groundwork::lay(config, sockets).ok() } else { None }
+    }
 }
 
 /// What has been begun. Dropping it ends it.
@@ -36,7 +72,7 @@ pub(super) struct Groundwork {
 
 impl Groundwork {
     /// Binds the sockets, unless they are, and begins to open the store.
-    pub(super) fn lay(config: impl Into<Arc<Config>>, sockets: Option<Sockets>) -> io::Result<Groundwork> {
+    fn lay(config: impl Into<Arc<Config>>, sockets: Option<Sockets>) -> io::Result<Groundwork> {
         let config = config.into();
         let store = std::thread::Builder::new().name("open-store".to_owned()).spawn({
             let config = config.clone();
@@ -91,7 +127,7 @@ pub(super) async fn finish(
 
 impl Sockets {
     /// Binds them.
-    pub(super) fn bind(config: &Config) -> Result<Sockets, DaemonError> {
+    fn bind(config: &Config) -> Result<Sockets, DaemonError> {
         let dns = &config.dns;
         let tls = tls_identity(&dns.listen_tls, (&dns.tls_cert, &dns.tls_key), Spoken::Dns, "[dns] tls-cert")?;
         let options = net_options(config, tls.clone());
