@@ -17,7 +17,7 @@ use crate::access::{Kind, ZoneAccess};
 use crate::config::{ApiListen, Config, Credential, Primary, Role, Zone};
 use crate::daemon::{self, Daemon, DaemonError};
 use crate::dns::{Name, Record, RecordType, zonefile};
-use crate::net::notifier::{Downstream, announce};
+use crate::net::notifier::{Downstream, Notifier};
 use crate::net::{self, Listeners, OutboundData, OutboundSource, Policy, Services};
 use crate::served::{Publisher, Slot, ZoneId, inbox};
 use crate::telemetry;
@@ -157,6 +157,7 @@ impl HiddenPrimary {
 
     /// Changes the zone again and again, and tells `secondary` of each change.
     async fn keep_changing(&self, secondary: SocketAddr) {
+        let notifier = Notifier::default();
         loop {
             tokio::time::sleep(PACE).await;
             let old = self.slot.snapshot().expect("the zone was published at the start");
@@ -173,7 +174,7 @@ impl HiddenPrimary {
             }
             self.publisher.publish(&self.slot, new.clone());
             // The next change ends the repetitions of this one's NOTIFY.
-            let _telling = announce(&new, vec![Downstream { address: secondary, key: None }]);
+            let _telling = notifier.announce(&new, vec![Downstream { address: secondary, key: None }]);
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
     }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::config::Durability;
 use crate::dns::Serial;
-use crate::net::notifier::{Downstream, announce};
+use crate::net::notifier::Downstream;
 use crate::net::upstream::Volume;
 use crate::reason::{Code, Reason};
 use crate::refresh::{Accept, Committed, Confirmation, TransferKind, Transferred};
@@ -65,10 +65,10 @@ impl Keeper {
             zone_records: Some(prepared.snapshot.record_count()),
         };
         prepared.findings.out_of_zone += volume.skipped_out_of_zone;
-        let served = self.zones.get(&exchange.zone).and_then(|zone| zone.served);
+        let newest = self.zones.get(&exchange.zone).and_then(|zone| zone.newest_serial());
         // What was right when the transfer began may be wrong now: the zone may have been confirmed meanwhile.
         let accept_now = self.zones.get(&exchange.zone).map(|zone| zone.refresh.accept());
-        let takes = |accept: Accept| accept.takes(served, committed.soa.serial);
+        let takes = |accept: Accept| accept.takes(newest, committed.soa.serial);
         let is_pinned = self.zones.get(&exchange.zone).is_some_and(|zone| zone.review.pinned.is_some());
         if is_pinned || !takes(accept) || !accept_now.is_none_or(takes) {
             return Ok(Transferred::UpToDate { serial: committed.soa.serial, expire_option });
@@ -86,7 +86,7 @@ impl Keeper {
 
     /// The primary has nothing to take: what we serve, something older, or a version that was held or refused before.
     fn up_to_date(&self, id: ZoneId, serial: Serial, expire_option: Option<u32>) -> Result<Transferred, Reason> {
-        let zone = self.zones.get(&id).filter(|zone| zone.served != Some(serial));
+        let zone = self.zones.get(&id).filter(|zone| zone.newest_serial() != Some(serial));
         match zone.and_then(|zone| zone.review.objection_to(serial)) {
             Some(reason) => Err(reason),
             None => Ok(Transferred::UpToDate { serial, expire_option }),
@@ -97,18 +97,18 @@ impl Keeper {
     /// changed, the guard rails are asked once more.
     fn objection(&self, id: ZoneId, prepared: &Prepared) -> Option<Reason> {
         let zone = self.zones.get(&id)?;
-        if prepared.judged.objection.is_some() || prepared.base == zone.served {
+        if prepared.judged.objection.is_some() || prepared.base == zone.newest_serial() {
             return prepared.judged.objection.clone();
         }
         let guard = self.config.guard_of(zone.definition.policy.as_deref());
-        review::judge_again(&*zone.slot.snapshot()?, &prepared.snapshot, &guard).err()
+        review::judge_again(&*zone.newest_version()?, &prepared.snapshot, &guard).err()
     }
 
     fn count_transfer(&self, exchange: &Exchange, prepared: &Prepared, transfer: &Committed, volume: &Volume) {
         let Some(zone) = self.zones.get(&exchange.zone) else { return };
         let (kind, changes) = (kind_word(transfer.kind), prepared.judged.changes);
         tracing::info!(
-            zone = %zone.definition.name, peer = %exchange.address, op = kind, from_serial = zone.served.map(|s| s.0),
+            zone = %zone.definition.name, peer = %exchange.address, op = kind, from_serial = zone.newest_serial().map(|s| s.0),
             serial = transfer.soa.serial.0, records = transfer.records, octets = transfer.octets,
             changes = changes.deleted + changes.added, duration_ms = transfer.duration_ms, "new version"
         );
@@ -119,9 +119,12 @@ impl Keeper {
 
     /// Makes a version the served one: publishes and stores it, and tells everybody who must know.
     pub(super) fn commit(&mut self, id: ZoneId, prepared: Prepared, giver: Giver) -> Result<(), Reason> {
+        if self.removing.contains(&id) {
+            return Err(Reason::new(Code::Cancelled, "the zone is being removed"));
+        }
         let Prepared { snapshot, form, findings, warnings, base, judged } = prepared;
         let zone = self.zones.get_mut(&id).expect("the caller has found the zone");
-        let (serial, before) = (snapshot.serial(), zone.served);
+        let (serial, before) = (snapshot.serial(), zone.newest_serial());
         if let Form::Diffs(_) = form
             && base != before
         {
@@ -150,10 +153,13 @@ impl Keeper {
         match self.config.durability {
             Durability::Behind => {
                 self.store.note_ahead(id.0);
-                self.publish(id, snapshot);
-                self.write_contents(id, serial, write, None);
+                self.publish(id, snapshot.clone());
+                self.write_contents(id, snapshot, write, true);
             }
-            Durability::Before => self.write_contents(id, serial, write, Some(snapshot)),
+            Durability::Before => {
+                zone.coming = Some(snapshot.clone());
+                self.write_contents(id, snapshot, write, false);
+            }
         }
         self.forget_held(id);
         Ok(())
@@ -192,25 +198,21 @@ impl Keeper {
         }
     }
 
-    fn write_contents(&self, zone: ZoneId, serial: Serial, write: Write, unpublished: Option<Arc<Snapshot>>) {
+    fn write_contents(&self, zone: ZoneId, version: Arc<Snapshot>, write: Write, is_served: bool) {
         let events = self.events.clone();
         let done = move |outcome: Result<(), crate::store::StoreError>| {
             let outcome = outcome.map_err(|error| error.to_string());
             // Nobody listens any more when the daemon stops.
-            let _ = events.send(Event::Stored { zone, serial, unpublished, outcome });
+            let _ = events.send(Event::Stored { zone, version, is_served, outcome });
         };
         self.store.submit(write, Box::new(done));
     }
 
     /// The store has answered: the version is durable, or has to be written again.
-    pub(super) fn stored(
-        &mut self,
-        id: ZoneId,
-        serial: Serial,
-        unpublished: Option<Arc<Snapshot>>,
-        outcome: Result<(), String>,
-    ) {
+    pub(super) fn stored(&mut self, id: ZoneId, version: Arc<Snapshot>, is_served: bool, outcome: Result<(), String>) {
         let Some(zone) = self.zones.get_mut(&id) else { return };
+        let serial = version.serial();
+        zone.coming.take_if(|coming| Arc::ptr_eq(coming, &version));
         match outcome {
             Ok(()) => {
                 zone.stored = Some(serial);
@@ -218,10 +220,12 @@ impl Keeper {
                 if zone.stored == zone.served {
                     self.store.note_caught_up(id.0);
                 }
-                if let Some(snapshot) = unpublished {
-                    self.publish(id, snapshot);
+                if !is_served {
+                    self.publish(id, version.clone());
                 }
-                self.announce(id);
+                // A newer one may be served already, and the next follow before that is durable, for as long as changes come
+                // faster than the disk takes them: downstreams are told of each that they can be given.
+                self.announce(id, &version);
             }
             Err(detail) => {
                 tracing::error!(zone = %zone.definition.name, serial = serial.0, detail, "{}", Code::StorageFailed.sentence());
@@ -230,8 +234,8 @@ impl Keeper {
                 // and then until it works.
                 let again_at = Timestamp::now() + REWRITE_PAUSE;
                 zone.unstored = Some(Box::new(Unstored { detail, again_at }));
-                if let Some(snapshot) = unpublished {
-                    self.publish(id, snapshot);
+                if !is_served {
+                    self.publish(id, version);
                 }
             }
         }
@@ -249,25 +253,21 @@ impl Keeper {
         if let Some(confirmation) = zone.refresh.confirmation() {
             write_confirmation(&self.store, id, &confirmation);
         }
-        if let Some(snapshot) = zone.slot.snapshot() {
-            let serial = snapshot.serial();
-            self.write_contents(id, serial, Write::Replace { zone: id.0, snapshot, diff: None }, None);
+        // What is coming has been given to the store, and must not be followed by what it replaces.
+        if let Some(snapshot) = zone.slot.snapshot().filter(|_| zone.coming.is_none()) {
+            let write = Write::Replace { zone: id.0, snapshot: snapshot.clone(), diff: None };
+            self.write_contents(id, snapshot, write, true);
         }
     }
 
-    /// Tells the zone's downstreams of a version that is served and durable (RFC 1996 §3.1).
-    fn announce(&mut self, id: ZoneId) {
-        let Some(zone) = self.zones.get_mut(&id) else { return };
-        if zone.definition.notify.is_empty() || zone.stored != zone.served {
-            return;
-        }
-        if let Some(snapshot) = zone.slot.snapshot() {
-            let downstreams = zone.definition.notify.iter().map(|target| Downstream {
-                address: target.address,
-                key: target.key.as_ref().and_then(|name| self.config.tsig_keys.get(name)).cloned(),
-            });
-            zone.announcement = Some(announce(&snapshot, downstreams.collect()));
-        }
+    /// Tells the zone's downstreams of a durable version (RFC 1996 §3.1).
+    fn announce(&mut self, id: ZoneId, version: &Snapshot) {
+        let Some(zone) = self.zones.get_mut(&id).filter(|zone| !zone.definition.notify.is_empty()) else { return };
+        let downstreams = zone.definition.notify.iter().map(|target| Downstream {
+            address: target.address,
+            key: target.key.as_ref().and_then(|name| self.config.tsig_keys.get(name)).cloned(),
+        });
+        zone.announcement = Some(self.notifier.announce(version, downstreams.collect()));
     }
 }
 
@@ -323,3 +323,6 @@ pub(super) fn soa_timers(snapshot: &Snapshot) -> crate::refresh::SoaTimers {
         expire_secs: soa.expire,
     }
 }
+
+#[cfg(test)]
+mod tests;

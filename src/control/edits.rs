@@ -41,6 +41,8 @@ impl Keeper {
             },
             Command::Remove(uuid, reply) => match self.editable(uuid) {
                 Ok(id) => {
+                    self.stop_exchanges(id);
+                    self.removing.insert(id);
                     let events = self.events.clone();
                     let done = move |outcome: Result<(), StoreError>| {
                         let _ = events
@@ -144,7 +146,8 @@ impl Keeper {
     /// The zone, if REST may change it.
     fn editable(&self, uuid: Uuid) -> Result<ZoneId, EditError> {
         // Local zones are changed by requests of their own.
-        let view = self.board.by_uuid(uuid).filter(|view| !self.local.holds(view.id)).ok_or(EditError::NotFound)?;
+        let view = self.board.by_uuid(uuid).filter(|view| !self.local.holds(view.id));
+        let view = view.filter(|view| !self.removing.contains(&view.id)).ok_or(EditError::NotFound)?;
         match &view.status().definition.origin {
             origin @ Origin::Configured { .. } => {
                 Err(EditError::Configured { file: origin.place().unwrap_or_default().into() })
@@ -212,9 +215,24 @@ impl Keeper {
                 answer(reply, changed);
             }
             Written::Removed(id, reply) => {
+                self.removing.remove(&id);
+                if let (Err(_), Some(zone)) = (&outcome, self.zones.get_mut(&id)) {
+                    // It stays, and what ran for it has been given up.
+                    let kept: Vec<_> = (0..zone.definition.primaries.len()).map(Some).collect();
+                    zone.refresh.set_primaries(Timestamp::now(), &kept, false);
+                    self.follow_up(id);
+                }
                 let removed = outcome.map(|()| self.forget(HashSet::from([id])));
                 answer(reply, removed);
             }
+        }
+    }
+
+    /// Lets the outcomes of what runs for the zone count for nothing.
+    fn stop_exchanges(&mut self, id: ZoneId) {
+        if let Some(zone) = self.zones.get_mut(&id) {
+            zone.epoch += 1;
+            zone.transfer = None;
         }
     }
 
@@ -255,21 +273,20 @@ impl Keeper {
         zone.epoch += 1;
         zone.transfer = None;
         zone.tls.clear();
-        let kept = zone
-            .definition
-            .primaries
-            .iter()
-            .map(|new| old.primaries.iter().position(|old| old == new))
-            .collect::<Vec<_>>();
-        let same_source =
-            old.primaries.iter().any(|old| zone.definition.primaries.iter().any(|new| new.address == old.address));
-        zone.refresh.set_primaries(now, &kept, !same_source);
-        zone.newest = kept.iter().map(|old| zone.newest.get_mut((*old)?)?.take()).collect();
-        self.history.forget(old.id, zone.definition.primaries.iter().map(|primary| primary.address));
+        let kept = zones::kept_primaries(&old.primaries, &zone.definition.primaries);
+        zone.refresh.set_primaries(now, &kept.places, kept.none);
+        zone.newest = kept.places.iter().map(|old| zone.newest.get_mut((*old)?)?.take()).collect();
+        self.forget_other_primaries(old.id);
+    }
+
+    /// Lets go of what is known of primaries that the zone no longer has.
+    pub(super) fn forget_other_primaries(&mut self, id: ZoneId) {
+        let Some(zone) = self.zones.get(&id) else { return };
+        self.history.forget(id, zone.definition.primaries.iter().map(|primary| primary.address));
         let from = zone.definition.primaries.len() as u16;
-        self.store.submit(Write::ForgetPrimaries { zone: old.id.0, from }, report("statuses of primaries"));
+        self.store.submit(Write::ForgetPrimaries { zone: id.0, from }, report("statuses of primaries"));
         // The new primaries' versions are judged anew.
-        self.forget_held(old.id);
+        self.forget_held(id);
     }
 
     /// What a check of primaries needs; nothing is changed.
@@ -363,6 +380,8 @@ impl Keeper {
                         tracing::warn!(zone = %zone.name, "zone was added by REST and stands in the configuration now; the configuration wins");
                     }
                     self.redefine(definition);
+                    // Whose statuses are stored must be known at the next start.
+                    self.remember(&self.zones[&id].definition);
                     self.follow_up(id);
                 }
                 None => {
@@ -402,4 +421,37 @@ impl Keeper {
 fn answer<T>(reply: Reply<T>, outcome: Result<T, EditError>) {
     // A client that has gone away does not undo the edit.
     let _ = reply.send(outcome);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{keeper, prepared, zone};
+    use super::super::versions::Giver;
+    use super::*;
+
+    /// "An acknowledged edit survives a crash": what is written about a zone behind its removal would bring it back.
+    #[tokio::test]
+    async fn nothing_is_written_about_a_zone_that_is_being_removed() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut keeper = keeper(directory.path());
+        let mut definition = zones::configured(&zone(), ZoneId(1), Timestamp::now());
+        definition.origin = Origin::Rest;
+        let (id, uuid, primaries) = (definition.id, definition.uuid, definition.primaries.to_vec());
+        keeper.add_zones(vec![definition]);
+        let (reply, mut removed) = oneshot::channel();
+        // given a removal on its way to the disk
+        keeper.command(Command::Remove(uuid, reply));
+        assert!(removed.try_recv().is_err(), "not durable yet");
+        let change = SecondaryChange { primaries, description: "changed".to_owned(), user: "admin".to_owned() };
+        let (reply, mut changed) = oneshot::channel();
+        keeper.command(Command::Change(uuid, change, reply));
+        assert!(matches!(changed.try_recv(), Ok(Err(EditError::NotFound))));
+        let giver = Giver::RolledBack { user: "admin".to_owned() };
+        let version = prepared(&keeper, 1, None);
+        assert!(keeper.commit(id, version, giver).is_err());
+        // when it fails after all the zone is there as before
+        let (reply, _) = oneshot::channel();
+        keeper.written(Written::Removed(id, reply), Err("the disk is full".to_owned()));
+        assert_eq!(keeper.editable(uuid).ok(), Some(id));
+    }
 }

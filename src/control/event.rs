@@ -44,10 +44,10 @@ pub enum Event {
     Stored {
         /// Which zone.
         zone: ZoneId,
-        /// Up to which serial its contents are durable now.
-        serial: Serial,
-        /// With `durability = "before"`: what may be published now.
-        unpublished: Option<Arc<Snapshot>>,
+        /// Its contents, which are durable now.
+        version: Arc<Snapshot>,
+        /// Whether it is served: with `durability = "before"` it may be now.
+        is_served: bool,
         /// Whether they are.
         outcome: Result<(), String>,
     },

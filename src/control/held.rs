@@ -234,7 +234,7 @@ impl Keeper {
             return answer(reply, Err(EditError::Pinned));
         }
         zone.is_deciding = true;
-        let (contents, base) = (zone.held_contents.clone(), zone.slot.snapshot());
+        let (contents, base) = (zone.held_contents.clone(), zone.newest_version());
         let (store, events) = (self.store.clone(), self.events.clone());
         tokio::task::spawn_blocking(move || {
             let outcome = match contents {
@@ -269,7 +269,7 @@ impl Keeper {
             return answer(reply, Err(EditError::NoSuchHeld));
         };
         let prepared = match outcome {
-            Ok(prepared) if prepared.base == zone.served => prepared,
+            Ok(prepared) if prepared.base == zone.newest_serial() => prepared,
             Ok(_) => return answer(reply, Err(EditError::Superseded)),
             Err(error) => {
                 tracing::warn!(zone = %zone.definition.name, serial = current.serial.0, op = "approve", %error, "not approved");

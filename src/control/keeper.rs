@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::config::Config;
 use crate::dns::{Name, Serial};
+use crate::net::notifier::Notifier;
 use crate::net::upstream::{Phase, Upstream};
 use crate::net::{self, Policy};
 use crate::reason::Reason;
@@ -78,11 +79,14 @@ pub(super) struct Keeper {
     pub(super) creating: HashSet<Name>,
     /// Their identities.
     pub(super) creating_ids: HashSet<Uuid>,
+    /// Zones whose removal is on its way to the disk: nothing must be written about them behind it.
+    pub(super) removing: HashSet<ZoneId>,
     pub(super) board: Arc<Board>,
     pub(super) publisher: Publisher,
     pub(super) policy: Arc<Policy>,
     pub(super) store: Arc<Store>,
     pub(super) upstream: Arc<Upstream>,
+    pub(super) notifier: Notifier,
     pub(super) events: mpsc::UnboundedSender<Event>,
     pub(super) schedule: Schedule,
     pub(super) unreachable: unreachable::Cache,
@@ -124,6 +128,7 @@ impl Keeper {
             zones: HashMap::new(),
             creating: HashSet::new(),
             creating_ids: HashSet::new(),
+            removing: HashSet::new(),
             schedule: Schedule::default(),
             unreachable: unreachable::Cache::new(),
             profiles: Profiles::default(),
@@ -140,6 +145,7 @@ impl Keeper {
             policy,
             store,
             upstream,
+            notifier: Notifier::default(),
             events,
             inbox,
             swept: Timestamp(0),
@@ -204,7 +210,7 @@ impl Keeper {
             Event::Transferred(exchange, course, accept, outcome) => {
                 self.transferred(exchange, *course, accept, outcome);
             }
-            Event::Stored { zone, serial, unpublished, outcome } => self.stored(zone, serial, unpublished, outcome),
+            Event::Stored { zone, version, is_served, outcome } => self.stored(zone, version, is_served, outcome),
             Event::LocalStored(finished, outcome) => self.local_stored(*finished, outcome),
             Event::Reload(config) => self.reload(*config),
             Event::Shutdown => {}
@@ -324,7 +330,7 @@ impl Keeper {
         self.unreachable.ended(exchange.address, unreachable::Exchange::Transfer, code, now);
         let Some(state) = self.current(&exchange) else { return };
         state.transfer = None;
-        let from = state.served;
+        let from = state.newest_serial();
         let outcome = outcome.and_then(|arrival| {
             if matches!(arrival.contents, Contents::New(_)) {
                 course.seen.reached(Phase::Store);
@@ -436,36 +442,8 @@ pub(super) fn report(what: &'static str) -> crate::store::Done {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Origin, Primary};
+    use crate::control::fixture::{keeper, zone};
     use crate::control::zones::{Unstored, configured};
-    use crate::served::inbox;
-    use crate::store::Options;
-
-    fn keeper(directory: &std::path::Path) -> Keeper {
-        let config = Config { state_dir: directory.to_owned(), ..Config::default() };
-        let (store, _) = Store::open(directory, Options::default()).expect("the store opens");
-        let (publisher, _) = Publisher::new(store.hash_key());
-        let (_, inbox) = inbox::inbox(1, Box::new(|| {}));
-        let upstream = Arc::new(Upstream::new(terms::bounds(&config)));
-        let policy = Arc::new(Policy::default());
-        let parts =
-            Parts { config: Arc::new(config), publisher, policy, inbox, store: Arc::new(store), give_way: || {} };
-        Keeper::new(parts, upstream, Arc::default(), mpsc::unbounded_channel().0)
-    }
-
-    fn zone() -> crate::config::Zone {
-        crate::config::Zone {
-            name: "example.com".parse().expect("a name"),
-            primaries: [Primary::at(([192, 0, 2, 1], 53).into())].into(),
-            allow_notify: [].into(),
-            allow_transfer: [].into(),
-            allow_query: None,
-            notify: [].into(),
-            policy: None,
-            tenant: "1000".into(),
-            origin: Origin { file: std::path::Path::new("/etc/a.toml").into(), line: 7 },
-        }
-    }
 
     /// The answer of the store is an event, and events are handled when the timers have been: a zone that stayed due until
     /// then would keep them for ever.

@@ -13,7 +13,7 @@ use crate::time::Timestamp;
 use crate::zone::{HashKey, Snapshot};
 
 use super::commit::soa_timers;
-use super::definition::{FIRST_ZONE_ID, ZoneDefinition};
+use super::definition::{FIRST_ZONE_ID, Primary, ZoneDefinition};
 use super::held::Review;
 use super::keeper::{IN_MEMORY, Keeper, report};
 use super::local::{self, LocalIndex};
@@ -31,6 +31,8 @@ pub(super) struct Kept {
     look: Option<Fingerprint>,
     damaged: Option<String>,
     review: Review,
+    /// Whose statuses these are, if the zone has other primaries now.
+    earlier: Option<Arc<[Primary]>>,
 }
 
 /// What has been made of a stored zone.
@@ -69,7 +71,7 @@ fn prepare(stored: StoredZone, lost: &store::Lost, all_within: Duration, key: Ha
     };
     let look = snapshot.as_deref().map(look::of_version);
     let review = stored.review.as_deref().map(Review::from_bytes).unwrap_or_default();
-    Prepared::Secondary(Kept { machine, snapshot, look, damaged, review })
+    Prepared::Secondary(Kept { machine, snapshot, look, damaged, review, earlier: None })
 }
 
 /// After the machine has failed every zone may be a moment behind, after a kill some may: they are asked for, so much apart on
@@ -102,9 +104,17 @@ impl Keeper {
         // Contents are read while names are sorted out.
         let mut contents = restored.each(move |zone| (zone.zone, prepare(zone, &lost, all_within, key)));
         let mut definitions = Vec::with_capacity(stored.len());
+        // Whose statuses are stored, where these are not the zone's primaries or it is not known.
+        let mut earlier: HashMap<ZoneId, Option<Arc<[Primary]>>> = HashMap::new();
         for (zone, octets) in &stored {
             self.next_id = self.next_id.max(zone + 1);
-            definitions.extend(octets.as_deref().and_then(|octets| known(*zone, octets, &mut wanted, now)));
+            let Some((definition, of)) = octets.as_deref().and_then(|o| known(*zone, o, &mut wanted, now)) else {
+                continue;
+            };
+            if of.as_deref() != Some(&*definition.primaries) {
+                earlier.insert(definition.id, of);
+            }
+            definitions.push(definition);
         }
         let orphans = stored.len() - definitions.len();
         if orphans > 0 {
@@ -157,16 +167,26 @@ impl Keeper {
         self.load_local(local_zones);
         // Who only asks has what he wants, and comes first; the rest is for those who look after the zones.
         give_way();
-        let mut statuses = self.store.statuses();
+        let (mut statuses, mut moved) = (self.store.statuses(), Vec::new());
         for (definition, _, kept) in &mut taken {
             let of_zone = statuses.remove(&definition.id.0).unwrap_or_default();
             kept.machine.primaries = primary_states(&of_zone);
+            if kept.machine.primaries.iter().all(Option::is_none) {
+                // None of them has ever been asked: the list may have changed just before the last stop.
+                kept.machine.ask_within.get_or_insert(ASK_PAUSE);
+            }
+            if let Some(of) = earlier.get_mut(&definition.id) {
+                kept.earlier = of.take();
+                moved.extend(kept.earlier.as_ref().map(|_| definition.id));
+                self.remember(definition);
+            }
         }
         // The store has other work when all is read.
         drop(contents);
         new.iter().for_each(|(definition, _)| self.remember(definition));
         taken.extend(new.into_iter().map(|(definition, slot)| (definition, slot, Kept::default())));
         self.take_in(taken);
+        moved.into_iter().for_each(|id| self.forget_other_primaries(id));
         self.publisher.set_whole(true);
         self.drop_configured_zones();
         for id in self.zones.keys().copied().collect::<Vec<_>>() {
@@ -258,7 +278,12 @@ impl Keeper {
         let (id, primaries, definition) = (definition.id, definition.primaries.len(), Arc::new(definition));
         let serial = kept.machine.soa.map(|soa| soa.serial);
         let settings = self.settings.clone();
-        let mut refresh = Refresh::new(settings, primaries, u64::from(id.0), Some(kept.machine), now);
+        let known = kept.earlier.as_ref().map_or(primaries, |earlier| earlier.len());
+        let mut refresh = Refresh::new(settings, known, u64::from(id.0), Some(kept.machine), now);
+        if let Some(earlier) = &kept.earlier {
+            let kept = zones::kept_primaries(earlier, &definition.primaries);
+            refresh.set_primaries(now, &kept.places, kept.none);
+        }
         if let Some(look) = kept.look {
             refresh.note_served(look);
         }
@@ -284,6 +309,7 @@ impl Keeper {
             armed: None,
             served: serial,
             stored: serial,
+            coming: None,
             warnings,
             transfer: None,
             announcement: None,
@@ -312,22 +338,28 @@ impl Keeper {
     }
 }
 
-/// What a stored zone should be now; `None` if nobody wants it. A name in the configuration and in the store: the
+/// What a stored zone should be now, and whose statuses are stored; `None` if nobody wants it. A name in the configuration and in the store: the
 /// configuration wins and the zone keeps its number and contents.
 fn known(
     zone: ZoneNumber,
     octets: &[u8],
     wanted: &mut HashMap<&Name, &crate::config::Zone>,
     now: Timestamp,
-) -> Option<ZoneDefinition> {
+) -> Option<(ZoneDefinition, Option<Arc<[Primary]>>)> {
     let id = ZoneId(zone);
     match StoredDefinition::from_bytes(octets) {
-        Ok(StoredDefinition::Configured { name }) => wanted.remove(&name).map(|zone| zones::configured(zone, id, now)),
+        Ok(StoredDefinition::Configured { name, primaries }) => {
+            wanted.remove(&name).map(|zone| (zones::configured(zone, id, now), primaries))
+        }
         Ok(StoredDefinition::Rest(definition)) if wanted.contains_key(&definition.name) => {
             tracing::warn!(zone = %definition.name, "zone stands in the configuration and was added by REST; the configuration wins, the other is kept, disabled");
             None
         }
-        Ok(StoredDefinition::Rest(definition)) => Some(*definition),
+        Ok(StoredDefinition::Rest(definition)) => {
+            // Statuses are forgotten with the list they belong to.
+            let primaries = definition.primaries.clone();
+            Some((*definition, Some(primaries)))
+        }
         Err(error) => {
             tracing::error!(zone, %error, "a stored definition cannot be read; it is kept");
             None
@@ -370,7 +402,51 @@ fn primary_states(stored: &[(u16, Vec<u8>)]) -> Vec<Option<PrimaryState>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fixture::{keeper_of, version, zone};
     use super::*;
+    use crate::config::Config;
+    use crate::dns::Serial;
+
+    /// P3: a status is that of one primary. The list of primaries may have changed while we were down.
+    #[test]
+    fn a_primary_that_was_not_asked_before_a_restart_has_no_status_after_it() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let zone_at = |address: [u8; 4]| crate::config::Zone {
+            primaries: [crate::config::Primary::at((address, 53).into())].into(),
+            ..zone()
+        };
+        let config = |zone| Config { state_dir: directory.path().to_owned(), zones: vec![zone], ..Config::default() };
+        let shown = |keeper: &Keeper| {
+            let status = keeper.zones.values().next().expect("the zone").view.status();
+            (status.served_serial, status.primaries[0].state.serial, status.state)
+        };
+        let (earlier, later) = (zone_at([192, 0, 2, 1]), zone_at([192, 0, 2, 2]));
+        {
+            let (mut keeper, restored) = keeper_of(config(earlier.clone()));
+            keeper.load(restored, || {});
+            let (id, now) = (*keeper.zones.keys().next().expect("the zone"), Timestamp::now());
+            let state = PrimaryState { serial: Some(Serial(100)), ..PrimaryState::new(now) };
+            let confirmation = Confirmation { at: now, by: 0, expires: now + Duration::from_secs(86_400) };
+            write_confirmation(&keeper.store, id, &confirmation);
+            let bytes = serde_json::to_vec(&state).expect("plain data").into();
+            keeper.store.submit(Write::Primary { zone: id.0, index: 0, bytes }, Box::new(|_| {}));
+            let snapshot = version(&keeper, 100);
+            keeper.store.submit(Write::Replace { zone: id.0, snapshot, diff: None }, Box::new(|_| {}));
+            keeper.store.close();
+        }
+        for (zone, status) in [
+            (earlier, (Some(Serial(100)), refresh::ZoneState::Available)),
+            (later.clone(), (None, refresh::ZoneState::Provisioning)),
+            (later, (None, refresh::ZoneState::Available)),
+        ] {
+            let (mut keeper, restored) = keeper_of(config(zone));
+            keeper.load(restored, || {});
+            let (served, serial, state) = shown(&keeper);
+            assert_eq!(served, Some(Serial(100)), "the contents stay served");
+            assert_eq!((serial, state), status);
+            keeper.store.close();
+        }
+    }
 
     #[test]
     fn a_confirmation_survives_being_stored() {

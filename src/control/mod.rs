@@ -38,6 +38,8 @@ mod commit;
 mod edits;
 mod exchange;
 mod findings;
+#[cfg(test)]
+mod fixture;
 mod hook;
 mod keeper;
 mod load;

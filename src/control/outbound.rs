@@ -6,6 +6,7 @@ use crate::dns::Serial;
 use crate::net::{OutboundData, OutboundSource};
 use crate::served::Slot;
 use crate::store::Store;
+use crate::zone::Snapshot;
 
 use super::status::Board;
 
@@ -15,11 +16,17 @@ pub(super) fn source(board: Arc<Board>, store: Arc<Store>) -> OutboundSource {
     Arc::new(move |slot: Arc<Slot>, since: Option<Serial>| {
         let (board, store) = (board.clone(), store.clone());
         Box::pin(async move {
-            if let Some(view) = board.by_name(slot.name()) {
+            let asked_for = slot.snapshot()?;
+            let view = board.by_name(slot.name());
+            if let Some(view) = &view {
                 // Late is better than never: the primary is the record of truth.
-                view.wait_until_durable().await;
+                view.wait_until_stored(asked_for.serial()).await;
             }
-            let snapshot = slot.snapshot()?;
+            // Where changes come faster than the disk takes them, what is served now is never durable: what was served when
+            // the downstream asked is.
+            let is_durable =
+                |version: &Arc<Snapshot>| view.is_none_or(|view| view.status().stored_serial == Some(version.serial()));
+            let snapshot = slot.snapshot().filter(is_durable).unwrap_or(asked_for);
             let (zone, served) = (slot.id().0, snapshot.serial());
             let diffs = match since.filter(|since| served.is_newer_than(*since)) {
                 None => None,
@@ -31,8 +38,12 @@ pub(super) fn source(board: Arc<Board>, store: Arc<Store>) -> OutboundSource {
                         None
                     }),
             };
-            // The history may end before or behind what is served now; then the whole zone is sent.
-            let diffs = diffs.filter(|d| d.last().is_some_and(|last| last.to_serial() == served));
+            // The history may end before that, or begin behind it; then the whole zone is sent.
+            let diffs = diffs.and_then(|mut diffs| {
+                let last = diffs.iter().position(|diff| diff.to_serial() == served)?;
+                diffs.truncate(last + 1);
+                Some(diffs)
+            });
             Some(OutboundData { snapshot, diffs })
         })
     })

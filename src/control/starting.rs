@@ -129,6 +129,9 @@ impl Keeper {
         let Some(zone) = self.zones.get_mut(&exchange.zone).filter(|zone| zone.epoch == exchange.epoch) else {
             return false;
         };
+        if self.removing.contains(&exchange.zone) {
+            return false;
+        }
         if urgency == Urgency::Operator {
             return true;
         }
@@ -168,7 +171,7 @@ impl Keeper {
             hooks: self.hooks.clone(),
             survey: zone.survey.as_deref().cloned(),
         };
-        let base = zone.slot.snapshot();
+        let base = zone.newest_version();
         let job = Job {
             refused: zone.review.known_serial().filter(|_| !is_forced),
             zone: zone.definition.name.clone(),

@@ -207,15 +207,24 @@ impl ZoneView {
         self.slot.snapshot()
     }
 
-    /// Returns when what is served is on disk, or after [`DURABLE_WAIT`]: who reads the kept past, or gives a version away,
-    /// comes after it.
+    /// Returns when what is served now is on disk, or after [`DURABLE_WAIT`]: who reads the kept past comes after it.
     pub async fn wait_until_durable(&self) {
+        if let Some(serial) = self.status().served_serial {
+            self.wait_until_stored(serial).await;
+        }
+    }
+
+    /// The same for a version that is or was served, as who gives it away does: it may be long until the one served by then is
+    /// on disk, too.
+    pub async fn wait_until_stored(&self, serial: Serial) {
         let mut changes = self.subscribe();
         let durable = async {
             loop {
                 changes.borrow_and_update();
                 let status = self.status();
-                if status.stored_serial == status.served_serial || changes.changed().await.is_err() {
+                let has_caught_up = status.stored_serial == status.served_serial;
+                let is_there = |stored: Serial| stored == serial || stored.is_newer_than(serial);
+                if has_caught_up || status.stored_serial.is_some_and(is_there) || changes.changed().await.is_err() {
                     return;
                 }
             }

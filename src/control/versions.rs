@@ -229,7 +229,7 @@ impl Keeper {
         let found = self.board.by_uuid(zone).and_then(|view| self.zones.get(&view.id));
         let Some(zone) = found else { return answer(Some(reply), Err(EditError::NotFound)) };
         let id = zone.definition.id;
-        let Some(base) = zone.slot.snapshot() else {
+        let Some(base) = zone.newest_version() else {
             return answer(Some(reply), Err(EditError::NotKept { from: to, to }));
         };
         let (store, events) = (self.store.clone(), self.events.clone());
@@ -253,7 +253,7 @@ impl Keeper {
     ) {
         let Some(zone) = self.zones.get(&id) else { return answer(Some(reply), Err(EditError::NotFound)) };
         let prepared = match outcome {
-            Ok(prepared) if zone.served == Some(base) => prepared,
+            Ok(prepared) if zone.newest_serial() == Some(base) => prepared,
             Ok(_) => return answer(Some(reply), Err(EditError::Superseded)),
             Err(error) => return answer(Some(reply), Err(error)),
         };

@@ -39,6 +39,8 @@ pub(super) struct Zone {
     pub(super) armed: Option<Timestamp>,
     pub(super) served: Option<Serial>,
     pub(super) stored: Option<Serial>,
+    /// The newest version that was taken, while it is not served because it is not on the disk (`durability = "before"`).
+    pub(super) coming: Option<Arc<Snapshot>>,
     /// What was noticed in the contents served now.
     pub(super) warnings: Vec<String>,
     /// Dropping it cancels the running transfer.
@@ -78,6 +80,16 @@ impl Zone {
     pub(super) fn exchange(&self, primary: usize) -> Exchange {
         let address = self.definition.primaries[primary].address;
         Exchange { zone: self.definition.id, epoch: self.epoch, primary, address }
+    }
+
+    /// The newest version that was taken, whether it is served or on its way to the disk: what comes next comes after it.
+    pub(super) fn newest_version(&self) -> Option<Arc<Snapshot>> {
+        self.coming.clone().or_else(|| self.slot.snapshot())
+    }
+
+    /// Its serial.
+    pub(super) fn newest_serial(&self) -> Option<Serial> {
+        self.coming.as_ref().map(|version| version.serial()).or(self.served)
     }
 
     /// Keeps what a primary has shown of itself.
@@ -177,19 +189,27 @@ impl Zone {
     }
 }
 
-/// What the store keeps of a definition. Configured zones keep their number only; what they should be stands in the
-/// configuration and is read anew at each start.
+/// What the store keeps of a definition. Configured zones keep their number, and whose the stored statuses of primaries are;
+/// what they should be stands in the configuration and is read anew at each start.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum StoredDefinition {
-    Configured { name: Name },
+    Configured {
+        name: Name,
+        /// `None`: not known, as before there was this.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        primaries: Option<Arc<[Primary]>>,
+    },
     Rest(Box<ZoneDefinition>),
 }
 
 impl StoredDefinition {
     pub(super) fn of(definition: &ZoneDefinition) -> StoredDefinition {
         match definition.origin {
-            Origin::Configured { .. } => StoredDefinition::Configured { name: definition.name.clone() },
+            Origin::Configured { .. } => StoredDefinition::Configured {
+                name: definition.name.clone(),
+                primaries: Some(definition.primaries.clone()),
+            },
             Origin::Rest => StoredDefinition::Rest(Box::new(definition.clone())),
         }
     }
@@ -201,6 +221,21 @@ impl StoredDefinition {
     pub(super) fn from_bytes(bytes: &[u8]) -> serde_json::Result<StoredDefinition> {
         serde_json::from_slice(bytes)
     }
+}
+
+/// What a list of primaries has in common with the one before.
+pub(super) struct KeptPrimaries {
+    /// Where each of the new list stood in the old one.
+    pub(super) places: Vec<Option<usize>>,
+    /// No server of the old list is in the new one: the serials of the two may have nothing to do with each other.
+    pub(super) none: bool,
+}
+
+/// See [`KeptPrimaries`].
+pub(super) fn kept_primaries(old: &[Primary], new: &[Primary]) -> KeptPrimaries {
+    let places = new.iter().map(|new| old.iter().position(|old| old == new)).collect();
+    let none = !old.iter().any(|old| new.iter().any(|new| new.address == old.address));
+    KeptPrimaries { places, none }
 }
 
 /// Who creates and changes zones of the configuration; one text for all of them.

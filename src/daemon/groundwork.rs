@@ -180,7 +180,7 @@ fn net_options(config: &Config, tls: Option<Arc<TlsIdentity>>) -> net::Options {
 mod tests {
     use super::*;
 
-    fn config(state_dir: &std::path::Path) -> Config {
+    fn config(state_dir: &Path) -> Config {
         let mut config = Config { state_dir: state_dir.to_owned(), ..Config::default() };
         config.dns.listen = vec!["127.0.0.1:0".parse().expect("an address")];
         config

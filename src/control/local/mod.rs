@@ -42,7 +42,7 @@ use super::status::{Remarks, ZoneStatus, ZoneView};
 use super::zones;
 use crate::dns::Name;
 use crate::local::LocalZone;
-use crate::net::notifier::{Downstream, announce};
+use crate::net::notifier::Downstream;
 use crate::refresh::ZoneState;
 use crate::served::{Slot, State, ZoneId};
 use crate::store::{StoreError, Write};
@@ -323,7 +323,8 @@ impl Keeper {
                 address: target.address,
                 key: target.key.as_ref().and_then(|name| self.config.tsig_keys.get(name)).cloned(),
             });
-            local.announcement = slot.snapshot().map(|snapshot| announce(&snapshot, downstreams.collect()));
+            local.announcement =
+                slot.snapshot().map(|snapshot| self.notifier.announce(&snapshot, downstreams.collect()));
         }
     }
 

@@ -1,0 +1,74 @@
+//! A keeper without network, for tests of what it does with single events.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::event::{Form, Prepared};
+use super::keeper::{Keeper, Parts};
+use super::review::Judged;
+use super::terms;
+use crate::config::{Config, Origin, Primary, Zone};
+use crate::dns::Name;
+use crate::net::Policy;
+use crate::net::upstream::Upstream;
+use crate::served::{Publisher, inbox};
+use crate::store::{Options, Restored, Store};
+use crate::zone::{Builder, Findings, Limits, Snapshot};
+
+/// A keeper with the store in `config`'s state directory, and what is to be loaded from it.
+pub(super) fn keeper_of(config: Config) -> (Keeper, Restored) {
+    let (store, restored) = Store::open(&config.state_dir, Options::default()).expect("the store opens");
+    let (publisher, _) = Publisher::new(store.hash_key());
+    let (_, inbox) = inbox::inbox(1, Box::new(|| {}));
+    let upstream = Arc::new(Upstream::new(terms::bounds(&config)));
+    let policy = Arc::new(Policy::default());
+    let parts = Parts { config: Arc::new(config), publisher, policy, inbox, store: Arc::new(store), give_way: || {} };
+    (Keeper::new(parts, upstream, Arc::default(), mpsc::unbounded_channel().0), restored)
+}
+
+/// The same with the default configuration.
+pub(super) fn keeper(directory: &Path) -> Keeper {
+    keeper_of(Config { state_dir: directory.to_owned(), ..Config::default() }).0
+}
+
+/// `example.com`, from 192.0.2.1.
+pub(super) fn zone() -> Zone {
+    Zone {
+        name: apex(),
+        primaries: [Primary::at(([192, 0, 2, 1], 53).into())].into(),
+        allow_notify: [].into(),
+        allow_transfer: [].into(),
+        allow_query: None,
+        notify: [].into(),
+        policy: None,
+        tenant: "1000".into(),
+        origin: Origin { file: Path::new("/etc/a.toml").into(), line: 7 },
+    }
+}
+
+fn apex() -> Name {
+    "example.com".parse().expect("a name")
+}
+
+/// Its version with this serial.
+pub(super) fn version(keeper: &Keeper, serial: u32) -> Arc<Snapshot> {
+    let text = format!("@ SOA ns hostmaster {serial} 3600 600 86400 300\n@ NS ns.example.org.\n");
+    let mut builder = Builder::new(apex(), keeper.store.hash_key(), Limits::default());
+    let records = crate::dns::zonefile::parse(&text, &apex()).expect("a zone");
+    records.iter().for_each(|record| builder.add(record.borrow()).expect("a record of the zone"));
+    Arc::new(builder.finish(None).expect("a zone").0)
+}
+
+/// It, as a transfer brings it that began when `base` was the newest.
+pub(super) fn prepared(keeper: &Keeper, serial: u32, base: Option<u32>) -> Prepared {
+    Prepared {
+        snapshot: version(keeper, serial),
+        form: Form::Full(None),
+        findings: Findings::default(),
+        warnings: Vec::new(),
+        base: base.map(crate::dns::Serial),
+        judged: Judged::default(),
+    }
+}
