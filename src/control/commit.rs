@@ -198,7 +198,7 @@ impl Keeper {
         }
     }
 
-    fn write_contents(&self, zone: ZoneId, version: Arc<Snapshot>, write: Write, is_served: bool) {
+    pub(super) fn write_contents(&self, zone: ZoneId, version: Arc<Snapshot>, write: Write, is_served: bool) {
         let events = self.events.clone();
         let done = move |outcome: Result<(), crate::store::StoreError>| {
             let outcome = outcome.map_err(|error| error.to_string());

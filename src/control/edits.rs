@@ -14,11 +14,13 @@ use crate::served::ZoneId;
 use crate::store::{StoreError, Write};
 use crate::time::Timestamp;
 
+use super::aside::Displaced;
 use super::definition::{Arrangement, Origin, Primary, ZoneDefinition};
 use super::event::{Event, Written};
 use super::events::Kind;
 use super::handle::{Command, EditError, NewSecondary, SecondaryChange, TransferMode, Trial};
 use super::keeper::{Keeper, report};
+use super::load::Kept;
 use super::preflight::{Ask, Plan};
 use super::status::ZoneView;
 use super::zones::{self, StoredDefinition};
@@ -356,7 +358,7 @@ impl Keeper {
             self.store.submit(Write::Remove { zone: id.0 }, report("removal of a zone"));
         }
         self.forget(removed);
-        let mut added = Vec::new();
+        let mut added: Vec<(ZoneDefinition, Kept)> = Vec::new();
         let displaced: HashSet<ZoneId> = difference
             .zones_added
             .iter()
@@ -367,18 +369,27 @@ impl Keeper {
                 zones = displaced.len(),
                 "local zones stand in the configuration as secondary zones now; the configuration wins, they are kept on disk"
             );
-            self.forget_local(&displaced);
+            self.displace_local(&displaced);
         }
         self.set_all_local_access();
         for zone in difference.zones_added.iter().chain(&difference.zones_changed) {
             match self.zone_named(&zone.name) {
+                Some(id) if self.zones[&id].definition.origin == Origin::Rest => {
+                    tracing::warn!(zone = %zone.name, "zone was added by REST and stands in the configuration now; the configuration wins, the other is kept on disk");
+                    let displaced = &self.zones[&id];
+                    // What is served stays served, and is asked for at once.
+                    let kept = Kept::of(displaced);
+                    let definition = Box::new(ZoneDefinition::clone(&displaced.definition));
+                    self.aside.insert(zone.name.clone(), Displaced::Secondary(definition));
+                    self.forget(HashSet::from([id]));
+                    let definition = zones::configured(zone, self.allocate_id(), now);
+                    self.remember(&definition);
+                    added.push((definition, kept));
+                }
                 Some(id) => {
                     let before = self.zones[&id].definition.clone();
                     let mut definition = zones::configured(zone, id, now);
                     (definition.created, definition.uuid) = (before.created, before.uuid);
-                    if matches!(before.origin, Origin::Rest) {
-                        tracing::warn!(zone = %zone.name, "zone was added by REST and stands in the configuration now; the configuration wins");
-                    }
                     self.redefine(definition);
                     // Whose statuses are stored must be known at the next start.
                     self.remember(&self.zones[&id].definition);
@@ -387,12 +398,13 @@ impl Keeper {
                 None => {
                     let definition = zones::configured(zone, self.allocate_id(), now);
                     self.remember(&definition);
-                    added.push(definition);
+                    added.push((definition, Kept::default()));
                 }
             }
         }
-        let ids: Vec<ZoneId> = added.iter().map(|definition| definition.id).collect();
-        self.add_zones(added);
+        let mut ids: Vec<ZoneId> = added.iter().map(|(definition, _)| definition.id).collect();
+        self.add_with(added);
+        ids.extend(difference.zones_removed.iter().filter_map(|name| self.bring_back(name)));
         for id in ids {
             self.follow_up(id);
         }
@@ -403,6 +415,18 @@ impl Keeper {
             "configuration reloaded"
         );
         self.drop_configured_zones();
+    }
+
+    /// Takes local zones out of memory whose names the configuration has.
+    fn displace_local(&mut self, ids: &HashSet<ZoneId>) {
+        for view in ids.iter().filter_map(|id| self.board.by_number(*id)) {
+            // One that is damaged comes back at the next start.
+            if let (Some(zone), Some(snapshot)) = (view.local(), view.snapshot()) {
+                let definition = view.status().definition.clone();
+                self.aside.insert(definition.name.clone(), Displaced::Local(definition, zone, snapshot));
+            }
+        }
+        self.forget_local(ids);
     }
 
     /// Keeps the number of a configured zone.
@@ -453,5 +477,55 @@ mod tests {
         let (reply, _) = oneshot::channel();
         keeper.written(Written::Removed(id, reply), Err("the disk is full".to_owned()));
         assert_eq!(keeper.editable(uuid).ok(), Some(id));
+    }
+
+    fn config(directory: &std::path::Path, zones: Vec<config::Zone>) -> Config {
+        Config { state_dir: directory.to_owned(), zones, ..Config::default() }
+    }
+
+    /// "If the same name stands in the file too, the file wins, and the stored one is kept aside and reported."
+    #[tokio::test]
+    async fn a_zone_from_rest_comes_back_when_the_configuration_drops_its_name() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut keeper = keeper(directory.path());
+        let mut definition = zones::configured(&zone(), ZoneId(1), Timestamp::now());
+        (definition.origin, definition.uuid) = (Origin::Rest, Uuid::new_v4());
+        definition.description = "mine".to_owned();
+        let (uuid, name) = (definition.uuid, definition.name.clone());
+        keeper.add_zones(vec![definition]);
+        let served = prepared(&keeper, 7, None);
+        keeper.commit(ZoneId(1), served, Giver::RolledBack { user: "admin".to_owned() }).expect("taken");
+        keeper.reload(config(directory.path(), vec![zone()]));
+        // given the configuration's zone, which goes on serving what was there
+        let configured = keeper.board.by_name(&name).expect("the configuration's zone");
+        assert_ne!(configured.id, ZoneId(1));
+        assert!(configured.snapshot().is_some());
+        assert!(keeper.board.by_uuid(uuid).is_none());
+        keeper.reload(config(directory.path(), Vec::new()));
+        let back = keeper.board.by_uuid(uuid).expect("it is there again");
+        assert_eq!((back.id, &*back.status().definition.description), (ZoneId(1), "mine"));
+        assert!(keeper.aside.is_empty());
+    }
+
+    /// A name is "unique over the whole daemon, whoever owns it": nobody else can have that of a local zone whose name the
+    /// configuration took and dropped, and its contents are served again.
+    #[tokio::test]
+    async fn a_local_zone_comes_back_when_the_configuration_drops_its_name() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut keeper = keeper(directory.path());
+        let mname = "ns1.example.org".parse().expect("a name");
+        let attributes = crate::local::Attributes::new(&zone().name, mname);
+        let mut definition = zones::configured(&zone(), ZoneId(1), Timestamp::now());
+        (definition.origin, definition.local) = (Origin::Rest, Some(Box::new(attributes.clone())));
+        let (uuid, name) = (definition.uuid, definition.name.clone());
+        let local = crate::local::LocalZone::new(name.clone(), attributes, crate::dns::Serial(7), []);
+        let snapshot = crate::control::fixture::version(&keeper, 7);
+        keeper.add_local_zones(vec![(Arc::new(definition), Arc::new(local), snapshot)]);
+        keeper.reload(config(directory.path(), vec![zone()]));
+        assert!(!keeper.local.holds(keeper.board.by_name(&name).expect("the configuration's zone").id));
+        keeper.reload(config(directory.path(), Vec::new()));
+        let back = keeper.board.by_name(&name).expect("it is there again");
+        assert_eq!((back.id, back.status().definition.uuid), (ZoneId(1), uuid));
+        assert!(keeper.local.holds(back.id) && back.snapshot().is_some());
     }
 }

@@ -24,6 +24,7 @@ use crate::store::{Store, Write};
 use crate::time::Timestamp;
 use crate::zone::signatures;
 
+use super::aside::Aside;
 use super::event::{Arrival, Brought, Contents, Course, Ended, Event, Exchange};
 use super::events::{self, About, Bus, Kind};
 use super::exchange::Profiles;
@@ -81,6 +82,8 @@ pub(super) struct Keeper {
     pub(super) creating_ids: HashSet<Uuid>,
     /// Zones whose removal is on its way to the disk: nothing must be written about them behind it.
     pub(super) removing: HashSet<ZoneId>,
+    /// Zones from REST whose names the configuration has taken.
+    pub(super) aside: Aside,
     pub(super) board: Arc<Board>,
     pub(super) publisher: Publisher,
     pub(super) policy: Arc<Policy>,
@@ -129,6 +132,7 @@ impl Keeper {
             creating: HashSet::new(),
             creating_ids: HashSet::new(),
             removing: HashSet::new(),
+            aside: Aside::new(),
             schedule: Schedule::default(),
             unreachable: unreachable::Cache::new(),
             profiles: Profiles::default(),

@@ -1,5 +1,6 @@
 //! How zones come to be: at start from the store and the configuration, later one by one.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +13,9 @@ use crate::store::{self, Restored, Store, StoredZone, Write, ZoneNumber};
 use crate::time::Timestamp;
 use crate::zone::{HashKey, Snapshot};
 
+use super::aside::Displaced;
 use super::commit::soa_timers;
-use super::definition::{FIRST_ZONE_ID, Primary, ZoneDefinition};
+use super::definition::{FIRST_ZONE_ID, Origin, Primary, ZoneDefinition};
 use super::held::Review;
 use super::keeper::{IN_MEMORY, Keeper, report};
 use super::local::{self, LocalIndex};
@@ -33,6 +35,20 @@ pub(super) struct Kept {
     review: Review,
     /// Whose statuses these are, if the zone has other primaries now.
     earlier: Option<Arc<[Primary]>>,
+}
+
+impl Kept {
+    /// What another zone of the same name goes on from.
+    pub(super) fn of(zone: &Zone) -> Kept {
+        let snapshot = zone.slot.snapshot();
+        let machine = refresh::Restored {
+            soa: snapshot.as_deref().map(soa_timers),
+            confirmation: zone.refresh.confirmation(),
+            primaries: Vec::new(),
+            ask_within: Some(Duration::ZERO),
+        };
+        Kept { machine, look: snapshot.as_deref().map(look::of_version), snapshot, ..Kept::default() }
+    }
 }
 
 /// What has been made of a stored zone.
@@ -106,11 +122,29 @@ impl Keeper {
         let mut definitions = Vec::with_capacity(stored.len());
         // Whose statuses are stored, where these are not the zone's primaries or it is not known.
         let mut earlier: HashMap<ZoneId, Option<Arc<[Primary]>>> = HashMap::new();
+        let mut names_of_rest = HashSet::new();
+        // Most stores hold nothing that came by REST.
+        let names: LazyCell<HashSet<&Name>, _> = LazyCell::new(|| config.zones.iter().map(|zone| &zone.name).collect());
         for (zone, octets) in &stored {
             self.next_id = self.next_id.max(zone + 1);
-            let Some((definition, of)) = octets.as_deref().and_then(|o| known(*zone, o, &mut wanted, now)) else {
-                continue;
+            let found = octets
+                .as_deref()
+                .and_then(|octets| known(*zone, octets, &mut wanted, &|name| names.contains(name), now));
+            let (definition, of) = match found {
+                Some(Known::Wanted(definition, of)) => (definition, of),
+                Some(Known::Displaced(definition)) => {
+                    // A local zone comes with its entries.
+                    if definition.local.is_none() {
+                        self.aside.insert(definition.name.clone(), Displaced::Secondary(definition));
+                    }
+                    continue;
+                }
+                None => continue,
             };
+            if definition.origin == Origin::Rest && !names_of_rest.insert(definition.name.clone()) {
+                tracing::error!(zone = %definition.name, "two zones of this name are stored; the older one is served, the other is kept on disk");
+                continue;
+            }
             if of.as_deref() != Some(&*definition.primaries) {
                 earlier.insert(definition.id, of);
             }
@@ -142,7 +176,15 @@ impl Keeper {
                 with_contents.insert(zone);
             }
             let place = expected.binary_search_by_key(&zone, |(zone, _)| *zone);
-            let Some((definition, slot)) = place.ok().and_then(|place| expected[place].1.take()) else { continue };
+            let Some((definition, slot)) = place.ok().and_then(|place| expected[place].1.take()) else {
+                if let Prepared::Local(local::Found { definition, zone: Ok((zone, snapshot)), .. }) = prepared
+                    && names.contains(&definition.name)
+                {
+                    let name = definition.name.clone();
+                    self.aside.insert(name, Displaced::Local(Arc::new(definition), Arc::new(zone), snapshot));
+                }
+                continue;
+            };
             match prepared {
                 Prepared::Local(found) => local_zones.push(found),
                 Prepared::Secondary(_) if definition.local.is_some() => {
@@ -208,7 +250,12 @@ impl Keeper {
                 Err(why) => self.add_damaged_local(definition, why),
             }
         }
-        let index = LocalIndex::of(zones.iter().map(|(d, zone, _)| (&*d.tenant, d.id, &**zone)));
+        let aside = self.aside.values().filter_map(|displaced| match displaced {
+            Displaced::Local(definition, zone, _) => Some((definition, zone)),
+            Displaced::Secondary(_) => None,
+        });
+        let all = zones.iter().map(|(definition, zone, _)| (definition, zone)).chain(aside);
+        let index = LocalIndex::of(all.map(|(definition, zone)| (&*definition.tenant, definition.id, &**zone)));
         self.board.set_local_index(Arc::new(index));
         let largest = zones.iter().filter_map(|(_, zone, _)| zone.largest_num()).max().unwrap_or(0);
         let stored = self.store.meta(local::NEXT_RECORD).ok().flatten();
@@ -225,6 +272,25 @@ impl Keeper {
     pub(super) fn add_zones(&mut self, definitions: Vec<ZoneDefinition>) {
         let zones = self.introduce(definitions);
         self.take_in(zones.into_iter().map(|(definition, slot)| (definition, slot, Kept::default())).collect());
+    }
+
+    /// The same with what each goes on from, which is stored for it.
+    pub(super) fn add_with(&mut self, zones: Vec<(ZoneDefinition, Kept)>) {
+        let (definitions, kept): (Vec<_>, Vec<_>) = zones.into_iter().unzip();
+        let introduced = self.introduce(definitions);
+        let mut taken = Vec::with_capacity(introduced.len());
+        for ((definition, slot), mut kept) in introduced.into_iter().zip(kept) {
+            if let Some(confirmation) = &kept.machine.confirmation {
+                write_confirmation(&self.store, definition.id, confirmation);
+            }
+            if let Some(snapshot) = kept.snapshot.clone() {
+                let write = Write::Replace { zone: definition.id.0, snapshot: snapshot.clone(), diff: None };
+                self.write_contents(definition.id, snapshot, write, true);
+            }
+            self.serve(&slot, &mut kept);
+            taken.push((definition, slot, kept));
+        }
+        self.take_in(taken);
     }
 
     /// Gives zones a place in the view, without contents, and says who may ask for them.
@@ -338,27 +404,36 @@ impl Keeper {
     }
 }
 
-/// What a stored zone should be now, and whose statuses are stored; `None` if nobody wants it. A name in the configuration and in the store: the
+/// What a stored definition comes to.
+enum Known {
+    /// What the zone should be now, and whose statuses are stored.
+    Wanted(ZoneDefinition, Option<Arc<[Primary]>>),
+    /// The configuration has its name.
+    Displaced(Box<ZoneDefinition>),
+}
+
+/// What becomes of a stored zone; `None` if nobody wants it. A name in the configuration and in the store: the
 /// configuration wins and the zone keeps its number and contents.
 fn known(
     zone: ZoneNumber,
     octets: &[u8],
     wanted: &mut HashMap<&Name, &crate::config::Zone>,
+    is_configured: &dyn Fn(&Name) -> bool,
     now: Timestamp,
-) -> Option<(ZoneDefinition, Option<Arc<[Primary]>>)> {
+) -> Option<Known> {
     let id = ZoneId(zone);
     match StoredDefinition::from_bytes(octets) {
         Ok(StoredDefinition::Configured { name, primaries }) => {
-            wanted.remove(&name).map(|zone| (zones::configured(zone, id, now), primaries))
+            wanted.remove(&name).map(|zone| Known::Wanted(zones::configured(zone, id, now), primaries))
         }
-        Ok(StoredDefinition::Rest(definition)) if wanted.contains_key(&definition.name) => {
+        Ok(StoredDefinition::Rest(definition)) if is_configured(&definition.name) => {
             tracing::warn!(zone = %definition.name, "zone stands in the configuration and was added by REST; the configuration wins, the other is kept, disabled");
-            None
+            Some(Known::Displaced(definition))
         }
         Ok(StoredDefinition::Rest(definition)) => {
             // Statuses are forgotten with the list they belong to.
             let primaries = definition.primaries.clone();
-            Some((*definition, Some(primaries)))
+            Some(Known::Wanted(*definition, Some(primaries)))
         }
         Err(error) => {
             tracing::error!(zone, %error, "a stored definition cannot be read; it is kept");

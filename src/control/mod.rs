@@ -34,6 +34,7 @@ pub mod roster;
 pub mod status;
 pub mod versions;
 
+mod aside;
 mod commit;
 mod edits;
 mod exchange;

@@ -1,0 +1,46 @@
+//! Zones from REST whose names stand in the configuration now: the configuration wins, they are kept, and come back at the reload
+//! that drops the name.
+//!
+//! In: from `edits` what a reload displaces, from `load` what a start finds displaced. Out: the same to `edits`, when the name is
+//! free again. Their definitions and entries stay in the store all the time, under their own numbers.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::definition::ZoneDefinition;
+use super::keeper::Keeper;
+use crate::dns::Name;
+use crate::local::LocalZone;
+use crate::served::ZoneId;
+use crate::zone::Snapshot;
+
+/// Zones that are kept aside, by name.
+pub(super) type Aside = HashMap<Name, Displaced>;
+
+/// A zone that is kept aside.
+pub(super) enum Displaced {
+    /// A secondary zone: it is transferred again when it comes back.
+    Secondary(Box<ZoneDefinition>),
+    /// A local zone with what is served of it.
+    Local(Arc<ZoneDefinition>, Arc<LocalZone>, Arc<Snapshot>),
+}
+
+impl Keeper {
+    /// Brings a zone back whose name the configuration has dropped; the number of a secondary zone, whose machine has not been
+    /// looked at yet.
+    pub(super) fn bring_back(&mut self, name: &Name) -> Option<ZoneId> {
+        let displaced = self.aside.remove(name)?;
+        tracing::info!(zone = %name, op = "create", "the configuration no longer has this zone; the one made by REST is there again");
+        match displaced {
+            Displaced::Secondary(definition) => {
+                let id = definition.id;
+                self.add_zones(vec![*definition]);
+                Some(id)
+            }
+            Displaced::Local(definition, zone, snapshot) => {
+                self.add_local_zones(vec![(definition, zone, snapshot)]);
+                None
+            }
+        }
+    }
+}
