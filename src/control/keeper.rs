@@ -52,6 +52,8 @@ const SWEEP_SPREAD: Duration = Duration::from_secs(60);
 const NOTIFY_EVENT_GAP: Duration = Duration::from_secs(1);
 /// Why what is written for the store cannot fail.
 pub(super) const IN_MEMORY: &str = "plain data, and memory takes it";
+/// A clock that goes back by less is being slewed, or was read by another processor.
+const CLOCK_STEP: Duration = Duration::from_secs(2);
 /// How often kept but unused connections are closed.
 const TIDY: Duration = Duration::from_secs(5);
 
@@ -107,6 +109,8 @@ pub(super) struct Keeper {
     /// What explanations know of this daemon.
     pub(super) surroundings: Arc<ArcSwap<Surroundings>>,
     inbox: InboxReader,
+    /// When events were last handled.
+    looked: Timestamp,
     /// When all zones were asked for last because NOTIFYs were lost, and when they will be again.
     swept: Timestamp,
     sweep_due: Option<Timestamp>,
@@ -152,6 +156,7 @@ impl Keeper {
             notifier: Notifier::default(),
             events,
             inbox,
+            looked: Timestamp(0),
             swept: Timestamp(0),
             sweep_due: None,
         }
@@ -177,6 +182,7 @@ impl Keeper {
                     None
                 }
             };
+            self.watch_clock(Timestamp::now());
             let more = std::iter::from_fn(|| events.try_recv().ok()).take(EVENTS_PER_TURN);
             for event in event.into_iter().chain(more) {
                 if matches!(event, Event::Shutdown) {
@@ -187,6 +193,33 @@ impl Keeper {
             }
             self.run_timers();
             has_more = self.start_jobs();
+        }
+    }
+
+    /// Plans what is to come as much sooner as the system's clock was set back.
+    fn watch_clock(&mut self, now: Timestamp) {
+        let by = std::mem::replace(&mut self.looked, now).since(now);
+        if by < CLOCK_STEP {
+            return;
+        }
+        tracing::warn!(
+            seconds = by.as_secs(),
+            "the system's clock was set back; what was planned is done as much sooner"
+        );
+        self.unreachable = unreachable::Cache::new();
+        self.probes.clock_set_back();
+        self.transfers.clock_set_back();
+        (self.swept, self.sweep_due) = (Timestamp(0), self.sweep_due.map(|_| now));
+        for (id, zone) in &mut self.zones {
+            zone.refresh.clock_set_back(by);
+            (zone.notify_told, zone.notify_shown) = (Timestamp(0), None);
+            if let Some(unstored) = &mut zone.unstored {
+                unstored.again_at = now;
+            }
+            self.publisher.set_expires(&zone.slot, zone.refresh.expires());
+            let guard = self.config.guard_of(zone.definition.policy.as_deref());
+            let wanted = zone.wants_to_be_looked_at(guard.lapse_warning, now);
+            self.schedule.arm(*id, &mut zone.armed, wanted);
         }
     }
 
@@ -465,5 +498,21 @@ mod tests {
         let zone = &keeper.zones[&id];
         assert!(zone.unstored.as_ref().is_some_and(|unstored| unstored.again_at > now));
         assert!(keeper.schedule.next().is_none_or(|next| next > now));
+    }
+
+    /// T1, N6: nothing waits for a moment that a clock set back has put far ahead.
+    #[test]
+    fn a_clock_that_is_set_back_is_noticed() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut keeper = keeper(directory.path());
+        let (id, by) = (ZoneId(1), Duration::from_secs(3600));
+        let now = Timestamp::now();
+        keeper.add_zones(vec![configured(&zone(), id, now + by)]);
+        let zone = keeper.zones.get_mut(&id).expect("added");
+        zone.unstored = Some(Box::new(Unstored { detail: "the disk was full".to_owned(), again_at: now + by }));
+        keeper.watch_clock(now + by);
+        assert_eq!(keeper.schedule.next(), None, "not looked at yet");
+        keeper.watch_clock(now);
+        assert!(keeper.schedule.next().is_some_and(|next| next <= now));
     }
 }

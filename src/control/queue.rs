@@ -107,6 +107,12 @@ impl<T> Queue<T> {
         primaries.into_iter().for_each(|primary| self.wake(primary));
     }
 
+    /// The system's clock was set back: nobody waits for moments that are far ahead now.
+    pub(super) fn clock_set_back(&mut self) {
+        self.lanes.values_mut().for_each(|lane| lane.even_micros = 0);
+        self.set_bounds(self.bounds);
+    }
+
     pub(super) fn push(&mut self, urgency: Urgency, primary: SocketAddr, job: T) {
         let class = urgency as usize;
         let lane = self.lanes.entry(primary).or_insert_with(Lane::new);

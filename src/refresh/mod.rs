@@ -38,6 +38,7 @@
 //! ask for a SOA before it takes the whole zone.
 
 mod asking;
+mod clock;
 mod findings;
 mod frozen;
 mod learned;

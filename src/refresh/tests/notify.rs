@@ -347,3 +347,17 @@ fn each_action_says_how_urgent_it_is() {
     bench.wait(Duration::ZERO);
     assert_eq!(urgency(&mut bench), Some(Urgency::Expired));
 }
+
+/// T1: "REFRESH later [...] never later", also by a clock that was wrong by a year when the daemon started.
+#[test]
+fn a_clock_that_is_set_back_delays_no_round_no_notify_and_no_expiry() {
+    let mut bench = Bench::healthy(1, 7);
+    let (left, expires) = (bench.pause(), bench.zone.expires().expect("confirmed").since(bench.now));
+    let by = Duration::from_secs(365 * 86_400);
+    bench.now = bench.now - by;
+    bench.zone.clock_set_back(by);
+    assert_eq!(bench.pause(), left);
+    assert_eq!(bench.zone.expires().expect("confirmed").since(bench.now), expires);
+    bench.notify(0, None);
+    assert_eq!(bench.probes(), [0]);
+}
