@@ -399,13 +399,13 @@ impl Keeper {
                 Action::Probe { primary, urgency } => {
                     let exchange = zone.exchange(primary);
                     self.probes.push(urgency, exchange.address, ProbeJob { exchange, urgency });
-                    zone.refresh.handle_waiting(primary);
+                    zone.refresh.handle_waiting(primary, unreachable::Exchange::Probe);
                 }
                 Action::Transfer { primary, kind, accept, urgency } => {
                     let exchange = zone.exchange(primary);
                     let job = TransferJob { exchange, kind, accept, urgency };
                     self.transfers.push(urgency, exchange.address, job);
-                    zone.refresh.handle_waiting(primary);
+                    zone.refresh.handle_waiting(primary, unreachable::Exchange::Transfer);
                 }
                 Action::Expire => {
                     tracing::warn!(zone = %zone.definition.name, serial = zone.served.map(|s| s.0), "zone has expired: no primary has confirmed it in time; it is answered with SERVFAIL");

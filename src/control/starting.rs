@@ -117,7 +117,7 @@ impl Keeper {
             return None;
         }
         let zone = self.zones.get_mut(&exchange.zone)?;
-        zone.refresh.handle_started(exchange.primary);
+        zone.refresh.handle_started(exchange.primary, kind);
         Some(target(&self.config, &self.policy, &mut self.profiles, &zone.definition.primaries[exchange.primary]))
     }
 
@@ -129,7 +129,8 @@ impl Keeper {
         let Some(zone) = self.zones.get_mut(&exchange.zone).filter(|zone| zone.epoch == exchange.epoch) else {
             return false;
         };
-        if self.removing.contains(&exchange.zone) {
+        let is_stale = kind == unreachable::Exchange::Probe && !zone.refresh.is_waiting(exchange.primary);
+        if is_stale || self.removing.contains(&exchange.zone) {
             return false;
         }
         if urgency == Urgency::Operator {

@@ -54,9 +54,10 @@ impl Refresh {
     /// if there are none.
     pub(super) fn ask_open(&mut self) -> bool {
         let mut asked = false;
+        let urgency = self.round.as_ref().map_or(Urgency::Due, |round| round.urgency);
         for ix in 0..self.primaries.len() {
             let primary = &self.primaries[ix];
-            if primary.standing == Standing::Open && primary.probe == Probe::None && !self.is_transferring(ix) {
+            if primary.standing == Standing::Open && primary.may_be_asked(urgency) && !self.is_transferring(ix) {
                 self.ask(ix);
                 asked = true;
                 if self.settings.ordered {
@@ -73,7 +74,7 @@ impl Refresh {
             if self.is_transferring(ix) {
                 // What is on its way may have left before the change.
                 self.primaries[ix].notified = Notified::Somehow;
-            } else if self.primaries[ix].probe == Probe::None {
+            } else if matches!(self.primaries[ix].probe, Probe::None | Probe::Waiting(_)) {
                 self.primaries[ix].standing = Standing::Open;
             }
         }

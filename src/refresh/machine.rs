@@ -256,7 +256,7 @@ impl Refresh {
         }
         let Some(primary) = self.primaries.get_mut(ix) else { return };
         if !was_transfer {
-            if primary.probe != Probe::Out {
+            if !matches!(primary.probe, Probe::Waiting(_) | Probe::Out) {
                 return;
             }
             primary.probe = Probe::None;
@@ -279,7 +279,14 @@ impl Refresh {
     /// The exchange last taken for this primary waits for its turn: its item goes on showing the last outcome. Not so
     /// after a command, which must never be answered with an outcome from before it. Optional; see
     /// [`Refresh::handle_started`].
-    pub fn handle_waiting(&mut self, ix: usize) {
+    pub fn handle_waiting(&mut self, ix: usize, exchange: Exchange) {
+        let urgency = self.round.as_ref().map_or(Urgency::Due, |round| round.urgency);
+        if let Some(primary) = self.primaries.get_mut(ix)
+            && exchange == Exchange::Probe
+            && primary.probe == Probe::Out
+        {
+            primary.probe = Probe::Waiting(urgency);
+        }
         let commanded = self.round.as_ref().is_some_and(|round| round.urgency == Urgency::Operator);
         if let Some(primary) = self.primaries.get_mut(ix).filter(|primary| primary.state.activity.is_running())
             && !commanded
@@ -289,9 +296,18 @@ impl Refresh {
         }
     }
 
+    /// Whether a SOA query of this primary still waits for its turn: one that was handed out again, more urgently, has had it by
+    /// the time its first turn comes.
+    pub fn is_waiting(&self, ix: usize) -> bool {
+        self.primaries.get(ix).is_some_and(|primary| matches!(primary.probe, Probe::Waiting(_)))
+    }
+
     /// Its turn has come.
-    pub fn handle_started(&mut self, ix: usize) {
-        if ix < self.primaries.len() {
+    pub fn handle_started(&mut self, ix: usize, exchange: Exchange) {
+        if let Some(primary) = self.primaries.get_mut(ix) {
+            if exchange == Exchange::Probe && matches!(primary.probe, Probe::Waiting(_)) {
+                primary.probe = Probe::Out;
+            }
             self.show_activity(ix);
             self.touch();
         }

@@ -40,7 +40,8 @@ impl Refresh {
             Some(_) => Activity::Axfr,
             None => match primary.probe {
                 Probe::None => Activity::Idle,
-                Probe::Due => Activity::Queued,
+                Probe::Waiting(Urgency::Operator) => Activity::Soa,
+                Probe::Due | Probe::Waiting(_) => Activity::Queued,
                 Probe::Out => Activity::Soa,
             },
         };

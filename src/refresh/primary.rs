@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::Urgency;
 use super::learned::{Fingerprint, Learned};
 use crate::dns::Serial;
 use crate::reason::{Code, Reason, StatusWord};
@@ -262,6 +263,8 @@ pub(super) enum Probe {
     None,
     /// To be handed out by `poll_action`.
     Due,
+    /// Handed out so urgently, and its turn has not come.
+    Waiting(Urgency),
     /// Handed out, answer outstanding.
     Out,
 }
@@ -370,7 +373,17 @@ impl Primary {
     }
 
     pub(super) fn is_to_be_looked_at(&self) -> bool {
-        self.notified != Notified::No && self.probe == Probe::None
+        self.notified != Notified::No && self.may_be_asked(Urgency::Notify)
+    }
+
+    /// Whether a SOA query so urgent would come sooner than what is under way: one that waits for its turn is handed out once
+    /// more (N12).
+    pub(super) fn may_be_asked(&self, urgency: Urgency) -> bool {
+        match self.probe {
+            Probe::None => true,
+            Probe::Waiting(handed_out) => handed_out < urgency,
+            Probe::Due | Probe::Out => false,
+        }
     }
 
     pub(super) fn may_ixfr(&self, now: Timestamp) -> bool {

@@ -361,3 +361,27 @@ fn a_clock_that_is_set_back_delays_no_round_no_notify_and_no_expiry() {
     bench.notify(0, None);
     assert_eq!(bench.probes(), [0]);
 }
+
+/// N12: operator before NOTIFY before what is due; "a queue of 50,000 due refreshes does not delay a NOTIFY by more than a second",
+/// also not one of a zone whose own refresh stands in that queue.
+#[test]
+fn a_query_that_waits_for_its_turn_is_handed_out_again_when_it_becomes_more_urgent() {
+    let mut bench = Bench::healthy(1, 7);
+    bench.wait_until_refresh();
+    assert!(matches!(bench.actions()[..], [Action::Probe { urgency: Urgency::Due, .. }]));
+    bench.zone.handle_waiting(0, unreachable::Exchange::Probe);
+    bench.notify(0, None);
+    assert!(matches!(bench.actions()[..], [Action::Probe { urgency: Urgency::Notify, .. }]));
+    bench.zone.handle_waiting(0, unreachable::Exchange::Probe);
+    bench.notify(0, None);
+    assert_eq!(bench.actions(), [], "as urgent as it is already");
+    bench.zone.handle_command(bench.now, Command::Refresh);
+    assert!(matches!(bench.actions()[..], [Action::Probe { urgency: Urgency::Operator, .. }]));
+    bench.zone.handle_waiting(0, unreachable::Exchange::Probe);
+    // its turn: what was handed out before is nothing any more when its own comes
+    assert!(bench.zone.is_waiting(0));
+    bench.zone.handle_started(0, unreachable::Exchange::Probe);
+    assert!(!bench.zone.is_waiting(0));
+    bench.shows(0, 7);
+    assert!(!bench.zone.is_waiting(0));
+}

@@ -43,9 +43,9 @@ fn an_exchange_that_waits_for_its_turn_shows_the_last_outcome() {
     let mut bench = Bench::healthy(1, 7);
     bench.wait_until_refresh();
     bench.actions();
-    bench.zone.handle_waiting(0);
+    bench.zone.handle_waiting(0, unreachable::Exchange::Probe);
     assert_eq!(word(&bench, 0), StatusWord::Ok);
-    bench.zone.handle_started(0);
+    bench.zone.handle_started(0, unreachable::Exchange::Probe);
     assert_eq!(word(&bench, 0), StatusWord::InProgress);
 }
 
@@ -55,7 +55,7 @@ fn after_a_command_no_item_shows_an_outcome_from_before_it() {
     bench.zone.handle_command(bench.now, Command::Retransfer { force: false });
     bench.actions();
     for ix in 0..2 {
-        bench.zone.handle_waiting(ix);
+        bench.zone.handle_waiting(ix, unreachable::Exchange::Probe);
         assert_eq!(word(&bench, ix), StatusWord::InProgress);
     }
 }
