@@ -161,3 +161,27 @@ fn the_certificate_of_listen_tls_changes_with_a_reload() {
     assert_eq!(rcode(&tls(listen, &new, &query).expect("a reply")), 2);
     assert!(tls(listen, &old, &query).is_err());
 }
+
+/// A key that does not belong to the certificate is a mistake of the configuration like any other.
+#[test]
+fn a_reload_with_a_broken_pair_keeps_the_old_configuration_as_a_whole() {
+    // given
+    let authority = Authority::new("authority");
+    let files = tempfile::tempdir().expect("a directory");
+    let pair = authority.signs(&["ns.example"], VALID);
+    let certificate = certificates::write(files.path(), "server.pem", &pair.certificate);
+    let key = certificates::write(files.path(), "server.key", &pair.key);
+    let listen = address::ipv4();
+    let settings = format!("listen-tls = [\"{listen}\"]\ntls-cert = {certificate:?}\ntls-key = {key:?}\n");
+    let mut daemon = daemon(&format!("nsid = \"old\"\n{settings}")).started();
+
+    // when
+    certificates::write(files.path(), "server.key", &authority.signs(&["ns.example"], VALID).key);
+    daemon.set_dns(&format!("nsid = \"new\"\n{settings}"));
+    daemon.reload_refused();
+
+    // then
+    assert!(daemon.log().contains("does not belong to the certificate"), "{}", daemon.log());
+    let query = query(1, &Opt::default().with_option(3, b""));
+    assert_eq!(opt(&tls(listen, &authority, &query).expect("a reply")).option(3), Some(&b"old"[..]));
+}

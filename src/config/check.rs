@@ -164,19 +164,20 @@ fn check_sections(tables: &mut Tables) {
     for path in [&mut api.tls_cert, &mut api.tls_key].into_iter().flatten() {
         *path = main.resolve(path);
     }
-    if let Err(mistake) = check_certificate(api) {
-        wrong.push(mistake);
+    let Config { dns, api, .. } = &tables.config;
+    for (files, certificate_key, private_key_key) in [
+        ((&dns.tls_cert, &dns.tls_key), "dns.tls-cert", "dns.tls-key"),
+        ((&api.tls_cert, &api.tls_key), "api.tls-cert", "api.tls-key"),
+    ] {
+        let (Some(certificate), Some(key)) = files else { continue };
+        match tls::certificates(certificate) {
+            Ok(chain) => wrong.extend(tls::private_key(key, &chain).err().map(|error| (private_key_key, error))),
+            Err(error) => wrong.push((certificate_key, error)),
+        }
     }
     for (key, message) in wrong {
         tables.fail(main.origin(key), key, message);
     }
-}
-
-/// Whether certificate and key of the API can be used, so that a mistake is one of `check-config`.
-fn check_certificate(api: &sections::Api) -> Result<(), (&'static str, String)> {
-    let (Some(certificates), Some(key)) = (&api.tls_cert, &api.tls_key) else { return Ok(()) };
-    let chain = tls::certificates(certificates).map_err(|error| ("api.tls-cert", error))?;
-    tls::private_key(key, &chain).map_err(|error| ("api.tls-key", error)).map(drop)
 }
 
 /// The secrets of cookies: those of the file, then those of the list.

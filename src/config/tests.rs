@@ -182,27 +182,36 @@ fn unknown_sections_and_missing_keys_are_errors() {
 }
 
 #[test]
-fn tls_of_the_api_needs_a_certificate_and_its_key() {
-    let needs = "needs tls-cert and tls-key";
-    assert_error("[api]\nlisten-tls = [\"127.0.0.1\"]", "test.toml:2: api.listen-tls: ", &[needs]);
-    assert_error("[api]\ntls-cert = \"a.pem\"", "test.toml:2: api.tls-cert: ", &["without tls-key"]);
-    assert_error("[api]\ntls-key = \"a.key\"", "test.toml:2: api.tls-key: ", &["without tls-cert"]);
-    let directory = certificates();
-    let load = |keys: &str| {
-        let path = directory.path().join("secondaryd.toml");
-        Config::from_text(&path, &format!("[api]\nlisten-tls = [\"127.0.0.1\"]\n{keys}\n"))
-    };
-    let config = load("tls-cert = \"ours.pem\"\ntls-key = \"ours.key\"").unwrap_or_else(|e| panic!("{e}"));
-    assert_eq!(config.api.listen_tls, [SocketAddr::from(([127, 0, 0, 1], 8443))]);
-    assert_eq!(config.api.tls_cert, Some(directory.path().join("ours.pem")));
-    for (keys, key, part) in [
-        ("tls-cert = \"absent.pem\"\ntls-key = \"ours.key\"", "tls-cert", "cannot be read"),
-        ("tls-cert = \"note.txt\"\ntls-key = \"ours.key\"", "tls-cert", "holds no certificate"),
-        ("tls-cert = \"ours.pem\"\ntls-key = \"other.key\"", "tls-key", "does not belong"),
-        ("tls-cert = \"ours.pem\"\ntls-key = \"note.txt\"", "tls-key", "holds no private key"),
-    ] {
-        let errors = load(keys).expect_err("refused").to_string();
-        assert!(errors.contains(&format!("api.{key}: ")) && errors.contains(part), "{errors}");
+fn listen_tls_needs_a_certificate_and_its_key() {
+    for (section, port) in [("dns", 853), ("api", 8443)] {
+        let assert_error = |keys: &str, key: &str, part| {
+            assert_error(&format!("[{section}]\n{keys}"), &format!("test.toml:2: {section}.{key}: "), &[part]);
+        };
+        assert_error("listen-tls = [\"127.0.0.1\"]", "listen-tls", "needs tls-cert and tls-key");
+        assert_error("tls-cert = \"a.pem\"", "tls-cert", "without tls-key");
+        assert_error("tls-key = \"a.key\"", "tls-key", "without tls-cert");
+        let directory = certificates();
+        let load = |keys: &str| {
+            let path = directory.path().join("secondaryd.toml");
+            Config::from_text(&path, &format!("[{section}]\nlisten-tls = [\"127.0.0.1\"]\n{keys}\n"))
+        };
+        let config = load("tls-cert = \"ours.pem\"\ntls-key = \"ours.key\"").unwrap_or_else(|e| panic!("{e}"));
+        let (listen, certificate) = match section {
+            "dns" => (config.dns.listen_tls, config.dns.tls_cert),
+            _ => (config.api.listen_tls, config.api.tls_cert),
+        };
+        assert_eq!(listen, [SocketAddr::from(([127, 0, 0, 1], port))]);
+        assert_eq!(certificate, Some(directory.path().join("ours.pem")));
+        for (keys, key, part) in [
+            ("tls-cert = \"absent.pem\"\ntls-key = \"ours.key\"", "tls-cert", "cannot be read"),
+            ("tls-cert = \"note.txt\"\ntls-key = \"ours.key\"", "tls-cert", "holds no certificate"),
+            ("tls-cert = \"ours.pem\"\ntls-key = \"absent.key\"", "tls-key", "cannot be read"),
+            ("tls-cert = \"ours.pem\"\ntls-key = \"other.key\"", "tls-key", "does not belong"),
+            ("tls-cert = \"ours.pem\"\ntls-key = \"note.txt\"", "tls-key", "holds no private key"),
+        ] {
+            let errors = load(keys).expect_err("refused").to_string();
+            assert!(errors.contains(&format!("{section}.{key}: ")) && errors.contains(part), "{errors}");
+        }
     }
 }
 

@@ -158,8 +158,21 @@ impl Secondaryd {
 
     /// Writes the configuration anew and reads it again, as [`Secondaryd::reload`].
     pub(crate) fn reload_changed(&self) {
-        fs::write(self.dir.path().join("secondaryd.toml"), self.configuration()).expect("configuration");
+        self.write_configuration();
         self.reload();
+    }
+
+    /// Writes the configuration anew, and waits until the daemon has read it (SIGHUP) and refused it.
+    pub(crate) fn reload_refused(&self) {
+        self.write_configuration();
+        let count = || self.log().matches("configuration not reloaded").count();
+        let before = count();
+        self.hang_up();
+        wait::until_true("the configuration is refused", SOON, || count() > before);
+    }
+
+    fn write_configuration(&self) {
+        fs::write(self.dir.path().join("secondaryd.toml"), self.configuration()).expect("configuration");
     }
 
     /// SIGHUP.
