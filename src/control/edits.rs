@@ -101,7 +101,7 @@ impl Keeper {
             return Err(EditError::NameTaken(new.name));
         }
         let secondary_max = self.config.quota.secondary_zones;
-        if self.board.secondary_count(&new.tenant) >= secondary_max {
+        if self.board.secondaries_of_rest(&new.tenant) >= secondary_max {
             return Err(EditError::Quota(secondary_max));
         }
         let uuid = new.uuid.unwrap_or_else(Uuid::new_v4);

@@ -15,7 +15,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::definition::ZoneDefinition;
+use super::definition::{Origin, ZoneDefinition};
 use super::held::Review;
 use super::history::Attempt;
 use super::local::LocalIndex;
@@ -303,6 +303,8 @@ pub struct Tally {
     pub local_zones: u64,
     /// Secondary zones.
     pub zones: u64,
+    /// Those of them that came by REST.
+    pub zones_of_rest: u64,
     /// Pairs of zone and primary.
     pub primaries: u64,
     /// Zones by state; states without a zone may be absent.
@@ -320,6 +322,7 @@ impl Tally {
             return;
         }
         self.zones += 1;
+        self.zones_of_rest += u64::from(status.definition.origin == Origin::Rest);
         self.primaries += status.primaries.len() as u64;
         *self.by_state.entry(status.state).or_default() += 1;
         for primary in &status.primaries {
@@ -335,6 +338,7 @@ impl Tally {
             return;
         }
         self.zones -= 1;
+        self.zones_of_rest -= u64::from(status.definition.origin == Origin::Rest);
         self.primaries -= status.primaries.len() as u64;
         take_one(&mut self.by_state, status.state);
         for primary in &status.primaries {
@@ -452,9 +456,9 @@ impl Board {
         self.index.read().expect(POISONED).by_name.values().filter(|z| keep(z)).cloned().collect()
     }
 
-    /// Secondary zones of a tenant.
-    pub fn secondary_count(&self, tenant: &str) -> usize {
-        self.tallies.lock().expect(POISONED).get(tenant).map_or(0, |tally| tally.zones as usize)
+    /// Secondary zones of a tenant that came by REST: those that `[quota] secondary-zones` bounds.
+    pub fn secondaries_of_rest(&self, tenant: &str) -> usize {
+        self.tallies.lock().expect(POISONED).get(tenant).map_or(0, |tally| tally.zones_of_rest as usize)
     }
 
     /// Up to `max` zones behind `after` (from the first one on if `None`) for which `keep` holds, in canonical order.

@@ -128,3 +128,39 @@ fn a_put_without_a_change_moves_nothing() {
     let after = daemon.get(&format!("/secondaryzones/{id}/axfr")).json();
     assert_eq!(after["items"][0]["lastAttempt"], settled["items"][0]["lastAttempt"]);
 }
+
+/// Those of the configuration are their author's own affair: they neither use the quota up nor show in it.
+#[test]
+fn the_quota_of_secondary_zones_counts_those_made_by_rest() {
+    // given
+    let daemon = Daemon::with(|closed_port| {
+        format!(
+            r#"
+            [quota]
+            secondary-zones = 1
+            [[api.credential]]
+            tenant = "1000"
+            user = "ann"
+            role = "admin"
+            token = "admin-token"
+            [[secondary-zone]]
+            name = "configured.example"
+            primaries = ["127.0.0.1:{closed_port}"]
+            tenant = "1000"
+            "#
+        )
+    });
+    let used = || daemon.get("/quota").json()["quotaUsage"]["secondaryZones"].clone();
+    assert_eq!(used(), 0);
+
+    // when
+    let id = daemon.create_dead("first.example");
+
+    // then
+    assert_eq!(used(), 1);
+    let body = r#"{"properties": {"zoneName": "second.example", "primaryIps": ["127.0.0.9"]}}"#;
+    let reply = daemon.send("POST", "/secondaryzones", &[ADMIN], body);
+    assert_eq!(reply.status, 403, "{}", reply.json());
+    assert_eq!(daemon.send("DELETE", &format!("/secondaryzones/{id}"), &[ADMIN], "").status, 202);
+    assert_eq!(used(), 0);
+}

@@ -44,7 +44,7 @@ pub(super) async fn read(State(api): State<Arc<Api>>, caller: Caller) -> Respons
         quota_usage: Numbers {
             records: usage.records,
             reverse_records: usage.reverse_records,
-            secondary_zones: board.secondary_count(&caller.tenant),
+            secondary_zones: board.secondaries_of_rest(&caller.tenant),
             zones: usage.zones,
         },
     };
