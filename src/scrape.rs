@@ -70,13 +70,11 @@ impl Sources {
         }
         metrics::gauge!(telemetry::ZONES_HELD).set(f64::from(held));
         metrics::gauge!(telemetry::ZONES_PINNED).set(f64::from(pinned));
-        if let Some(at) = first_lapse {
-            let now = Timestamp::now();
-            metrics::gauge!(telemetry::LAPSE_MIN).set(at.since(now).as_secs_f64() - now.since(at).as_secs_f64());
-        }
-        if let Some(at) = first_expiry {
-            metrics::gauge!(telemetry::EXPIRY_MIN).set(at.since(Timestamp::now()).as_secs_f64());
-        }
+        let now = Timestamp::now();
+        let lapse = first_lapse.map(|at| at.since(now).as_secs_f64() - now.since(at).as_secs_f64());
+        metrics::gauge!(telemetry::LAPSE_MIN).set(lapse.unwrap_or(telemetry::ABSENT));
+        let expiry = first_expiry.map(|at| at.since(now).as_secs_f64());
+        metrics::gauge!(telemetry::EXPIRY_MIN).set(expiry.unwrap_or(telemetry::ABSENT));
     }
 }
 

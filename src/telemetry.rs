@@ -88,7 +88,7 @@ metrics_table! {
     ZONES_HELD = "secondaryd_zones_held", Gauge, [""], "Zones with a version that waits for approval.";
     ZONES_PINNED = "secondaryd_zones_pinned", Gauge, [""], "Zones that were rolled back and not released.";
     LAPSE_MIN = "secondaryd_signatures_lapse_min_seconds", Gauge, [""],
-        "Time until the first signature of any zone lapses; negative when it has.";
+        "Time until the first signature of any zone lapses; negative when it has, absent without signed zones.";
     STORE_FAILURES = "secondaryd_store_failures_total", Counter, [""], "Versions that could not be written to disk.";
     HTTP_REQUESTS = "secondaryd_http_requests_total", Counter, ["status"], "HTTP replies, by status code.";
     RELOADS = "secondaryd_config_reloads_total", Counter, ["outcome"], "Reloads of the configuration: ok, refused.";
@@ -96,6 +96,10 @@ metrics_table! {
 
 /// Buckets of histograms in seconds: from a local flush to the longest transfer.
 const BUCKETS: &[f64] = &[0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0, 600.0, 3600.0];
+
+/// The value of a gauge of which there is nothing to tell at present: it is not shown. (The recorder itself goes on with
+/// the last value of whatever it has seen once.)
+pub const ABSENT: f64 = f64::NAN;
 
 /// The text of `/metrics`.
 #[derive(Clone)]
@@ -115,7 +119,8 @@ impl Metrics {
     /// bounded as long as somebody asks.
     pub fn render(&self) -> String {
         self.0.run_upkeep();
-        self.0.render()
+        // Every family ends with an empty line.
+        self.0.render().split_inclusive("\n\n").filter(|family| !family.trim_end().ends_with(" NaN")).collect()
     }
 
     /// The upkeep of [`Metrics::render`] alone; to be called now and then where nobody may ask.
@@ -249,6 +254,27 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }
+    }
+
+    #[test]
+    fn a_gauge_of_which_nothing_is_to_be_told_is_absent_until_there_is() {
+        // given
+        let recorder = recorder().expect("a recorder");
+        let metrics = Metrics(recorder.handle());
+        let set = |value| metrics::with_local_recorder(&recorder, || metrics::gauge!(EXPIRY_MIN).set(value));
+        metrics::with_local_recorder(&recorder, describe);
+        set(60.0);
+        assert!(metrics.render().contains("\nsecondaryd_expiry_min_seconds 60\n"), "{}", metrics.render());
+
+        // when
+        set(ABSENT);
+
+        // then
+        let text = metrics.render();
+        assert!(!text.contains("secondaryd_expiry_min_seconds"), "{text}");
+        assert!(text.contains("\nsecondaryd_start_time_seconds "), "the others stay: {text}");
+        set(30.0);
+        assert!(metrics.render().contains("\nsecondaryd_expiry_min_seconds 30\n"), "{}", metrics.render());
     }
 
     #[test]

@@ -114,6 +114,28 @@ fn rrsig(covered: &str, expires: Timestamp) -> String {
     format!("@ 300 RRSIG {covered} 13 2 300 {} 1000000000 1 {ZONE}. AAAA\n", expires.as_secs())
 }
 
+/// An alert on them would else never end.
+#[test]
+fn the_gauges_of_the_first_zone_to_end_go_with_the_last_zone() {
+    // given
+    let late = Timestamp::now() + Duration::from_secs(30 * 86_400);
+    let mut stage = Stage::of("", with(1, &rrsig("SOA", late)));
+    let shown = |stage: &Stage, name: &str| {
+        stage.ours.expect("GET", "/metrics", 200).as_str().expect("text").contains(&format!("\n{name} "))
+    };
+    let gauges = ["secondaryd_expiry_min_seconds", "secondaryd_signatures_lapse_min_seconds"];
+    gauges.iter().for_each(|name| assert!(shown(&stage, name), "{name}"));
+
+    // when
+    stage.ours.remove_zones();
+    stage.ours.reload_changed();
+
+    // then
+    for name in gauges {
+        crate::wait::until_true(&format!("{name} is absent"), crate::wait::SOON, || !shown(&stage, name));
+    }
+}
+
 /// 3.9: "earliest RRSIG expiry per zone, warning thresholds", also after a restart.
 #[test]
 fn signatures_about_to_lapse_are_told() {

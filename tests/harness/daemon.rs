@@ -200,6 +200,11 @@ impl Secondaryd {
         self
     }
 
+    /// Has no zones from the next start or reload on.
+    pub(crate) fn remove_zones(&mut self) {
+        self.zones.clear();
+    }
+
     /// Starts it and waits until it is ready.
     #[track_caller]
     pub(crate) fn started(mut self) -> Secondaryd {
