@@ -21,6 +21,8 @@ pub(crate) struct Sources {
 }
 
 const STATES: [ZoneState; 3] = [ZoneState::Provisioning, ZoneState::Available, ZoneState::Failed];
+/// A local zone is there or damaged.
+const LOCAL_STATES: [ZoneState; 2] = [ZoneState::Available, ZoneState::Failed];
 const WORDS: [StatusWord; 5] =
     [StatusWord::Pending, StatusWord::InProgress, StatusWord::Ok, StatusWord::Lagging, StatusWord::Error];
 
@@ -46,12 +48,14 @@ impl Sources {
     }
 
     fn collect_zones(&self) {
-        let (mut states, mut words) = ([0u32; STATES.len()], [0u32; WORDS.len()]);
+        let (mut states, mut local_states) = ([0u32; STATES.len()], [0u32; STATES.len()]);
+        let mut words = [0u32; WORDS.len()];
         let mut first_expiry: Option<Timestamp> = None;
         let (mut held, mut pinned, mut first_lapse) = (0u32, 0u32, None::<Timestamp>);
         self.board.select(|zone| {
             let status = zone.status();
-            states[STATES.iter().position(|s| *s == status.state).expect("all states are listed")] += 1;
+            let counts = if status.definition.local.is_some() { &mut local_states } else { &mut states };
+            counts[STATES.iter().position(|s| *s == status.state).expect("all states are listed")] += 1;
             for primary in &status.primaries {
                 let word = primary.state.word();
                 words[WORDS.iter().position(|w| *w == word).expect("all words are listed")] += 1;
@@ -64,6 +68,9 @@ impl Sources {
         });
         for (state, count) in STATES.iter().zip(states) {
             metrics::gauge!(telemetry::ZONES, "state" => name_of(state)).set(f64::from(count));
+        }
+        for (state, count) in STATES.iter().zip(local_states).filter(|(state, _)| LOCAL_STATES.contains(state)) {
+            metrics::gauge!(telemetry::LOCAL_ZONES, "state" => name_of(state)).set(f64::from(count));
         }
         for (word, count) in WORDS.iter().zip(words) {
             metrics::gauge!(telemetry::PRIMARIES, "status" => name_of(word)).set(f64::from(count));

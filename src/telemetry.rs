@@ -63,6 +63,7 @@ metrics_table! {
     START_TIME = "secondaryd_start_time_seconds", Gauge, [""], "When the daemon started, in Unix time.";
     READY = "secondaryd_ready", Gauge, [""], "1 while every stored zone is served, as /readyz says; else 0.";
     ZONES = "secondaryd_zones", Gauge, ["state"], "Secondary zones by state: PROVISIONING, AVAILABLE, FAILED.";
+    LOCAL_ZONES = "secondaryd_local_zones", Gauge, ["state"], "Local zones by state: AVAILABLE, FAILED (damaged on disk).";
     PRIMARIES = "secondaryd_primaries", Gauge, ["status"],
         "Pairs of zone and primary by status word: PENDING, IN_PROGRESS, OK, LAGGING, ERROR.";
     EXPIRY_MIN = "secondaryd_expiry_min_seconds", Gauge, [""],

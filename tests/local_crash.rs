@@ -304,6 +304,22 @@ impl Account {
     }
 }
 
+#[test]
+fn local_zones_are_counted_apart_from_secondary_ones() {
+    // given
+    let daemon = Secondaryd::reserve().started();
+
+    // when
+    make_zone(&daemon, "example.com");
+
+    // then
+    let text = daemon.expect("GET", "/metrics", 200);
+    let text = text.as_str().expect("text");
+    for line in ["secondaryd_zones{state=\"AVAILABLE\"} 0", "secondaryd_local_zones{state=\"AVAILABLE\"} 1"] {
+        assert!(text.contains(&format!("\n{line}\n")), "{line} is not in\n{text}");
+    }
+}
+
 /// A local zone, a reverse zone that a PTR has made, a switched-off zone and an issued token come back after a stop.
 #[test]
 fn local_zones_come_back_as_they_were() {
