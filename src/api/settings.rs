@@ -97,7 +97,7 @@ fn is_authority(host: &str) -> bool {
 /// The name of the host, if it is a full one.
 fn own_name() -> Option<Name> {
     let text = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
-    super::names::zone_name(text.trim(), false).ok()
+    super::names::zone_name(text.trim(), false).ok().filter(|name| name.host_fault().is_none())
 }
 
 #[cfg(test)]

@@ -192,11 +192,11 @@ pub struct Api {
     pub public_url: String,
     /// Host names of the name servers that serve local zones, shown in the API. Default none: this host's full name
     /// if it has one, else `ns1.secondaryd.invalid` with a warning.
-    #[serde(deserialize_with = "de::domains")]
+    #[serde(deserialize_with = "de::hosts")]
     pub nameservers: Vec<Name>,
     /// Host names of the name servers that serve secondary zones, shown in the API so that users know what to
     /// delegate to. Default none: the same as `nameservers`.
-    #[serde(deserialize_with = "de::domains")]
+    #[serde(deserialize_with = "de::hosts")]
     pub secondary_nameservers: Vec<Name>,
     /// Prefixes in which the PTR of an address makes a reverse zone (/24 or /64) where the tenant has none that holds it.
     /// Default: everything with one tenant, nothing with more.

@@ -232,6 +232,25 @@ fn the_api_listens_on_addresses_and_unix_sockets() {
     }
 }
 
+/// They become the NS records of each local zone, which would refuse anything else.
+#[test]
+fn name_servers_of_the_api_are_names_of_hosts() {
+    let api = config("[api]\nnameservers = [\"ns1.example.net.\", \"ns_2.example.net\"]").api;
+    assert_eq!(api.nameservers.len(), 2);
+    for key in ["nameservers", "secondary-nameservers"] {
+        for (wrong, part) in [
+            ("192.0.2.1", "not an address"),
+            (".", "must be a host name"),
+            ("*.example.net", "letters, digits"),
+            ("-a.example.net", "begin or end with '-'"),
+            ("2001:db8::1", "letters, digits"),
+        ] {
+            let text = format!("[api]\n{key} = [\"ns1.example.net\", \"{wrong}\"]");
+            assert_error(&text, &format!("test.toml:2: api.{key}: "), &[part, wrong]);
+        }
+    }
+}
+
 #[test]
 fn origins_are_written_as_browsers_send_them() {
     let api = config("[api]\ncors-origins = [\"https://a.example\", \"http://[::1]:8080\", \"*\"]").api;

@@ -276,6 +276,15 @@ pub(super) fn domain_name(text: &str) -> Result<Name, String> {
     text.parse().map_err(|e| format!("{text:?} is not a domain name: {e}"))
 }
 
+/// The name of a server, as NS records take it.
+fn host_name(text: &str) -> Result<Name, String> {
+    let name = domain_name(text)?;
+    match name.host_fault() {
+        None => Ok(name),
+        Some(fault) => Err(format!("{text:?}: {fault}, e.g. \"ns1.example.net\"")),
+    }
+}
+
 /// SHA-256 in hexadecimal digits.
 pub(super) fn sha256(text: &str) -> Result<[u8; 32], String> {
     let wrong = || "64 hexadecimal digits are expected (printf %s TOKEN | sha256sum)".to_owned();
@@ -356,7 +365,7 @@ pub(super) mod de {
     element!(ApiTlsListen, SocketAddr, ADDRESS, |t| address(t, API_TLS_PORT));
     element!(Origin, String, ORIGIN, origin);
     element!(Prefix, IpNet, PREFIX, prefix);
-    element!(Domain, Name, "a domain name", domain_name);
+    element!(Host, Name, "the name of a host", host_name);
     element!(Octets, u64, OCTETS, super::octets);
     element!(Hash, [u8; 32], "64 hexadecimal digits", sha256);
     element!(Entry, Rule, ACCESS_RULE, |t| t.parse().map_err(|e: RuleError| e.to_string()));
@@ -410,8 +419,8 @@ pub(super) mod de {
         prefixes(d).map(Some)
     }
 
-    pub(in crate::config) fn domains<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Name>, D::Error> {
-        Ok(Vec::<Domain>::deserialize(d)?.into_iter().map(|n| n.0).collect())
+    pub(in crate::config) fn hosts<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Name>, D::Error> {
+        Ok(Vec::<Host>::deserialize(d)?.into_iter().map(|n| n.0).collect())
     }
 
     /// Each rule with its place, so that a mistake in a long list is reported at its own line.

@@ -88,6 +88,30 @@ impl Name {
         Labels { rest: &self.0 }
     }
 
+    /// Why it cannot be the name of a host that NS, MX and the like refer to; `None` if it can (RFC 1123 §2.1, and `_`,
+    /// which is in use).
+    pub fn host_fault(&self) -> Option<&'static str> {
+        if self.is_root() {
+            return Some("must be a host name");
+        }
+        for label in self.labels() {
+            // '/' stands in the targets of RFC 2317 CNAMEs.
+            if !label.iter().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'/')) {
+                return Some("host names are made of letters, digits, '-' and '_'; write others as A-labels (xn--...)");
+            }
+            if label.starts_with(b"-") || label.ends_with(b"-") {
+                return Some("a label of a host name does not begin or end with '-'");
+            }
+        }
+        if self.labels().any(|label| label.contains(&b'/')) && self.labels().last() != Some(b"arpa") {
+            return Some("'/' stands in reverse names only");
+        }
+        if self.labels().all(|label| label.iter().all(u8::is_ascii_digit)) {
+            return Some("must be a host name, not an address");
+        }
+        None
+    }
+
     /// Labels, the root label not counted; 0..=127.
     pub fn label_count(&self) -> usize {
         self.labels().count()

@@ -153,25 +153,11 @@ fn check_host(wire: &[u8], root_too: bool) -> Result<(), ContentError> {
         return bad("is no single name");
     }
     let Ok(name) = Name::from_wire(wire) else { return bad("is no domain name") };
-    if name.is_root() {
-        return if root_too { Ok(()) } else { bad("must be a host name") };
+    match name.host_fault() {
+        Some(_) if root_too && name.is_root() => Ok(()),
+        Some(what) => bad(what),
+        None => Ok(()),
     }
-    for label in name.labels() {
-        // '/' stands in the targets of RFC 2317 CNAMEs.
-        if !label.iter().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'/')) {
-            return bad("host names are made of letters, digits, '-' and '_'; write others as A-labels (xn--...)");
-        }
-        if label.starts_with(b"-") || label.ends_with(b"-") {
-            return bad("a label of a host name does not begin or end with '-'");
-        }
-    }
-    if name.labels().any(|label| label.contains(&b'/')) && name.labels().last() != Some(b"arpa") {
-        return bad("'/' stands in reverse names only");
-    }
-    if name.labels().all(|label| label.iter().all(u8::is_ascii_digit)) {
-        return bad("must be a host name, not an address");
-    }
-    Ok(())
 }
 
 /// The rdata that `content` describes in the form of APIs, where the priority stands apart: host names are absolute with
