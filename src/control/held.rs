@@ -299,6 +299,7 @@ impl Keeper {
 
     fn reject(&mut self, id: ZoneId, held: Uuid, user: String, reply: Option<Reply>) {
         let Some(zone) = self.zones.get_mut(&id) else { return answer(reply, Err(EditError::NotFound)) };
+        let waiting = zone.review.held.as_ref().and_then(|held| zone.review.objection_to(held.serial));
         let Some(held) = zone.review.held.take_if(|current| current.id == held) else {
             return answer(reply, Err(EditError::NoSuchHeld));
         };
@@ -307,6 +308,10 @@ impl Keeper {
         let (told, definition) = (serde_json::json!({"serial": serial, "by": user.as_str()}), zone.definition.clone());
         let refused = Refused { serial, reason, by: user, at: Timestamp::now() };
         zone.review.refused = Some(Box::new(refused));
+        // What primaries show must not wait for a verdict that has been given.
+        if let (Some(waiting), Some(rejected)) = (waiting, zone.review.objection_to(serial)) {
+            zone.refresh.reword(&waiting, &rejected);
+        }
         if let Some(contents) = zone.held_contents.take() {
             bury(contents);
         }

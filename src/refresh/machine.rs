@@ -324,6 +324,20 @@ impl Refresh {
         }
     }
 
+    /// What attempts have failed for is told in other words now, by all primaries of which it is told: it stays the same
+    /// error of the same time.
+    pub fn reword(&mut self, before: &Reason, after: &Reason) {
+        let (told, message) = (before.message(), after.message());
+        for primary in &mut self.primaries {
+            if let Some(error) = primary.state.last_error.clone().filter(|error| error.message == told) {
+                let error = LastError { message: message.clone(), ..LastError::clone(&error) };
+                primary.state.last_error = Some(Arc::new(error));
+                primary.changed = true;
+            }
+        }
+        self.touch();
+    }
+
     /// NOTIFYs may have come for this zone that were not kept. It is asked for within `spread`, at a moment of its own:
     /// all zones hear this at once.
     pub fn handle_lost_notifies(&mut self, now: Timestamp, spread: Duration) {

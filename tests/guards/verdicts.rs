@@ -100,6 +100,26 @@ fn a_rejected_serial_is_not_fetched_again_until_the_primary_has_another() {
     assert!(list["rejected"].is_null(), "{list:#}");
 }
 
+/// Not only with the next attempt, which may be a day away.
+#[test]
+fn a_rejection_is_told_of_the_primary_at_once() {
+    // given
+    let stage = Stage::loaded(LONG);
+    let before = stage.offered(without_ns(2));
+    assert!(before["errorMessage"].as_str().unwrap_or("").contains("waits for approval until"), "{before:#}");
+
+    // when
+    let (code, text) = stage.ctl(&["reject", ZONE]);
+    assert_eq!(code, 0, "{text}");
+
+    // then
+    let item = stage.ours.item(ZONE, 0);
+    let message = item["errorMessage"].as_str().unwrap_or("");
+    assert!(message.contains("lose its NS") && message.contains("was rejected by test at"), "{item:#}");
+    assert!(!message.contains("waits"), "{item:#}");
+    assert_eq!((&item["status"], &item["errorCode"]), (&before["status"], &before["errorCode"]), "{item:#}");
+}
+
 /// `PUT axfr` fetches and judges anew: the primary may have repaired the zone without another serial. `force` is about
 /// serials, not about guard rails.
 #[test]
