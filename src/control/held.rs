@@ -32,7 +32,7 @@ use super::event::{Brought, Event, Exchange, Form, Prepared};
 use super::events::Kind;
 use super::handle::EditError;
 use super::keeper::{Keeper, report};
-use super::review::Judged;
+use super::review::{Changes, Judged};
 use super::versions::{Giver, Pinned};
 
 /// Who decides when nobody did.
@@ -268,7 +268,7 @@ impl Keeper {
         let Some(current) = zone.review.held.clone().filter(|current| current.id == held) else {
             return answer(reply, Err(EditError::NoSuchHeld));
         };
-        let prepared = match outcome {
+        let mut prepared = match outcome {
             Ok(prepared) if prepared.base == zone.newest_serial() => prepared,
             Ok(_) => return answer(reply, Err(EditError::Superseded)),
             Err(error) => {
@@ -281,6 +281,8 @@ impl Keeper {
                 return answer(reply, Err(error));
             }
         };
+        // It was held beside the version that is still served: another one would have had it forgotten.
+        prepared.judged.changes = Changes { deleted: current.deleted, added: current.added };
         tracing::warn!(zone = %zone.definition.name, serial = current.serial.0, user, op = "approve", "held version approved");
         let (soa, definition) = (soa_timers(&prepared.snapshot), zone.definition.clone());
         self.tell(&definition, Kind::Approved, serde_json::json!({"serial": current.serial, "by": user.as_str()}));

@@ -42,6 +42,9 @@ fn a_version_that_loses_the_apex_ns_waits_for_approval_through_a_kill() {
     assert_eq!(code, 0, "{text}");
     stage.serves(2);
     stage.nothing_held();
+    let versions = stage.ours.expect("GET", &format!("{}/versions", stage.path()), 200);
+    let version = &versions["items"][0];
+    assert_eq!((&version["deleted"], &version["added"]), (&held["deleted"], &held["added"]), "{versions:#}");
     let item = stage.refreshed();
     assert_eq!((&item["status"], stage.transfers()), (&"OK".into(), 0), "{item:#}");
     stage.ours.kill();
