@@ -48,7 +48,7 @@ impl Keeper {
     ) -> Result<Transferred, Reason> {
         let Arrival { volume, expire_secs: expire_option, contents } = arrival;
         let mut prepared = match contents {
-            Contents::UpToDate(serial) => return self.up_to_date(exchange.zone, serial, expire_option),
+            Contents::UpToDate(serial) => return self.up_to_date(exchange, serial, expire_option),
             Contents::New(prepared) => *prepared,
         };
         let committed = Committed {
@@ -85,12 +85,20 @@ impl Keeper {
     }
 
     /// The primary has nothing to take: what we serve, something older, or a version that was held or refused before.
-    fn up_to_date(&self, id: ZoneId, serial: Serial, expire_option: Option<u32>) -> Result<Transferred, Reason> {
-        let zone = self.zones.get(&id).filter(|zone| zone.newest_serial() != Some(serial));
-        match zone.and_then(|zone| zone.review.objection_to(serial)) {
-            Some(reason) => Err(reason),
-            None => Ok(Transferred::UpToDate { serial, expire_option }),
+    fn up_to_date(
+        &mut self,
+        exchange: &Exchange,
+        serial: Serial,
+        expire_option: Option<u32>,
+    ) -> Result<Transferred, Reason> {
+        let zone = self.zones.get_mut(&exchange.zone).filter(|zone| zone.newest_serial() != Some(serial));
+        if let Some(zone) = zone
+            && let Some(reason) = zone.review.objection_to(serial)
+        {
+            zone.refresh.note_refused_serial(Timestamp::now(), exchange.primary, serial);
+            return Err(reason);
         }
+        Ok(Transferred::UpToDate { serial, expire_option })
     }
 
     /// Why the version must not be served without a person. It was judged beside the version it came for; where that has

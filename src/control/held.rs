@@ -172,6 +172,7 @@ impl Keeper {
             "id": held.id, "serial": held.serial, "code": held.reason.code, "message": held.reason.message(),
             "primary": held.primary.to_string(), "deadline": held.deadline.to_string(),
         });
+        zone.refresh.note_refused_serial(now, exchange.primary, held.serial);
         zone.review.refused = None;
         zone.review.held = Some(Box::new(held));
         zone.held_contents = Some(snapshot.clone());

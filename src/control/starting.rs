@@ -160,7 +160,7 @@ impl Keeper {
         let zone = self.zones.get_mut(&exchange.zone).expect("its exchange has just begun");
         // Somebody who asks for the whole zone again wants it judged again, too.
         let is_forced = urgency == Urgency::Operator && kind == TransferKind::Axfr;
-        let offered = zone.refresh.primary(exchange.primary).and_then(|primary| primary.serial);
+        let offered = zone.refresh.expected(exchange.primary);
         if let Some(reason) = offered.filter(|_| !is_forced).and_then(|serial| zone.review.objection_to(serial)) {
             let course = Course { trigger: urgency, started: Timestamp::now(), seen: Seen::new(kind) };
             let _ = self.events.send(Event::Transferred(exchange, Box::new(course), accept, Err(reason)));

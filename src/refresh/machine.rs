@@ -324,6 +324,14 @@ impl Refresh {
         }
     }
 
+    /// A transfer has shown this serial, though what it brought is not taken. Call it before
+    /// [`Refresh::handle_transfer`] with that error.
+    pub fn note_refused_serial(&mut self, now: Timestamp, ix: usize, serial: Serial) {
+        if ix < self.primaries.len() {
+            self.note_shown(now, ix, serial);
+        }
+    }
+
     /// What attempts have failed for is told in other words now, by all primaries of which it is told: it stays the same
     /// error of the same time.
     pub fn reword(&mut self, before: &Reason, after: &Reason) {

@@ -58,6 +58,15 @@ impl Refresh {
         self.primaries.get(ix).map(|primary| &*primary.state)
     }
 
+    /// What a transfer from the i-th primary would bring: what it showed last, or the newer serial that it has announced
+    /// since. `None` if nothing is known.
+    pub fn expected(&self, ix: usize) -> Option<Serial> {
+        let announced = self.hint.filter(|hint| !hint.forgotten && hint.from.map(usize::from) == Some(ix));
+        let shown = self.primaries.get(ix)?.state.serial;
+        let newer = |announced: &Serial| shown.is_none_or(|shown| announced.is_newer_than(shown));
+        announced.map(|hint| hint.serial).filter(newer).or(shown)
+    }
+
     /// All of them as they are shown, in the order of the list.
     pub fn items(&self) -> impl ExactSizeIterator<Item = SharedState> {
         self.primaries.iter().map(|primary| primary.state.to_item())

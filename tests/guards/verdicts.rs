@@ -103,6 +103,35 @@ fn a_rejected_serial_is_not_fetched_again_until_the_primary_has_another() {
     assert!(list["rejected"].is_null(), "{list:#}");
 }
 
+/// After a NOTIFY nobody asks for the SOA: the transfer is what shows the serial. The one that is held is not taken for
+/// what the next NOTIFY announces.
+#[test]
+fn a_held_version_that_came_by_notify_shows_its_serial_and_gives_way_to_the_next() {
+    // given
+    let stage = Stage::loaded(LONG);
+    let mut differences = reply::difference(ZONE, 1, 2);
+    differences.insert(2, reply::body(ZONE, 1).remove(0));
+    stage.primary.play(incremental(without_ns(2), differences));
+
+    // when
+    stage.primary.notify(stage.ours.address(), ZONE, 2);
+
+    // then
+    let held = |item: &serde_json::Value| item["errorCode"] == "GUARD_APEX" && item["activity"] == "idle";
+    let item = stage.ours.wait_item(ZONE, 0, "the version is held", held);
+    assert_eq!(stage.held()["type"], "IXFR");
+    assert_eq!(item["serial"], 2, "{item:#}");
+
+    // when
+    stage.primary.play(crate::stage::whole(reply::zone(ZONE, 3)));
+    stage.primary.notify(stage.ours.address(), ZONE, 3);
+
+    // then
+    stage.ours.dns.wait_serial(ZONE, 3, SOON);
+    stage.nothing_held();
+    assert_eq!(stage.primary.seen_over_tcp().first(), Some(&secondaryd::dns::RecordType::IXFR), "without a SOA query");
+}
+
 /// Not only with the next attempt, which may be a day away.
 #[test]
 fn a_rejection_is_told_of_the_primary_at_once() {
