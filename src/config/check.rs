@@ -1,6 +1,6 @@
 //! From tables to a [`Config`]: looks names up, parses what refers to them, and checks what no type can hold.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -695,6 +695,11 @@ fn warn(config: &mut Config) {
             warnings
                 .push(format!("[tsig-key.{name}]: {word} is out of date; use hmac-sha256 where the other side can"));
         }
+    }
+    let of_zones = config.zones.iter().filter_map(|zone| zone.policy.as_ref()?.hook.command.as_ref());
+    let programs = of_zones.chain([&config.hook.command]).filter_map(|command| command.first());
+    for why in programs.collect::<BTreeSet<_>>().into_iter().filter_map(|program| guard::unusable(program)) {
+        warnings.push(format!("[hook] command: {why}; new versions get no verdict (see on-failure)"));
     }
     for (address, _) in config.tls.iter().filter(|(_, profile)| profile.level == TlsLevel::Opportunistic) {
         warnings.push(format!(

@@ -1,6 +1,7 @@
 //! `[guard]` and `[hook]`: what stands between a transfer and its publication. The tables as written, in the main
 //! section or in one zone, and what both together come to.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -138,7 +139,7 @@ impl Guard {
 pub struct HookTable {
     /// Program and arguments of a check of your own, run for every new version before it is served; no shell. In the
     /// arguments `{zone}`, `{serial}`, `{old-serial}`, `{zone-file}` and `{diff-file}` are filled in; the same stand
-    /// in the environment as `SECONDARYD_ZONE` and so on. Exit status 0 accepts, 1 refuses (`HOOK_REFUSED`, with the
+    /// in the environment as `SECONDARYD_ZONE` and so on; another single word in braces is a mistake. Exit status 0 accepts, 1 refuses (`HOOK_REFUSED`, with the
     /// first line of its standard error). Default `[]`: no check. The program must be an absolute path.
     pub command: Option<Vec<String>>,
     /// Time for a verdict; then the program and what it has started are killed (`HOOK_TIMEOUT`). Default `"30s"`.
@@ -214,5 +215,86 @@ pub(super) fn mistakes(guard: &GuardTable, hook: &HookTable) -> Vec<(&'static st
     let program = hook.command.as_ref().and_then(|command| command.first());
     let absolute = program.is_none_or(|program| program.starts_with('/'));
     demand(absolute, "hook.command", "the program must be an absolute path, e.g. [\"/usr/local/bin/check-zone\"]");
+    let arguments = hook.command.iter().flatten().skip(1);
+    if let Some(word) = arguments.flat_map(|argument| placeholders(argument)).find(|word| !PLACEHOLDERS.contains(word))
+    {
+        let known = PLACEHOLDERS.map(|word| format!("{{{word}}}")).join(", ");
+        wrong.push(("hook.command", format!("{{{word}}} stands for nothing; what is filled in: {known}")));
+    }
     wrong
+}
+
+/// What is filled in where it stands in braces; see [`HookTable::command`].
+const PLACEHOLDERS: [&str; 5] = ["zone", "serial", "old-serial", "zone-file", "diff-file"];
+
+/// Words in braces that look as if something were to be filled in. `${...}` is a shell's affair, and so is what begins
+/// with no letter or holds more than one word.
+fn placeholders(argument: &str) -> impl Iterator<Item = &str> {
+    argument.match_indices('{').filter_map(|(at, _)| {
+        let (word, _) = argument[at + 1..].split_once('}')?;
+        let is_word = word.starts_with(|c: char| c.is_ascii_alphabetic())
+            && word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
+        (is_word && !argument[..at].ends_with('$')).then_some(word)
+    })
+}
+
+/// Why a program cannot be started; `None` if it can, as far as its file tells.
+pub(super) fn unusable(program: &str) -> Option<String> {
+    match std::fs::metadata(program) {
+        Err(error) => Some(format!("{program} cannot be found: {error}")),
+        Ok(file) if !file.is_file() => Some(format!("{program} is no program")),
+        Ok(file) if file.permissions().mode() & 0o111 == 0 => Some(format!("{program} is not executable")),
+        Ok(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::{Config, ConfigErrors};
+
+    fn with_hook(command: &str) -> Result<Config, ConfigErrors> {
+        Config::from_text(Path::new("test.toml"), &format!("[hook]\ncommand = {command}\n"))
+    }
+
+    #[test]
+    fn what_nothing_is_filled_in_for_is_a_mistake_of_the_command() {
+        let wrong = with_hook(r#"["/bin/true", "{zone}", "--file={zonefile}"]"#).expect_err("wrong").to_string();
+        assert!(wrong.contains("test.toml:2: hook.command: {zonefile} stands for nothing"), "{wrong}");
+        assert!(wrong.contains("{zone}, {serial}, {old-serial}, {zone-file}, {diff-file}"), "{wrong}");
+        let of_zone = "[[secondary-zone]]\nname = \"a.example\"\nprimaries = [\"192.0.2.1\"]\n\
+                       hook = { command = [\"/bin/true\", \"{ZONE}\"] }\n";
+        let wrong = Config::from_text(Path::new("test.toml"), of_zone).expect_err("wrong").to_string();
+        assert!(wrong.contains("test.toml:4: ") && wrong.contains("{ZONE} stands for nothing"), "{wrong}");
+        for right in [
+            r#"["/bin/true", "{zone}{serial}", "{old-serial}", "a{zone-file}b", "{diff-file}"]"#,
+            r#"["/bin/sh", "-c", "{ x ${SECONDARYD_ZONE_FILE}; } | awk '{ print }' | grep -E '^a{3}$' | xargs {}"]"#,
+        ] {
+            with_hook(right).unwrap_or_else(|errors| panic!("{right}: {errors}"));
+        }
+    }
+
+    /// The rest of the configuration is good, and without a verdict `on-failure` says what happens.
+    #[test]
+    fn a_check_that_cannot_be_started_is_a_warning() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let plain = directory.path().join("plain");
+        std::fs::write(&plain, "no program").expect("written");
+        let warned = |program: &Path, part: &str| {
+            let config = with_hook(&format!("[{program:?}]")).unwrap_or_else(|errors| panic!("{errors}"));
+            let told = config.warnings.iter().any(|warning| warning.contains("[hook]") && warning.contains(part));
+            (told, config.warnings)
+        };
+        for (program, part) in [
+            (directory.path().join("absent").as_path(), "cannot be found"),
+            (directory.path(), "is no program"),
+            (&plain, "is not executable"),
+        ] {
+            let (told, warnings) = warned(program, part);
+            assert!(told, "{part}: {warnings:?}");
+        }
+        let (told, warnings) = warned(Path::new("/bin/sh"), "");
+        assert!(!told, "{warnings:?}");
+    }
 }
