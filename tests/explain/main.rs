@@ -266,7 +266,15 @@ fn the_verbs_that_tell_why_exit_as_monitoring_expects() {
     let (code, text) = run(&["explain", "good.example", "--snippet", "knot"]);
     assert!(code == 0 && text.contains("domain: good.example"), "{text}");
     assert_eq!(run(&["explain", "good.example", "--snippet", "djbdns"]).0, 3);
-    assert_eq!(run(&["explain", "nothing.example"]).0, 3);
+    // a zone that is edited here has no primaries to explain
+    let local = r#"{"properties": {"zoneName": "local.example"}}"#;
+    assert_eq!(ours.send("POST", "/zones", local).expect("answered").0, 202);
+    for name in ["nothing.example", "local.example"] {
+        let (code, text) = run(&["explain", name]);
+        assert_eq!(code, 3, "{text}");
+        assert!(text.contains(&format!("there is no secondary zone {name}; secondaryctl zones lists them")), "{text}");
+    }
+    assert_eq!(run(&["explain", "GOOD.example."]).0, 0);
 
     let (code, text) = run(&["history", "half.example", "--code", "CONNECT_REFUSED"]);
     assert!(code == 0 && text.contains("CONNECT_REFUSED") && !text.contains("AXFR"), "{text}");

@@ -44,8 +44,9 @@ fn plain(text: &str) -> String {
 }
 
 pub(crate) fn explain(client: &Client, name: &str, server: Option<&str>, json: bool) -> Outcome {
-    let name = name.strip_suffix('.').filter(|rest| !rest.is_empty()).unwrap_or(name);
-    let explained = client.call(Method::GET, &format!("/zones/{}/explain", percent_encode(name)), None)?;
+    let zone = client.find(name)?;
+    let name = &zone.properties.zone_name;
+    let explained = client.call(Method::GET, &format!("/secondaryzones/{}/explain", zone.id), None)?;
     let verdict = verdict_of(text(&explained, "health"));
     if json {
         return Ok((verdict, format!("{explained}\n")));
