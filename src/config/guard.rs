@@ -138,9 +138,10 @@ impl Guard {
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct HookTable {
     /// Program and arguments of a check of your own, run for every new version before it is served; no shell. In the
-    /// arguments `{zone}`, `{serial}`, `{old-serial}`, `{zone-file}` and `{diff-file}` are filled in; the same stand
-    /// in the environment as `SECONDARYD_ZONE` and so on; another single word in braces is a mistake. Exit status 0 accepts, 1 refuses (`HOOK_REFUSED`, with the
-    /// first line of its standard error). Default `[]`: no check. The program must be an absolute path.
+    /// arguments `{zone}`, `{serial}`, `{old-serial}`, `{zone-file}` and `{diff-file}` are filled in (another single word
+    /// in braces is a mistake); the same stand in the environment as `SECONDARYD_ZONE` and so on. Exit status 0 accepts,
+    /// 1 refuses (`HOOK_REFUSED`, with the first line of its standard error). Default `[]`: no check. The program must
+    /// be an absolute path.
     pub command: Option<Vec<String>>,
     /// Time for a verdict; then the program and what it has started are killed (`HOOK_TIMEOUT`). Default `"30s"`.
     #[serde(deserialize_with = "de::duration_option")]

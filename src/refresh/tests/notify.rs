@@ -20,6 +20,31 @@ fn a_newer_hint_starts_ixfr_at_its_sender_without_asking() {
     assert_eq!(bench.actions(), [expected]);
 }
 
+/// What is not taken is known all the same, and not mistaken for what is announced next.
+#[test]
+fn a_transfer_that_is_refused_here_shows_its_serial_until_a_newer_one_is_announced() {
+    // given
+    let mut bench = Bench::healthy(1, 7);
+    bench.notify(0, Some(8));
+    assert_eq!(bench.transfer(), Some((0, Ixfr)));
+    assert_eq!(bench.zone.expected(0), Some(Serial(8)));
+
+    // when
+    bench.zone.note_refused_serial(bench.now, 0, Serial(8));
+    bench.fails(0, Code::GuardApex);
+
+    // then
+    assert_eq!((bench.zone.primary(0).expect("it").serial, bench.zone.expected(0)), (Some(Serial(8)), Some(Serial(8))));
+
+    // when
+    bench.wait(secs(2));
+    bench.notify(0, Some(9));
+
+    // then
+    assert_eq!(bench.transfer(), Some((0, Ixfr)), "at once, without a SOA query");
+    assert_eq!(bench.zone.expected(0), Some(Serial(9)));
+}
+
 #[test]
 fn an_equal_or_older_hint_is_recorded_and_starts_nothing() {
     for hint in [7, 6] {
