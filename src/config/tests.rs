@@ -7,6 +7,8 @@ use serde::de::{DeserializeOwned, Deserializer, Visitor};
 
 use super::*;
 
+mod encrypted;
+
 const TEMPLATE: &str = include_str!("../../config/secondaryd.toml");
 
 fn config(text: &str) -> Config {
@@ -182,40 +184,6 @@ fn unknown_sections_and_missing_keys_are_errors() {
 }
 
 #[test]
-fn listen_tls_needs_a_certificate_and_its_key() {
-    for (section, port) in [("dns", 853), ("api", 8443)] {
-        let assert_error = |keys: &str, key: &str, part| {
-            assert_error(&format!("[{section}]\n{keys}"), &format!("test.toml:2: {section}.{key}: "), &[part]);
-        };
-        assert_error("listen-tls = [\"127.0.0.1\"]", "listen-tls", "needs tls-cert and tls-key");
-        assert_error("tls-cert = \"a.pem\"", "tls-cert", "without tls-key");
-        assert_error("tls-key = \"a.key\"", "tls-key", "without tls-cert");
-        let directory = certificates();
-        let load = |keys: &str| {
-            let path = directory.path().join("secondaryd.toml");
-            Config::from_text(&path, &format!("[{section}]\nlisten-tls = [\"127.0.0.1\"]\n{keys}\n"))
-        };
-        let config = load("tls-cert = \"ours.pem\"\ntls-key = \"ours.key\"").unwrap_or_else(|e| panic!("{e}"));
-        let (listen, certificate) = match section {
-            "dns" => (config.dns.listen_tls, config.dns.tls_cert),
-            _ => (config.api.listen_tls, config.api.tls_cert),
-        };
-        assert_eq!(listen, [SocketAddr::from(([127, 0, 0, 1], port))]);
-        assert_eq!(certificate, Some(directory.path().join("ours.pem")));
-        for (keys, key, part) in [
-            ("tls-cert = \"absent.pem\"\ntls-key = \"ours.key\"", "tls-cert", "cannot be read"),
-            ("tls-cert = \"note.txt\"\ntls-key = \"ours.key\"", "tls-cert", "holds no certificate"),
-            ("tls-cert = \"ours.pem\"\ntls-key = \"absent.key\"", "tls-key", "cannot be read"),
-            ("tls-cert = \"ours.pem\"\ntls-key = \"other.key\"", "tls-key", "does not belong"),
-            ("tls-cert = \"ours.pem\"\ntls-key = \"note.txt\"", "tls-key", "holds no private key"),
-        ] {
-            let errors = load(keys).expect_err("refused").to_string();
-            assert!(errors.contains(&format!("{section}.{key}: ")) && errors.contains(part), "{errors}");
-        }
-    }
-}
-
-#[test]
 fn the_api_listens_on_addresses_and_unix_sockets() {
     let api = config("[api]\nlisten = [\"192.0.2.1\", \"unix:/run/secondaryd/api.sock\"]\nsocket-mode = \"600\"").api;
     assert_eq!(api.listen[0], ApiListen::Tcp(SocketAddr::from(([192, 0, 2, 1], 8053))));
@@ -258,81 +226,6 @@ fn origins_are_written_as_browsers_send_them() {
     for wrong in ["a.example", "https://a.example/", "https://A.example", "https://", "null"] {
         assert_error(&format!("[api]\ncors-origins = [\"{wrong}\"]"), "test.toml:2: api.cors-origins: ", &["origin"]);
     }
-}
-
-/// A directory with an authority's certificate, one of ours with its key, and a file that is none of that.
-fn certificates() -> tempfile::TempDir {
-    let directory = tempfile::tempdir().expect("a directory");
-    for name in ["ours", "other"] {
-        let key = rcgen::KeyPair::generate().expect("a key");
-        let names = vec![format!("{name}.example")];
-        let certificate =
-            rcgen::CertificateParams::new(names).expect("a name").self_signed(&key).expect("a certificate");
-        fs::write(directory.path().join(format!("{name}.pem")), certificate.pem()).expect("a file");
-        fs::write(directory.path().join(format!("{name}.key")), key.serialize_pem()).expect("a file");
-    }
-    fs::write(directory.path().join("note.txt"), "no certificate at all\n").expect("a file");
-    directory
-}
-
-fn primary_over_tls(directory: &Path, keys: &str) -> Result<Config, ConfigErrors> {
-    let text = format!("[primary.a]\naddress = \"192.0.2.1\"\ntransport = \"tls\"\n{keys}\n");
-    Config::from_text(&directory.join("test.toml"), &text)
-}
-
-#[test]
-fn a_primary_over_tls_has_port_853_and_a_profile_at_its_address() {
-    let directory = certificates();
-    let address: SocketAddr = "192.0.2.1:853".parse().expect("an address");
-    let profile =
-        |keys: &str| primary_over_tls(directory.path(), keys).unwrap_or_else(|e| panic!("{e}")).tls[&address].clone();
-    let plain = profile("");
-    assert_eq!(
-        *plain,
-        TlsProfile::of_address(address.ip()),
-        "strict, the system's authorities, the address for a name"
-    );
-    let named = profile("tls-name = \"ns1.example.\"\ntls-ca = \"ours.pem\"");
-    assert_eq!((named.name.as_str(), named.authorities.as_ref().map(Vec::len)), ("ns1.example", Some(1)));
-    let pin = "tls-pin = [\"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\"]";
-    let pinned = profile(pin);
-    assert_eq!((pinned.checks_name, pinned.checks_authority, pinned.pins.len()), (false, false, 1));
-    let both = profile(&format!("{pin}\ntls-name = \"ns1.example\"\ntls-ca = \"ours.pem\""));
-    assert_eq!((both.checks_name, both.checks_authority), (true, true));
-    let mutual = profile("tls-cert = \"ours.pem\"\ntls-key = \"ours.key\"");
-    assert!(mutual.identity.is_some() && !format!("{mutual:?}").contains("PRIVATE"));
-    let config = primary_over_tls(directory.path(), "tls-profile = \"opportunistic\"").expect("right");
-    assert!(config.warnings.iter().any(|warning| warning.contains("checks no certificate")), "{:?}", config.warnings);
-}
-
-#[test]
-fn every_mistake_in_tls_keys_is_an_error_of_the_check() {
-    let directory = certificates();
-    for (keys, key, part) in [
-        ("tls-profile = \"loose\"", "tls-profile", "`opportunistic`"),
-        ("tls-name = \"*.example\"", "tls-name", "a host name such as"),
-        ("tls-ca = \"absent.pem\"", "tls-ca", "absent.pem cannot be read"),
-        ("tls-ca = \"note.txt\"", "tls-ca", "holds no certificate"),
-        ("tls-ca = \"ours.key\"", "tls-ca", "holds no certificate"),
-        ("tls-pin = [\"abcd\"]", "tls-pin", "44 characters"),
-        ("tls-cert = \"ours.pem\"", "tls-cert", "needs tls-key"),
-        ("tls-key = \"ours.key\"", "tls-key", "needs tls-cert"),
-        ("tls-cert = \"ours.pem\"\ntls-key = \"note.txt\"", "tls-key", "holds no private key"),
-        ("tls-cert = \"ours.pem\"\ntls-key = \"other.key\"", "tls-key", "does not belong to the certificate"),
-        ("tls-profile = \"opportunistic\"\ntls-ca = \"ours.pem\"", "tls-ca", "checks nothing"),
-    ] {
-        let errors = primary_over_tls(directory.path(), keys).expect_err(keys).to_string();
-        assert!(errors.contains(&format!(": primary.a.{key}: ")) && errors.contains(part), "{keys}: {errors}");
-        assert!(!errors.contains("PRIVATE"), "{errors}");
-    }
-    assert_error(
-        "[primary.a]\ntls-name = \"a\"\naddress = \"192.0.2.1\"",
-        "test.toml:2: primary.a.tls-name",
-        &["transport"],
-    );
-    let two = "[primary.a]\naddress = \"192.0.2.1\"\ntransport = \"tls\"\n[primary.b]\naddress = \"192.0.2.1\"\n\
-               transport = \"tls\"\ntls-name = \"ns1.example\"\n";
-    assert_error(two, "test.toml:5: primary.b.address", &["other tls-... keys"]);
 }
 
 #[test]
