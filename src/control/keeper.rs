@@ -391,7 +391,8 @@ impl Keeper {
 
     /// Does what the zone's machine wants done now, arms its timer and shows how it stands.
     pub(super) fn follow_up(&mut self, id: ZoneId) {
-        let Some(zone) = self.zones.get_mut(&id) else { return };
+        // What would be written about a zone behind its removal is there at the next start.
+        let Some(zone) = self.zones.get_mut(&id).filter(|_| !self.removing.contains(&id)) else { return };
         // for the words of SERVFAIL, should nothing of the zone be served
         self.publisher.set_held(&zone.slot, zone.review.held.is_some());
         while let Some(action) = zone.refresh.poll_action() {
