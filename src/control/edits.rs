@@ -495,11 +495,14 @@ mod tests {
         keeper.add_zones(vec![definition]);
         let served = prepared(&keeper, 7, None);
         keeper.commit(ZoneId(1), served, Giver::RolledBack { user: "admin".to_owned() }).expect("taken");
-        keeper.reload(config(directory.path(), vec![zone()]));
-        // given the configuration's zone, which goes on serving what was there
+        // given the configuration's zone, with another primary, which goes on serving what was there
+        let primaries = [config::Primary::at(([192, 0, 2, 2], 53).into())].into();
+        keeper.reload(config(directory.path(), vec![config::Zone { primaries, ..zone() }]));
         let configured = keeper.board.by_name(&name).expect("the configuration's zone");
         assert_ne!(configured.id, ZoneId(1));
         assert!(configured.snapshot().is_some());
+        // the numbering of another primary has nothing to do with the one served
+        assert_eq!(keeper.zones[&configured.id].refresh.accept(), refresh::Accept::Any);
         assert!(keeper.board.by_uuid(uuid).is_none());
         keeper.reload(config(directory.path(), Vec::new()));
         let back = keeper.board.by_uuid(uuid).expect("it is there again");

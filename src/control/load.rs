@@ -44,10 +44,13 @@ impl Kept {
         let machine = refresh::Restored {
             soa: snapshot.as_deref().map(soa_timers),
             confirmation: zone.refresh.confirmation(),
-            primaries: Vec::new(),
-            ask_within: Some(Duration::ZERO),
+            primaries: zone.refresh.primaries().map(|primary| Some(primary.clone())).collect(),
+            ask_within: None,
         };
-        Kept { machine, look: snapshot.as_deref().map(look::of_version), snapshot, ..Kept::default() }
+        let look = snapshot.as_deref().map(look::of_version);
+        // The other zone may have others: what a new list of primaries means is decided as ever.
+        let earlier = Some(zone.definition.primaries.clone());
+        Kept { machine, look, snapshot, earlier, ..Kept::default() }
     }
 }
 
