@@ -7,6 +7,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::definition::ZoneDefinition;
 use super::keeper::Keeper;
 use crate::dns::Name;
@@ -25,7 +27,21 @@ pub(super) enum Displaced {
     Local(Arc<ZoneDefinition>, Arc<LocalZone>, Arc<Snapshot>),
 }
 
+impl Displaced {
+    fn definition(&self) -> &ZoneDefinition {
+        match self {
+            Displaced::Secondary(definition) => definition,
+            Displaced::Local(definition, ..) => definition,
+        }
+    }
+}
+
 impl Keeper {
+    /// Whether a zone that is kept aside has this identity, and will have it again.
+    pub(super) fn is_id_aside(&self, uuid: Uuid) -> bool {
+        self.aside.values().any(|displaced| displaced.definition().uuid == uuid)
+    }
+
     /// Brings a zone back whose name the configuration has dropped; the number of a secondary zone, whose machine has not been
     /// looked at yet.
     pub(super) fn bring_back(&mut self, name: &Name) -> Option<ZoneId> {

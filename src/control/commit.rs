@@ -12,7 +12,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::Durability;
+use tokio::sync::oneshot;
+
+use crate::config::{Durability, NotifyTarget};
 use crate::dns::Serial;
 use crate::net::notifier::Downstream;
 use crate::net::upstream::Volume;
@@ -270,12 +272,21 @@ impl Keeper {
 
     /// Tells the zone's downstreams of a durable version (RFC 1996 §3.1).
     fn announce(&mut self, id: ZoneId, version: &Snapshot) {
-        let Some(zone) = self.zones.get_mut(&id).filter(|zone| !zone.definition.notify.is_empty()) else { return };
-        let downstreams = zone.definition.notify.iter().map(|target| Downstream {
+        let notify = self.zones.get(&id).map(|zone| zone.definition.notify.clone());
+        let Some(notify) = notify.filter(|notify| !notify.is_empty()) else { return };
+        let announcement = self.announced_to(&notify, version);
+        if let Some(zone) = self.zones.get_mut(&id) {
+            zone.announcement = Some(announcement);
+        }
+    }
+
+    /// Starts telling these downstreams; goes on until the answer is dropped.
+    pub(super) fn announced_to(&self, notify: &[NotifyTarget], version: &Snapshot) -> oneshot::Sender<()> {
+        let downstreams = notify.iter().map(|target| Downstream {
             address: target.address,
             key: target.key.as_ref().and_then(|name| self.config.tsig_keys.get(name)).cloned(),
         });
-        zone.announcement = Some(self.notifier.announce(version, downstreams.collect()));
+        self.notifier.announce(version, downstreams.collect())
     }
 }
 

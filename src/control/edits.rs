@@ -105,7 +105,7 @@ impl Keeper {
             return Err(EditError::Quota(secondary_max));
         }
         let uuid = new.uuid.unwrap_or_else(Uuid::new_v4);
-        if self.board.by_uuid(uuid).is_some() || self.creating_ids.contains(&uuid) {
+        if self.board.by_uuid(uuid).is_some() || self.creating_ids.contains(&uuid) || self.is_id_aside(uuid) {
             return Err(EditError::IdTaken);
         }
         if !self.config.api.allow_subzones
@@ -504,6 +504,12 @@ mod tests {
         // the numbering of another primary has nothing to do with the one served
         assert_eq!(keeper.zones[&configured.id].refresh.accept(), refresh::Accept::Any);
         assert!(keeper.board.by_uuid(uuid).is_none());
+        assert!(keeper.is_id_aside(uuid), "nobody else can have its identity meanwhile");
+        // what it serves is not on the disk under its own number yet
+        assert_eq!(
+            (keeper.zones[&configured.id].served, keeper.zones[&configured.id].stored),
+            (Some(crate::dns::Serial(7)), None)
+        );
         keeper.reload(config(directory.path(), Vec::new()));
         let back = keeper.board.by_uuid(uuid).expect("it is there again");
         assert_eq!((back.id, &*back.status().definition.description), (ZoneId(1), "mine"));

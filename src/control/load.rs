@@ -273,27 +273,30 @@ impl Keeper {
 
     /// Puts zones that are new into memory. Their machines are not looked at yet.
     pub(super) fn add_zones(&mut self, definitions: Vec<ZoneDefinition>) {
-        let zones = self.introduce(definitions);
-        self.take_in(zones.into_iter().map(|(definition, slot)| (definition, slot, Kept::default())).collect());
+        self.add_with(definitions.into_iter().map(|definition| (definition, Kept::default())).collect());
     }
 
     /// The same with what each goes on from, which is stored for it.
     pub(super) fn add_with(&mut self, zones: Vec<(ZoneDefinition, Kept)>) {
         let (definitions, kept): (Vec<_>, Vec<_>) = zones.into_iter().unzip();
         let introduced = self.introduce(definitions);
-        let mut taken = Vec::with_capacity(introduced.len());
+        let (mut taken, mut unstored) = (Vec::with_capacity(introduced.len()), Vec::new());
         for ((definition, slot), mut kept) in introduced.into_iter().zip(kept) {
-            if let Some(confirmation) = &kept.machine.confirmation {
-                write_confirmation(&self.store, definition.id, confirmation);
-            }
-            if let Some(snapshot) = kept.snapshot.clone() {
-                let write = Write::Replace { zone: definition.id.0, snapshot: snapshot.clone(), diff: None };
-                self.write_contents(definition.id, snapshot, write, true);
-            }
+            unstored.extend(kept.snapshot.clone().map(|snapshot| (definition.id, kept.machine.confirmation, snapshot)));
             self.serve(&slot, &mut kept);
             taken.push((definition, slot, kept));
         }
         self.take_in(taken);
+        for (id, confirmation, snapshot) in unstored {
+            if let Some(zone) = self.zones.get_mut(&id) {
+                zone.stored = None;
+            }
+            if let Some(confirmation) = confirmation {
+                write_confirmation(&self.store, id, &confirmation);
+            }
+            let write = Write::Replace { zone: id.0, snapshot: snapshot.clone(), diff: None };
+            self.write_contents(id, snapshot, write, true);
+        }
     }
 
     /// Gives zones a place in the view, without contents, and says who may ask for them.

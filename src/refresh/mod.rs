@@ -32,7 +32,9 @@
 //!
 //! After each `handle_*` it takes all actions and arms one timer from [`Refresh::poll_timeout`]. Each
 //! [`Action::Probe`] and [`Action::Transfer`] is answered by exactly one [`Refresh::handle_probe`],
-//! [`Refresh::handle_transfer`] or, if [`unreachable::Cache`] forbade it, [`Refresh::handle_unreachable`].
+//! [`Refresh::handle_transfer`] or, if [`unreachable::Cache`] forbade it, [`Refresh::handle_unreachable`]. A probe of which
+//! [`Refresh::handle_waiting`] was called may be handed out once more, more urgently: the first turn is the one that counts, see
+//! [`Refresh::is_waiting`].
 //! The rate limit towards each primary and the order of work between zones ([`Urgency`]) are the caller's. So is
 //! [`Refresh::spare_probe`]: the first of 10,000 zones with one primary shows that it answers, and none of the others has to
 //! ask for a SOA before it takes the whole zone.

@@ -9,7 +9,7 @@ use super::super::fixture::{keeper_of, prepared, zone};
 use super::super::outbound;
 use super::super::zones::configured;
 use super::*;
-use crate::config::{Config, NotifyTarget};
+use crate::config::Config;
 use crate::dns::message::{self, HEADER_OCTETS, Question};
 use crate::net::upstream::Volume;
 

@@ -42,7 +42,6 @@ use super::status::{Remarks, ZoneStatus, ZoneView};
 use super::zones;
 use crate::dns::Name;
 use crate::local::LocalZone;
-use crate::net::notifier::Downstream;
 use crate::refresh::ZoneState;
 use crate::served::{Slot, State, ZoneId};
 use crate::store::{StoreError, Write};
@@ -164,7 +163,7 @@ impl Keeper {
             let is_taken = self.board.by_name(&name).is_some() || self.creating.contains(&name);
             let outcome = match uuid {
                 _ if is_taken => Err(EditError::NameTaken(name.clone())),
-                Some(uuid) if self.creating_ids.contains(&uuid) => Err(EditError::IdTaken),
+                Some(uuid) if self.creating_ids.contains(&uuid) || self.is_id_aside(uuid) => Err(EditError::IdTaken),
                 _ => Ok(Reserved { id: self.allocate_id(), uuid: uuid.unwrap_or_else(Uuid::new_v4) }),
             };
             reserved.insert(name, outcome);
@@ -319,12 +318,10 @@ impl Keeper {
         };
         self.board.show(&local.view, status);
         if is_new && state == State::Served && !self.config.local.notify.is_empty() {
-            let downstreams = self.config.local.notify.iter().map(|target| Downstream {
-                address: target.address,
-                key: target.key.as_ref().and_then(|name| self.config.tsig_keys.get(name)).cloned(),
-            });
-            local.announcement =
-                slot.snapshot().map(|snapshot| self.notifier.announce(&snapshot, downstreams.collect()));
+            let announcement = slot.snapshot().map(|snapshot| self.announced_to(&self.config.local.notify, &snapshot));
+            if let Some(local) = self.local.zones.get_mut(&id) {
+                local.announcement = announcement;
+            }
         }
     }
 
