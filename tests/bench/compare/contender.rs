@@ -1,5 +1,6 @@
 //! One server under test as a process group with its state: started, stopped, notified, and what it costs.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
@@ -22,8 +23,9 @@ pub(crate) enum Who {
     Ours,
     Knot,
     Nsd,
-    /// No server: receives a datagram and sends it back (only where queries are measured).
-    Echo,
+    /// No server: what the machine takes without one. Where queries are measured it sends datagrams back, else it is a
+    /// [`crate::bare`] secondary.
+    Floor,
 }
 
 impl Who {
@@ -33,7 +35,7 @@ impl Who {
             Who::Ours => "secondaryd",
             Who::Knot => "knot",
             Who::Nsd => "nsd",
-            Who::Echo => "echo",
+            Who::Floor => "floor",
         }
     }
 
@@ -43,13 +45,13 @@ impl Who {
             Who::Ours => Some(format!("secondaryd {}", env!("CARGO_PKG_VERSION"))),
             Who::Knot => Program::Knot.version(),
             Who::Nsd => Program::Nsd.version(),
-            Who::Echo => Some("recvmmsg and sendmmsg, no lookup".to_owned()),
+            Who::Floor => Some("an echo; transfers read and dropped".to_owned()),
         }
     }
 }
 
 enum Server {
-    Ours { dir: TempDir, process: Option<Process> },
+    Own { dir: TempDir, program: PathBuf, arguments: Vec<OsString>, process: Option<Process> },
     Peer(Box<Peer>),
 }
 
@@ -72,7 +74,7 @@ impl Contender {
             Who::Knot => Program::Knot,
             Who::Nsd => Program::Nsd,
             Who::Ours => return Contender::ours(primary, zones, workers),
-            Who::Echo => unreachable!("an echo has no zones"),
+            Who::Floor => return Contender::bare(primary, zones),
         };
         let setup = Setup::secondary(program, primary).with_workers(workers);
         let address = setup.listen;
@@ -84,7 +86,7 @@ impl Contender {
 
     /// The settings of `lab.json`: a release build's defaults.
     fn ours(primary: SocketAddr, zones: &[String], workers: usize) -> Contender {
-        let dir = tempfile::Builder::new().prefix("secondaryd-compare-").tempdir().expect("temporary directory");
+        let dir = directory();
         let (address, api) = (address::ipv4(), address::ipv4());
         let mut text = format!(
             "state-dir = {:?}\n[dns]\nlisten = [\"{address}\"]\nworkers = {workers}\n[api]\nlisten = [\"{api}\"]\n\
@@ -96,18 +98,35 @@ impl Contender {
             let notify = "allow-notify = [\"127.0.0.0/8\"]";
             let _ = write!(text, "[[secondary-zone]]\nname = {zone:?}\nprimaries = [\"{primary}\"]\n{notify}\n");
         }
-        fs::write(dir.path().join("conf"), text).expect("configuration");
-        Contender { who: Who::Ours, address, server: Server::Ours { dir, process: None }, calm: CALM }
+        let file = dir.path().join("conf");
+        fs::write(&file, text).expect("configuration");
+        let arguments = vec!["run".into(), "--config".into(), file.into()];
+        Contender::own(Who::Ours, address, dir, env!("CARGO_BIN_EXE_secondaryd").into(), arguments)
+    }
+
+    fn bare(primary: SocketAddr, zones: &[String]) -> Contender {
+        let (dir, address) = (directory(), address::ipv4());
+        let file = dir.path().join("zones");
+        fs::write(&file, zones.join("\n")).expect("its zones");
+        let program = std::env::current_exe().expect("this program");
+        let arguments = [address.to_string(), primary.to_string()].map(OsString::from);
+        let arguments = [OsString::from("--bare")].into_iter().chain(arguments);
+        let arguments = arguments.chain([dir.path().into(), file.into()]).collect();
+        Contender::own(Who::Floor, address, dir, program, arguments)
+    }
+
+    fn own(who: Who, address: SocketAddr, dir: TempDir, program: PathBuf, arguments: Vec<OsString>) -> Contender {
+        Contender { who, address, server: Server::Own { dir, program, arguments, process: None }, calm: CALM }
     }
 
     /// Starts it (again) and waits for nothing.
     pub(crate) fn launch(&mut self) {
         match &mut self.server {
             Server::Peer(peer) => peer.launch(),
-            Server::Ours { dir, process } => {
-                let mut command = Command::new(env!("CARGO_BIN_EXE_secondaryd"));
-                command.arg("run").arg("--config").arg(dir.path().join("conf")).env_remove("SECONDARYD_LOG");
-                *process = Some(Process::start("secondaryd", &mut command, &dir.path().join("log")));
+            Server::Own { dir, program, arguments, process } => {
+                let mut command = Command::new(program);
+                command.args(arguments).env_remove("SECONDARYD_LOG");
+                *process = Some(Process::start(self.who.name(), &mut command, &dir.path().join("log")));
             }
         }
     }
@@ -116,7 +135,7 @@ impl Contender {
     pub(crate) fn kill(&mut self) {
         match &mut self.server {
             Server::Peer(peer) => peer.kill(),
-            Server::Ours { process, .. } => {
+            Server::Own { process, .. } => {
                 process.as_mut().expect("started").kill();
             }
         }
@@ -126,7 +145,7 @@ impl Contender {
     pub(crate) fn stop(&mut self) {
         match &mut self.server {
             Server::Peer(peer) => peer.stop(),
-            Server::Ours { process, .. } => {
+            Server::Own { process, .. } => {
                 process.as_mut().expect("started").stop();
             }
         }
@@ -209,7 +228,7 @@ impl Contender {
     pub(crate) fn log(&self) -> String {
         let log = match &self.server {
             Server::Peer(peer) => peer.log(),
-            Server::Ours { process, .. } => process.as_ref().map(Process::log).unwrap_or_default(),
+            Server::Own { process, .. } => process.as_ref().map(Process::log).unwrap_or_default(),
         };
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(20)..].join("\n")
@@ -218,13 +237,17 @@ impl Contender {
     fn group(&self) -> u32 {
         match &self.server {
             Server::Peer(peer) => peer.process().id(),
-            Server::Ours { process, .. } => process.as_ref().expect("started").id(),
+            Server::Own { process, .. } => process.as_ref().expect("started").id(),
         }
     }
 
     fn pids(&self) -> Vec<u32> {
         group_members(self.group())
     }
+}
+
+fn directory() -> TempDir {
+    tempfile::Builder::new().prefix("secondaryd-compare-").tempdir().expect("temporary directory")
 }
 
 /// See [`Contender::peak`].

@@ -1,16 +1,16 @@
 //! The ceiling: a process that sends every datagram back, in batches, and does nothing else. No server here can spend
-//! less of the kernel's time on a query.
+//! less of the kernel's time on a query. With something to do for each it is what the [`crate::bare`] secondary answers by.
 #![allow(unsafe_code, reason = "recvmmsg and sendmmsg have no safe form; the crate's own is not public")]
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
 
 const BATCH: usize = 64;
 const OCTETS: usize = 4096;
 
-/// Never returns; the process is killed.
-pub(crate) fn run(address: SocketAddr) -> ! {
-    let socket = UdpSocket::bind(address).expect("a free address");
+/// Answers each datagram by what `answer` makes of it in place, given how many octets it has; so many are sent. Never
+/// returns; the process is killed.
+pub(crate) fn run(socket: &UdpSocket, mut answer: impl FnMut(&mut [u8; OCTETS], usize) -> usize) -> ! {
     let fd = socket.as_raw_fd();
     let mut buffers = vec![[0u8; OCTETS]; BATCH];
     // SAFETY: all of these are plain numbers and pointers, for which zero is a value.
@@ -36,8 +36,8 @@ pub(crate) fn run(address: SocketAddr) -> ! {
             libc::recvmmsg(fd, messages.as_mut_ptr(), BATCH as u32, libc::MSG_WAITFORONE, std::ptr::null_mut())
         };
         let Ok(received) = usize::try_from(received) else { continue };
-        for (vector, message) in vectors.iter_mut().zip(&messages).take(received) {
-            vector.iov_len = message.msg_len as usize;
+        for ((vector, message), buffer) in vectors.iter_mut().zip(&messages).zip(&mut buffers).take(received) {
+            vector.iov_len = answer(buffer, message.msg_len as usize);
         }
         // SAFETY: as above; the first `received` messages have been filled in.
         unsafe {

@@ -1,20 +1,17 @@
-//! What no server here can beat, as rows of the echo: datagrams are sent back without a look at them, transfers are read and
-//! nothing is kept of them. What an echo's slowest datagrams take while such a client reads is what the machine takes.
+//! What no server here can beat where queries are measured: datagrams are sent back without a look at them. What an echo's
+//! slowest datagrams take while a client reads transfers and keeps nothing of them is what the machine takes.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use secondaryd::dns::{RecordType, message};
 use tempfile::TempDir;
 
 use crate::address;
-use crate::contender::Who;
 use crate::primary::{Primary, Version};
 use crate::process::Process;
-use crate::report::Report;
 
 /// Nothing that is read here takes so long.
 const LONG: Duration = Duration::from_secs(60);
@@ -78,26 +75,4 @@ impl Reader {
         self.ask(&message::ixfr_query(0, old.snapshot.apex(), &old.snapshot.soa_record(), None));
         self.skip(octets);
     }
-}
-
-/// How long it takes to read the whole zone.
-pub(crate) fn axfr(report: &mut Report, primary: &Primary, version: &Version, records: usize) {
-    let began = Instant::now();
-    Reader::new(primary).axfr(version);
-    report.add("AXFR: start to first answer", "s", records, Who::Echo, began.elapsed().as_secs_f64());
-}
-
-/// How long it takes to read the difference between two versions.
-pub(crate) fn ixfr(
-    report: &mut Report,
-    primary: &Primary,
-    what: &'static str,
-    records: usize,
-    (old, version): (&Arc<Version>, &Arc<Version>),
-) {
-    let octets = version.difference_octets(old);
-    let mut reader = Reader::new(primary);
-    let began = Instant::now();
-    reader.ixfr(old, octets);
-    report.add(what, "ms", records, Who::Echo, began.elapsed().as_secs_f64() * 1e3);
 }

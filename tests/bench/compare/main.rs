@@ -13,7 +13,8 @@
 //! | `cost` | processor time of a UDP and a TCP query, the server on one core |
 //! | `latency` | the slowest queries, idle and under 1,000 IXFRs a second |
 //!
-//! Rows of `echo` are what the machine takes without any server ([`floor`]): datagrams sent back, transfers read and dropped.
+//! The `floor` is what the machine takes without any server: datagrams sent back ([`floor`]), transfers read and dropped
+//! ([`bare`]). It can stand as a contender in other benchmarks too: `compare --bare LISTEN PRIMARY DIRECTORY ZONES`.
 //!
 //! All contenders take their zones from one primary of our own ([`primary`]), which costs next to nothing, get their
 //! NOTIFYs from here, and are asked by the same loops. Zones and questions are the same in every run ([`contents`]).
@@ -32,6 +33,7 @@ mod peer;
 mod zones;
 
 mod ask;
+mod bare;
 mod contender;
 mod echo;
 mod floor;
@@ -41,6 +43,7 @@ mod primary;
 mod report;
 mod steps;
 
+use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -79,7 +82,15 @@ fn main() {
     if let [_, flag, address] = &arguments[..]
         && flag == "--echo"
     {
-        echo::run(address.parse().expect("an address"));
+        let socket = UdpSocket::bind(address.as_str()).expect("a free address");
+        echo::run(&socket, |_, octets| octets);
+    }
+    if let [_, flag, listen, primary, directory, zones] = &arguments[..]
+        && flag == "--bare"
+    {
+        let address = |text: &String| text.parse().expect("an address");
+        let failed = bare::run(address(listen), address(primary), directory.as_ref(), zones.as_ref());
+        panic!("the floor: {failed:?}");
     }
     // As `cargo test` calls it, without the flag of `cargo bench`: everything once and tiny, unless other tests are meant.
     let is_smoke = !arguments.iter().any(|argument| argument == "--bench");
@@ -144,7 +155,7 @@ fn main() {
             _ => steps::latency(&plan, &mut report),
         }
     }
-    let shown: Vec<Who> = plan.contenders.iter().copied().chain([Who::Echo]).collect();
+    let shown: Vec<Who> = plan.contenders.iter().copied().chain([Who::Floor]).collect();
     println!("\n{}", report.table(&shown));
     let smoke = is_smoke.then(|| tempfile::tempdir().expect("temporary directory"));
     let given = matches.get_one::<String>("out").map(PathBuf::from);

@@ -37,6 +37,13 @@ impl Report {
         }
     }
 
+    /// [`Report::add`] for what only a server that keeps its zones can be asked for; the floor's is left out.
+    pub(crate) fn add_kept(&mut self, what: &'static str, unit: &'static str, size: usize, who: Who, value: f64) {
+        if who != Who::Floor {
+            self.add(what, unit, size, who, value);
+        }
+    }
+
     /// Every figure is there for every contender, and is a number.
     pub(crate) fn assert_complete(&self, contenders: &[Who]) {
         assert!(self.rows.len() > 20, "{} rows", self.rows.len());

@@ -14,7 +14,7 @@ use secondaryd::zone::{Builder, Diff, Limits};
 use crate::ask;
 use crate::contender::{Contender, Who, cpu_of, pin, pin_this_thread};
 use crate::contents::{Contents, DELEGATION_EVERY, KEY, difference, uniform};
-use crate::floor::{self, Echo, Reader};
+use crate::floor::{Echo, Reader};
 use crate::load::{Answered, latencies, over_tcp, over_udp, quantile};
 use crate::primary::{Primary, Version};
 use crate::report::Report;
@@ -37,6 +37,11 @@ fn start(plan: &Plan, who: Who, primary: &Primary, zones: &[String], workers: us
     contender
 }
 
+/// Contenders, and the floor first: what is in the page cache is there for all of them.
+fn with_floor(plan: &Plan) -> impl Iterator<Item = Who> {
+    std::iter::once(Who::Floor).chain(plan.contenders.iter().copied())
+}
+
 fn failed(contender: &Contender, what: &str, why: &str) {
     eprintln!("{}: {what}: {why}\n{}", contender.who.name(), contender.log());
 }
@@ -51,7 +56,7 @@ pub(crate) fn zone(plan: &Plan, report: &mut Report) {
         primary.set(version.clone());
         let mut running = Vec::new();
         for repetition in 0..plan.repetitions {
-            for &who in &plan.contenders {
+            for who in with_floor(plan) {
                 let began = Instant::now();
                 let mut contender = start(plan, who, &primary, &[APEX.to_owned()], plan.cores);
                 match ask::until_serial(contender.address, &contents.apex, contents.serial, began, LONG) {
@@ -64,7 +69,7 @@ pub(crate) fn zone(plan: &Plan, report: &mut Report) {
                 contender.rest();
                 report.add("AXFR: processor time", "s", records, who, contender.cpu());
                 let written = contender.written() as f64 / MILLION;
-                report.add("AXFR: written to disk", "MB", records, who, written);
+                report.add_kept("AXFR: written to disk", "MB", records, who, written);
                 if repetition + 1 == plan.repetitions {
                     running.push(contender);
                 } else {
@@ -72,7 +77,6 @@ pub(crate) fn zone(plan: &Plan, report: &mut Report) {
                 }
             }
         }
-        floor::axfr(report, &primary, &version, records);
         changes(plan, report, &primary, &mut contents, &mut version, &running);
         // as they are when nothing has happened for a while
         for contender in &mut running {
@@ -80,7 +84,7 @@ pub(crate) fn zone(plan: &Plan, report: &mut Report) {
         }
         for contender in &running {
             let memory = contender.memory() as f64;
-            report.add("memory at rest", "MB", records, contender.who, memory / MILLION);
+            report.add_kept("memory at rest", "MB", records, contender.who, memory / MILLION);
         }
         let queries = queries(&contents, false);
         for repetition in 1..=plan.repetitions as u8 {
@@ -115,14 +119,12 @@ fn changes(
     for (contender, before) in running.iter().zip(before) {
         contender.quiet();
         let written = (contender.written() - before) as f64 / plan.written.max(1) as f64;
-        report.add("written to disk for an IXFR of 1 change", "kB", records, contender.who, written / 1e3);
+        report.add_kept("written to disk for an IXFR of 1 change", "kB", records, contender.who, written / 1e3);
     }
     let kinds = [(1, "IXFR of 1 change"), (100, "IXFR of 100 changes"), (10_000, "IXFR of 10,000 changes")];
     for (changes, what) in kinds {
         for _ in 0..plan.repetitions {
-            let old = version.clone();
             advance(primary, contents, version, changes);
-            floor::ixfr(report, primary, what, records, (&old, version));
             for contender in running {
                 let before = primary.sent().0;
                 let began = Instant::now();
@@ -205,10 +207,10 @@ fn replace(
             Ok(took) => {
                 let who = contender.who;
                 report.add("replaced by AXFR: NOTIFY to answer", "s", records, who, took.as_secs_f64());
-                report.add("replaced by AXFR: peak of memory", "MB", records, who, peak as f64 / MILLION);
+                report.add_kept("replaced by AXFR: peak of memory", "MB", records, who, peak as f64 / MILLION);
                 let written = (contender.written() - written) as f64 / MILLION;
-                report.add("replaced by AXFR: written to disk", "MB", records, who, written);
-                report.add(UNDER_AXFR, "ms", records, who, quantile(&mut times, 0.999));
+                report.add_kept("replaced by AXFR: written to disk", "MB", records, who, written);
+                report.add_kept(UNDER_AXFR, "ms", records, who, quantile(&mut times, 0.999));
             }
             Err(why) => failed(contender, "replacement", &why),
         }
@@ -221,7 +223,7 @@ pub(crate) fn many(plan: &Plan, report: &mut Report) {
         let names: Vec<String> = (0..zones).map(|n| format!("zone{n}.example")).collect();
         let mut all: Vec<Contents> = names.iter().map(|name| Contents::new(name, 10)).collect();
         let apexes: Vec<Name> = all.iter().map(|contents| contents.apex.clone()).collect();
-        for &who in &plan.contenders {
+        for who in with_floor(plan) {
             let primary = Primary::start(address::ipv4());
             all.iter_mut().for_each(|contents| *contents = Contents { serial: 1, additions: 0, ..contents.clone() });
             let mut versions: Vec<_> =
@@ -238,7 +240,7 @@ pub(crate) fn many(plan: &Plan, report: &mut Report) {
             contender.rest();
             report.add("many zones: processor time", "s", zones, who, contender.cpu());
             let each = contender.memory() as f64 / zones as f64 / 1e3;
-            report.add("many zones: memory for each", "kB", zones, who, each);
+            report.add_kept("many zones: memory for each", "kB", zones, who, each);
 
             for (contents, version) in all.iter_mut().zip(&mut versions) {
                 advance(&primary, contents, version, 1);
@@ -268,7 +270,7 @@ pub(crate) fn many(plan: &Plan, report: &mut Report) {
             }
             contender.quiet();
             let each = contender.memory() as f64 / zones as f64 / 1e3;
-            report.add("many zones: memory for each, restarted", "kB", zones, who, each);
+            report.add_kept("many zones: memory for each, restarted", "kB", zones, who, each);
         }
     }
 }
@@ -377,7 +379,7 @@ fn cost_of(
     on_other_core(plan, || over_udp(echo.address, queries, plan.time / 5));
     let before = cpu_of(echo.process.id());
     let answered = on_other_core(plan, || over_udp(echo.address, queries, plan.time));
-    report.add(udp, "us", size, Who::Echo, each(&answered, cpu_of(echo.process.id()) - before));
+    report.add(udp, "us", size, Who::Floor, each(&answered, cpu_of(echo.process.id()) - before));
 }
 
 fn each(answered: &Answered, cpu: f64) -> f64 {
@@ -454,7 +456,7 @@ fn latency_of_echo(plan: &Plan, report: &mut Report, big: &Contents, small: &[St
     let mut reader = Reader::new(&primary);
     for _ in 0..plan.repetitions {
         let mut idle = while_doing(plan, echo.address, queries, || std::thread::sleep(plan.time));
-        report.add(IDLE, "ms", records, Who::Echo, quantile(&mut idle, 0.999));
+        report.add(IDLE, "ms", records, Who::Floor, quantile(&mut idle, 0.999));
         let mut busy = while_doing(plan, echo.address, queries, || {
             at_rate(plan, |number| {
                 let zone = number % all.len();
@@ -464,14 +466,14 @@ fn latency_of_echo(plan: &Plan, report: &mut Report, big: &Contents, small: &[St
                 reader.ixfr(&old, octets);
             });
         });
-        report.add(UNDER_IXFRS, "ms", records, Who::Echo, quantile(&mut busy, 0.999));
+        report.add(UNDER_IXFRS, "ms", records, Who::Floor, quantile(&mut busy, 0.999));
         let mut busy = while_doing(plan, echo.address, queries, || {
             let began = Instant::now();
             while began.elapsed() < plan.time {
                 reader.axfr(&whole);
             }
         });
-        report.add(UNDER_AXFR, "ms", records, Who::Echo, quantile(&mut busy, 0.999));
+        report.add(UNDER_AXFR, "ms", records, Who::Floor, quantile(&mut busy, 0.999));
     }
 }
 
