@@ -30,7 +30,7 @@
 //! | --- | --- | --- |
 //! | words | [`dns`], [`reason`], [`time`] | nothing |
 //! | vocabulary | [`zone`]; [`served`] | the words; `zone` |
-//! | rules, without clock, socket, task or disk | [`answer`]; [`transfer`], [`refresh`], [`reverse`], [`access`]; [`local`] | vocabulary, not each other; `local` uses `reverse` |
+//! | rules, without clock, socket, task or disk | [`answer`]; [`transfer`], [`refresh`], [`reverse`], [`access`], [`catalog`]; [`local`] | vocabulary, not each other; `local` uses `reverse` |
 //! | configuration | [`config`] | the words, [`access`] rules as values |
 //! | effects | [`store`], [`net`] | all of the above, not each other; `system` (system calls, the one place of `unsafe`) |
 //! | | [`control`] | effects and below |
@@ -57,6 +57,7 @@
 pub mod access;
 pub mod answer;
 pub mod api;
+pub mod catalog;
 pub mod config;
 pub mod control;
 pub mod daemon;
