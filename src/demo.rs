@@ -91,6 +91,7 @@ fn zone(primary: SocketAddr) -> Zone {
         allow_query: None,
         notify: [].into(),
         policy: None,
+        catalog: None,
         tenant: "demo".into(),
         origin: crate::config::Origin { file: PathBuf::from("(demo)").into(), line: 1 },
     }

@@ -184,6 +184,8 @@ codes! {
     GuardApex = "GUARD_APEX", Error, POLICY;
     /// All signatures would vanish.
     GuardSigned = "GUARD_SIGNED", Error, POLICY;
+    /// A catalog zone that RFC 9432 does not let us follow.
+    CatalogBroken = "CATALOG_BROKEN", Error, "Catalog zone cannot be followed";
     /// The external check said no.
     HookRefused = "HOOK_REFUSED", Error, POLICY;
     /// The external check did not answer.

@@ -52,6 +52,7 @@ impl Sources {
         let mut words = [0u32; WORDS.len()];
         let mut first_expiry: Option<Timestamp> = None;
         let (mut held, mut pinned, mut first_lapse) = (0u32, 0u32, None::<Timestamp>);
+        let (mut members, mut left_out) = (0u64, 0u64);
         self.board.select(|zone| {
             let status = zone.status();
             let counts = if status.definition.local.is_some() { &mut local_states } else { &mut states };
@@ -62,6 +63,10 @@ impl Sources {
             }
             first_expiry = first_expiry.into_iter().chain(status.expires).min();
             held += u32::from(status.remarks.review.held.is_some());
+            if let Some(listed) = status.remarks.catalog.filter(|_| status.definition.catalog.is_some()) {
+                members += listed.members as u64;
+                left_out += listed.left_out as u64;
+            }
             pinned += u32::from(status.remarks.review.pinned.is_some());
             first_lapse = first_lapse.into_iter().chain(status.remarks.signatures.as_ref().map(|lapse| lapse.at)).min();
             false
@@ -76,6 +81,8 @@ impl Sources {
             metrics::gauge!(telemetry::PRIMARIES, "status" => name_of(word)).set(f64::from(count));
         }
         metrics::gauge!(telemetry::ZONES_HELD).set(f64::from(held));
+        metrics::gauge!(telemetry::CATALOG_MEMBERS, "state" => "taken").set(members as f64);
+        metrics::gauge!(telemetry::CATALOG_MEMBERS, "state" => "left_out").set(left_out as f64);
         metrics::gauge!(telemetry::ZONES_PINNED).set(f64::from(pinned));
         let now = Timestamp::now();
         let lapse = first_lapse.map(|at| at.since(now).as_secs_f64() - now.since(at).as_secs_f64());

@@ -87,6 +87,7 @@ metrics_table! {
     VERSIONS_HELD = "secondaryd_versions_held_total", Counter, ["code"],
         "New versions that were held for a person's approval, by reason code.";
     ZONES_HELD = "secondaryd_zones_held", Gauge, [""], "Zones with a version that waits for approval.";
+    CATALOG_MEMBERS = "secondaryd_catalog_members", Gauge, ["state"], "Zones that followed catalogs list, by whether they are zones here: taken, left_out.";
     ZONES_PINNED = "secondaryd_zones_pinned", Gauge, [""], "Zones that were rolled back and not released.";
     LAPSE_MIN = "secondaryd_signatures_lapse_min_seconds", Gauge, [""],
         "Time until the first signature of any zone lapses; negative when it has, absent without signed zones.";

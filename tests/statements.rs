@@ -1,5 +1,5 @@
 //! Which test proves which statement about a secondary: NOTIFY (N), timers (T), choice of a primary (P), AXFR (A),
-//! IXFR (I), TSIG (G), transfers over TLS (X), and the bad primaries that must be survived (B).
+//! IXFR (I), TSIG (G), transfers over TLS (X), catalogs (C), and the bad primaries that must be survived (B).
 //!
 //! A proof is `path::function` of a test in this tree, or the path of a scenario that `tests/transfer.rs` plays. The
 //! tests here fail when a statement has no proof, when a named proof does not exist, or when it is not run.
@@ -584,6 +584,50 @@ const TSIG_AND_TLS: &[Statement] = &[
     ),
 ];
 
+const CATALOGS: &[Statement] = &[
+    (
+        "C1",
+        "catalogs are followed: version, broken ones, groups, change of ownership, labels, clashes",
+        &[
+            "src/catalog/read.rs::only_version_two_is_followed",
+            "src/catalog/read.rs::a_broken_catalog_is_told_from_one_that_says_more_than_we_know",
+            "src/control/catalogs/follow.rs::a_broken_catalog_changes_nothing",
+            "src/control/catalogs/follow.rs::members_have_the_settings_of_their_group",
+            "src/control/catalogs/follow.rs::a_change_of_ownership_keeps_the_zone",
+            "src/control/catalogs/follow.rs::members_become_zones_and_go_with_their_catalog",
+            "src/control/catalogs/follow.rs::a_name_that_is_taken_is_left_out_and_taken_when_it_is_free",
+            "tests/interop/catalogs.rs::we_follow_a_catalog_of_knot",
+        ],
+    ),
+    (
+        "C2",
+        "only members that change are touched",
+        &[
+            "src/catalog/read.rs::changes_are_those_of_the_members_that_differ",
+            "src/control/catalogs/follow.rs::members_become_zones_and_go_with_their_catalog",
+        ],
+    ),
+    (
+        "C3",
+        "a list of what may come, and a guard against losing most of it",
+        &[
+            "src/control/catalogs/follow.rs::a_name_that_is_taken_is_left_out_and_taken_when_it_is_free",
+            "src/config/tests/catalogs.rs::a_catalog_is_private_and_guarded_unless_something_else_is_said",
+            "tests/guards/catalogs.rs::a_catalog_that_loses_most_of_its_members_is_held",
+        ],
+    ),
+    (
+        "C4",
+        "a catalog of our own zones",
+        &[
+            "src/control/catalogs/make.rs::a_catalog_lists_what_is_there_but_catalogs",
+            "src/control/catalogs/make.rs::a_catalog_survives_a_restart",
+            "tests/interop/catalogs.rs::servers_below_us_follow_the_catalog_of_our_zones",
+        ],
+    ),
+    ("C5", "members stay when their catalog expires", &["tests/guards/catalogs.rs::members_outlive_their_catalog"]),
+];
+
 const BAD_PRIMARIES: &[Statement] = &[
     (
         "B1",
@@ -767,10 +811,11 @@ const BAD_PRIMARIES: &[Statement] = &[
 ];
 
 /// How many statements each letter has.
-const EXPECTED: [(char, u32); 8] = [('N', 14), ('T', 12), ('P', 5), ('A', 14), ('I', 9), ('G', 3), ('X', 1), ('B', 29)];
+const EXPECTED: [(char, u32); 9] =
+    [('N', 14), ('T', 12), ('P', 5), ('A', 14), ('I', 9), ('G', 3), ('X', 1), ('C', 5), ('B', 29)];
 
 fn statements() -> impl Iterator<Item = &'static Statement> {
-    [NOTIFY, TIMERS, CHOICE, AXFR, IXFR, TSIG_AND_TLS, BAD_PRIMARIES].into_iter().flatten()
+    [NOTIFY, TIMERS, CHOICE, AXFR, IXFR, TSIG_AND_TLS, CATALOGS, BAD_PRIMARIES].into_iter().flatten()
 }
 
 /// Why a named proof is none.

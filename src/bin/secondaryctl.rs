@@ -359,6 +359,15 @@ struct Transfers {
     last_refresh: Option<String>,
     next_refresh: Option<String>,
     expires: Option<String>,
+    catalog: Option<Listed>,
+}
+
+/// How many zones a catalog lists.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Listed {
+    members: u64,
+    left_out: u64,
 }
 
 #[derive(Deserialize)]
@@ -502,6 +511,14 @@ fn zone(client: &Client, zone: &Zone, json: bool) -> Outcome {
         ahead(transfers.next_refresh.as_deref()),
         ahead(transfers.expires.as_deref()),
     );
+    if let Some(Listed { members, left_out }) = transfers.catalog {
+        let _ = write!(text, "catalog of {members} zones here");
+        if left_out > 0 {
+            let name = &zone.properties.zone_name;
+            let _ = write!(text, "; {left_out} more are not taken, \"secondaryctl explain {name}\" says why");
+        }
+        text.push_str("\n\n");
+    }
     let mut table = Table::new(&["PRIMARY", "STATUS", "SERIAL", "LAST OK", "FAILED", "NEXT TRY", "REASON"]);
     for primary in &transfers.items {
         let serial = primary.serial.map_or("-".to_owned(), |serial| serial.to_string());

@@ -8,13 +8,14 @@ use std::time::Duration;
 use base64::Engine as _;
 use toml::Spanned;
 
+use super::catalogs;
 use super::guard::{self, GuardTable, HookTable, ZonePolicy};
 use super::reader::{self, Source, Tables, Written};
 use super::sections::{self, Credential, CredentialTable, TokenHash};
 use super::tls::{self, TlsAlpn, TlsIdentity, TlsLevel, TlsProfile};
 use super::values::{self, ApiListen, DNS_PORT, DNS_TLS_PORT, NotifyTarget};
 use super::zones::{Primary, PrimaryTable, Transport, TsigKey, TsigKeyTable, Zone, ZoneTable};
-use super::{Config, ConfigErrors, TsigAlgorithm};
+use super::{Catalog, Config, ConfigErrors, TsigAlgorithm};
 use crate::access::Rule;
 use crate::dns::Name;
 
@@ -477,12 +478,13 @@ fn resolve_zones(tables: &mut Tables, keys: &Keys, primaries: &Primaries) {
     let mut tenants = HashMap::new();
     let default_tenant = tables.config.default_tenant().to_owned();
     let written = std::mem::take(&mut tables.zones);
+    let guard = tables.guard;
     let mut seen: HashMap<Name, usize> = HashMap::with_capacity(written.len());
     let mut zones: Vec<Zone> = Vec::with_capacity(written.len());
     for zone in written {
         let Written { table, source, at } = zone;
         let mut wrong = Vec::new();
-        let zone = Lookup { keys, primaries, wrong: &mut wrong }.zone(&table);
+        let zone = Lookup { keys, primaries, guard: &guard, wrong: &mut wrong }.zone(&table);
         for (at, key, message) in wrong {
             tables.fail(source.origin(at), &format!("secondary-zone.{key}"), message);
         }
@@ -500,6 +502,12 @@ fn resolve_zones(tables: &mut Tables, keys: &Keys, primaries: &Primaries) {
             zone.tenant = Arc::from(tenant.as_str());
             tenants.insert(tenant.clone(), zone.tenant.clone());
         }
+        if let Some(catalog) = &mut zone.catalog {
+            let Catalog { members, groups, .. } = Arc::make_mut(catalog);
+            for settings in groups.values_mut().chain([members]).filter(|settings| settings.tenant.is_empty()) {
+                settings.tenant = zone.tenant.clone();
+            }
+        }
         // Zones of one list nearly always stand one behind the other.
         if let Some(before) = zones.last() {
             share(&mut zone.primaries, &before.primaries);
@@ -512,6 +520,34 @@ fn resolve_zones(tables: &mut Tables, keys: &Keys, primaries: &Primaries) {
         zones.push(zone);
     }
     tables.config.zones = zones;
+    resolve_catalogs(tables, keys, primaries, &seen);
+}
+
+/// The catalogs that are made here.
+fn resolve_catalogs(tables: &mut Tables, keys: &Keys, primaries: &Primaries, zones: &HashMap<Name, usize>) {
+    let default_tenant = tables.config.default_tenant().to_owned();
+    let guard = tables.guard;
+    for Written { table, source, at } in std::mem::take(&mut tables.catalogs) {
+        let mut wrong = Vec::new();
+        let catalog = catalogs::made(&mut Lookup { keys, primaries, guard: &guard, wrong: &mut wrong }, &table);
+        for (at, key, message) in wrong {
+            tables.fail(source.origin(at), &format!("catalog-zone.{key}"), message);
+        }
+        let Some(mut catalog) = catalog else { continue };
+        catalog.origin = source.origin(at);
+        if catalog.tenant.is_empty() {
+            catalog.tenant = Arc::from(default_tenant.as_str());
+        }
+        let known = &tables.config.catalogs;
+        let earlier = zones.get(&catalog.name).map(|zone| &tables.config.zones[*zone].origin);
+        let earlier = earlier.or(known.iter().find(|other| other.name == catalog.name).map(|other| &other.origin));
+        if let Some(earlier) = earlier {
+            let message = format!("zone {} was given before at {earlier}", catalog.name.without_dot());
+            tables.fail(source.origin(table.name.span().start), "catalog-zone.name", message);
+            continue;
+        }
+        tables.config.catalogs.push(catalog);
+    }
 }
 
 /// Keeps one of two equal lists.
@@ -522,9 +558,11 @@ fn share<T: Clone + PartialEq>(own: &mut T, before: &T) {
 }
 
 /// What the names in a zone's table refer to, and what was wrong with it: offset, key, message.
-struct Lookup<'a> {
+pub(super) struct Lookup<'a> {
     keys: &'a Keys,
     primaries: &'a Primaries,
+    /// What `[guard]` says.
+    guard: &'a GuardTable,
     wrong: &'a mut Vec<(usize, &'static str, String)>,
 }
 
@@ -542,15 +580,14 @@ impl Lookup<'_> {
             guard,
             hook,
             tenant,
+            catalog,
         } = table;
         if let Some(tenant) = tenant
             && !sections::is_tenant(tenant.get_ref())
         {
             self.fail(tenant.span().start, "tenant", format!("{}, not {:?}", sections::TENANT, tenant.get_ref()));
         }
-        let tsig_key = tsig_key
-            .as_ref()
-            .and_then(|written| named_key(self.keys, written).map_err(|(at, e)| self.fail(at, "tsig-key", e)).ok());
+        let tsig_key = tsig_key.as_ref().and_then(|written| self.key(written));
         let primaries = self.zone_primaries(primaries, tsig_key);
         let allow_notify = self.rules("allow-notify", allow_notify);
         let allow_transfer = self.rules("allow-transfer", allow_transfer);
@@ -560,7 +597,7 @@ impl Lookup<'_> {
         match values::domain_name(name.get_ref()) {
             Ok(name) => {
                 let origin = super::Origin { file: Arc::from(std::path::Path::new("")), line: 0 };
-                Some(Zone {
+                let mut zone = Zone {
                     name,
                     primaries: primaries.into(),
                     allow_notify: allow_notify.into(),
@@ -568,9 +605,15 @@ impl Lookup<'_> {
                     allow_query,
                     notify: notify.into(),
                     policy,
+                    catalog: None,
                     tenant: Arc::from(""),
                     origin,
-                })
+                };
+                let guard = self.guard;
+                let followed = |table| catalogs::followed(self, table, &mut zone, guard);
+                let catalog = catalog.as_ref().map(Spanned::get_ref).map(followed);
+                zone.catalog = catalog.map(Arc::new);
+                Some(zone)
             }
             Err(message) => {
                 self.fail(name.span().start, "name", message);
@@ -579,7 +622,16 @@ impl Lookup<'_> {
         }
     }
 
-    fn zone_primaries(&mut self, written: &Spanned<Vec<Spanned<String>>>, tsig_key: Option<Name>) -> Vec<Primary> {
+    /// A key by its name.
+    pub(super) fn key(&mut self, written: &Spanned<String>) -> Option<Name> {
+        named_key(self.keys, written).map_err(|(at, e)| self.fail(at, "tsig-key", e)).ok()
+    }
+
+    pub(super) fn zone_primaries(
+        &mut self,
+        written: &Spanned<Vec<Spanned<String>>>,
+        tsig_key: Option<Name>,
+    ) -> Vec<Primary> {
         let mut found: Vec<Primary> = Vec::with_capacity(written.get_ref().len());
         if written.get_ref().is_empty() {
             let message = "at least one primary is needed, e.g. [\"192.0.2.1\"]";
@@ -622,7 +674,7 @@ impl Lookup<'_> {
         }
     }
 
-    fn rules(&mut self, key: &'static str, written: &[Spanned<Rule>]) -> Vec<Rule> {
+    pub(super) fn rules(&mut self, key: &'static str, written: &[Spanned<Rule>]) -> Vec<Rule> {
         for rule in written {
             if let Some(name) = rule.get_ref().key()
                 && let Err(message) = find_key(self.keys, name.clone())
@@ -633,7 +685,7 @@ impl Lookup<'_> {
         written.iter().map(|rule| rule.get_ref().clone()).collect()
     }
 
-    fn targets(&mut self, written: &[Spanned<NotifyTarget>]) -> Vec<NotifyTarget> {
+    pub(super) fn targets(&mut self, written: &[Spanned<NotifyTarget>]) -> Vec<NotifyTarget> {
         for target in written {
             if let Some(name) = &target.get_ref().key
                 && let Err(message) = find_key(self.keys, name.clone())
@@ -649,7 +701,7 @@ impl Lookup<'_> {
         written.iter().map(|target| target.get_ref().clone()).collect()
     }
 
-    fn policy(
+    pub(super) fn policy(
         &mut self,
         guard: Option<&Spanned<GuardTable>>,
         hook: Option<&Spanned<HookTable>>,
@@ -663,7 +715,7 @@ impl Lookup<'_> {
         ZonePolicy::of(guard, hook)
     }
 
-    fn fail(&mut self, at: usize, key: &'static str, message: String) {
+    pub(super) fn fail(&mut self, at: usize, key: &'static str, message: String) {
         self.wrong.push((at, key, message));
     }
 }

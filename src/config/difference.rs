@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Config, Zone};
+use super::{CatalogZone, Config, Zone};
 use crate::dns::Name;
 
 /// What stands between two configurations. Zones borrow from the new one, removed names from the old one.
@@ -53,6 +53,9 @@ pub fn difference<'a>(old: &'a Config, new: &'a Config) -> Difference<'a> {
     };
     changed(settings_changed, "durability", old.durability != new.durability);
     changed(settings_changed, "local", old.local != new.local);
+    let same = |(old, new): (&CatalogZone, &CatalogZone)| old.same_settings(new);
+    let same = old.catalogs.len() == new.catalogs.len() && old.catalogs.iter().zip(&new.catalogs).all(same);
+    changed(settings_changed, "catalog-zone", !same);
     changed(settings_changed, "quota", old.quota != new.quota);
     changed(settings_changed, "transfer", old.transfer != new.transfer);
     changed(settings_changed, "guard", old.guard != new.guard);

@@ -21,8 +21,10 @@
 //! | `[log]` | [`Log`] |
 //! | `[tsig-key.NAME]` | [`TsigKeyTable`] |
 //! | `[primary.NAME]` | [`PrimaryTable`] |
-//! | `[[secondary-zone]]` | [`ZoneTable`] |
+//! | `[[secondary-zone]]`, `[secondary-zone.catalog]` | [`ZoneTable`], [`CatalogTable`] |
+//! | `[[catalog-zone]]` | [`CatalogZoneTable`] |
 
+mod catalogs;
 mod check;
 mod difference;
 mod guard;
@@ -38,6 +40,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use catalogs::{Catalog, CatalogTable, CatalogZone, CatalogZoneTable, Members, MembersTable};
 pub use difference::{Difference, difference};
 pub use guard::{Guard, GuardTable, Hook, HookTable, OnDeadline, OnFailure, Strictness, ZonePolicy};
 pub use sections::{
@@ -68,7 +71,7 @@ pub struct Config {
     /// `durability`: `"behind"` or `"before"`. Default `"behind"`, which serves a new serial at once; see
     /// [`Durability`].
     pub durability: Durability,
-    /// `include`: patterns (`*`, `?`) of further files with `[[secondary-zone]]`, `[primary.NAME]` and
+    /// `include`: patterns (`*`, `?`) of further files with `[[secondary-zone]]`, `[[catalog-zone]]`, `[primary.NAME]` and
     /// `[tsig-key.NAME]`, relative to this file, read in sorted order. Default none.
     pub include: Vec<String>,
     /// `[dns]`.
@@ -95,6 +98,8 @@ pub struct Config {
     pub tls: BTreeMap<SocketAddr, Arc<TlsProfile>>,
     /// `[[secondary-zone]]`, in the order of the files; no name twice.
     pub zones: Vec<Zone>,
+    /// `[[catalog-zone]]`, in the order of the files; no name twice, and none of a zone.
+    pub catalogs: Vec<CatalogZone>,
     /// What is allowed but deserves a look; to be logged at start and shown by `check-config`.
     pub warnings: Vec<String>,
 }
@@ -117,6 +122,7 @@ impl Default for Config {
             tsig_keys: BTreeMap::new(),
             tls: BTreeMap::new(),
             zones: Vec::new(),
+            catalogs: Vec::new(),
             warnings: Vec::new(),
         }
     }

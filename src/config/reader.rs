@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
+use super::catalogs::CatalogZoneTable;
 use super::guard::{GuardTable, HookTable};
 use super::values::Secret;
 use super::zones::{Origin, PrimaryTable, TsigKeyTable, ZoneTable};
@@ -73,6 +74,7 @@ pub(super) struct Tables {
     pub(super) guard: GuardTable,
     pub(super) hook: HookTable,
     pub(super) zones: Vec<Written<ZoneTable>>,
+    pub(super) catalogs: Vec<Written<CatalogZoneTable>>,
     pub(super) errors: Vec<ConfigError>,
 }
 
@@ -112,8 +114,9 @@ pub(super) const MAIN_KEYS: &[&str] = &[
     "tsig-key",
     "primary",
     "secondary-zone",
+    "catalog-zone",
 ];
-const INCLUDE_KEYS: &[&str] = &["tsig-key", "primary", "secondary-zone"];
+const INCLUDE_KEYS: &[&str] = &["tsig-key", "primary", "secondary-zone", "catalog-zone"];
 
 impl Tables {
     /// Reads `path` and what it includes.
@@ -202,6 +205,13 @@ impl Tables {
                 }
             }
             "secondary-zone" => self.read_zones(source, value),
+            "catalog-zone" => {
+                for (at, value) in self.list(source, "catalog-zone", Some(value)) {
+                    if let Some(table) = table(source, "catalog-zone", value, &mut self.errors) {
+                        self.catalogs.push(Written { table, source: source.clone(), at });
+                    }
+                }
+            }
             other => {
                 let message = match MAIN_KEYS.contains(&other) {
                     true => "stands in the main file only".to_owned(),

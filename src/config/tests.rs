@@ -7,6 +7,7 @@ use serde::de::{DeserializeOwned, Deserializer, Visitor};
 
 use super::*;
 
+mod catalogs;
 mod encrypted;
 
 const TEMPLATE: &str = include_str!("../../config/secondaryd.toml");
@@ -124,7 +125,10 @@ fn the_template_shows_every_key() {
         ("log", keys_of::<Log>()),
         ("tsig-key.transfer", keys_of::<TsigKeyTable>()),
         ("primary.NAME", keys_of::<PrimaryTable>()),
-        ("secondary-zone", keys_of::<ZoneTable>()),
+        ("secondary-zone", keys_of::<ZoneTable>().into_iter().filter(|key| *key != "catalog").collect()),
+        ("secondary-zone.catalog", vec!["allow"]),
+        ("secondary-zone.catalog.members", keys_of::<MembersTable>()),
+        ("catalog-zone", keys_of::<CatalogZoneTable>()),
     ] {
         for key in keys {
             assert!(shown.contains(&format!("{section}.{key}")), "[{section}] {key} is not in config/secondaryd.toml");

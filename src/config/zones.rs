@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use toml::Spanned;
 
+use super::catalogs::{Catalog, CatalogTable};
 use super::guard::{GuardTable, HookTable, ZonePolicy};
 use super::tls::{TlsAlpn, TlsLevel};
 use super::values::{NotifyTarget, Secret, de};
@@ -160,6 +161,8 @@ pub struct Zone {
     pub notify: Arc<[NotifyTarget]>,
     /// Guard rails and check of its own.
     pub policy: Option<Arc<ZonePolicy>>,
+    /// What its members are to be, if it is a catalog that is followed.
+    pub catalog: Option<Arc<Catalog>>,
     /// Whose zone it is in the API.
     pub tenant: Arc<str>,
     /// Where it stands.
@@ -205,4 +208,7 @@ pub struct ZoneTable {
     pub hook: Option<Spanned<HookTable>>,
     /// The tenant who sees the zone in the API. Default: the first credential's, else `"default"`.
     pub tenant: Option<Spanned<String>>,
+    /// The zone is a catalog (RFC 9432), and what it lists becomes zones here; see [`CatalogTable`]. Default none: a
+    /// catalog is a zone like any other.
+    pub catalog: Option<Spanned<CatalogTable>>,
 }

@@ -236,6 +236,7 @@ impl Keeper {
                 // A newer one may be served already, and the next follow before that is durable, for as long as changes come
                 // faster than the disk takes them: downstreams are told of each that they can be given.
                 self.announce(id, &version);
+                self.follow(id, &version);
             }
             Err(detail) => {
                 tracing::error!(zone = %zone.definition.name, serial = serial.0, detail, "{}", Code::StorageFailed.sentence());
@@ -272,7 +273,7 @@ impl Keeper {
 
     /// Tells the zone's downstreams of a durable version (RFC 1996 §3.1).
     fn announce(&mut self, id: ZoneId, version: &Snapshot) {
-        let notify = self.zones.get(&id).map(|zone| zone.definition.notify.clone());
+        let notify = self.zones.get(&id).map(|zone| self.downstreams_of(&zone.definition));
         let Some(notify) = notify.filter(|notify| !notify.is_empty()) else { return };
         let announcement = self.announced_to(&notify, version);
         if let Some(zone) = self.zones.get_mut(&id) {

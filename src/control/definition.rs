@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::access::Rule;
-use crate::config::{NotifyTarget, ZonePolicy};
+use crate::catalog::Member;
+use crate::config::{Catalog, NotifyTarget, ZonePolicy};
 use crate::dns::Name;
 use crate::local::Attributes;
 use crate::served::ZoneId;
@@ -68,6 +69,9 @@ pub struct Arrangement {
     /// Guard rails and check of its own; configured zones only.
     #[serde(skip)]
     pub policy: Option<Arc<ZonePolicy>>,
+    /// What its members are to be, if it is a catalog that is followed; configured zones only.
+    #[serde(skip)]
+    pub catalog: Option<Arc<Catalog>>,
     /// `tenant` and `user` of the credential that created it.
     pub created_by: Arc<str>,
     /// `user` of the credential that changed it last.
@@ -85,6 +89,7 @@ impl Arrangement {
             allow_query: None,
             notify: nobody(),
             policy: None,
+            catalog: None,
             created_by: user.clone(),
             modified_by: user,
         }
@@ -120,15 +125,27 @@ pub enum Origin {
         /// Line of the zone in it, from 1.
         line: u32,
     },
+    /// A catalog lists it; REST must not change it.
+    Catalog(Box<Membership>),
     /// Came by REST and lives in the store.
     Rest,
 }
 
+/// What makes a zone a member of a catalog.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Membership {
+    /// The catalog.
+    pub catalog: Name,
+    /// What it says of the zone.
+    pub member: Member,
+}
+
 impl Origin {
-    /// File and line for people; `None` for zones that came by REST.
+    /// File and line, or the catalog, for people; `None` for zones that came by REST.
     pub fn place(&self) -> Option<String> {
         match self {
             Origin::Configured { file, line } => Some(format!("{}:{line}", file.display())),
+            Origin::Catalog(membership) => Some(format!("catalog {}", membership.catalog.without_dot())),
             Origin::Rest => None,
         }
     }

@@ -154,6 +154,7 @@ impl Keeper {
             origin @ Origin::Configured { .. } => {
                 Err(EditError::Configured { file: origin.place().unwrap_or_default().into() })
             }
+            Origin::Catalog(membership) => Err(EditError::Member { catalog: membership.catalog.clone() }),
             Origin::Rest => Ok(view.id),
         }
     }
@@ -244,11 +245,20 @@ impl Keeper {
     }
 
     /// Takes zones out of memory: they are no longer answered, their running transfers are cancelled.
-    fn forget(&mut self, ids: HashSet<ZoneId>) {
+    pub(super) fn forget(&mut self, mut ids: HashSet<ZoneId>) {
+        let orphans = self.orphans_of(&ids);
+        for id in &orphans {
+            self.store.submit(Write::Remove { zone: id.0 }, report("removal of a member of a catalog"));
+        }
+        ids.extend(orphans);
         self.publisher.remove_zones(&ids);
         for id in ids {
             self.policy.remove_zone(id);
+            self.followed.remove(&id);
             if let Some(mut zone) = self.zones.remove(&id) {
+                self.count_member(&zone.definition, false);
+                self.unlist(&zone.definition.name);
+                self.has_free_names = true;
                 tracing::info!(zone = %zone.definition.name, op = "remove", "zone removed");
                 self.schedule.arm(id, &mut zone.armed, None);
                 self.board.remove(&zone.view);
@@ -260,14 +270,17 @@ impl Keeper {
     }
 
     /// Gives a zone its changed definition. Another list of primaries cancels what runs and asks the new ones.
-    fn redefine(&mut self, definition: ZoneDefinition) {
+    pub(super) fn redefine(&mut self, definition: ZoneDefinition) {
         let now = Timestamp::now();
         let Some(zone) = self.zones.get_mut(&definition.id) else { return };
         let old = std::mem::replace(&mut zone.definition, Arc::new(definition));
         let changed = zone.definition.clone();
         self.tell(&changed, Kind::Definition, serde_json::json!({"change": "changed"}));
+        self.count_member(&old, false);
+        self.count_member(&changed, true);
+        self.list(&changed);
+        self.policy.set_zone(old.id, Arc::new(self.access_to(&changed)));
         let zone = self.zones.get_mut(&changed.id).expect("it was there a line above");
-        self.policy.set_zone(old.id, Arc::new(zones::access(&zone.definition)));
         self.publisher.set_restricted(&zone.slot, zone.definition.allow_query.is_some());
         if old.primaries == zone.definition.primaries {
             return;
@@ -293,15 +306,17 @@ impl Keeper {
 
     /// What a check of primaries needs; nothing is changed.
     fn plan(&mut self, ask: Ask) -> Result<Plan, EditError> {
-        let (zone, primaries, base) = match ask {
+        let (zone, is_catalog, primaries, base) = match ask {
             Ask::Zone(uuid) => {
                 let id = self.board.by_uuid(uuid).ok_or(EditError::NotFound)?.id;
                 let zone = self.zones.get(&id).ok_or(EditError::NotFound)?;
-                (zone.definition.name.clone(), zone.definition.primaries.to_vec(), zone.slot.snapshot())
+                let definition = &zone.definition;
+                let (name, is_catalog) = (definition.name.clone(), definition.catalog.is_some());
+                (name, is_catalog, definition.primaries.to_vec(), zone.slot.snapshot())
             }
             Ask::New { zone, primaries } => {
                 self.check_primaries(&primaries)?;
-                (zone, primaries, None)
+                (zone, false, primaries, None)
             }
         };
         let target = |primary: Primary| {
@@ -310,6 +325,7 @@ impl Keeper {
         };
         Ok(Plan {
             zone,
+            is_catalog,
             targets: primaries.into_iter().map(target).collect(),
             base,
             upstream: self.upstream.clone(),
@@ -352,6 +368,7 @@ impl Keeper {
         self.set_queue_limits();
         self.policy.keys.store(Arc::new(super::keyring(&new)));
 
+        self.drop_catalogs();
         let removed: HashSet<ZoneId> =
             difference.zones_removed.iter().filter_map(|name| self.zone_named(name)).collect();
         for id in &removed {
@@ -393,6 +410,10 @@ impl Keeper {
                     self.redefine(definition);
                     // Whose statuses are stored must be known at the next start.
                     self.remember(&self.zones[&id].definition);
+                    if before.catalog != self.zones[&id].definition.catalog {
+                        self.resettle(id);
+                    }
+                    self.note_taken(&before.origin, zone);
                     self.follow_up(id);
                 }
                 None => {
@@ -408,6 +429,7 @@ impl Keeper {
         for id in ids {
             self.follow_up(id);
         }
+        self.reload_catalogs(&old.catalogs);
         tracing::info!(
             added = difference.zones_added.len(),
             removed = difference.zones_removed.len(),

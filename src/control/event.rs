@@ -13,6 +13,8 @@ use crate::time::Timestamp;
 use crate::zone::signatures::Survey;
 use crate::zone::{Diff, Difference, Findings, Snapshot};
 
+use super::catalogs::follow::Reading;
+use super::catalogs::make::Making;
 use super::definition::ZoneDefinition;
 use super::handle::{Command, EditError};
 use super::review::Judged;
@@ -53,6 +55,14 @@ pub enum Event {
     },
     /// A group of changes of local zones has been written, or not.
     LocalStored(Box<super::local::Finished>, Result<(), String>),
+    /// A version of a catalog that is followed has been read.
+    CatalogRead(Box<Reading>),
+    /// Of a catalog's changes there are more to be carried out.
+    CatalogGoesOn(ZoneId),
+    /// A version of a catalog of our zones has been made.
+    CatalogMade(Box<Making>),
+    /// It has been written, or not.
+    CatalogStored(ZoneId, Result<(), String>),
     /// The configuration was read again (SIGHUP).
     Reload(Box<crate::config::Config>),
     /// Stop: cancel what runs, then end.

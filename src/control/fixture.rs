@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::event::{Form, Prepared};
+use super::event::{Event, Form, Prepared};
 use super::keeper::{Keeper, Parts};
 use super::review::Judged;
 use super::terms;
@@ -17,15 +17,34 @@ use crate::served::{Publisher, inbox};
 use crate::store::{Options, Restored, Store};
 use crate::zone::{Builder, Findings, Limits, Snapshot};
 
+/// What happens to a keeper.
+pub(super) type Events = mpsc::UnboundedReceiver<Event>;
+
 /// A keeper with the store in `config`'s state directory, and what is to be loaded from it.
 pub(super) fn keeper_of(config: Config) -> (Keeper, Restored) {
+    let (keeper, restored, _) = keeper_with_events(config);
+    (keeper, restored)
+}
+
+/// The same with what happens to it, for [`settle`].
+pub(super) fn keeper_with_events(config: Config) -> (Keeper, Restored, Events) {
     let (store, restored) = Store::open(&config.state_dir, Options::default()).expect("the store opens");
     let (publisher, _) = Publisher::new(store.hash_key());
     let (_, inbox) = inbox::inbox(1, Box::new(|| {}));
     let upstream = Arc::new(Upstream::new(terms::bounds(&config)));
     let policy = Arc::new(Policy::default());
     let parts = Parts { config: Arc::new(config), publisher, policy, inbox, store: Arc::new(store), give_way: || {} };
-    (Keeper::new(parts, upstream, Arc::default(), mpsc::unbounded_channel().0), restored)
+    let (sender, events) = mpsc::unbounded_channel();
+    (Keeper::new(parts, upstream, Arc::default(), sender), restored, events)
+}
+
+/// Has the keeper deal with what happens until `is_done`. Timers and queues are not looked at.
+pub(super) async fn settle(keeper: &mut Keeper, events: &mut Events, is_done: impl Fn(&Keeper) -> bool) {
+    const LONG: std::time::Duration = std::time::Duration::from_secs(30);
+    while !is_done(keeper) {
+        let event = tokio::time::timeout(LONG, events.recv()).await.expect("something happens").expect("it listens");
+        keeper.handle(event);
+    }
 }
 
 /// The same with the default configuration.
@@ -43,6 +62,7 @@ pub(super) fn zone() -> Zone {
         allow_query: None,
         notify: [].into(),
         policy: None,
+        catalog: None,
         tenant: "1000".into(),
         origin: Origin { file: Path::new("/etc/a.toml").into(), line: 7 },
     }

@@ -90,6 +90,12 @@ pub enum EditError {
         /// The file.
         file: Arc<str>,
     },
+    /// A catalog lists the zone.
+    #[error("zone is a member of catalog {}; change it there", .catalog.without_dot())]
+    Member {
+        /// The catalog.
+        catalog: Name,
+    },
     /// The tenant has as many secondary zones as it may have.
     #[error("the quota of {0} secondary zones is reached")]
     Quota(usize),

@@ -3,7 +3,7 @@
 //! In: events. Out: started exchanges, commits, durable confirmations and statuses, the read model. Never waits for
 //! network or disk: whatever takes time runs elsewhere and comes back as an event.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +25,7 @@ use crate::time::Timestamp;
 use crate::zone::signatures;
 
 use super::aside::Aside;
+use super::catalogs::make::Made;
 use super::event::{Arrival, Brought, Contents, Course, Ended, Event, Exchange};
 use super::events::{self, About, Bus, Kind};
 use super::exchange::Profiles;
@@ -86,6 +87,13 @@ pub(super) struct Keeper {
     pub(super) removing: HashSet<ZoneId>,
     /// Zones from REST whose names the configuration has taken.
     pub(super) aside: Aside,
+    /// Catalogs that are followed, and how many members of each are zones here, by its name.
+    pub(super) followed: BTreeSet<ZoneId>,
+    pub(super) members: HashMap<Name, usize>,
+    /// Names have become free that a catalog may be waiting for.
+    pub(super) has_free_names: bool,
+    /// Catalogs of our zones.
+    pub(super) made: BTreeMap<ZoneId, Made>,
     pub(super) board: Arc<Board>,
     pub(super) publisher: Publisher,
     pub(super) policy: Arc<Policy>,
@@ -137,6 +145,10 @@ impl Keeper {
             creating_ids: HashSet::new(),
             removing: HashSet::new(),
             aside: Aside::new(),
+            followed: BTreeSet::new(),
+            members: HashMap::new(),
+            has_free_names: false,
+            made: BTreeMap::new(),
             schedule: Schedule::default(),
             unreachable: unreachable::Cache::new(),
             profiles: Profiles::default(),
@@ -168,7 +180,8 @@ impl Keeper {
         self.survey_loaded();
         let mut has_more = false;
         loop {
-            let due = [self.schedule.next(), self.probes.next_start(), self.transfers.next_start()];
+            let due =
+                [self.schedule.next(), self.probes.next_start(), self.transfers.next_start(), self.catalogs_due()];
             let wait = due.into_iter().flatten().min().map_or(TIDY, |at| at.since(Timestamp::now()));
             let wait = if has_more { Duration::ZERO } else { wait };
             let event = tokio::select! {
@@ -192,6 +205,10 @@ impl Keeper {
                 self.handle(event);
             }
             self.run_timers();
+            if self.has_free_names {
+                self.take_left_out();
+            }
+            self.make_catalogs(Timestamp::now());
             has_more = self.start_jobs();
         }
     }
@@ -223,7 +240,7 @@ impl Keeper {
         }
     }
 
-    fn handle(&mut self, event: Event) {
+    pub(super) fn handle(&mut self, event: Event) {
         match event {
             Event::Command(command) => self.command(command),
             Event::Written(written, outcome) => self.written(written, outcome),
@@ -249,6 +266,10 @@ impl Keeper {
             }
             Event::Stored { zone, version, is_served, outcome } => self.stored(zone, version, is_served, outcome),
             Event::LocalStored(finished, outcome) => self.local_stored(*finished, outcome),
+            Event::CatalogRead(reading) => self.catalog_read(*reading),
+            Event::CatalogGoesOn(zone) => self.change_members(zone),
+            Event::CatalogMade(making) => self.catalog_made(*making),
+            Event::CatalogStored(zone, outcome) => self.catalog_stored(zone, outcome),
             Event::Reload(config) => self.reload(*config),
             Event::Shutdown => {}
         }

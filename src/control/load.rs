@@ -14,6 +14,7 @@ use crate::time::Timestamp;
 use crate::zone::{HashKey, Snapshot};
 
 use super::aside::Displaced;
+use super::catalogs::follow;
 use super::commit::soa_timers;
 use super::definition::{FIRST_ZONE_ID, Origin, Primary, ZoneDefinition};
 use super::held::Review;
@@ -126,14 +127,21 @@ impl Keeper {
         // Whose statuses are stored, where these are not the zone's primaries or it is not known.
         let mut earlier: HashMap<ZoneId, Option<Arc<[Primary]>>> = HashMap::new();
         let mut names_of_rest = HashSet::new();
+        // Catalogs of our zones by their numbers.
+        let mut catalogs = BTreeMap::new();
+        let by_catalog = ByCatalog::of(&config);
         // Most stores hold nothing that came by REST.
         let names: LazyCell<HashSet<&Name>, _> = LazyCell::new(|| config.zones.iter().map(|zone| &zone.name).collect());
         for (zone, octets) in &stored {
             self.next_id = self.next_id.max(zone + 1);
             let found = octets
                 .as_deref()
-                .and_then(|octets| known(*zone, octets, &mut wanted, &|name| names.contains(name), now));
+                .and_then(|octets| known(*zone, octets, &mut wanted, &|name| names.contains(name), &by_catalog, now));
             let (definition, of) = match found {
+                Some(Known::Catalog(name)) => {
+                    catalogs.insert(*zone, name);
+                    continue;
+                }
                 Some(Known::Wanted(definition, of)) => (definition, of),
                 Some(Known::Displaced(definition)) => {
                     // A local zone comes with its entries.
@@ -144,7 +152,8 @@ impl Keeper {
                 }
                 None => continue,
             };
-            if definition.origin == Origin::Rest && !names_of_rest.insert(definition.name.clone()) {
+            if !matches!(definition.origin, Origin::Configured { .. }) && !names_of_rest.insert(definition.name.clone())
+            {
                 tracing::error!(zone = %definition.name, "two zones of this name are stored; the older one is served, the other is kept on disk");
                 continue;
             }
@@ -153,7 +162,7 @@ impl Keeper {
             }
             definitions.push(definition);
         }
-        let orphans = stored.len() - definitions.len();
+        let orphans = stored.len() - definitions.len() - catalogs.len();
         if orphans > 0 {
             tracing::warn!(
                 zones = orphans,
@@ -169,6 +178,7 @@ impl Keeper {
         let mut expected = self.introduce(definitions);
         let new = expected.split_off(first_new);
 
+        let mut versions: HashMap<Name, Option<Arc<Snapshot>>> = HashMap::new();
         let (mut taken, mut local_zones) = (Vec::with_capacity(expected.len()), Vec::new());
         let mut with_contents = HashSet::with_capacity(expected.len());
         // In the order of their numbers, as they were stored.
@@ -180,6 +190,9 @@ impl Keeper {
             }
             let place = expected.binary_search_by_key(&zone, |(zone, _)| *zone);
             let Some((definition, slot)) = place.ok().and_then(|place| expected[place].1.take()) else {
+                if let (Some(name), Prepared::Secondary(kept)) = (catalogs.get(&zone), &prepared) {
+                    versions.insert(name.clone(), kept.snapshot.clone());
+                }
                 if let Prepared::Local(local::Found { definition, zone: Ok((zone, snapshot)), .. }) = prepared
                     && names.contains(&definition.name)
                 {
@@ -232,10 +245,20 @@ impl Keeper {
         taken.extend(new.into_iter().map(|(definition, slot)| (definition, slot, Kept::default())));
         self.take_in(taken);
         moved.into_iter().for_each(|id| self.forget_other_primaries(id));
+        let catalogs = catalogs.into_iter().map(|(zone, name)| {
+            let version = versions.remove(&name).flatten();
+            (name, (ZoneId(zone), version))
+        });
+        self.begin_catalogs(catalogs.collect());
         self.publisher.set_whole(true);
         self.drop_configured_zones();
         for id in self.zones.keys().copied().collect::<Vec<_>>() {
             self.follow_up(id);
+        }
+        let followed = self.zones.values().filter(|zone| zone.definition.catalog.is_some());
+        let followed = followed.filter_map(|zone| Some((zone.definition.id, zone.slot.snapshot()?)));
+        for (id, version) in followed.collect::<Vec<_>>() {
+            self.follow(id, &version);
         }
     }
 
@@ -311,7 +334,7 @@ impl Keeper {
                 Some(known) if *known == definition.arrangement => definition.arrangement = Arc::clone(known),
                 _ => arrangement = Some(Arc::clone(&definition.arrangement)),
             }
-            let of_zone = zones::access(definition);
+            let of_zone = self.access_to(definition);
             if of_zone != *access {
                 access = Arc::new(of_zone);
             }
@@ -386,6 +409,7 @@ impl Keeper {
             transfer: None,
             announcement: None,
             unstored: None,
+            followed: None,
             review,
             held_contents: None,
             is_deciding: false,
@@ -405,8 +429,25 @@ impl Keeper {
             let remarks = Remarks { findings: Vec::new(), ..Remarks::clone(&status.remarks) }.into();
             zone.view.begin(ZoneStatus { remarks, ..status });
         }
+        self.count_member(&zone.definition, true);
+        self.list(&zone.definition);
         self.zones.insert(id, Box::new(zone));
         view
+    }
+}
+
+/// The catalogs of the configuration.
+struct ByCatalog<'a> {
+    followed: HashMap<&'a Name, &'a crate::config::Catalog>,
+    made: HashSet<&'a Name>,
+}
+
+impl ByCatalog<'_> {
+    fn of(config: &crate::config::Config) -> ByCatalog<'_> {
+        ByCatalog {
+            followed: config.zones.iter().filter_map(|zone| Some((&zone.name, zone.catalog.as_deref()?))).collect(),
+            made: config.catalogs.iter().map(|catalog| &catalog.name).collect(),
+        }
     }
 }
 
@@ -416,6 +457,8 @@ enum Known {
     Wanted(ZoneDefinition, Option<Arc<[Primary]>>),
     /// The configuration has its name.
     Displaced(Box<ZoneDefinition>),
+    /// A catalog of our zones.
+    Catalog(Name),
 }
 
 /// What becomes of a stored zone; `None` if nobody wants it. A name in the configuration and in the store: the
@@ -425,12 +468,24 @@ fn known(
     octets: &[u8],
     wanted: &mut HashMap<&Name, &crate::config::Zone>,
     is_configured: &dyn Fn(&Name) -> bool,
+    catalogs: &ByCatalog<'_>,
     now: Timestamp,
 ) -> Option<Known> {
     let id = ZoneId(zone);
     match StoredDefinition::from_bytes(octets) {
+        Ok(StoredDefinition::Configured { name, .. }) if catalogs.made.contains(&name) => Some(Known::Catalog(name)),
         Ok(StoredDefinition::Configured { name, primaries }) => {
             wanted.remove(&name).map(|zone| Known::Wanted(zones::configured(zone, id, now), primaries))
+        }
+        Ok(StoredDefinition::Member { membership, primaries, .. }) if is_configured(&membership.member.name) => {
+            let zone = wanted.remove(&membership.member.name)?;
+            Some(Known::Wanted(zones::configured(zone, id, now), Some(primaries)))
+        }
+        Ok(StoredDefinition::Member { uuid, created, primaries, membership }) => {
+            // Without its catalog nobody wants it; it is kept, as are zones that the configuration has no more.
+            let settings = *catalogs.followed.get(&membership.catalog)?;
+            let definition = follow::member(*membership, settings, (id, uuid), (created, created));
+            Some(Known::Wanted(definition, Some(primaries)))
         }
         Ok(StoredDefinition::Rest(definition)) if is_configured(&definition.name) => {
             tracing::warn!(zone = %definition.name, "zone stands in the configuration and was added by REST; the configuration wins, the other is kept, disabled");

@@ -18,6 +18,7 @@
 //! * `telling`: what happened, to those who want to know; `terms`: the configuration as others understand it.
 //! * [`history`]: what became of every attempt, on disk; [`mod@events`]: what happens, for whoever listens.
 //! * [`status`]: the read model; [`handle`]: what the API may ask; [`definition`]: what a zone should be.
+//! * `catalogs`: zones that come by catalogs, and catalogs of our zones.
 //! * [`local`]: zones that are edited here.
 //! * `outbound`: what downstreams get, once it is durable.
 
@@ -36,6 +37,7 @@ pub mod status;
 pub mod versions;
 
 mod aside;
+mod catalogs;
 mod commit;
 mod edits;
 mod exchange;

@@ -41,6 +41,7 @@ pub enum Ask {
 /// Everything a check needs.
 pub struct Plan {
     pub(super) zone: Name,
+    pub(super) is_catalog: bool,
     /// Each primary, or why it cannot be asked as configured.
     pub(super) targets: Vec<(Primary, Result<Target, Reason>)>,
     /// What is served.
@@ -104,11 +105,11 @@ pub struct DryContents {
 impl Plan {
     /// Checks all primaries, side by side; dry transfers one after the other, so that one zone at a time is in memory.
     pub async fn run(self, transfer: bool) -> Vec<Checked> {
-        let Plan { zone, targets, base, upstream, hash_key, limits, sequences_max } = self;
+        let Plan { zone, is_catalog, targets, base, upstream, hash_key, limits, sequences_max } = self;
         let served = base.as_ref().map(|base| base.serial());
         let mut probes = JoinSet::new();
         for (index, (primary, target)) in targets.iter().cloned().enumerate() {
-            let (upstream, inquiry) = (upstream.clone(), Inquiry { zone: zone.clone(), signature: false });
+            let (upstream, inquiry) = (upstream.clone(), Inquiry { zone: zone.clone(), signature: false, is_catalog });
             probes.spawn(async move { (index, probe(&upstream, primary, target, &inquiry, served).await) });
         }
         let mut checked: Vec<(usize, Checked)> = probes.join_all().await;

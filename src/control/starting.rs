@@ -90,9 +90,11 @@ impl Keeper {
                 return false;
             }
         }
+        let definition = &self.zones[&exchange.zone].definition;
         let inquiry = Inquiry {
-            zone: self.zones[&exchange.zone].definition.name.clone(),
+            zone: definition.name.clone(),
             signature: self.config.transfer.detect_resigned,
+            is_catalog: definition.catalog.is_some(),
         };
         let (upstream, events, started) = (self.upstream.clone(), self.events.clone(), Timestamp::now());
         tokio::spawn(async move {

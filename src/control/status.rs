@@ -81,6 +81,18 @@ pub struct Remarks {
     pub findings: Vec<Finding>,
     /// The last NOTIFY for the zone that was refused.
     pub refused_notify: Option<Box<RefusedNotify>>,
+    /// What it lists, if it is a catalog that is followed or made here.
+    pub catalog: Option<Listed>,
+}
+
+/// How many zones a catalog lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Listed {
+    /// Those that are zones here.
+    pub members: usize,
+    /// Those that are not: not allowed, or their names belong to others. A warning says which.
+    pub left_out: usize,
 }
 
 static NO_REMARKS: Remarks = Remarks {
@@ -89,6 +101,7 @@ static NO_REMARKS: Remarks = Remarks {
     warnings: Vec::new(),
     findings: Vec::new(),
     refused_notify: None,
+    catalog: None,
 };
 
 impl Default for Remarks {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use crate::access::{Kind, PrimaryAccess, ZoneAccess};
 use crate::config::Config;
@@ -18,7 +19,8 @@ use crate::time::Timestamp;
 use crate::zone::Snapshot;
 use crate::zone::signatures::{Lapse, Survey};
 
-use super::definition::{Arrangement, Origin, Primary, ZoneDefinition, configured_uuid};
+use super::catalogs::follow::Followed;
+use super::definition::{Arrangement, Membership, Origin, Primary, ZoneDefinition, configured_uuid};
 use super::event::Exchange;
 use super::held::Review;
 use super::history::Newest;
@@ -49,6 +51,8 @@ pub(super) struct Zone {
     pub(super) announcement: Option<oneshot::Sender<()>>,
     /// Why the served contents are not durable, and when they are written again.
     pub(super) unstored: Option<Box<Unstored>>,
+    /// What is known of it as a catalog that is followed.
+    pub(super) followed: Option<Box<Followed>>,
     /// What was decided about versions, and what waits.
     pub(super) review: Review,
     /// The held version until it is on disk.
@@ -151,10 +155,12 @@ impl Zone {
                 review: self.review.clone(),
                 signatures: self.survey.as_ref().map(|survey| survey.first.clone()),
                 refused_notify: self.refused_notify.clone(),
+                catalog: self.followed.as_ref().map(|followed| followed.listed()),
                 findings: refresh.findings(now),
                 warnings: storage
                     .into_iter()
                     .chain(reviewed)
+                    .chain(self.followed.iter().flat_map(|followed| followed.warnings()))
                     .chain(timers.iter().map(ToString::to_string))
                     .chain(self.warnings.iter().cloned())
                     .collect(),
@@ -200,15 +206,28 @@ pub(super) enum StoredDefinition {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         primaries: Option<Arc<[Primary]>>,
     },
+    /// Members of a catalog keep their number and what the catalog said of them; the rest is as with configured ones.
+    Member {
+        uuid: Uuid,
+        created: Timestamp,
+        primaries: Arc<[Primary]>,
+        membership: Box<Membership>,
+    },
     Rest(Box<ZoneDefinition>),
 }
 
 impl StoredDefinition {
     pub(super) fn of(definition: &ZoneDefinition) -> StoredDefinition {
-        match definition.origin {
+        match &definition.origin {
             Origin::Configured { .. } => StoredDefinition::Configured {
                 name: definition.name.clone(),
                 primaries: Some(definition.primaries.clone()),
+            },
+            Origin::Catalog(membership) => StoredDefinition::Member {
+                uuid: definition.uuid,
+                created: definition.created,
+                primaries: definition.primaries.clone(),
+                membership: membership.clone(),
             },
             Origin::Rest => StoredDefinition::Rest(Box::new(definition.clone())),
         }
@@ -260,6 +279,7 @@ pub(super) fn configured(zone: &crate::config::Zone, id: ZoneId, now: Timestamp)
             allow_query: zone.allow_query.clone(),
             notify: zone.notify.clone(),
             policy: zone.policy.clone(),
+            catalog: zone.catalog.clone(),
             created_by: CONFIGURATION.clone(),
             modified_by: CONFIGURATION.clone(),
         }),
@@ -277,6 +297,7 @@ fn as_configured(definition: &ZoneDefinition) -> Option<crate::config::Zone> {
         allow_query: definition.allow_query.clone(),
         notify: definition.notify.clone(),
         policy: definition.policy.clone(),
+        catalog: definition.catalog.clone(),
         tenant: definition.tenant.clone(),
         origin: crate::config::Origin { file: file.clone(), line: *line },
     })
@@ -342,6 +363,7 @@ mod tests {
             allow_query: Some([].into()),
             notify: ["192.0.2.7".parse().expect("a target")].into(),
             policy: None,
+            catalog: None,
             tenant: "1000".into(),
             origin: crate::config::Origin { file: std::path::Path::new("/etc/a.toml").into(), line: 7 },
         };

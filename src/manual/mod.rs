@@ -18,6 +18,10 @@ pub mod configuration {}
 #[doc = include_str!("status.md")]
 pub mod status {}
 
+/// Lists of zones that travel as zones (RFC 9432).
+#[doc = include_str!("catalogs.md")]
+pub mod catalogs {}
+
 /// Zones that are edited here.
 #[doc = include_str!("local-zones.md")]
 pub mod local_zones {}
@@ -71,6 +75,11 @@ pub const TOPICS: &[Topic] = &[
         text: concat!(include_str!("configuration.md"), include_str!("../../config/secondaryd.toml")),
     },
     Topic { name: "status", about: "what the REST status and secondaryctl say", text: include_str!("status.md") },
+    Topic {
+        name: "catalogs",
+        about: "lists of zones: followed, and made for those behind",
+        text: include_str!("catalogs.md"),
+    },
     Topic {
         name: "local-zones",
         about: "zones that are edited here, reverse records",

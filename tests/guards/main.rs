@@ -1,6 +1,6 @@
 //! What stands between a transfer and its publication, and looking back, with the built daemon and a scripted primary:
 //! versions that are held and the verdict ([`verdicts`]), the operator's own check ([`check`]), digests and signatures
-//! ([`digests`]), kept versions and roll-back ([`past`]).
+//! ([`digests`]), kept versions and roll-back ([`past`]), catalogs that are followed ([`catalogs`]).
 //!
 //! What must hold each time: the old version stays served, the primary's item says why, and nothing that was decided is
 //! lost by a restart.
@@ -14,6 +14,7 @@ mod primary;
 #[allow(dead_code)]
 mod reply;
 
+mod catalogs;
 mod check;
 mod digests;
 mod past;

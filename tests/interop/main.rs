@@ -18,6 +18,7 @@ mod relay;
 mod zones;
 
 mod alone;
+mod catalogs;
 mod downstream;
 mod edits;
 mod encrypted;

@@ -23,7 +23,7 @@ use crate::api::request::{Writer, Zone};
 use crate::control::definition::{Primary, Transport};
 use crate::control::handle::TransferMode;
 use crate::control::health::Health;
-use crate::control::status::{PrimaryStatus, ZoneStatus};
+use crate::control::status::{Listed, PrimaryStatus, ZoneStatus};
 use crate::dns::Serial;
 use crate::reason::{Code, StatusWord};
 use crate::refresh::{Activity, Finding, FindingCode, TransferKind, Why, ZoneState};
@@ -251,6 +251,9 @@ struct Status {
     /// The last NOTIFY that was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     refused_notify: Option<Refused>,
+    /// Of a catalog.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    catalog: Option<Listed>,
     /// Of a transfer that was waited for.
     #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<Outcome>,
@@ -440,6 +443,7 @@ impl Status {
                 },
                 count: refused.count,
             }),
+            catalog: status.remarks.catalog,
             outcome: None,
         }
     }

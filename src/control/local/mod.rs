@@ -39,7 +39,6 @@ use super::event::Event;
 use super::handle::EditError;
 use super::keeper::{Keeper, report};
 use super::status::{Remarks, ZoneStatus, ZoneView};
-use super::zones;
 use crate::dns::Name;
 use crate::local::LocalZone;
 use crate::refresh::ZoneState;
@@ -96,6 +95,11 @@ const FIRST_RECORD: u64 = 1_000_001;
 impl LocalDesk {
     pub(super) fn holds(&self, id: ZoneId) -> bool {
         self.zones.contains_key(&id)
+    }
+
+    /// Of every local zone.
+    pub(super) fn definitions(&self) -> impl Iterator<Item = &Arc<ZoneDefinition>> {
+        self.zones.values().map(|local| &local.definition)
     }
 }
 
@@ -271,6 +275,7 @@ impl Keeper {
     fn add_local(&mut self, definition: Arc<ZoneDefinition>, slot: Arc<Slot>) -> Arc<ZoneView> {
         let view = Arc::new(ZoneView::new(slot.clone(), definition.clone()));
         let id = definition.id;
+        self.list(&definition);
         self.local.zones.insert(id, Local { definition, view: view.clone(), slot, announcement: None });
         self.set_local_access(id);
         view
@@ -279,9 +284,7 @@ impl Keeper {
     /// Who may transfer the zone: what the configuration says of all local zones.
     fn set_local_access(&self, id: ZoneId) {
         let Some(local) = self.local.zones.get(&id) else { return };
-        let mut access = zones::access(&local.definition);
-        access.allow_transfer = self.config.local.allow_transfer.as_slice().into();
-        self.policy.set_zone(id, Arc::new(access));
+        self.policy.set_zone(id, Arc::new(self.access_to(&local.definition)));
     }
 
     /// After a reload of the configuration.
@@ -305,7 +308,7 @@ impl Keeper {
         let slot = local.slot.clone();
         self.publish_local(&slot, snapshot, state);
         self.generation += 1;
-        let Some(local) = self.local.zones.get_mut(&id) else { return };
+        let Some(local) = self.local.zones.get(&id) else { return };
         let serial = Some(zone.serial());
         let status = ZoneStatus {
             definition,
@@ -317,8 +320,9 @@ impl Keeper {
             ..ZoneStatus::clone(&local.view.status())
         };
         self.board.show(&local.view, status);
-        if is_new && state == State::Served && !self.config.local.notify.is_empty() {
-            let announcement = slot.snapshot().map(|snapshot| self.announced_to(&self.config.local.notify, &snapshot));
+        let notify = if is_new && state == State::Served { self.downstreams_of(&local.definition) } else { Vec::new() };
+        if !notify.is_empty() {
+            let announcement = slot.snapshot().map(|snapshot| self.announced_to(&notify, &snapshot));
             if let Some(local) = self.local.zones.get_mut(&id) {
                 local.announcement = announcement;
             }
@@ -333,6 +337,8 @@ impl Keeper {
             if let Some(local) = self.local.zones.remove(id) {
                 tracing::info!(zone = %local.definition.name, op = "remove", "local zone removed");
                 self.board.remove(&local.view);
+                self.unlist(&local.definition.name);
+                self.has_free_names = true;
             }
         }
     }

@@ -89,6 +89,8 @@ pub struct Inquiry {
     pub zone: Name,
     /// Whether to ask for the signatures of the SOA, too ([`Probed::signature`]).
     pub signature: bool,
+    /// Whether a server that refuses it over UDP is asked over TCP: Knot answers queries for catalogs there only.
+    pub is_catalog: bool,
 }
 
 /// What a probe brought.

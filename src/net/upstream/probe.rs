@@ -37,6 +37,9 @@ impl Upstream {
         } else {
             match self.probe_udp(target, inquiry, &mut seen).await {
                 UdpProbe::Answered(answer) => Ok(answer),
+                UdpProbe::Failed(reason) if inquiry.is_catalog && reason.code == Code::RcodeRefused => {
+                    self.probe_stream(target, inquiry, &mut seen).await
+                }
                 UdpProbe::Failed(reason) => Err(reason),
                 UdpProbe::Truncated => self.probe_stream(target, inquiry, &mut seen).await,
                 UdpProbe::Silent => {

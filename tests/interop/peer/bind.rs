@@ -40,22 +40,28 @@ pub(super) fn configuration(peer: &Peer) -> String {
             )
         }
     };
+    let catalog = setup.catalog.zip(setup.primary).map(|(catalog, primary)| {
+        let primaries = at(primary);
+        format!("catalog-zones {{ zone \"{catalog}\" default-primaries {{ {primaries} }} min-update-interval 1; }};")
+    });
+    let catalog = catalog.unwrap_or_default();
     let mut text = format!(
         "{tls}options {{\n directory \"{dir}\"; {listen} {listen_tls}\n pid-file \"{dir}/pid\"; session-keyfile \"{dir}/session.key\";\n\
          recursion no; dnssec-validation no; empty-zones-enable no; check-names primary ignore; check-integrity no;\n\
          notify explicit; also-notify {{ {also} }}; notify-source{source} {ip}; notify-delay 0; notify-rate 1000;\n\
-         startup-notify-rate 1000; allow-transfer {{ {allowed}; }}; ixfr-from-differences {}; provide-ixfr yes; max-ixfr-ratio unlimited;\n}};\n\
+         startup-notify-rate 1000; allow-transfer {{ {allowed}; }}; ixfr-from-differences {}; provide-ixfr yes; max-ixfr-ratio unlimited;\n{} }};\n\
          {CONTROL_KEY}controls {{ inet {} port {} allow {{ any; }} keys {{ control; }}; }};\n\
          logging {{ channel e {{ stderr; severity debug 3; }}; category default {{ e; }}; category xfer-out {{ e; }};\n\
          category xfer-in {{ e; }}; category notify {{ e; }}; category client {{ null; }}; category resolver {{ null; }}; }};\n",
         if setup.differences { "yes" } else { "no" },
+        catalog,
         peer.control.ip(),
         peer.control.port()
     );
     if let Some(key) = setup.key {
         let _ = writeln!(text, "key {:?} {{ algorithm {}; secret \"{}\"; }};", key.name, key.algorithm, key.secret);
     }
-    for zone in peer.zones.keys() {
+    for zone in peer.zones.keys().map(String::as_str).chain(setup.catalog.filter(|_| setup.primary.is_some())) {
         let _ = match setup.primary {
             None => writeln!(text, "zone \"{zone}\" {{ type primary; file \"{}\"; }};", file_name(zone)),
             Some(primary) => writeln!(

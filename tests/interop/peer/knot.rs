@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::process::Command;
 
-use super::{Peer, Sent, count, daemon};
+use super::{GROUP, Peer, Sent, count, daemon};
 use crate::process::run;
 
 pub(super) fn command(peer: &Peer) -> Command {
@@ -54,6 +54,16 @@ pub(super) fn configuration(peer: &Peer) -> String {
     text.push_str("zone:\n");
     for zone in peer.zones.keys() {
         let _ = writeln!(text, " - domain: {zone}");
+        if let (Some(catalog), None) = (setup.catalog, setup.primary) {
+            let _ = writeln!(text, "   catalog-role: member\n   catalog-zone: {catalog}\n   catalog-group: {GROUP}");
+        }
+    }
+    if let Some(catalog) = setup.catalog {
+        let role = match setup.primary {
+            Some(_) => "   catalog-role: interpret\n   catalog-template: default\n",
+            None => "   catalog-role: generate\n",
+        };
+        let _ = write!(text, " - domain: {catalog}\n{role}");
     }
     text
 }

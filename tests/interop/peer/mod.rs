@@ -90,7 +90,12 @@ pub(crate) struct Setup {
     pub(crate) workers: Option<usize>,
     /// Answers over TLS too.
     pub(crate) tls: Option<Tls>,
+    /// This zone is a catalog: a secondary follows it, a primary makes it of its other zones, in the group [`GROUP`].
+    pub(crate) catalog: Option<&'static str>,
 }
+
+/// The group of members of a primary's catalog.
+pub(crate) const GROUP: &str = "interop";
 
 /// TLS of a server.
 #[derive(Clone, Debug)]
@@ -114,6 +119,7 @@ impl Setup {
             differences: true,
             workers: None,
             tls: None,
+            catalog: None,
         }
     }
 
@@ -143,6 +149,11 @@ impl Setup {
         let listen = SocketAddr::new(self.listen.ip(), self.program.free_address().port());
         self.tls = Some(Tls { listen, pair, clients });
         self
+    }
+
+    /// Has a catalog of this name.
+    pub(crate) fn with_catalog(self, name: &'static str) -> Setup {
+        Setup { catalog: Some(name), ..self }
     }
 
     /// Keeps no differences.

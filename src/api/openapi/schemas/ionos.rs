@@ -168,6 +168,7 @@ fn transfer_status() -> Value {
             "findings": array(finding), "health": reference("Health"),
             "refusedNotify": object(&["from", "time", "why", "count"],
                 json!({"from": text(), "time": date(), "why": words(["source", "unsigned", "key"]), "count": count()})),
+            "catalog": object(&["members", "leftOut"], json!({"members": count(), "leftOut": count()})),
             "outcome": outcome,
         })),
         "PrimaryStatus": primary_status(),

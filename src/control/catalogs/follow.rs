@@ -1,0 +1,721 @@
+//! Catalogs that are followed (RFC 9432 §5): their members become zones here.
+//!
+//! In: versions of catalogs that are durable, so that no member is on disk before the catalog that lists it. Out: zones that
+//! come, go, and change. A version that is broken changes nothing (§5.1); neither does a catalog that has expired or is held by
+//! a guard rail. What the members of a version come to is worked out beside the keeper; each change of a zone is an event's work.
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::catalog::{self, Catalog, Change, Member};
+use crate::control::definition::{Arrangement, Membership, Origin, Primary, ZoneDefinition, configured_uuid};
+use crate::control::event::Event;
+use crate::control::events::Kind;
+use crate::control::keeper::{Keeper, report};
+use crate::control::status::Listed;
+use crate::control::zones::Zone;
+use crate::dns::Name;
+use crate::reason::{Code, Reason};
+use crate::served::ZoneId;
+use crate::store::Write;
+use crate::time::Timestamp;
+use crate::zone::Snapshot;
+
+/// Changes of members that are carried out at a time.
+const CHANGES_AT_A_TIME: usize = 256;
+/// Members that are named in a warning.
+const NAMED_MAX: usize = 3;
+
+/// What the keeper knows of a catalog that is followed.
+#[derive(Default)]
+pub(in crate::control) struct Followed {
+    /// The last version that was not broken.
+    done: Option<Arc<Snapshot>>,
+    is_reading: bool,
+    /// Read when there is time for it.
+    waiting: Option<Arc<Snapshot>>,
+    /// What is still to be done of the one that was read.
+    to_do: VecDeque<Change>,
+    /// Members that are zones here.
+    members: usize,
+    /// Members that are not, and why.
+    left_out: BTreeMap<Name, (Member, LeftOut)>,
+    /// Why the newest version is not followed.
+    broken: Option<Reason>,
+}
+
+/// Why a member is not a zone here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum LeftOut {
+    /// `allow` does not have it.
+    NotAllowed,
+    /// Its name belongs to something else (RFC 9432 §5.2).
+    Taken(String),
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LeftOut::NotAllowed => f.write_str("not at or below a name of allow"),
+            LeftOut::Taken(owner) => write!(f, "the name belongs to {owner}"),
+        }
+    }
+}
+
+/// A version that was read: what has changed since the last one, or why it is broken.
+#[derive(Debug)]
+pub struct Reading {
+    catalog: ZoneId,
+    version: Arc<Snapshot>,
+    outcome: Result<Vec<Change>, Reason>,
+}
+
+impl Followed {
+    pub(in crate::control) fn listed(&self) -> Listed {
+        Listed { members: self.members, left_out: self.left_out.len() }
+    }
+
+    /// What an operator should know of it.
+    pub(in crate::control) fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if let Some(reason) = &self.broken {
+            warnings.push(format!("{reason}; its members stay as they were"));
+        }
+        if !self.left_out.is_empty() {
+            let named = self.left_out.iter().take(NAMED_MAX);
+            let named: Vec<_> = named.map(|(name, (_, why))| format!("{} ({why})", name.without_dot())).collect();
+            let more = self.left_out.len().saturating_sub(NAMED_MAX);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            warnings.push(format!("{} members are not taken: {}{more}", self.left_out.len(), named.join(", ")));
+        }
+        warnings
+    }
+}
+
+/// The definition of a member: what the configuration says of it beside what the catalog does.
+pub(in crate::control) fn member(
+    membership: Membership,
+    settings: &crate::config::Catalog,
+    (id, uuid): (ZoneId, Uuid),
+    (created, modified): (Timestamp, Timestamp),
+) -> ZoneDefinition {
+    let (_, members) = settings.settings(&membership.member.groups);
+    let who: Arc<str> = format!("catalog {}", membership.catalog.without_dot()).into();
+    ZoneDefinition {
+        id,
+        uuid,
+        name: membership.member.name.clone(),
+        description: String::new(),
+        local: None,
+        created,
+        modified,
+        arrangement: Arc::new(Arrangement {
+            tenant: members.tenant.clone(),
+            primaries: members.primaries.iter().map(Primary::from).collect(),
+            allow_notify: members.allow_notify.clone(),
+            allow_transfer: members.allow_transfer.clone(),
+            allow_query: members.allow_query.clone(),
+            notify: members.notify.clone(),
+            policy: members.policy.clone(),
+            catalog: None,
+            created_by: who.clone(),
+            modified_by: who,
+        }),
+        origin: Origin::Catalog(Box::new(membership)),
+    }
+}
+
+impl Keeper {
+    /// A version of a zone is durable: if the zone is a catalog, its members are to be zones here.
+    pub(in crate::control) fn follow(&mut self, id: ZoneId, version: &Arc<Snapshot>) {
+        let Some(zone) = self.zones.get_mut(&id).filter(|zone| zone.definition.catalog.is_some()) else { return };
+        let followed = zone.followed.get_or_insert_default();
+        self.followed.insert(id);
+        followed.waiting = Some(version.clone());
+        self.read_catalog(id);
+    }
+
+    /// Reads the newest version of a catalog, unless one before is still being dealt with.
+    fn read_catalog(&mut self, id: ZoneId) {
+        let Some(followed) = self.zones.get_mut(&id).and_then(|zone| zone.followed.as_deref_mut()) else { return };
+        if followed.is_reading || !followed.to_do.is_empty() {
+            return;
+        }
+        let Some(version) = followed.waiting.take() else { return };
+        followed.is_reading = true;
+        let (before, events) = (followed.done.clone(), self.events.clone());
+        tokio::task::spawn_blocking(move || {
+            let read = |version: &Snapshot| {
+                catalog::read(version).map_err(|broken| Reason::new(Code::CatalogBroken, broken.to_string()))
+            };
+            let outcome = read(&version).and_then(|members| {
+                let before = before.as_deref().map_or(Ok(Catalog::new()), read)?;
+                Ok(catalog::changes(&before, members))
+            });
+            // Nobody listens any more when the daemon stops.
+            let _ = events.send(Event::CatalogRead(Box::new(Reading { catalog: id, version, outcome })));
+        });
+    }
+
+    /// A version has been read.
+    pub(in crate::control) fn catalog_read(&mut self, reading: Reading) {
+        let Reading { catalog: id, version, outcome } = reading;
+        let Some(zone) = self.zones.get_mut(&id) else { return };
+        let name = zone.definition.name.clone();
+        let Some(followed) = zone.followed.as_deref_mut() else { return };
+        followed.is_reading = false;
+        match outcome {
+            Err(reason) => {
+                if followed.broken.as_ref() != Some(&reason) {
+                    tracing::error!(zone = %name, serial = version.serial().0, op = "catalog", code = %reason.code, "{}", reason.message());
+                }
+                followed.broken = Some(reason);
+            }
+            Ok(changes) => {
+                followed.broken = None;
+                let is_first = followed.done.replace(version.clone()).is_none();
+                if !changes.is_empty() || is_first {
+                    tracing::info!(zone = %name, serial = version.serial().0, op = "catalog", changes = changes.len(), "members of the catalog change");
+                }
+                let joined: HashSet<Name> = if is_first {
+                    changes.iter().map(|change| change.zone().clone()).collect()
+                } else {
+                    HashSet::new()
+                };
+                followed.to_do = changes.into();
+                if is_first {
+                    // What it listed before the start, and no longer.
+                    let gone = self.members_of(&name);
+                    let gone = gone.into_iter().filter(|(member, _)| !joined.contains(member)).map(|(_, id)| id);
+                    self.remove_members(gone.collect());
+                }
+            }
+        }
+        self.change_members(id);
+    }
+
+    /// Carries out some of what a catalog's new version has changed.
+    pub(in crate::control) fn change_members(&mut self, id: ZoneId) {
+        let Some(zone) = self.zones.get_mut(&id) else { return };
+        let (catalog, settings) = (zone.definition.name.clone(), zone.definition.catalog.clone());
+        let (Some(followed), Some(settings)) = (zone.followed.as_deref_mut(), settings) else { return };
+        let some = followed.to_do.len().min(CHANGES_AT_A_TIME);
+        let changes: Vec<Change> = followed.to_do.drain(..some).collect();
+        let is_done = followed.to_do.is_empty();
+        let (mut gone, mut wanted) = (HashSet::new(), Vec::new());
+        for change in changes {
+            match change {
+                Change::Left(name) => {
+                    self.forget_left_out(id, &name);
+                    gone.extend(self.member_of(&catalog, &name));
+                }
+                Change::Reset(member) => {
+                    gone.extend(self.member_of(&catalog, &member.name));
+                    wanted.push(member);
+                }
+                Change::Joined(member) | Change::Altered(member) => wanted.push(member),
+            }
+        }
+        self.remove_members(gone);
+        self.take_members(id, &catalog, &settings, wanted);
+        if is_done {
+            self.read_catalog(id);
+            self.take_left_out();
+        } else {
+            // A turn for others in between.
+            let _ = self.events.send(Event::CatalogGoesOn(id));
+        }
+        self.show_members(&catalog, id);
+    }
+
+    /// Makes members zones here, or says why not.
+    fn take_members(&mut self, id: ZoneId, catalog: &Name, settings: &crate::config::Catalog, members: Vec<Member>) {
+        let now = Timestamp::now();
+        let (mut gone, mut new) = (HashSet::new(), Vec::new());
+        for member in members {
+            let name = member.name.clone();
+            let membership = Membership { catalog: catalog.clone(), member };
+            match self.place_for(&membership, settings) {
+                Err(why) => self.leave_out(id, membership.member, why),
+                Ok(Place::Kept(zone)) => {
+                    self.forget_left_out(id, &name);
+                    self.keep_member(zone, membership, settings, now);
+                }
+                Ok(place) => {
+                    self.forget_left_out(id, &name);
+                    if let Place::Anew(zone) = place {
+                        gone.insert(zone);
+                    }
+                    let identity = (self.allocate_id(), configured_uuid(&name));
+                    new.push(self::member(membership, settings, identity, (now, now)));
+                }
+            }
+        }
+        self.remove_members(gone);
+        let ids: Vec<ZoneId> = new.iter().map(|definition| definition.id).collect();
+        for definition in &new {
+            tracing::debug!(zone = %definition.name, catalog = %catalog, op = "create", "zone created by its catalog");
+            self.remember(definition);
+        }
+        self.add_zones(new);
+        for id in ids {
+            let definition = self.zones[&id].definition.clone();
+            self.tell(&definition, Kind::Definition, serde_json::json!({"change": "created"}));
+            self.follow_up(id);
+        }
+    }
+
+    /// Where a member belongs.
+    fn place_for(&self, membership: &Membership, settings: &crate::config::Catalog) -> Result<Place, LeftOut> {
+        let Membership { catalog, member } = membership;
+        if !settings.allows(&member.name) {
+            return Err(LeftOut::NotAllowed);
+        }
+        let taken = |by: &str| Err(LeftOut::Taken(by.to_owned()));
+        let Some(view) = self.board.by_name(&member.name) else {
+            let uuid = configured_uuid(&member.name);
+            return match () {
+                () if self.creating.contains(&member.name) => taken("a zone that is just being made"),
+                () if self.board.by_uuid(uuid).is_some() || self.is_id_aside(uuid) => taken("another zone's id"),
+                () => Ok(Place::New),
+            };
+        };
+        match &view.status().definition.origin {
+            // "its associated state MUST be reset" where the label differs (RFC 9432 §5.4).
+            Origin::Catalog(before)
+                if before.catalog == *catalog || before.member.successor.as_ref() == Some(catalog) =>
+            {
+                match before.member.label == member.label {
+                    true => Ok(Place::Kept(view.id)),
+                    false => Ok(Place::Anew(view.id)),
+                }
+            }
+            origin => taken(&origin.place().unwrap_or_else(|| "a zone that came by REST".to_owned())),
+        }
+    }
+
+    /// A zone stays, or comes over from another catalog, as this one has it.
+    fn keep_member(&mut self, id: ZoneId, membership: Membership, settings: &crate::config::Catalog, now: Timestamp) {
+        let Some(zone) = self.zones.get(&id) else { return };
+        let before = zone.definition.clone();
+        let mut definition = member(membership, settings, (id, before.uuid), (before.created, before.modified));
+        if definition == *before {
+            return;
+        }
+        definition.modified = now;
+        self.remember(&definition);
+        self.redefine(definition);
+        self.follow_up(id);
+    }
+
+    fn leave_out(&mut self, id: ZoneId, member: Member, why: LeftOut) {
+        let Some(followed) = self.zones.get_mut(&id).and_then(|zone| zone.followed.as_deref_mut()) else { return };
+        let known = followed.left_out.get(&member.name).is_some_and(|(_, known)| *known == why);
+        if !known {
+            tracing::warn!(zone = %member.name, op = "catalog", "a member of a catalog is not taken: {why}");
+        }
+        followed.left_out.insert(member.name.clone(), (member, why));
+    }
+
+    fn forget_left_out(&mut self, id: ZoneId, name: &Name) {
+        if let Some(followed) = self.zones.get_mut(&id).and_then(|zone| zone.followed.as_deref_mut()) {
+            followed.left_out.remove(name);
+        }
+    }
+
+    /// Tries once more to take what was left out: names may be free, or owned by another, since.
+    pub(in crate::control) fn take_left_out(&mut self) {
+        self.has_free_names = false;
+        for id in self.followed.iter().copied().collect::<Vec<_>>() {
+            let Some(zone) = self.zones.get(&id) else { continue };
+            let (Some(followed), Some(settings)) = (zone.followed.as_deref(), zone.definition.catalog.clone()) else {
+                continue;
+            };
+            let catalog = zone.definition.name.clone();
+            let left_out = followed.left_out.values().map(|(member, _)| member.clone());
+            let has_place = |member: &Member| {
+                self.place_for(&Membership { catalog: catalog.clone(), member: member.clone() }, &settings).is_ok()
+            };
+            let members: Vec<Member> = left_out.filter(has_place).collect();
+            if !members.is_empty() {
+                self.take_members(id, &catalog, &settings, members);
+                self.show_members(&catalog, id);
+            }
+        }
+    }
+
+    /// The zone of this name, if it is a member of the catalog.
+    fn member_of(&self, catalog: &Name, name: &Name) -> Option<ZoneId> {
+        let view = self.board.by_name(name)?;
+        matches!(&view.status().definition.origin, Origin::Catalog(membership) if membership.catalog == *catalog)
+            .then_some(view.id)
+    }
+
+    /// The zones that are members of the catalog. O(zones).
+    fn members_of(&self, catalog: &Name) -> Vec<(Name, ZoneId)> {
+        let of_catalog = |zone: &Zone| matches!(&zone.definition.origin, Origin::Catalog(membership) if membership.catalog == *catalog);
+        self.zones
+            .values()
+            .filter(|zone| of_catalog(zone))
+            .map(|zone| (zone.definition.name.clone(), zone.definition.id))
+            .collect()
+    }
+
+    /// Removes zones that are members no longer, and what is stored of them.
+    fn remove_members(&mut self, ids: HashSet<ZoneId>) {
+        if ids.is_empty() {
+            return;
+        }
+        for id in &ids {
+            self.store.submit(Write::Remove { zone: id.0 }, report("removal of a member of a catalog"));
+        }
+        self.forget(ids);
+    }
+
+    /// A zone is defined so, or no longer: catalogs count their members.
+    pub(in crate::control) fn count_member(&mut self, definition: &ZoneDefinition, is_there: bool) {
+        let Origin::Catalog(membership) = &definition.origin else { return };
+        let count = self.members.entry(membership.catalog.clone()).or_default();
+        *count = if is_there { *count + 1 } else { count.saturating_sub(1) };
+    }
+
+    /// Shows how many members a catalog has, and which it has not.
+    fn show_members(&mut self, catalog: &Name, id: ZoneId) {
+        let members = self.members.get(catalog).copied().unwrap_or(0);
+        if let Some(followed) = self.zones.get_mut(&id).and_then(|zone| zone.followed.as_deref_mut()) {
+            followed.members = members;
+        }
+        self.show(id);
+    }
+
+    /// The configuration says something else of a catalog: of its members, or that the zone is one, or none any more.
+    pub(in crate::control) fn resettle(&mut self, id: ZoneId) {
+        let Some(zone) = self.zones.get_mut(&id) else { return };
+        let catalog = zone.definition.name.clone();
+        let Some(settings) = zone.definition.catalog.clone() else {
+            if zone.followed.take().is_some() {
+                self.followed.remove(&id);
+                let members = self.members_of(&catalog).into_iter().map(|(_, id)| id).collect();
+                self.remove_members(members);
+            }
+            return;
+        };
+        if zone.followed.is_none() {
+            if let Some(version) = zone.slot.snapshot().filter(|_| zone.stored == zone.served) {
+                self.follow(id, &version);
+            }
+            return;
+        }
+        let (now, mut gone) = (Timestamp::now(), HashSet::new());
+        for (name, member_id) in self.members_of(&catalog) {
+            let Origin::Catalog(membership) = self.zones[&member_id].definition.origin.clone() else { continue };
+            if settings.allows(&name) {
+                self.keep_member(member_id, *membership, &settings, now);
+            } else {
+                gone.insert(member_id);
+                self.leave_out(id, membership.member, LeftOut::NotAllowed);
+            }
+        }
+        self.remove_members(gone);
+        self.take_left_out();
+        self.show_members(&catalog, id);
+    }
+
+    /// The configuration has taken a zone that was a member of a catalog, which may have it again one day.
+    pub(in crate::control) fn note_taken(&mut self, before: &Origin, zone: &crate::config::Zone) {
+        let Origin::Catalog(membership) = before else { return };
+        let Some(catalog) = self.board.by_name(&membership.catalog).map(|view| view.id) else { return };
+        self.leave_out(catalog, membership.member.clone(), LeftOut::Taken(zone.origin.to_string()));
+        self.show_members(&membership.catalog, catalog);
+    }
+
+    /// The members of catalogs that are forgotten.
+    pub(in crate::control) fn orphans_of(&self, catalogs: &HashSet<ZoneId>) -> HashSet<ZoneId> {
+        let names = catalogs.iter().filter(|id| self.followed.contains(id)).filter_map(|id| self.zones.get(id));
+        let names: Vec<Name> = names.map(|zone| zone.definition.name.clone()).collect();
+        names.iter().flat_map(|name| self.members_of(name)).map(|(_, id)| id).collect()
+    }
+}
+
+/// Where a member belongs.
+enum Place {
+    /// It is no zone yet.
+    New,
+    /// This zone is it, with other settings perhaps.
+    Kept(ZoneId),
+    /// It takes the place of this zone, of which nothing is kept.
+    Anew(ZoneId),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::fixture::{keeper, keeper_of, zone};
+    use super::*;
+    use crate::config::{self, Config};
+    use crate::control::zones::configured;
+    use crate::dns::zonefile;
+    use crate::zone::{Builder, Limits};
+
+    fn name(text: &str) -> Name {
+        text.parse().expect("a name")
+    }
+
+    /// A zone of the configuration that is a catalog; `settings` are the lines of its `[secondary-zone.catalog]`.
+    fn catalog_zone(name: &str, settings: &str) -> config::Zone {
+        let text = format!(
+            "[[secondary-zone]]\nname = \"{name}\"\nprimaries = [\"192.0.2.1\"]\n[secondary-zone.catalog]\n{settings}"
+        );
+        Config::from_text(std::path::Path::new("test.toml"), &text).expect("a configuration").zones.remove(0)
+    }
+
+    /// Puts the catalog into memory, with nothing in it yet.
+    fn add_catalog(keeper: &mut Keeper, zone: &config::Zone) -> ZoneId {
+        let id = keeper.allocate_id();
+        keeper.add_zones(vec![configured(zone, id, Timestamp::now())]);
+        keeper.zones.get_mut(&id).expect("added").followed.get_or_insert_default();
+        keeper.followed.insert(id);
+        id
+    }
+
+    /// Members as pairs of label and name, with what stands behind in zone-file lines.
+    fn listing(keeper: &Keeper, apex: &str, serial: u32, lines: &str) -> Arc<Snapshot> {
+        let apex = name(apex);
+        let text =
+            format!("@ 0 SOA invalid. invalid. {serial} 3600 600 86400 0\n@ 0 NS invalid.\nversion 0 TXT 2\n{lines}");
+        let mut builder = Builder::new(apex.clone(), keeper.store.hash_key(), Limits::default());
+        for record in zonefile::parse(text, &apex).expect("records") {
+            builder.add(record.borrow()).expect("a record");
+        }
+        Arc::new(builder.finish(None).expect("a zone").0)
+    }
+
+    /// A version of the catalog comes: read as it would be, and carried out to the end.
+    fn comes(keeper: &mut Keeper, id: ZoneId, apex: &str, serial: u32, lines: &str) {
+        let version = listing(keeper, apex, serial, lines);
+        let before = keeper.zones[&id].followed.as_ref().and_then(|followed| followed.done.clone());
+        let before = before.map_or(Catalog::new(), |before| catalog::read(&before).expect("it was read"));
+        let outcome = match catalog::read(&version) {
+            Ok(members) => Ok(catalog::changes(&before, members)),
+            Err(broken) => Err(Reason::new(Code::CatalogBroken, broken.to_string())),
+        };
+        keeper.catalog_read(Reading { catalog: id, version, outcome });
+        if keeper.has_free_names {
+            keeper.take_left_out();
+        }
+    }
+
+    fn owner(keeper: &Keeper, zone: &str) -> Option<String> {
+        keeper.board.by_name(&name(zone)).and_then(|view| view.status().definition.origin.place())
+    }
+
+    fn number(keeper: &Keeper, zone: &str) -> ZoneId {
+        keeper.board.by_name(&name(zone)).expect("it is there").id
+    }
+
+    fn warnings(keeper: &Keeper, id: ZoneId) -> Vec<String> {
+        keeper.zones[&id].view.status().remarks.warnings.clone()
+    }
+
+    /// RFC 9432 §5: members come, go, and start anew with another label; nothing else is touched.
+    #[tokio::test]
+    async fn members_become_zones_and_go_with_their_catalog() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut keeper = keeper(directory.path());
+        let id = add_catalog(&mut keeper, &catalog_zone("cat", ""));
+        comes(&mut keeper, id, "cat", 1, "1.zones 0 PTR a.example.\n2.zones 0 PTR b.example.\n");
+        let (a, b) = (number(&keeper, "a.example"), number(&keeper, "b.example"));
+        assert_eq!(owner(&keeper, "a.example").as_deref(), Some("catalog cat"));
+        assert_eq!(keeper.zones[&a].definition.primaries[0].address.ip().to_string(), "192.0.2.1");
+        comes(
+            &mut keeper,
+            id,
+            "cat",
+            2,
+            "1.zones 0 PTR a.example.\n3.zones 0 PTR b.example.\n4.zones 0 PTR c.example.\n",
+        );
+        assert_eq!(number(&keeper, "a.example"), a, "it is as it was");
+        assert_ne!(number(&keeper, "b.example"), b, "\"its associated state MUST be reset\" (§5.4)");
+        let listed = keeper.zones[&id].view.status().remarks.catalog.expect("a catalog");
+        assert_eq!((listed.members, listed.left_out), (3, 0));
+        comes(&mut keeper, id, "cat", 3, "4.zones 0 PTR c.example.\n");
+        assert_eq!((owner(&keeper, "a.example"), owner(&keeper, "b.example")), (None, None));
+        assert!(owner(&keeper, "c.example").is_some());
+        // the catalog is no longer configured
+        keeper.forget(HashSet::from([id]));
+        assert!(keeper.zones.is_empty() && keeper.members.values().all(|count| *count == 0));
+    }
+
+    /// "a catalog zone that is broken MUST NOT be processed" (RFC 9432 §5.1), and it is told.
+    #[tokio::test]
+    async fn a_broken_catalog_changes_nothing() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut keeper = keeper(directory.path());
+        let id = add_catalog(&mut keeper, &catalog_zone("cat", ""));
+        comes(&mut keeper, id, "cat", 1, "1.zones 0 PTR a.example.\n");
+        comes(&mut keeper, id, "cat", 2, "version 0 TXT 3\n2.zones 0 PTR b.example.\n");
+        assert!(owner(&keeper, "a.example").is_some() && owner(&keeper, "b.example").is_none());
+        assert!(warnings(&keeper, id)[0].starts_with("CATALOG_BROKEN"), "{:?}", warnings(&keeper, id));
+        comes(&mut keeper, id, "cat", 3, "2.zones 0 PTR b.example.\n");
+        assert!(owner(&keeper, "a.example").is_none() && owner(&keeper, "b.example").is_some());
+        assert_eq!(warnings(&keeper, id), [""; 0]);
+    }
+
+    /// "In case of a name clash the existing zone is kept as it is" (§5.2): whoever was there first, until he goes.
+    #[tokio::test]
+    async fn a_name_that_is_taken_is_left_out_and_taken_when_it_is_free() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut keeper = keeper(directory.path());
+        let configured_id = keeper.allocate_id();
+        keeper.add_zones(vec![configured(&zone(), configured_id, Timestamp::now())]);
+        let one = add_catalog(&mut keeper, &catalog_zone("one", "allow = [\"com\", \"net\"]"));
+        let two = add_catalog(&mut keeper, &catalog_zone("two", ""));
+        comes(&mut keeper, one, "one", 1, "1.zones 0 PTR example.com.\n2.zones 0 PTR a.net.\n3.zones 0 PTR a.org.\n");
+        comes(&mut keeper, two, "two", 1, "1.zones 0 PTR a.net.\n2.zones 0 PTR one.\n");
+        assert_eq!(owner(&keeper, "example.com").as_deref(), Some("/etc/a.toml:7"));
+        assert_eq!(owner(&keeper, "a.net").as_deref(), Some("catalog one"));
+        assert!(owner(&keeper, "a.org").is_none(), "allow does not have it");
+        let told = warnings(&keeper, one).join("\n");
+        assert!(
+            told.starts_with("2 members are not taken")
+                && told.contains("a.org (not at")
+                && told.contains("/etc/a.toml:7"),
+            "{told}"
+        );
+        assert!(
+            warnings(&keeper, two)[0].contains("a.net (the name belongs to catalog one)"),
+            "{:?}",
+            warnings(&keeper, two)
+        );
+        // the other one is gone
+        keeper.forget(HashSet::from([configured_id]));
+        comes(&mut keeper, one, "one", 2, "1.zones 0 PTR example.com.\n");
+        assert_eq!(owner(&keeper, "example.com").as_deref(), Some("catalog one"));
+        assert_eq!(owner(&keeper, "a.net").as_deref(), Some("catalog two"));
+    }
+
+    /// RFC 9432 §4.3.1: a zone goes over when the one catalog lets it go and the other has it, in whatever order that comes.
+    #[tokio::test]
+    async fn a_change_of_ownership_keeps_the_zone() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut keeper = keeper(directory.path());
+        let one = add_catalog(&mut keeper, &catalog_zone("one", ""));
+        let two = add_catalog(
+            &mut keeper,
+            &catalog_zone("two", "[secondary-zone.catalog.members]\nprimaries = [\"192.0.2.2\"]"),
+        );
+        comes(&mut keeper, one, "one", 1, "1.zones 0 PTR a.example.\n2.zones 0 PTR b.example.\n");
+        comes(&mut keeper, two, "two", 1, "1.zones 0 PTR a.example.\n9.zones 0 PTR b.example.\n");
+        let (a, b) = (number(&keeper, "a.example"), number(&keeper, "b.example"));
+        assert_eq!(owner(&keeper, "a.example").as_deref(), Some("catalog one"), "it was not let go");
+        comes(
+            &mut keeper,
+            one,
+            "one",
+            2,
+            "1.zones 0 PTR a.example.\ncoo.1.zones 0 PTR two.\n2.zones 0 PTR b.example.\ncoo.2.zones 0 PTR two.\n",
+        );
+        assert_eq!(owner(&keeper, "a.example").as_deref(), Some("catalog two"));
+        assert_eq!(number(&keeper, "a.example"), a, "the same label: the same zone");
+        assert_eq!(keeper.zones[&a].definition.primaries[0].address.ip().to_string(), "192.0.2.2");
+        assert_ne!(number(&keeper, "b.example"), b, "another label: it starts anew");
+        // the old owner lets go of what is no longer his
+        comes(&mut keeper, one, "one", 3, "");
+        assert_eq!(number(&keeper, "a.example"), a);
+        let members =
+            |keeper: &Keeper, id| keeper.zones[&id].view.status().remarks.catalog.map(|listed| listed.members);
+        assert_eq!((members(&keeper, one), members(&keeper, two)), (Some(0), Some(2)));
+    }
+
+    /// "`group` selects a template" (§4.3.2), also when it is given later; a reload gives members their new settings.
+    #[tokio::test]
+    async fn members_have_the_settings_of_their_group() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut keeper = keeper(directory.path());
+        let groups = "[secondary-zone.catalog.group.east]\nprimaries = [\"192.0.2.7\"]\ntenant = \"east\"\n";
+        let zone = catalog_zone("cat", groups);
+        let id = add_catalog(&mut keeper, &zone);
+        comes(
+            &mut keeper,
+            id,
+            "cat",
+            1,
+            "1.zones 0 PTR a.example.\ngroup.1.zones 0 TXT east\n2.zones 0 PTR b.example.\n",
+        );
+        let settings = |keeper: &Keeper, zone: &str| {
+            let definition = keeper.zones[&number(keeper, zone)].definition.clone();
+            (definition.primaries[0].address.ip().to_string(), definition.tenant.to_string())
+        };
+        assert_eq!(settings(&keeper, "a.example"), ("192.0.2.7".to_owned(), "east".to_owned()));
+        assert_eq!(settings(&keeper, "b.example").0, "192.0.2.1");
+        let (a, b) = (number(&keeper, "a.example"), number(&keeper, "b.example"));
+        comes(
+            &mut keeper,
+            id,
+            "cat",
+            2,
+            "1.zones 0 PTR a.example.\n2.zones 0 PTR b.example.\ngroup.2.zones 0 TXT east\n",
+        );
+        assert_eq!(
+            (settings(&keeper, "a.example").0, settings(&keeper, "b.example").0),
+            ("192.0.2.1".to_owned(), "192.0.2.7".to_owned())
+        );
+        let config = |zone| Config { state_dir: directory.path().to_owned(), zones: vec![zone], ..Config::default() };
+        keeper.reload(config(catalog_zone("cat", &groups.replace("192.0.2.7", "192.0.2.8"))));
+        assert_eq!(settings(&keeper, "b.example").0, "192.0.2.8");
+        assert_eq!((number(&keeper, "a.example"), number(&keeper, "b.example")), (a, b));
+        keeper.reload(config(catalog_zone("cat", "allow = [\"a.example\"]")));
+        assert!(owner(&keeper, "a.example").is_some() && owner(&keeper, "b.example").is_none());
+        // the configuration takes a member, which goes on, and gives it back
+        let own = config::Zone { name: name("a.example"), ..self::zone() };
+        let cat = || catalog_zone("cat", "allow = [\"a.example\"]");
+        keeper.reload(Config { zones: vec![cat(), own], ..config(cat()) });
+        assert_eq!((owner(&keeper, "a.example").as_deref(), number(&keeper, "a.example")), (Some("/etc/a.toml:7"), a));
+        keeper.reload(config(cat()));
+        assert!(keeper.has_free_names);
+        keeper.take_left_out();
+        assert_eq!(owner(&keeper, "a.example").as_deref(), Some("catalog cat"));
+        // no catalog any more
+        keeper.reload(config(config::Zone { catalog: None, ..catalog_zone("cat", "") }));
+        assert_eq!(keeper.zones.keys().collect::<Vec<_>>(), [&id]);
+    }
+
+    /// Members are there again after a restart without their catalog's primary, and what the catalog has lost is gone (C5: a
+    /// catalog may be as old as it wants).
+    #[tokio::test(flavor = "multi_thread")]
+    async fn members_survive_a_restart() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let config = |name: &str| Config {
+            state_dir: directory.path().to_owned(),
+            zones: vec![catalog_zone(name, "")],
+            ..Config::default()
+        };
+        let (a, catalog_id) = {
+            let (mut keeper, restored) = keeper_of(config("cat"));
+            keeper.load(restored, || {});
+            let id = number(&keeper, "cat");
+            keeper.zones.get_mut(&id).expect("loaded").followed.get_or_insert_default();
+            keeper.followed.insert(id);
+            comes(&mut keeper, id, "cat", 1, "1.zones 0 PTR a.example.\n2.zones 0 PTR b.example.\n");
+            // what is stored of the catalog is newer: it was killed in between
+            let snapshot = listing(&keeper, "cat", 2, "1.zones 0 PTR a.example.\n");
+            keeper.store.submit(Write::Replace { zone: id.0, snapshot, diff: None }, Box::new(|_| {}));
+            keeper.store.close();
+            (number(&keeper, "a.example"), id)
+        };
+        let (mut keeper, restored) = keeper_of(config("cat"));
+        keeper.load(restored, || {});
+        assert_eq!((number(&keeper, "a.example"), number(&keeper, "cat")), (a, catalog_id));
+        assert!(owner(&keeper, "b.example").is_some(), "until the catalog has been read");
+        comes(&mut keeper, catalog_id, "cat", 2, "1.zones 0 PTR a.example.\n");
+        assert!(owner(&keeper, "b.example").is_none());
+        keeper.store.close();
+        // a configuration without the catalog: its members are not served
+        let (mut keeper, restored) = keeper_of(config("other"));
+        keeper.load(restored, || {});
+        assert!(owner(&keeper, "a.example").is_none());
+        keeper.store.close();
+    }
+}

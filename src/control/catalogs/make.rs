@@ -1,0 +1,595 @@
+//! Catalogs of our own zones (RFC 9432), for those behind us.
+//!
+//! In: zones that come, go and change, each noted in every catalog that lists it. Out: versions of the catalogs, at most one a
+//! second each, made beside the keeper, stored, and only then served and announced: a downstream never hears of a version that
+//! a crash could take back. Who may transfer a catalog, and is told of its versions, may transfer its members and is told of
+//! theirs.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use crate::access::{Kind as Access, Rule, ZoneAccess};
+use crate::catalog::{self, Listing};
+use crate::config::{CatalogZone, NotifyTarget};
+use crate::control::definition::{Arrangement, Origin, ZoneDefinition, configured_uuid};
+use crate::control::event::Event;
+use crate::control::keeper::{Keeper, report};
+use crate::control::status::{Listed, Remarks, ZoneStatus, ZoneView};
+use crate::control::zones;
+use crate::dns::{Name, Serial};
+use crate::reason::Reason;
+use crate::refresh::ZoneState;
+use crate::served::{Slot, State, ZoneId};
+use crate::store::{StoreError, Write};
+use crate::telemetry;
+use crate::time::Timestamp;
+use crate::zone::Snapshot;
+
+/// Between two versions of a catalog: zones that come together are listed together.
+const PAUSE: Duration = Duration::from_secs(1);
+/// After a failed write the next try waits this long.
+const PAUSE_FAILED: Duration = Duration::from_secs(10);
+
+/// A catalog that is made here.
+pub(in crate::control) struct Made {
+    settings: CatalogZone,
+    definition: Arc<ZoneDefinition>,
+    view: Arc<ZoneView>,
+    slot: Arc<Slot>,
+    /// The newest version, and whether it is stored and served.
+    newest: Arc<Snapshot>,
+    is_stored: bool,
+    /// How zones stand in it; elsewhere while a version is being made.
+    listed: BTreeMap<Name, Listing>,
+    /// How they are to stand, where that may differ.
+    pending: BTreeMap<Name, Option<Listing>>,
+    is_busy: bool,
+    /// What it lists was changed while a version was being made.
+    looks_again: bool,
+    /// When the next version may be made.
+    due: Timestamp,
+    /// Dropping it ends the running NOTIFYs to downstreams.
+    announcement: Option<oneshot::Sender<()>>,
+}
+
+/// A version that was made, or not.
+#[derive(Debug)]
+pub struct Making {
+    catalog: ZoneId,
+    listed: BTreeMap<Name, Listing>,
+    /// `None`: it would be as the one before.
+    outcome: Result<Option<(Snapshot, crate::zone::Diff)>, Reason>,
+}
+
+impl Made {
+    /// Whether it lists zones like this one.
+    fn lists(&self, definition: &ZoneDefinition) -> bool {
+        definition.catalog.is_none() && self.settings.lists_zones_of(&definition.tenant)
+    }
+
+    /// What it says of a zone.
+    fn listing(&self, definition: &ZoneDefinition) -> Listing {
+        // A zone that starts anew here starts anew for those behind, too (RFC 9432 §5.4).
+        let id = match &definition.origin {
+            Origin::Catalog(membership) => Uuid::new_v5(&definition.uuid, &membership.member.label),
+            Origin::Configured { .. } | Origin::Rest => definition.uuid,
+        };
+        Listing { label: id.simple().to_string().into_bytes().into(), group: self.settings.group.clone() }
+    }
+
+    fn has_work(&self) -> bool {
+        !self.is_busy && (!self.pending.is_empty() || !self.is_stored)
+    }
+}
+
+impl Keeper {
+    /// Takes the catalogs of the configuration, with what is stored of them; after the zones that they list.
+    pub(in crate::control) fn begin_catalogs(&mut self, mut stored: BTreeMap<Name, (ZoneId, Option<Arc<Snapshot>>)>) {
+        for settings in self.config.catalogs.clone() {
+            let (id, version) = match stored.remove(&settings.name) {
+                Some((id, version)) => (id, version),
+                None => (self.allocate_id(), None),
+            };
+            self.begin_catalog(settings, id, version);
+        }
+    }
+
+    fn begin_catalog(&mut self, settings: CatalogZone, id: ZoneId, stored: Option<Arc<Snapshot>>) {
+        if self.board.by_name(&settings.name).is_some() {
+            tracing::error!(zone = %settings.name, "the name of this [[catalog-zone]] belongs to a zone that came by REST; the catalog is not made");
+            return;
+        }
+        let now = Timestamp::now();
+        let read = stored.as_deref().map(catalog::read);
+        let stored = stored.filter(|_| matches!(read, Some(Ok(_))));
+        let listed = match read {
+            Some(Ok(members)) => members
+                .into_values()
+                .map(|member| {
+                    let group = member.groups.into_iter().next();
+                    (member.name, Listing { label: member.label, group })
+                })
+                .collect(),
+            _ => BTreeMap::new(),
+        };
+        let is_stored = stored.is_some();
+        let first = || catalog::first_version(&settings.name, self.store.hash_key(), first_serial(now));
+        let newest = match stored.map_or_else(|| first().map(Arc::new), Ok) {
+            Ok(newest) => newest,
+            Err(reason) => {
+                tracing::error!(zone = %settings.name, code = %reason.code, "the catalog cannot be made: {}", reason.message());
+                return;
+            }
+        };
+        let definition = Arc::new(defined(&settings, id, now));
+        self.remember(&definition);
+        let slot = self.publisher.add_zones([(id, settings.name.clone())]).remove(0);
+        let view = Arc::new(ZoneView::new(slot.clone(), definition.clone()));
+        self.board.insert([view.clone()]);
+        let mut made = Made {
+            settings,
+            definition,
+            view,
+            slot,
+            newest,
+            is_stored,
+            listed,
+            pending: BTreeMap::new(),
+            is_busy: false,
+            looks_again: false,
+            due: now,
+            announcement: None,
+        };
+        self.look_at_all_zones(&mut made);
+        self.made.insert(id, made);
+        self.set_catalog_access(id);
+        if is_stored {
+            self.serve_catalog(id);
+        }
+    }
+
+    /// Notes every zone whose place in the catalog may be another than it was. O(zones).
+    fn look_at_all_zones(&self, made: &mut Made) {
+        made.looks_again = made.is_busy;
+        if made.is_busy {
+            return;
+        }
+        let mut gone: HashSet<Name> = made.listed.keys().cloned().collect();
+        let secondary = self.zones.values().map(|zone| &zone.definition);
+        for definition in secondary.chain(self.local.definitions()) {
+            if !made.lists(definition) {
+                continue;
+            }
+            gone.remove(&definition.name);
+            let listing = made.listing(definition);
+            if made.listed.get(&definition.name) != Some(&listing) {
+                made.pending.insert(definition.name.clone(), Some(listing));
+            }
+        }
+        made.pending.extend(gone.into_iter().map(|name| (name, None)));
+    }
+
+    /// A zone is there, or is another one than it was.
+    pub(in crate::control) fn list(&mut self, definition: &ZoneDefinition) {
+        for made in self.made.values_mut() {
+            let listing = made.lists(definition).then(|| made.listing(definition));
+            made.pending.insert(definition.name.clone(), listing);
+        }
+    }
+
+    /// A zone is there no longer.
+    pub(in crate::control) fn unlist(&mut self, name: &Name) {
+        for made in self.made.values_mut() {
+            made.pending.insert(name.clone(), None);
+        }
+    }
+
+    /// When a version of a catalog is to be made.
+    pub(in crate::control) fn catalogs_due(&self) -> Option<Timestamp> {
+        self.made.values().filter(|made| made.has_work()).map(|made| made.due).min()
+    }
+
+    /// Makes the versions that are due.
+    pub(in crate::control) fn make_catalogs(&mut self, now: Timestamp) {
+        for (id, made) in &mut self.made {
+            if !made.has_work() || made.due > now {
+                continue;
+            }
+            made.is_busy = true;
+            let (catalog, newest, mut listed) = (*id, made.newest.clone(), std::mem::take(&mut made.listed));
+            let (pending, events) = (std::mem::take(&mut made.pending), self.events.clone());
+            let serial = next_serial(newest.serial(), now);
+            tokio::task::spawn_blocking(move || {
+                let outcome = catalog::next_version(&newest, &listed, &pending, serial);
+                if outcome.is_ok() {
+                    for (name, listing) in pending {
+                        match listing {
+                            Some(listing) => listed.insert(name, listing),
+                            None => listed.remove(&name),
+                        };
+                    }
+                }
+                // Nobody listens any more when the daemon stops.
+                let _ = events.send(Event::CatalogMade(Box::new(Making { catalog, listed, outcome })));
+            });
+        }
+    }
+
+    /// A version has been made: now it is stored.
+    pub(in crate::control) fn catalog_made(&mut self, making: Making) {
+        let Making { catalog: id, listed, outcome } = making;
+        let Some(mut made) = self.made.remove(&id) else { return };
+        made.listed = listed;
+        if made.looks_again || outcome.is_err() {
+            // What was wanted is not known any more.
+            made.is_busy = false;
+            self.look_at_all_zones(&mut made);
+            made.is_busy = true;
+        }
+        let made = self.made.entry(id).or_insert(made);
+        let write = match outcome {
+            Ok(Some((snapshot, diff))) => {
+                made.newest = Arc::new(snapshot);
+                made.is_stored = false;
+                Write::Append { zone: id.0, snapshot: made.newest.clone(), diffs: vec![diff] }
+            }
+            Ok(None) if made.is_stored => {
+                made.is_busy = false;
+                return;
+            }
+            // The first one, which lists nothing, or one that could not be stored before.
+            Ok(None) => Write::Replace { zone: id.0, snapshot: made.newest.clone(), diff: None },
+            Err(reason) => {
+                let name = &made.settings.name;
+                tracing::error!(zone = %name, code = %reason.code, "the catalog cannot be made: {}", reason.message());
+                (made.is_busy, made.due) = (false, Timestamp::now() + PAUSE_FAILED);
+                return;
+            }
+        };
+        let events = self.events.clone();
+        let done = move |outcome: Result<(), StoreError>| {
+            let _ = events.send(Event::CatalogStored(id, outcome.map_err(|error| error.to_string())));
+        };
+        self.store.submit(write, Box::new(done));
+    }
+
+    /// It is durable, or not: now it is served.
+    pub(in crate::control) fn catalog_stored(&mut self, id: ZoneId, outcome: Result<(), String>) {
+        let Some(made) = self.made.get_mut(&id) else { return };
+        made.is_busy = false;
+        let now = Timestamp::now();
+        if let Err(detail) = outcome {
+            tracing::error!(zone = %made.settings.name, detail, "a new version of the catalog could not be stored; it is tried again");
+            metrics::counter!(telemetry::STORE_FAILURES).increment(1);
+            made.due = now + PAUSE_FAILED;
+            return;
+        }
+        (made.is_stored, made.due) = (true, now + PAUSE);
+        tracing::info!(zone = %made.settings.name, serial = made.newest.serial().0, members = made.listed.len(), op = "catalog", "new version of the catalog");
+        self.serve_catalog(id);
+    }
+
+    /// Makes the newest version the served one, and tells the downstreams.
+    fn serve_catalog(&mut self, id: ZoneId) {
+        let Some(made) = self.made.get(&id) else { return };
+        let (slot, snapshot, notify) = (made.slot.clone(), made.newest.clone(), made.settings.notify.clone());
+        let listed = Listed { members: made.listed.len(), left_out: 0 };
+        let (view, definition, serial) = (made.view.clone(), made.definition.clone(), Some(snapshot.serial()));
+        self.publish_local(&slot, Some(snapshot.clone()), State::Served);
+        self.generation += 1;
+        let status = ZoneStatus {
+            definition,
+            state: ZoneState::Available,
+            generation: self.generation,
+            offered_serial: serial,
+            served_serial: serial,
+            stored_serial: serial,
+            remarks: Remarks { catalog: Some(listed), ..Remarks::default() }.into(),
+            ..ZoneStatus::clone(&view.status())
+        };
+        self.board.show(&view, status);
+        let announcement = (!notify.is_empty()).then(|| self.announced_to(&notify, &snapshot));
+        if let Some(made) = self.made.get_mut(&id) {
+            made.announcement = announcement;
+        }
+    }
+
+    fn set_catalog_access(&self, id: ZoneId) {
+        let Some(made) = self.made.get(&id) else { return };
+        let access = ZoneAccess {
+            kind: Access::Local,
+            allow_transfer: made.settings.allow_transfer.clone(),
+            allow_query: Some(made.settings.allow_query.clone()),
+            ..ZoneAccess::default()
+        };
+        self.policy.set_zone(id, Arc::new(access));
+        self.publisher.set_restricted(&made.slot, true);
+    }
+
+    /// Who may notify and transfer a zone: those that its definition names, and those of the catalogs that list it.
+    pub(in crate::control) fn access_to(&self, definition: &ZoneDefinition) -> ZoneAccess {
+        let mut access = zones::access(definition);
+        if definition.local.is_some() {
+            access.allow_transfer = self.config.local.allow_transfer.as_slice().into();
+        }
+        let more: Vec<Rule> = self
+            .listing(definition)
+            .flat_map(|settings| settings.allow_transfer.iter())
+            .filter(|rule| !access.allow_transfer.contains(rule))
+            .cloned()
+            .collect();
+        if !more.is_empty() {
+            access.allow_transfer = access.allow_transfer.iter().cloned().chain(more).collect();
+        }
+        access
+    }
+
+    /// Who is told of a new version of a zone, in the same way.
+    pub(in crate::control) fn downstreams_of(&self, definition: &ZoneDefinition) -> Vec<NotifyTarget> {
+        let own = if definition.local.is_some() { &self.config.local.notify[..] } else { &definition.notify };
+        let mut targets = own.to_vec();
+        for target in self.listing(definition).flat_map(|settings| settings.notify.iter()) {
+            if !targets.contains(target) {
+                targets.push(target.clone());
+            }
+        }
+        targets
+    }
+
+    /// The catalogs of the configuration that list a zone.
+    fn listing<'a>(&'a self, definition: &'a ZoneDefinition) -> impl Iterator<Item = &'a CatalogZone> {
+        let lists =
+            |settings: &&CatalogZone| definition.catalog.is_none() && settings.lists_zones_of(&definition.tenant);
+        self.config.catalogs.iter().filter(lists)
+    }
+
+    /// The configuration has other catalogs, or the same with other settings. O(zones) for each that is another.
+    pub(in crate::control) fn reload_catalogs(&mut self, old: &[CatalogZone]) {
+        let new = self.config.catalogs.clone();
+        let now = Timestamp::now();
+        for settings in new {
+            let id = self.made.iter().find(|(_, made)| made.settings.name == settings.name).map(|(id, _)| *id);
+            let Some(id) = id else {
+                let id = self.allocate_id();
+                self.begin_catalog(settings, id, None);
+                continue;
+            };
+            let Some(mut made) = self.made.remove(&id) else { continue };
+            let is_same = made.settings.same_settings(&settings);
+            made.settings = settings;
+            if !is_same {
+                let definition = defined(&made.settings, id, now);
+                made.definition = Arc::new(ZoneDefinition { created: made.definition.created, ..definition });
+                self.look_at_all_zones(&mut made);
+            }
+            self.made.insert(id, made);
+            if !is_same {
+                self.set_catalog_access(id);
+                // for what its status says of it
+                self.serve_catalog_again(id);
+            }
+        }
+        if old.len() != self.config.catalogs.len()
+            || !old.iter().zip(&self.config.catalogs).all(|(old, new)| old.same_settings(new))
+        {
+            self.set_all_access();
+        }
+    }
+
+    fn serve_catalog_again(&mut self, id: ZoneId) {
+        if self.made.get(&id).is_some_and(|made| made.is_stored && !made.is_busy) {
+            self.serve_catalog(id);
+        }
+    }
+
+    /// Catalogs that the configuration has no more are gone at once: others may want their names.
+    pub(in crate::control) fn drop_catalogs(&mut self) {
+        let is_gone = |made: &Made| !self.config.catalogs.iter().any(|settings| settings.name == made.settings.name);
+        let gone: HashSet<ZoneId> = self.made.iter().filter(|(_, made)| is_gone(made)).map(|(id, _)| *id).collect();
+        self.publisher.remove_zones(&gone);
+        for id in gone {
+            self.policy.remove_zone(id);
+            self.store.submit(Write::Remove { zone: id.0 }, report("removal of a catalog"));
+            if let Some(made) = self.made.remove(&id) {
+                tracing::info!(zone = %made.settings.name, op = "remove", "catalog removed");
+                self.board.remove(&made.view);
+            }
+        }
+    }
+
+    /// Says once more of every zone who may ask for it.
+    fn set_all_access(&self) {
+        let secondary = self.zones.values().map(|zone| &zone.definition);
+        for definition in secondary.chain(self.local.definitions()) {
+            self.policy.set_zone(definition.id, Arc::new(self.access_to(definition)));
+        }
+    }
+}
+
+/// The definition of a catalog of the configuration.
+fn defined(settings: &CatalogZone, id: ZoneId, now: Timestamp) -> ZoneDefinition {
+    let who: Arc<str> = "configuration".into();
+    let arrangement = Arrangement {
+        allow_transfer: settings.allow_transfer.clone(),
+        allow_query: Some(settings.allow_query.clone()),
+        notify: settings.notify.clone(),
+        ..Arrangement::of_rest(settings.tenant.clone(), who, Arc::default())
+    };
+    ZoneDefinition {
+        id,
+        uuid: configured_uuid(&settings.name),
+        name: settings.name.clone(),
+        description: "Catalog of the zones that are served here.".to_owned(),
+        local: None,
+        origin: Origin::Configured { file: settings.origin.file.clone(), line: settings.origin.line },
+        created: now,
+        modified: now,
+        arrangement: Arc::new(arrangement),
+    }
+}
+
+/// Seconds of the clock: a catalog whose state was lost goes on above what downstreams have.
+fn first_serial(now: Timestamp) -> Serial {
+    Serial((now.0 / 1000) as u32)
+}
+
+fn next_serial(last: Serial, now: Timestamp) -> Serial {
+    let by_clock = first_serial(now);
+    if by_clock.is_newer_than(last) { by_clock } else { Serial(last.0.wrapping_add(1)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::fixture::{Events, keeper_with_events, settle, zone};
+    use super::*;
+    use crate::config::{self, Config};
+    use crate::zone::HashKey;
+
+    fn name(text: &str) -> Name {
+        text.parse().expect("a name")
+    }
+
+    fn zone_named(text: &str, tenant: &str) -> config::Zone {
+        config::Zone { name: name(text), tenant: tenant.into(), ..zone() }
+    }
+
+    fn config(directory: &std::path::Path, settings: &str, zones: Vec<config::Zone>) -> Config {
+        let text = format!("[[catalog-zone]]\nname = \"cat\"\nallow-transfer = [\"192.0.2.7\"]\n{settings}");
+        let read = Config::from_text(std::path::Path::new("test.toml"), &text).expect("a configuration");
+        Config { state_dir: directory.to_owned(), zones, ..read }
+    }
+
+    /// Whatever is due is made, stored and served.
+    async fn make(keeper: &mut Keeper, events: &mut Events) {
+        let later = Timestamp::now() + PAUSE_FAILED;
+        keeper.make_catalogs(later);
+        settle(keeper, events, |keeper| keeper.made.values().all(|made| !made.is_busy)).await;
+    }
+
+    fn served(keeper: &Keeper) -> Arc<Snapshot> {
+        keeper.board.by_name(&name("cat")).expect("the catalog").snapshot().expect("it is served")
+    }
+
+    fn listed(keeper: &Keeper) -> Vec<String> {
+        let catalog = catalog::read(&served(keeper)).expect("a catalog");
+        let mut names: Vec<_> = catalog.keys().map(Name::without_dot).collect();
+        names.sort();
+        names
+    }
+
+    /// C4: what is served here is listed, and each change is a difference of what has changed.
+    #[tokio::test]
+    async fn a_catalog_lists_what_is_there_but_catalogs() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let followed = config::Zone {
+            catalog: Some(Arc::new(config::Catalog {
+                allow: Vec::new(),
+                members: config::Members {
+                    primaries: [].into(),
+                    allow_notify: [].into(),
+                    allow_transfer: [].into(),
+                    allow_query: None,
+                    notify: [].into(),
+                    policy: None,
+                    tenant: "1000".into(),
+                },
+                groups: BTreeMap::new(),
+            })),
+            ..zone_named("followed", "1000")
+        };
+        let zones = vec![zone_named("a.example", "1000"), zone_named("b.example", "2000"), followed];
+        let (mut keeper, restored, mut events) = keeper_with_events(config(directory.path(), "group = \"g\"", zones));
+        keeper.load(restored, || {});
+        make(&mut keeper, &mut events).await;
+        assert_eq!(listed(&keeper), ["a.example", "b.example"]);
+        let first = served(&keeper);
+        assert!(catalog::read(&first).expect("a catalog").values().all(|member| member.groups == ["g"]));
+        // one more, one less
+        let id = keeper.allocate_id();
+        keeper.add_zones(vec![zones::configured(&zone_named("c.example", "1000"), id, Timestamp::now())]);
+        let gone = keeper.board.by_name(&name("b.example")).expect("there").id;
+        keeper.forget(HashSet::from([gone]));
+        make(&mut keeper, &mut events).await;
+        assert_eq!(listed(&keeper), ["a.example", "c.example"]);
+        assert!(served(&keeper).serial().is_newer_than(first.serial()));
+        let diffs = keeper.store.diffs_since(keeper.made.keys().next().expect("it").0, first.serial());
+        let diffs = diffs.expect("the store reads").expect("kept");
+        assert_eq!((diffs.len(), diffs[0].added().count(), diffs[0].deleted().count()), (1, 2, 2));
+        // there and gone again between two versions
+        keeper.list(&keeper.zones[&id].definition.clone());
+        make(&mut keeper, &mut events).await;
+        assert_eq!(served(&keeper).serial(), diffs[0].to_serial(), "nothing differs, nobody is told");
+    }
+
+    /// Who may transfer the catalog may transfer what it lists, and nothing else.
+    #[tokio::test]
+    async fn members_are_for_those_the_catalog_is_for() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let zones = || vec![zone_named("a.example", "1000"), zone_named("b.example", "2000")];
+        let settings = "tenants = [\"1000\"]\nnotify = [\"192.0.2.8\"]\n";
+        let (mut keeper, restored, mut events) = keeper_with_events(config(directory.path(), settings, zones()));
+        keeper.load(restored, || {});
+        make(&mut keeper, &mut events).await;
+        assert_eq!(listed(&keeper), ["a.example"]);
+        let may = |keeper: &Keeper, zone: &str| {
+            let view = keeper.board.by_name(&name(zone)).expect("there");
+            let verdict = keeper.policy.zone(view.id).expect("rules").transfer([192, 0, 2, 7].into(), None);
+            let told = keeper.zones.get(&view.id).map(|zone| keeper.downstreams_of(&zone.definition).len());
+            (verdict == crate::access::Verdict::Allow, told)
+        };
+        assert_eq!(may(&keeper, "a.example"), (true, Some(1)));
+        assert_eq!(may(&keeper, "b.example"), (false, Some(0)));
+        assert_eq!(may(&keeper, "cat"), (true, None));
+        // a reload says that it is for the zones of the other
+        keeper.reload(config(directory.path(), "tenants = [\"2000\"]\n", zones()));
+        make(&mut keeper, &mut events).await;
+        assert_eq!(listed(&keeper), ["b.example"]);
+        assert_eq!((may(&keeper, "a.example").0, may(&keeper, "b.example").0), (false, true));
+        // and another that there is none
+        keeper.reload(Config { state_dir: directory.path().to_owned(), zones: zones(), ..Config::default() });
+        assert!(keeper.board.by_name(&name("cat")).is_none() && keeper.made.is_empty());
+        assert!(!may(&keeper, "b.example").0);
+    }
+
+    /// A restart makes no version where nothing has changed, and goes on with the serials where something has.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_catalog_survives_a_restart() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let with =
+            |zones: &[&str]| config(directory.path(), "", zones.iter().map(|name| zone_named(name, "1000")).collect());
+        let (mut keeper, restored, mut events) = keeper_with_events(with(&["a.example", "b.example"]));
+        keeper.load(restored, || {});
+        make(&mut keeper, &mut events).await;
+        let (id, serial) = (*keeper.made.keys().next().expect("it"), served(&keeper).serial());
+        keeper.store.close();
+        let (mut keeper, restored, mut events) = keeper_with_events(with(&["a.example", "b.example"]));
+        keeper.load(restored, || {});
+        assert_eq!((served(&keeper).serial(), keeper.catalogs_due()), (serial, None));
+        keeper.store.close();
+        drop(events.try_recv());
+        let (mut keeper, restored, mut events) = keeper_with_events(with(&["b.example", "c.example"]));
+        keeper.load(restored, || {});
+        assert_eq!(served(&keeper).serial(), serial, "as it was, until there is a new one");
+        make(&mut keeper, &mut events).await;
+        assert_eq!(
+            (listed(&keeper), keeper.made.keys().next()),
+            (vec!["b.example".to_owned(), "c.example".to_owned()], Some(&id))
+        );
+        assert!(served(&keeper).serial().is_newer_than(serial));
+        keeper.store.close();
+    }
+
+    #[test]
+    fn serials_follow_the_clock_and_never_go_back() {
+        let now = Timestamp::from_secs(1_800_000_000);
+        assert_eq!(next_serial(Serial(5), now), Serial(1_800_000_000));
+        assert_eq!(next_serial(Serial(1_800_000_000), now), Serial(1_800_000_001));
+        assert_eq!(next_serial(Serial(u32::MAX), Timestamp::from_secs(10)), Serial(10), "RFC 1982");
+        let key = HashKey::from_bytes([1; 16]);
+        assert!(catalog::first_version(&name("cat"), key, Serial(1)).is_ok());
+    }
+}
