@@ -1,8 +1,8 @@
 //! Catalog zones (RFC 9432): a list of zones that is itself a zone, and travels as one.
 //!
 //! ```text
-//!  a catalog that was transferred ──> read ──> Catalog ──┐
-//!  the one that was read before ─────────────> Catalog ──┴─> changes: who joins, leaves, is another ──> control
+//!  a version of a catalog that was transferred ──┐
+//!  the one that was followed before ──────────────┴─> changes: who joins, leaves, is another ──> control
 //!
 //!  our own list of zones ──> list (the difference to what was listed before) ──> control: a new version
 //! ```

@@ -1,12 +1,12 @@
 //! What a catalog says, and what has changed since it was read before.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::dns::{Name, RecordRef, RecordType};
-use crate::zone::Snapshot;
+use crate::zone::{self, Snapshot};
 
 use super::{COO, GROUP, SCHEMA, VERSION, ZONES};
 
@@ -69,65 +69,88 @@ pub enum Change {
 
 /// Reads a catalog. Broken ones change nothing (§5.1); what is unknown in a catalog is passed over. O(records).
 pub fn read(snapshot: &Snapshot) -> Result<Catalog, Broken> {
+    check_version(snapshot)?;
     let apex = snapshot.apex().as_wire();
-    let mut version = None;
     let mut nodes: HashMap<Box<[u8]>, Node> = HashMap::new();
     let mut records = snapshot.records();
     while let Some(record) = records.advance() {
-        let Some(relative) = record.owner.strip_suffix(apex) else { continue };
-        if relative.eq_ignore_ascii_case(VERSION) && record.rtype == RecordType::TXT {
-            let text = one_string(record.rdata).ok_or(Broken::Version)?;
-            if version.replace(text.to_vec()).is_some() {
-                return Err(Broken::Version);
-            }
-            continue;
+        let Some((property, label)) = record.owner.strip_suffix(apex).and_then(place) else { continue };
+        match nodes.get_mut(label) {
+            Some(node) => node.take(property, record)?,
+            None => nodes.entry(label.into()).or_default().take(property, record)?,
         }
-        let Some((property, label)) = place(relative) else { continue };
-        let several = || Broken::Several(record.to_record().owner);
-        match (property, record.rtype) {
-            (None, RecordType::PTR) => {
-                let node = nodes.entry(label.into()).or_default();
-                if node.member.replace(target(&record)).is_some() {
-                    return Err(several());
-                }
-            }
-            (Some(GROUP), RecordType::TXT) => {
-                let node = nodes.entry(label.into()).or_default();
-                if node.groups.len() < GROUPS_MAX {
-                    node.groups.push(String::from_utf8_lossy(&all_strings(record.rdata)).into_owned());
-                }
-            }
-            (Some(COO), RecordType::PTR) => {
-                let node = nodes.entry(label.into()).or_default();
-                if node.successor.replace(target(&record)).is_some() {
-                    return Err(several());
-                }
-            }
-            _ => {}
-        }
-    }
-    match version.as_deref() {
-        None => return Err(Broken::Version),
-        Some(SCHEMA) => {}
-        Some(other) => return Err(Broken::OtherVersion(String::from_utf8_lossy(other).into_owned())),
     }
     let mut catalog = Catalog::with_capacity(nodes.len());
-    for (label, Node { member, mut groups, successor }) in nodes {
-        // A node without a member has properties of nothing.
-        let Some(name) = member else { continue };
-        groups.sort_unstable();
-        if catalog.insert(name.clone(), Member { name: name.clone(), label, groups, successor }).is_some() {
-            return Err(Broken::Twice(name));
+    for member in nodes.into_iter().filter_map(|(label, node)| node.member(label)) {
+        if let Some(other) = catalog.insert(member.name.clone(), member) {
+            return Err(Broken::Twice(other.name));
         }
     }
     Ok(catalog)
 }
 
+/// "exactly one TXT RR" with the version that we know (§4.2.1).
+fn check_version(snapshot: &Snapshot) -> Result<(), Broken> {
+    let owner = Name::from_relative(VERSION, snapshot.apex()).map_err(|_| Broken::Version)?;
+    let texts = snapshot.records_at(&owner).filter(|record| record.rtype == RecordType::TXT);
+    match &texts.collect::<Vec<_>>()[..] {
+        [text] => match one_string(&text.rdata) {
+            Some(SCHEMA) => Ok(()),
+            Some(other) => Err(Broken::OtherVersion(String::from_utf8_lossy(other).into_owned())),
+            None => Err(Broken::Version),
+        },
+        _ => Err(Broken::Version),
+    }
+}
+
+/// What stands at and below one label.
 #[derive(Default)]
 struct Node {
-    member: Option<Name>,
+    name: Option<Name>,
     groups: Vec<String>,
     successor: Option<Name>,
+}
+
+impl Node {
+    /// The node of this label as a version has it. O(its records).
+    fn of(snapshot: &Snapshot, label: &[u8]) -> Result<Node, Broken> {
+        let at = [&[label.len() as u8], label, ZONES].concat();
+        let mut node = Node::default();
+        for property in [None, Some(GROUP), Some(COO)] {
+            let relative = [property.unwrap_or_default(), &at].concat();
+            // What does not fit into a name is not there.
+            let Ok(owner) = Name::from_relative(&relative, snapshot.apex()) else { continue };
+            let mut records = snapshot.records_at(&owner);
+            while let Some(record) = records.advance() {
+                node.take(property, record)?;
+            }
+        }
+        Ok(node)
+    }
+
+    fn take(&mut self, property: Option<&[u8]>, record: RecordRef<'_>) -> Result<(), Broken> {
+        let single = match (property, record.rtype) {
+            (None, RecordType::PTR) => &mut self.name,
+            (Some(COO), RecordType::PTR) => &mut self.successor,
+            (Some(GROUP), RecordType::TXT) if self.groups.len() < GROUPS_MAX => {
+                self.groups.push(String::from_utf8_lossy(&all_strings(record.rdata)).into_owned());
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
+        let target = Name::from_wire(record.rdata).expect("the PTRs of a zone have been checked");
+        match single.replace(target) {
+            None => Ok(()),
+            Some(_) => Err(Broken::Several(record.to_record().owner)),
+        }
+    }
+
+    /// `None`: properties of nothing.
+    fn member(self, label: Box<[u8]>) -> Option<Member> {
+        let Node { name, mut groups, successor } = self;
+        groups.sort_unstable();
+        Some(Member { name: name?, label, groups, successor })
+    }
 }
 
 /// Of `[property.]LABEL.zones` the property with its length octet, and the label without.
@@ -139,10 +162,6 @@ fn place(relative: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
     }
     let (second, rest) = rest.split_at_checked(1 + usize::from(rest[0]))?;
     rest.is_empty().then_some((Some(first), &second[1..]))
-}
-
-fn target(record: &RecordRef<'_>) -> Name {
-    Name::from_wire(record.rdata).expect("the PTRs of a zone have been checked")
 }
 
 /// The string of a TXT record that has only one.
@@ -162,9 +181,32 @@ fn all_strings(mut rdata: &[u8]) -> Vec<u8> {
     text
 }
 
-/// What leads from the members that were to those that are. Sorted by the names of the zones, so that it is the same every
-/// time.
-pub fn changes(old: &Catalog, new: Catalog) -> Vec<Change> {
+/// What leads from the members of `old`, which is not broken, to those of `new`; from none without `old`. Sorted by the names
+/// of the zones, so that it is the same every time. Costs as much as what differs between the two.
+///
+/// Of a zone that is listed twice, once in what differs and once in what does not, the caller is told that it has joined: he
+/// knows the members.
+pub fn changes(old: Option<&Snapshot>, new: &Snapshot) -> Result<Vec<Change>, Broken> {
+    let Some(old) = old else {
+        return Ok(between(Catalog::new(), read(new)?));
+    };
+    check_version(new)?;
+    let (apex, diff) = (new.apex().as_wire(), zone::between(old, new));
+    let touched = diff.deleted().chain(diff.added()).filter_map(|record| place(record.owner.strip_suffix(apex)?));
+    let labels: BTreeSet<&[u8]> = touched.map(|(_, label)| label).collect();
+    let (mut before, mut after) = (Catalog::new(), Catalog::new());
+    for label in labels {
+        let old = Node::of(old, label)?.member(label.into());
+        let new = Node::of(new, label)?.member(label.into());
+        before.extend(old.map(|member| (member.name.clone(), member)));
+        if let Some(other) = new.and_then(|member| after.insert(member.name.clone(), member)) {
+            return Err(Broken::Twice(other.name));
+        }
+    }
+    Ok(between(before, after))
+}
+
+fn between(old: Catalog, new: Catalog) -> Vec<Change> {
     let mut changes: Vec<Change> =
         old.keys().filter(|name| !new.contains_key(name)).cloned().map(Change::Left).collect();
     for (name, member) in new {
@@ -191,6 +233,8 @@ impl Change {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::dns::zonefile;
     use crate::zone::{Builder, HashKey, Limits};
@@ -256,14 +300,14 @@ mod tests {
 
     #[test]
     fn changes_are_those_of_the_members_that_differ() {
-        let old = of(
-            "a.zones 0 PTR a.example.\nb.zones 0 PTR b.example.\nc.zones 0 PTR c.example.\nd.zones 0 PTR d.example.\n",
-        );
+        let old =
+            "a.zones 0 PTR a.example.\nb.zones 0 PTR b.example.\nc.zones 0 PTR c.example.\nd.zones 0 PTR d.example.\n";
         let new = "a.zones 0 PTR a.example.\nb2.zones 0 PTR b.example.\nc.zones 0 PTR c.example.\n\
                    group.c.zones 0 TXT g\ne.zones 0 PTR e.example.\n";
         let member = |name: &str| of(new)[&name.parse::<Name>().expect("a name")].clone();
+        let version = |text: &str| snapshot(&format!("{TWO}{text}"));
         assert_eq!(
-            changes(&old, of(new)),
+            changes(Some(&version(old)), &version(new)).expect("catalogs"),
             [
                 Change::Reset(member("b.example")),
                 Change::Altered(member("c.example")),
@@ -271,6 +315,50 @@ mod tests {
                 Change::Joined(member("e.example")),
             ]
         );
-        assert_eq!(changes(&old, old.clone()), []);
+        assert_eq!(changes(Some(&version(old)), &version(old)), Ok(Vec::new()));
+        assert_eq!(changes(Some(&version(old)), &snapshot(new)), Err(Broken::Version));
+        let twice = format!("{new}x.zones 0 PTR y.example.\ny.zones 0 PTR y.example.\n");
+        assert_eq!(changes(Some(&version(old)), &version(&twice)), Err(Broken::Twice(name("y.example"))));
+    }
+
+    /// Few labels, zones and properties, so that they meet.
+    fn lines() -> impl Strategy<Value = Vec<(u8, u8, Option<u8>, Option<u8>)>> {
+        let zone = 0u8..5;
+        proptest::collection::btree_map(0u8..6, (zone.clone(), proptest::option::of(zone), any::<Option<bool>>()), 0..6)
+            .prop_map(|nodes| {
+                let of = |(label, (zone, successor, group)): (u8, (u8, Option<u8>, Option<bool>))| {
+                    (label, zone, successor, group.map(u8::from))
+                };
+                nodes.into_iter().map(of).collect()
+            })
+    }
+
+    fn text(lines: &[(u8, u8, Option<u8>, Option<u8>)]) -> String {
+        let line = |(label, zone, successor, group): &(u8, u8, Option<u8>, Option<u8>)| {
+            let coo = successor.map(|to| format!("coo.l{label}.zones 0 PTR c{to}.\n")).unwrap_or_default();
+            let group = group.map(|group| format!("group.l{label}.zones 0 TXT g{group}\n")).unwrap_or_default();
+            format!("l{label}.zones 0 PTR z{zone}.\n{coo}{group}")
+        };
+        lines.iter().map(line).collect::<String>() + TWO
+    }
+
+    proptest! {
+        /// The law of [`changes`]: by what differs they are the same as by a look at everything.
+        #[test]
+        fn changes_by_what_differs_are_those_of_the_whole(old in lines(), new in lines()) {
+            let (old, new) = (snapshot(&text(&old)), snapshot(&text(&new)));
+            let Ok(before) = read(&old) else { return Ok(()) };
+            let found = changes(Some(&old), &new);
+            match read(&new) {
+                Ok(after) => prop_assert_eq!(found, Ok(between(before, after))),
+                // Told as broken, or as a zone that joins and has been a member all the time.
+                Err(Broken::Twice(_)) => {
+                    let is_known = |change: &Change| matches!(change, Change::Joined(member) if before.contains_key(&member.name));
+                    let is_told = found.as_ref().map_or(true, |changes| changes.iter().any(is_known));
+                    prop_assert!(is_told, "{:?}", found);
+                }
+                Err(other) => prop_assert_eq!(found, Err(other)),
+            }
+        }
     }
 }

@@ -57,8 +57,6 @@ pub enum Event {
     LocalStored(Box<super::local::Finished>, Result<(), String>),
     /// A version of a catalog that is followed has been read.
     CatalogRead(Box<Reading>),
-    /// Of a catalog's changes there are more to be carried out.
-    CatalogGoesOn(ZoneId),
     /// A version of a catalog of our zones has been made.
     CatalogMade(Box<Making>),
     /// It has been written, or not.

@@ -90,6 +90,8 @@ pub(super) struct Keeper {
     /// Catalogs that are followed, and how many members of each are zones here, by its name.
     pub(super) followed: BTreeSet<ZoneId>,
     pub(super) members: HashMap<Name, usize>,
+    /// Those of which more is to be carried out.
+    pub(super) going_on: BTreeSet<ZoneId>,
     /// Names have become free that a catalog may be waiting for.
     pub(super) has_free_names: bool,
     /// Catalogs of our zones.
@@ -147,6 +149,7 @@ impl Keeper {
             aside: Aside::new(),
             followed: BTreeSet::new(),
             members: HashMap::new(),
+            going_on: BTreeSet::new(),
             has_free_names: false,
             made: BTreeMap::new(),
             schedule: Schedule::default(),
@@ -209,7 +212,7 @@ impl Keeper {
                 self.take_left_out();
             }
             self.make_catalogs(Timestamp::now());
-            has_more = self.start_jobs();
+            has_more = self.start_jobs() | self.go_on_with_members();
         }
     }
 
@@ -267,7 +270,6 @@ impl Keeper {
             Event::Stored { zone, version, is_served, outcome } => self.stored(zone, version, is_served, outcome),
             Event::LocalStored(finished, outcome) => self.local_stored(*finished, outcome),
             Event::CatalogRead(reading) => self.catalog_read(*reading),
-            Event::CatalogGoesOn(zone) => self.change_members(zone),
             Event::CatalogMade(making) => self.catalog_made(*making),
             Event::CatalogStored(zone, outcome) => self.catalog_stored(zone, outcome),
             Event::Reload(config) => self.reload(*config),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::catalog::{self, Catalog, Change, Member};
+use crate::catalog::{self, Broken, Change, Member};
 use crate::control::definition::{Arrangement, Membership, Origin, Primary, ZoneDefinition, configured_uuid};
 use crate::control::event::Event;
 use crate::control::events::Kind;
@@ -148,13 +148,7 @@ impl Keeper {
         followed.is_reading = true;
         let (before, events) = (followed.done.clone(), self.events.clone());
         tokio::task::spawn_blocking(move || {
-            let read = |version: &Snapshot| {
-                catalog::read(version).map_err(|broken| Reason::new(Code::CatalogBroken, broken.to_string()))
-            };
-            let outcome = read(&version).and_then(|members| {
-                let before = before.as_deref().map_or(Ok(Catalog::new()), read)?;
-                Ok(catalog::changes(&before, members))
-            });
+            let outcome = catalog::changes(before.as_deref(), &version).map_err(broken);
             // Nobody listens any more when the daemon stops.
             let _ = events.send(Event::CatalogRead(Box::new(Reading { catalog: id, version, outcome })));
         });
@@ -163,10 +157,24 @@ impl Keeper {
     /// A version has been read.
     pub(in crate::control) fn catalog_read(&mut self, reading: Reading) {
         let Reading { catalog: id, version, outcome } = reading;
-        let Some(zone) = self.zones.get_mut(&id) else { return };
+        let Some(zone) = self.zones.get(&id) else { return };
         let name = zone.definition.name.clone();
+        // A zone that has joined and is a member already stands in the catalog twice.
+        let joined = outcome.iter().flatten().filter(|change| matches!(change, Change::Joined(_))).map(Change::zone);
+        let members: HashSet<Name> = joined.filter(|zone| self.member_of(&name, zone).is_some()).cloned().collect();
+        let Some(zone) = self.zones.get_mut(&id) else { return };
         let Some(followed) = zone.followed.as_deref_mut() else { return };
         followed.is_reading = false;
+        let is_known = |change: &Change| match change {
+            Change::Joined(member) if followed.done.is_some() => {
+                followed.left_out.contains_key(&member.name) || members.contains(&member.name)
+            }
+            _ => false,
+        };
+        let outcome = outcome.and_then(|changes| match changes.iter().find(|change| is_known(change)) {
+            Some(change) => Err(broken(Broken::Twice(change.zone().clone()))),
+            None => Ok(changes),
+        });
         match outcome {
             Err(reason) => {
                 if followed.broken.as_ref() != Some(&reason) {
@@ -197,8 +205,16 @@ impl Keeper {
         self.change_members(id);
     }
 
+    /// Goes on with what catalogs have changed; others have had their turn since. Whether there is more.
+    pub(in crate::control) fn go_on_with_members(&mut self) -> bool {
+        for id in std::mem::take(&mut self.going_on) {
+            self.change_members(id);
+        }
+        !self.going_on.is_empty()
+    }
+
     /// Carries out some of what a catalog's new version has changed.
-    pub(in crate::control) fn change_members(&mut self, id: ZoneId) {
+    fn change_members(&mut self, id: ZoneId) {
         let Some(zone) = self.zones.get_mut(&id) else { return };
         let (catalog, settings) = (zone.definition.name.clone(), zone.definition.catalog.clone());
         let (Some(followed), Some(settings)) = (zone.followed.as_deref_mut(), settings) else { return };
@@ -225,8 +241,7 @@ impl Keeper {
             self.read_catalog(id);
             self.take_left_out();
         } else {
-            // A turn for others in between.
-            let _ = self.events.send(Event::CatalogGoesOn(id));
+            self.going_on.insert(id);
         }
         self.show_members(&catalog, id);
     }
@@ -242,11 +257,13 @@ impl Keeper {
                 Err(why) => self.leave_out(id, membership.member, why),
                 Ok(Place::Kept(zone)) => {
                     self.forget_left_out(id, &name);
+                    self.note_handed_over(zone, catalog);
                     self.keep_member(zone, membership, settings, now);
                 }
                 Ok(place) => {
                     self.forget_left_out(id, &name);
                     if let Place::Anew(zone) = place {
+                        self.note_handed_over(zone, catalog);
                         gone.insert(zone);
                     }
                     let identity = (self.allocate_id(), configured_uuid(&name));
@@ -424,6 +441,19 @@ impl Keeper {
         self.show_members(&catalog, id);
     }
 
+    /// A zone goes over to another catalog. While the one before lists it, too, it may have it again one day.
+    fn note_handed_over(&mut self, id: ZoneId, to: &Name) {
+        let Some(Origin::Catalog(membership)) = self.zones.get(&id).map(|zone| zone.definition.origin.clone()) else {
+            return;
+        };
+        let from = self.board.by_name(&membership.catalog).map(|view| view.id);
+        if let Some(from) = from.filter(|_| membership.catalog != *to) {
+            let owner = format!("catalog {}", to.without_dot());
+            self.leave_out(from, membership.member, LeftOut::Taken(owner));
+            self.show_members(&membership.catalog, from);
+        }
+    }
+
     /// The configuration has taken a zone that was a member of a catalog, which may have it again one day.
     pub(in crate::control) fn note_taken(&mut self, before: &Origin, zone: &crate::config::Zone) {
         let Origin::Catalog(membership) = before else { return };
@@ -438,6 +468,10 @@ impl Keeper {
         let names: Vec<Name> = names.map(|zone| zone.definition.name.clone()).collect();
         names.iter().flat_map(|name| self.members_of(name)).map(|(_, id)| id).collect()
     }
+}
+
+fn broken(why: Broken) -> Reason {
+    Reason::new(Code::CatalogBroken, why.to_string())
 }
 
 /// Where a member belongs.
@@ -496,12 +530,9 @@ mod tests {
     fn comes(keeper: &mut Keeper, id: ZoneId, apex: &str, serial: u32, lines: &str) {
         let version = listing(keeper, apex, serial, lines);
         let before = keeper.zones[&id].followed.as_ref().and_then(|followed| followed.done.clone());
-        let before = before.map_or(Catalog::new(), |before| catalog::read(&before).expect("it was read"));
-        let outcome = match catalog::read(&version) {
-            Ok(members) => Ok(catalog::changes(&before, members)),
-            Err(broken) => Err(Reason::new(Code::CatalogBroken, broken.to_string())),
-        };
+        let outcome = catalog::changes(before.as_deref(), &version).map_err(broken);
         keeper.catalog_read(Reading { catalog: id, version, outcome });
+        while keeper.go_on_with_members() {}
         if keeper.has_free_names {
             keeper.take_left_out();
         }
@@ -558,7 +589,10 @@ mod tests {
         comes(&mut keeper, id, "cat", 2, "version 0 TXT 3\n2.zones 0 PTR b.example.\n");
         assert!(owner(&keeper, "a.example").is_some() && owner(&keeper, "b.example").is_none());
         assert!(warnings(&keeper, id)[0].starts_with("CATALOG_BROKEN"), "{:?}", warnings(&keeper, id));
-        comes(&mut keeper, id, "cat", 3, "2.zones 0 PTR b.example.\n");
+        // listed twice, once where nothing has changed
+        comes(&mut keeper, id, "cat", 3, "1.zones 0 PTR a.example.\n2.zones 0 PTR a.example.\n");
+        assert!(warnings(&keeper, id)[0].contains("a.example. is listed twice"), "{:?}", warnings(&keeper, id));
+        comes(&mut keeper, id, "cat", 4, "2.zones 0 PTR b.example.\n");
         assert!(owner(&keeper, "a.example").is_none() && owner(&keeper, "b.example").is_some());
         assert_eq!(warnings(&keeper, id), [""; 0]);
     }
@@ -621,6 +655,7 @@ mod tests {
         assert_eq!(number(&keeper, "a.example"), a, "the same label: the same zone");
         assert_eq!(keeper.zones[&a].definition.primaries[0].address.ip().to_string(), "192.0.2.2");
         assert_ne!(number(&keeper, "b.example"), b, "another label: it starts anew");
+        assert!(warnings(&keeper, one)[0].contains("belongs to catalog two"), "{:?}", warnings(&keeper, one));
         // the old owner lets go of what is no longer his
         comes(&mut keeper, one, "one", 3, "");
         assert_eq!(number(&keeper, "a.example"), a);
