@@ -309,7 +309,7 @@ impl Keeper {
         let (zone, is_catalog, primaries, base) = match ask {
             Ask::Zone(uuid) => {
                 let id = self.board.by_uuid(uuid).ok_or(EditError::NotFound)?.id;
-                let zone = self.zones.get(&id).ok_or(EditError::NotFound)?;
+                let zone = self.zones.get(&id).ok_or(self.not_asked_for(id))?;
                 let definition = &zone.definition;
                 let (name, is_catalog) = (definition.name.clone(), definition.catalog.is_some());
                 (name, is_catalog, definition.primaries.to_vec(), zone.slot.snapshot())
@@ -335,9 +335,15 @@ impl Keeper {
         })
     }
 
+    /// Why a zone of this number has no primaries.
+    fn not_asked_for(&self, id: ZoneId) -> EditError {
+        if self.made.contains_key(&id) { EditError::MadeHere } else { EditError::NotFound }
+    }
+
     fn transfer_now(&mut self, uuid: Uuid, mode: TransferMode) -> Result<(), EditError> {
         let id = self.board.by_uuid(uuid).ok_or(EditError::NotFound)?.id;
-        let zone = self.zones.get_mut(&id).ok_or(EditError::NotFound)?;
+        let none = self.not_asked_for(id);
+        let zone = self.zones.get_mut(&id).ok_or(none)?;
         let command = match mode {
             TransferMode::Refresh => refresh::Command::Refresh,
             TransferMode::Full { force } => refresh::Command::Retransfer { force },

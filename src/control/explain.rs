@@ -23,7 +23,7 @@ use advice::advice;
 pub use advice::{Fix, Where};
 pub use card::{Card, Snippet};
 
-use super::definition::ZoneDefinition;
+use super::definition::{Origin, ZoneDefinition};
 use super::health::Health;
 use super::history::Attempt;
 use super::status::{PrimaryStatus, ZoneStatus};
@@ -225,6 +225,11 @@ pub fn explain(facts: &Facts) -> Explanation {
     }
 }
 
+/// A catalog of our zones; there is nobody to ask for it.
+fn is_made_here(zone: &ZoneStatus) -> bool {
+    zone.definition.primaries.is_empty()
+}
+
 fn witnesses(facts: &Facts) -> Vec<Witness<'_>> {
     let both = facts.zone.definition.primaries.iter().zip(&facts.zone.primaries).enumerate();
     both.map(|(index, (definition, shown))| {
@@ -263,6 +268,10 @@ fn verdict(
     let name = zone.definition.name.without_dot();
     let serial = zone.served_serial.map_or(String::new(), |serial| format!(" (serial {serial})"));
     let symptom = match health {
+        _ if is_made_here(zone) => {
+            let members = zone.remarks.catalog.map_or(0, |listed| listed.members);
+            format!("{name} is a catalog of {members} zones that is made here{serial}")
+        }
         Health::Ok | Health::Degraded => format!("{name} is served and confirmed{serial}"),
         Health::Loading => format!("{name} waits for its first transfer and is answered with SERVFAIL until then"),
         Health::Stale => {
@@ -350,7 +359,16 @@ fn evidence(facts: &Facts, witnesses: &[Witness<'_>]) -> Vec<String> {
         Some(at) => timers += &format!(", expired {} ago", span(now.since(at))),
         None => {}
     }
-    lines.push(format!("zone: {timers}"));
+    match &zone.definition.origin {
+        _ if is_made_here(zone) => {
+            lines.push(format!("zone: made here, {}", zone.definition.origin.place().unwrap_or_default()));
+            return lines;
+        }
+        Origin::Catalog(membership) => {
+            lines.push(format!("zone: member of catalog {}, {timers}", membership.catalog.without_dot()));
+        }
+        Origin::Configured { .. } | Origin::Rest => lines.push(format!("zone: {timers}")),
+    }
     if let (Some(offered), Some(served)) = (zone.offered_serial, zone.served_serial)
         && offered != served
     {

@@ -96,6 +96,9 @@ pub enum EditError {
         /// The catalog.
         catalog: Name,
     },
+    /// The zone is a catalog of our zones.
+    #[error("the catalog is made here, there is no primary to ask for it")]
+    MadeHere,
     /// The tenant has as many secondary zones as it may have.
     #[error("the quota of {0} secondary zones is reached")]
     Quota(usize),

@@ -67,6 +67,13 @@ fn servers_below_us_follow_the_catalog_of_our_zones() {
     let shown = below.ctl(&["zone", CATALOG]);
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
     assert!(shown.contains("catalog of 2 zones here"), "{shown}");
+    // of ours it says where it comes from, and that there is nobody to ask
+    let explained = ours.ctl(&["explain", CATALOG]);
+    let explained = String::from_utf8_lossy(&explained.stdout).into_owned();
+    assert!(explained.contains("is a catalog of 2 zones that is made here"), "{explained}");
+    let asked = ours.ctl(&["refresh", CATALOG]);
+    let why = String::from_utf8_lossy(&asked.stderr).into_owned();
+    assert!(!asked.status.success() && why.contains("made here"), "{why}");
     // members are changed in the catalog, and nowhere else
     let refused = below.ctl(&["remove", names[0]]);
     let why = String::from_utf8_lossy(&refused.stderr).into_owned();

@@ -298,7 +298,7 @@ impl From<EditError> for Fault {
             EditError::NotFound => return Fault::zone_not_found(),
             EditError::NameTaken(_) | EditError::Overlaps { .. } => ErrorCode::ZoneExists,
             EditError::IdTaken => ErrorCode::IdTaken,
-            EditError::Configured { .. } | EditError::Member { .. } => ErrorCode::ZoneConfigured,
+            EditError::Configured { .. } | EditError::Member { .. } | EditError::MadeHere => ErrorCode::ZoneConfigured,
             EditError::Quota(_) => ErrorCode::QuotaExceeded,
             EditError::PrimaryNotAllowed(_) | EditError::UnknownKey(_) => ErrorCode::BadValue,
             EditError::NoSuchHeld => ErrorCode::VersionNotFound,

@@ -287,7 +287,7 @@ async fn delete(api: &Api, caller: &Caller, zone: &Zone) -> Result<(), EditError
 /// Why a zone stays, as an item; what is our fault ends the request.
 fn fault(error: EditError) -> Result<Item, Fault> {
     match &error {
-        EditError::Configured { .. } | EditError::Member { .. } => {
+        EditError::Configured { .. } | EditError::Member { .. } | EditError::MadeHere => {
             Ok(Failure::new(403, "Forbidden", error.to_string()).into())
         }
         EditError::NotFound => Ok(Item::not_found(error.to_string())),

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{Facts, Witness, at, is_configured};
-use crate::control::definition::ZoneDefinition;
+use crate::control::definition::{Origin, ZoneDefinition};
 use crate::control::status::{RefusedNotify, ZoneStatus};
 use crate::reason::Code;
 use crate::refresh::{Finding, FindingCode};
@@ -260,16 +260,23 @@ pub(super) fn finding(zone: &ZoneStatus, found: &Finding) -> Fix {
 pub(super) fn notify(zone: &ZoneDefinition, refused: &RefusedNotify) -> Vec<Fix> {
     let (ip, name) = (refused.from.ip(), zone.name.without_dot());
     let bits = if ip.is_ipv4() { 32 } else { 128 };
+    // A member has what its catalog has.
+    let of_catalog = match &zone.origin {
+        Origin::Catalog(membership) => Some(membership.catalog.without_dot()),
+        Origin::Configured { .. } | Origin::Rest => None,
+    };
+    let defined = of_catalog.as_ref().unwrap_or(&name);
     match refused.why {
         RefusedFor::Source => vec![
             Fix::new(
                 Where::Here,
                 match is_configured(zone) {
+                    Some(catalog) if of_catalog.is_some() => format!("If {ip} is a primary that sends from another address than it is asked at, allow it for the members of {catalog}."),
                     Some(file) => format!("If {ip} is a primary that sends from another address than it is asked at, allow it in {file}."),
                     None => format!("If {ip} is a primary of {name}, add it to the zone's primaries; only zones of the configuration have an allow-notify of their own."),
                 },
             )
-            .with_configuration(format!("[[secondary-zone]]\nname = \"{name}\"\nallow-notify = [\"{ip}/{bits}\"]")),
+            .with_configuration(format!("[[secondary-zone]]\nname = \"{defined}\"\nallow-notify = [\"{ip}/{bits}\"]")),
             Fix::new(Where::Primary, "Or let the primary send NOTIFY from the address it is asked at (e.g. BIND: notify-source, Knot: via, NSD: outgoing-interface)."),
         ],
         RefusedFor::Unsigned | RefusedFor::Key => {
