@@ -613,7 +613,9 @@ const CATALOGS: &[Statement] = &[
         &[
             "src/control/catalogs/follow.rs::a_name_that_is_taken_is_left_out_and_taken_when_it_is_free",
             "src/config/tests/catalogs.rs::a_catalog_is_private_and_guarded_unless_something_else_is_said",
+            "src/control/catalogs/follow.rs::what_is_no_longer_allowed_is_gone_after_a_restart",
             "tests/guards/catalogs.rs::a_catalog_that_loses_most_of_its_members_is_held",
+            "tests/guards/catalogs.rs::a_catalog_whose_members_are_replaced_is_held",
         ],
     ),
     (

@@ -512,10 +512,12 @@ fn zone(client: &Client, zone: &Zone, json: bool) -> Outcome {
         ahead(transfers.expires.as_deref()),
     );
     if let Some(Listed { members, left_out }) = transfers.catalog {
-        let _ = write!(text, "catalog of {members} zones here");
+        let zones = if members == 1 { "zone" } else { "zones" };
+        let _ = write!(text, "catalog of {members} {zones} here");
         if left_out > 0 {
             let name = &zone.properties.zone_name;
-            let _ = write!(text, "; {left_out} more are not taken, \"secondaryctl explain {name}\" says why");
+            let are = if left_out == 1 { "is" } else { "are" };
+            let _ = write!(text, "; {left_out} more {are} not taken, \"secondaryctl explain {name}\" says why");
         }
         text.push_str("\n\n");
     }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::dns::name::NAME_OCTETS_MAX;
 use crate::dns::{Name, RecordRef, RecordType, Serial};
-use crate::reason::Reason;
+use crate::reason::{Code, Reason};
 use crate::zone::{self, Builder, Diff, DiffBuilder, Findings, HashKey, Limits, Snapshot};
 
 use super::{GROUP, SCHEMA, VERSION, ZONES};
@@ -80,6 +81,10 @@ fn records(
     mut each: impl FnMut(RecordRef<'_>) -> Result<(), Reason>,
 ) -> Result<(), Reason> {
     let node = [&[listing.label.len() as u8], &*listing.label, ZONES, apex.as_wire()].concat();
+    if GROUP.len() + node.len() > NAME_OCTETS_MAX {
+        let detail = format!("{zone} cannot be listed: the name of its node would be too long");
+        return Err(Reason::new(Code::CatalogBroken, detail));
+    }
     each(RecordRef { owner: &node, rtype: RecordType::PTR, ttl: TTL, rdata: zone.as_wire() })?;
     if let Some(group) = &listing.group {
         let owner = [GROUP, &node].concat();
@@ -135,6 +140,10 @@ mod tests {
         let (third, diff) = next_version(&second, &listed, &next, Serial(3)).expect("a zone").expect("a change");
         assert_eq!((diff.deleted().count(), diff.added().count()), (2, 0));
         assert_eq!(read(&third).expect("a catalog").len(), 1);
+        let long: Name = format!("{0}.{0}.{0}.{1}", "l".repeat(63), "x".repeat(20)).parse().expect("a name");
+        let first = first_version(&long, KEY, Serial(1)).expect("a zone");
+        let label = [(name("a.example"), Some(listing(&[b'x'; 32], None)))].into();
+        assert!(next_version(&first, &BTreeMap::new(), &label, Serial(2)).is_err(), "no room for its node");
         let same: BTreeMap<_, _> = [(name("a.example"), Some(listing(b"one", None)))].into();
         assert_eq!(next_version(&third, &listed, &same, Serial(4)).expect("a zone").map(|_| ()), None);
     }

@@ -14,7 +14,7 @@ mod list;
 mod read;
 
 pub use list::{Listing, first_version, next_version};
-pub use read::{Broken, Catalog, Change, Member, changes, read};
+pub use read::{Broken, Catalog, Change, Member, changes, members_about, read};
 
 /// The label below the apex under which members stand.
 const ZONES: &[u8] = b"\x05zones";

@@ -89,6 +89,12 @@ pub fn read(snapshot: &Snapshot) -> Result<Catalog, Broken> {
     Ok(catalog)
 }
 
+/// About how many members a version has, without a look at them: changes of ownership count, too.
+pub fn members_about(snapshot: &Snapshot) -> u64 {
+    let types = snapshot.type_counts();
+    types.binary_search_by_key(&RecordType::PTR, |of| of.0).map_or(0, |at| types[at].1.into())
+}
+
 /// "exactly one TXT RR" with the version that we know (§4.2.1).
 fn check_version(snapshot: &Snapshot) -> Result<(), Broken> {
     let owner = Name::from_relative(VERSION, snapshot.apex()).map_err(|_| Broken::Version)?;

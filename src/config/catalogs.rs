@@ -19,6 +19,8 @@ const SHRINK_PERCENT: u8 = 50;
 const SHRINK_RECORDS_MIN: u64 = 20;
 /// Octets of a group, which is one string of a TXT record.
 const GROUP_OCTETS_MAX: usize = 255;
+/// Octets of the name of a catalog that is made here: in front of it stand a label of 32 octets, "zones" and a property.
+const APEX_OCTETS_MAX: usize = 255 - 33 - 6 - 6;
 
 /// `[secondary-zone.catalog]`: the zone is a catalog, and the zones that it lists are zones here. `catalog = {}` is enough
 /// where they come from the same primaries. Queries for the catalog itself are then for those of its `allow-transfer`
@@ -124,7 +126,8 @@ pub struct CatalogZoneTable {
     /// The group that its members are in (RFC 9432 §4.3.2), by which consumers choose their settings for them; up to 255
     /// octets. Default none.
     pub group: Option<Spanned<String>>,
-    /// The tenant who sees the catalog in the API. Default: the first credential's, else `"default"`.
+    /// The tenant who sees the catalog in the API, and with it the names of all zones that it lists. Default: the tenant of
+    /// the credentials, if they are all of one; else nobody.
     pub tenant: Option<Spanned<String>>,
 }
 
@@ -143,7 +146,7 @@ pub struct CatalogZone {
     pub tenants: Option<Vec<String>>,
     /// The group of its members.
     pub group: Option<String>,
-    /// Whose zone it is in the API.
+    /// Whose zone it is in the API; empty: nobody's.
     pub tenant: Arc<str>,
     /// Where it stands.
     pub origin: Origin,
@@ -265,6 +268,11 @@ pub(super) fn made(lookup: &mut Lookup<'_>, table: &CatalogZoneTable) -> Option<
     };
     let notify = lookup.targets(notify).into();
     let zone = match values::domain_name(name.get_ref()) {
+        Ok(zone) if zone.as_wire().len() > APEX_OCTETS_MAX => {
+            let message = format!("at most {APEX_OCTETS_MAX} octets: the labels of its members stand in front of it");
+            lookup.fail(name.span().start, "name", message);
+            return None;
+        }
         Ok(zone) => zone,
         Err(message) => {
             lookup.fail(name.span().start, "name", message);

@@ -525,7 +525,9 @@ fn resolve_zones(tables: &mut Tables, keys: &Keys, primaries: &Primaries) {
 
 /// The catalogs that are made here.
 fn resolve_catalogs(tables: &mut Tables, keys: &Keys, primaries: &Primaries, zones: &HashMap<Name, usize>) {
-    let default_tenant = tables.config.default_tenant().to_owned();
+    let credentials = &tables.config.api.credentials;
+    let is_one = credentials.iter().all(|credential| credential.tenant == credentials[0].tenant);
+    let default_tenant = if is_one { tables.config.default_tenant().to_owned() } else { String::new() };
     let guard = tables.guard;
     for Written { table, source, at } in std::mem::take(&mut tables.catalogs) {
         let mut wrong = Vec::new();

@@ -111,7 +111,8 @@ impl Keeper {
             return prepared.judged.objection.clone();
         }
         let guard = self.config.guard_of(zone.definition.policy.as_deref());
-        review::judge_again(&*zone.newest_version()?, &prepared.snapshot, &guard).err()
+        let is_catalog = zone.definition.catalog.is_some();
+        review::judge(&*zone.newest_version()?, &prepared.snapshot, &guard, is_catalog).err()
     }
 
     fn count_transfer(&self, exchange: &Exchange, prepared: &Prepared, transfer: &Committed, volume: &Volume) {

@@ -193,6 +193,15 @@ impl Keeper {
             Written::Created(definition, reply) => {
                 self.creating.remove(&definition.name);
                 self.creating_ids.remove(&definition.uuid);
+                if outcome.is_err() {
+                    self.has_free_names = true;
+                }
+                if self.board.by_name(&definition.name).is_some() {
+                    // A reload that came meanwhile has the name; the configuration wins.
+                    let write = Write::Remove { zone: definition.id.0 };
+                    self.store.submit(write, report("removal of a zone that was just made"));
+                    return answer(reply, Err(EditError::NameTaken(definition.name.clone())));
+                }
                 let created = outcome.map(|()| {
                     let id = definition.id;
                     tracing::info!(zone = %definition.name, tenant = &*definition.tenant, user = &*definition.created_by, op = "create", "zone created");
@@ -257,11 +266,11 @@ impl Keeper {
             self.followed.remove(&id);
             if let Some(mut zone) = self.zones.remove(&id) {
                 self.count_member(&zone.definition, false);
-                self.unlist(&zone.definition.name);
                 self.has_free_names = true;
                 tracing::info!(zone = %zone.definition.name, op = "remove", "zone removed");
                 self.schedule.arm(id, &mut zone.armed, None);
                 self.board.remove(&zone.view);
+                self.unlist(&zone.definition.name);
                 self.history.forget_zone(id);
                 self.store.note_caught_up(id.0);
                 self.tell(&zone.definition, Kind::Definition, serde_json::json!({"change": "removed"}));
@@ -336,7 +345,7 @@ impl Keeper {
     }
 
     /// Why a zone of this number has no primaries.
-    fn not_asked_for(&self, id: ZoneId) -> EditError {
+    pub(super) fn not_asked_for(&self, id: ZoneId) -> EditError {
         if self.made.contains_key(&id) { EditError::MadeHere } else { EditError::NotFound }
     }
 
@@ -375,8 +384,18 @@ impl Keeper {
         self.policy.keys.store(Arc::new(super::keyring(&new)));
 
         self.drop_catalogs();
+        // Members that stand in the file now go on as zones of the file, also where their catalog goes; and those that
+        // stand in it no longer as members of the catalogs that list them.
+        for zone in &difference.zones_added {
+            let id = self.zone_named(&zone.name).and_then(|id| self.zones.get(&id));
+            if let Some(member) = id.filter(|member| matches!(member.definition.origin, Origin::Catalog(_))) {
+                self.configure(member.definition.id, zone, now);
+            }
+        }
+        let removed = difference.zones_removed.iter().filter_map(|name| self.zone_named(name));
+        let removed: Vec<ZoneId> = removed.collect();
         let removed: HashSet<ZoneId> =
-            difference.zones_removed.iter().filter_map(|name| self.zone_named(name)).collect();
+            removed.into_iter().filter(|id| !self.give_to_catalog(*id, &difference.zones_removed)).collect();
         for id in &removed {
             self.store.submit(Write::Remove { zone: id.0 }, report("removal of a zone"));
         }
@@ -409,19 +428,7 @@ impl Keeper {
                     self.remember(&definition);
                     added.push((definition, kept));
                 }
-                Some(id) => {
-                    let before = self.zones[&id].definition.clone();
-                    let mut definition = zones::configured(zone, id, now);
-                    (definition.created, definition.uuid) = (before.created, before.uuid);
-                    self.redefine(definition);
-                    // Whose statuses are stored must be known at the next start.
-                    self.remember(&self.zones[&id].definition);
-                    if before.catalog != self.zones[&id].definition.catalog {
-                        self.resettle(id);
-                    }
-                    self.note_taken(&before.origin, zone);
-                    self.follow_up(id);
-                }
+                Some(id) => self.configure(id, zone, now),
                 None => {
                     let definition = zones::configured(zone, self.allocate_id(), now);
                     self.remember(&definition);
@@ -440,9 +447,25 @@ impl Keeper {
             added = difference.zones_added.len(),
             removed = difference.zones_removed.len(),
             changed = difference.zones_changed.len(),
+            settings = difference.settings_changed.join(" "),
             "configuration reloaded"
         );
         self.drop_configured_zones();
+    }
+
+    /// A zone is as the configuration says now.
+    fn configure(&mut self, id: ZoneId, zone: &config::Zone, now: Timestamp) {
+        let before = self.zones[&id].definition.clone();
+        let mut definition = zones::configured(zone, id, now);
+        (definition.created, definition.uuid) = (before.created, before.uuid);
+        self.redefine(definition);
+        // Whose statuses are stored must be known at the next start.
+        self.remember(&self.zones[&id].definition);
+        if before.catalog != self.zones[&id].definition.catalog {
+            self.resettle(id);
+        }
+        self.note_taken(&before.origin, &zone.origin);
+        self.follow_up(id);
     }
 
     /// Takes local zones out of memory whose names the configuration has.

@@ -230,6 +230,7 @@ impl Keeper {
         self.probes.clock_set_back();
         self.transfers.clock_set_back();
         (self.swept, self.sweep_due) = (Timestamp(0), self.sweep_due.map(|_| now));
+        self.catalogs_are_due(now);
         for (id, zone) in &mut self.zones {
             zone.refresh.clock_set_back(by);
             (zone.notify_told, zone.notify_shown) = (Timestamp(0), None);

@@ -126,20 +126,25 @@ impl Keeper {
         let mut definitions = Vec::with_capacity(stored.len());
         // Whose statuses are stored, where these are not the zone's primaries or it is not known.
         let mut earlier: HashMap<ZoneId, Option<Arc<[Primary]>>> = HashMap::new();
-        let mut names_of_rest = HashSet::new();
-        // Catalogs of our zones by their numbers.
-        let mut catalogs = BTreeMap::new();
-        let by_catalog = ByCatalog::of(&config);
+        let mut others = HashSet::new();
+        // Catalogs of our zones by their numbers, and what is stored and of no use any more.
+        let (mut catalogs, mut superseded) = (BTreeMap::new(), Vec::new());
+        let mut by_catalog = ByCatalog::of(&config);
         // Most stores hold nothing that came by REST.
         let names: LazyCell<HashSet<&Name>, _> = LazyCell::new(|| config.zones.iter().map(|zone| &zone.name).collect());
-        for (zone, octets) in &stored {
+        // Of two with one name the newer one counts: it was made when nobody wanted the other.
+        for (zone, octets) in stored.iter().rev() {
             self.next_id = self.next_id.max(zone + 1);
-            let found = octets
-                .as_deref()
-                .and_then(|octets| known(*zone, octets, &mut wanted, &|name| names.contains(name), &by_catalog, now));
+            let found = octets.as_deref().and_then(|octets| {
+                known(*zone, octets, &mut wanted, &|name| names.contains(name), &mut by_catalog, now)
+            });
             let (definition, of) = match found {
                 Some(Known::Catalog(name)) => {
                     catalogs.insert(*zone, name);
+                    continue;
+                }
+                Some(Known::Superseded) => {
+                    superseded.push(*zone);
                     continue;
                 }
                 Some(Known::Wanted(definition, of)) => (definition, of),
@@ -152,9 +157,13 @@ impl Keeper {
                 }
                 None => continue,
             };
-            if !matches!(definition.origin, Origin::Configured { .. }) && !names_of_rest.insert(definition.name.clone())
-            {
-                tracing::error!(zone = %definition.name, "two zones of this name are stored; the older one is served, the other is kept on disk");
+            let is_configured = matches!(definition.origin, Origin::Configured { .. });
+            if !is_configured && !others.insert(definition.name.clone()) {
+                if definition.origin == Origin::Rest {
+                    tracing::error!(zone = %definition.name, "two zones of this name are stored; the newer one is served, the other is kept on disk");
+                } else {
+                    superseded.push(*zone);
+                }
                 continue;
             }
             if of.as_deref() != Some(&*definition.primaries) {
@@ -162,7 +171,8 @@ impl Keeper {
             }
             definitions.push(definition);
         }
-        let orphans = stored.len() - definitions.len() - catalogs.len();
+        definitions.reverse();
+        let orphans = stored.len() - definitions.len() - catalogs.len() - superseded.len();
         if orphans > 0 {
             tracing::warn!(
                 zones = orphans,
@@ -241,6 +251,9 @@ impl Keeper {
         }
         // The store has other work when all is read.
         drop(contents);
+        for zone in superseded {
+            self.store.submit(Write::Remove { zone }, report("removal of a zone"));
+        }
         new.iter().for_each(|(definition, _)| self.remember(definition));
         taken.extend(new.into_iter().map(|(definition, slot)| (definition, slot, Kept::default())));
         self.take_in(taken);
@@ -255,8 +268,7 @@ impl Keeper {
         for id in self.zones.keys().copied().collect::<Vec<_>>() {
             self.follow_up(id);
         }
-        let followed = self.zones.values().filter(|zone| zone.definition.catalog.is_some());
-        let followed = followed.filter_map(|zone| Some((zone.definition.id, zone.slot.snapshot()?)));
+        let followed = self.followed.iter().filter_map(|id| Some((*id, self.zones[id].slot.snapshot()?)));
         for (id, version) in followed.collect::<Vec<_>>() {
             self.follow(id, &version);
         }
@@ -432,6 +444,7 @@ impl Keeper {
         self.count_member(&zone.definition, true);
         self.list(&zone.definition);
         self.zones.insert(id, Box::new(zone));
+        self.begin_to_follow(id);
         view
     }
 }
@@ -439,14 +452,19 @@ impl Keeper {
 /// The catalogs of the configuration.
 struct ByCatalog<'a> {
     followed: HashMap<&'a Name, &'a crate::config::Catalog>,
+    /// Of our zones.
+    all: HashSet<&'a Name>,
+    /// Those of them that have not been found in the store.
     made: HashSet<&'a Name>,
 }
 
 impl ByCatalog<'_> {
     fn of(config: &crate::config::Config) -> ByCatalog<'_> {
+        let all: HashSet<&Name> = config.catalogs.iter().map(|catalog| &catalog.name).collect();
         ByCatalog {
             followed: config.zones.iter().filter_map(|zone| Some((&zone.name, zone.catalog.as_deref()?))).collect(),
-            made: config.catalogs.iter().map(|catalog| &catalog.name).collect(),
+            made: all.clone(),
+            all,
         }
     }
 }
@@ -459,6 +477,8 @@ enum Known {
     Displaced(Box<ZoneDefinition>),
     /// A catalog of our zones.
     Catalog(Name),
+    /// Of no use: another zone has its name, or its catalog may not list it. It would be transferred again.
+    Superseded,
 }
 
 /// What becomes of a stored zone; `None` if nobody wants it. A name in the configuration and in the store: the
@@ -468,22 +488,33 @@ fn known(
     octets: &[u8],
     wanted: &mut HashMap<&Name, &crate::config::Zone>,
     is_configured: &dyn Fn(&Name) -> bool,
-    catalogs: &ByCatalog<'_>,
+    catalogs: &mut ByCatalog<'_>,
     now: Timestamp,
 ) -> Option<Known> {
     let id = ZoneId(zone);
     match StoredDefinition::from_bytes(octets) {
-        Ok(StoredDefinition::Configured { name, .. }) if catalogs.made.contains(&name) => Some(Known::Catalog(name)),
-        Ok(StoredDefinition::Configured { name, primaries }) => {
-            wanted.remove(&name).map(|zone| Known::Wanted(zones::configured(zone, id, now), primaries))
+        // Nobody but a catalog of ours has no primaries.
+        Ok(StoredDefinition::Configured { name, primaries }) if primaries.as_deref() == Some(&[]) => {
+            if catalogs.made.remove(&name) {
+                return Some(Known::Catalog(name));
+            }
+            is_configured(&name).then_some(Known::Superseded)
         }
+        Ok(StoredDefinition::Configured { name, primaries }) => match wanted.remove(&name) {
+            Some(zone) => Some(Known::Wanted(zones::configured(zone, id, now), primaries)),
+            None => (is_configured(&name) || catalogs.all.contains(&name)).then_some(Known::Superseded),
+        },
         Ok(StoredDefinition::Member { membership, primaries, .. }) if is_configured(&membership.member.name) => {
-            let zone = wanted.remove(&membership.member.name)?;
-            Some(Known::Wanted(zones::configured(zone, id, now), Some(primaries)))
+            let zone = wanted.remove(&membership.member.name);
+            let taken = |zone| Known::Wanted(zones::configured(zone, id, now), Some(primaries));
+            Some(zone.map_or(Known::Superseded, taken))
         }
         Ok(StoredDefinition::Member { uuid, created, primaries, membership }) => {
             // Without its catalog nobody wants it; it is kept, as are zones that the configuration has no more.
             let settings = *catalogs.followed.get(&membership.catalog)?;
+            if !settings.allows(&membership.member.name) || catalogs.all.contains(&membership.member.name) {
+                return Some(Known::Superseded);
+            }
             let definition = follow::member(*membership, settings, (id, uuid), (created, created));
             Some(Known::Wanted(definition, Some(primaries)))
         }
@@ -582,6 +613,33 @@ mod tests {
             assert_eq!((serial, state), status);
             keeper.store.close();
         }
+    }
+
+    /// A zone that the configuration had, had no more, and has again: what it was before is of no use.
+    #[test]
+    fn of_two_zones_of_one_name_the_newer_one_is_served() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let config = || Config { state_dir: directory.path().to_owned(), zones: vec![zone()], ..Config::default() };
+        let newer = ZoneId(FIRST_ZONE_ID + 4);
+        {
+            let (keeper, _) = keeper_of(config());
+            for (id, serial) in [(ZoneId(FIRST_ZONE_ID), 1), (newer, 2)] {
+                keeper.remember(&zones::configured(&zone(), id, Timestamp::now()));
+                let snapshot = version(&keeper, serial);
+                keeper.store.submit(Write::Replace { zone: id.0, snapshot, diff: None }, Box::new(|_| {}));
+            }
+            keeper.store.close();
+        }
+        for _ in 0..2 {
+            let (mut keeper, restored) = keeper_of(config());
+            keeper.load(restored, || {});
+            let served: Vec<_> = keeper.zones.values().map(|zone| (zone.definition.id, zone.served)).collect();
+            assert_eq!(served, [(newer, Some(Serial(2)))]);
+            keeper.store.close();
+        }
+        let (_, mut restored) = keeper_of(config());
+        let stored: Vec<_> = restored.take_definitions().into_iter().filter(|(_, octets)| octets.is_some()).collect();
+        assert_eq!(stored.len(), 1, "nothing is left of the other");
     }
 
     #[test]

@@ -11,6 +11,7 @@
 
 use std::sync::Arc;
 
+use crate::catalog::{self, Change};
 use crate::config::{Guard, Hook, OnFailure, Strictness};
 use crate::reason::{Code, Reason};
 use crate::time::Timestamp;
@@ -54,6 +55,8 @@ pub(super) struct Policy {
     pub(super) hooks: Arc<Hooks>,
     /// What is known of the signatures served now.
     pub(super) survey: Option<Survey>,
+    /// It is a catalog that is followed.
+    pub(super) is_catalog: bool,
 }
 
 /// Judges what a transfer has brought. `waiting` is called before the hook, which may take long: nothing of the network
@@ -70,9 +73,8 @@ pub(super) async fn review(
     let Contents::New(mut prepared) = contents else { return Ok(contents) };
     let judged = Judged { changes: changes(&prepared), ..Judged::default() };
     prepared.judged = judged;
-    let rules = rules(&policy.guard);
     if let Some(old) = &base
-        && let Err(reason) = guard::judge(old, &prepared.snapshot, &rules)
+        && let Err(reason) = judge(old, &prepared.snapshot, &policy.guard, policy.is_catalog)
     {
         prepared.judged.objection = Some(reason);
     }
@@ -86,9 +88,17 @@ pub(super) async fn review(
     Ok(Contents::New(prepared))
 }
 
-/// The guard rails alone, for a version whose base has changed since it was judged.
-pub(super) fn judge_again(old: &Snapshot, new: &Snapshot, guard: &Guard) -> Result<(), Reason> {
-    guard::judge(old, new, &rules(guard))
+/// The guard rails alone; also for a version whose base has changed since it was judged. A catalog must not lose its members
+/// unseen, whatever else is in it. Costs as much as differs.
+pub(super) fn judge(old: &Snapshot, new: &Snapshot, guard: &Guard, is_catalog: bool) -> Result<(), Reason> {
+    let rules = rules(guard);
+    guard::judge(old, new, &rules)?;
+    // A broken one changes nothing.
+    let Some(changes) = is_catalog.then(|| catalog::changes(Some(old), new)).and_then(Result::ok) else {
+        return Ok(());
+    };
+    let gone = changes.iter().filter(|change| matches!(change, Change::Left(_) | Change::Reset(_))).count();
+    guard::loss(gone as u64, catalog::members_about(old), "members would go or start anew", &rules)
 }
 
 fn rules(guard: &Guard) -> guard::Rules {

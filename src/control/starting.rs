@@ -173,6 +173,7 @@ impl Keeper {
             hook: self.config.hook_of(zone.definition.policy.as_deref()),
             hooks: self.hooks.clone(),
             survey: zone.survey.as_deref().cloned(),
+            is_catalog: zone.definition.catalog.is_some(),
         };
         let base = zone.newest_version();
         let job = Job {

@@ -537,6 +537,10 @@ impl Board {
 
     pub(super) fn remove(&self, zone: &Arc<ZoneView>) {
         let mut index = self.index.write().expect(POISONED);
+        // What took its place stays.
+        if index.by_number.get(&zone.id).is_none_or(|known| !Arc::ptr_eq(known, zone)) {
+            return;
+        }
         let status = zone.status();
         let tenant = &status.definition.tenant;
         if let Some(roster) = index.tenants.get_mut(tenant) {
@@ -545,9 +549,13 @@ impl Board {
                 index.tenants.remove(tenant);
             }
         }
-        index.by_uuid.remove(&zone.uuid);
         index.by_number.remove(&zone.id);
-        index.by_name.remove(&zone.name);
+        if index.by_uuid.get(&zone.uuid).is_some_and(|known| Arc::ptr_eq(known, zone)) {
+            index.by_uuid.remove(&zone.uuid);
+        }
+        if index.by_name.get(&zone.name).is_some_and(|known| Arc::ptr_eq(known, zone)) {
+            index.by_name.remove(&zone.name);
+        }
         drop(index);
         self.uncount(&status);
         self.turn(tenant, true);

@@ -226,8 +226,10 @@ pub(super) fn note(sheet: &Sheet, from: Option<Serial>, snapshot: &Snapshot, jud
 impl Keeper {
     /// Goes back (or forwards again) to a kept version and pins it; the served one can be pinned, too.
     pub(super) fn roll_back(&mut self, zone: Uuid, to: Serial, user: String, reply: Reply) {
-        let found = self.board.by_uuid(zone).and_then(|view| self.zones.get(&view.id));
-        let Some(zone) = found else { return answer(Some(reply), Err(EditError::NotFound)) };
+        let Some(view) = self.board.by_uuid(zone) else { return answer(Some(reply), Err(EditError::NotFound)) };
+        let Some(zone) = self.zones.get(&view.id) else {
+            return answer(Some(reply), Err(self.not_asked_for(view.id)));
+        };
         let id = zone.definition.id;
         let Some(base) = zone.newest_version() else {
             return answer(Some(reply), Err(EditError::NotKept { from: to, to }));
@@ -285,10 +287,9 @@ impl Keeper {
 
     /// Newer versions are taken again.
     pub(super) fn release(&mut self, zone: Uuid, user: &str, reply: Reply) {
-        let id = self.board.by_uuid(zone).map(|view| view.id);
-        let Some(zone) = id.and_then(|id| self.zones.get_mut(&id)) else {
-            return answer(Some(reply), Err(EditError::NotFound));
-        };
+        let Some(view) = self.board.by_uuid(zone) else { return answer(Some(reply), Err(EditError::NotFound)) };
+        let none = self.not_asked_for(view.id);
+        let Some(zone) = self.zones.get_mut(&view.id) else { return answer(Some(reply), Err(none)) };
         let id = zone.definition.id;
         if zone.review.pinned.take().is_none() {
             return answer(Some(reply), Err(EditError::NotPinned));

@@ -60,11 +60,15 @@ fn signatures(old: &Snapshot, new: &Snapshot) -> Result<(), Reason> {
 }
 
 fn shrink(before: u64, after: u64, rules: &Rules) -> Result<(), Reason> {
-    let gone = before.saturating_sub(after);
+    loss(before.saturating_sub(after), before, "records would go", rules)
+}
+
+/// Holds a version in which so many of so many things are lost, by the rules for records; `what` says what happens to them.
+pub fn loss(gone: u64, before: u64, what: &str, rules: &Rules) -> Result<(), Reason> {
     let held = |limit: String| {
         let tenths = gone.saturating_mul(1000) / before.max(1);
         let share = format!("{}.{} %", tenths / 10, tenths % 10);
-        Err(Reason::new(Code::GuardShrink, format!("{gone} of {before} records would go ({share}; limit {limit})")))
+        Err(Reason::new(Code::GuardShrink, format!("{gone} of {before} {what} ({share}; limit {limit})")))
     };
     if let Some(limit) = rules.shrink_records.filter(|&limit| gone > limit) {
         return held(format!("{limit} records"));

@@ -59,6 +59,23 @@ fn a_catalog_that_loses_most_of_its_members_is_held() {
     assert_eq!(status["catalog"], serde_json::json!({"members": 5, "leftOut": 0}), "{status:#}");
 }
 
+/// The members count, not the records: what takes their place, and what else stands in a catalog, hides nothing.
+#[test]
+fn a_catalog_whose_members_are_replaced_is_held() {
+    const MEMBERS: usize = 30;
+    let at_primary = Primary::start(primary(whole(catalog(1, MEMBERS, LONG))));
+    let ours = following(&at_primary);
+    (0..MEMBERS).for_each(|n| ours.dns.wait_serial(&member(n), 1, SOON));
+    let others: String = (0..MEMBERS).map(|n| format!("m{n}.zones 0 PTR other{n}.example.\n")).collect();
+    let body = reply::records(CATALOG, &format!("@ 0 NS invalid.\nversion 0 TXT 2\n{others}"));
+    at_primary.play(primary(whole(reply::around(reply::soa_with(CATALOG, 2, LONG), body))));
+    ours.expect("PUT", &format!("{}/axfr?mode=refresh", ours.zone_path(CATALOG)), 202);
+    let item = ours.settled(CATALOG, 0);
+    let message = item["errorMessage"].as_str().unwrap_or("");
+    assert!(message.contains("30 of 30 members would go or start anew (100.0 %; limit 50 %)"), "{item:#}");
+    assert_eq!(ours.dns.serial(&member(0)), Some(1));
+}
+
 /// C5: an expired catalog is answered no more, its members are; also after a restart.
 #[test]
 fn members_outlive_their_catalog() {

@@ -122,7 +122,9 @@ async fn ended(api: &Api, zone: &Zone, wait: Duration) -> Option<Arc<ZoneStatus>
 
 /// Whether no round is running.
 fn is_quiet(status: &ZoneStatus) -> bool {
-    status.next_refresh.is_some() && status.primaries.iter().all(|primary| primary.state.activity == Activity::Idle)
+    status.primaries.is_empty()
+        || status.next_refresh.is_some()
+            && status.primaries.iter().all(|primary| primary.state.activity == Activity::Idle)
 }
 
 /// What came of a transfer that was waited for.

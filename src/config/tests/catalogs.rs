@@ -64,6 +64,8 @@ fn mistakes_in_catalogs_are_told_with_their_lines() {
     assert!(wrong("catalog = { group = { \"\" = {} } }").contains("1 to 255 octets"));
     let made = "[[catalog-zone]]\nname = \"zones.example\"\n";
     assert_error(&format!("{made}notify = [\"192.0.2.1 key:no\"]"), "test.toml:3: catalog-zone.notify: ", &["no"]);
+    let long = format!("[[catalog-zone]]\nname = \"{0}.{0}.{0}.{0}\"\n", "l".repeat(60));
+    assert_error(&long, "test.toml:2: catalog-zone.name: ", &["at most 210 octets"]);
     assert_error(&format!("{made}group = \"\""), "test.toml:3: catalog-zone.group: ", &["1 to 255"]);
     assert_error(&format!("{made}{made}"), "test.toml:4: catalog-zone.name: ", &["test.toml:1"]);
     let zone = "[[secondary-zone]]\nname = \"zones.example\"\nprimaries = [\"192.0.2.1\"]\n";
@@ -79,6 +81,12 @@ fn a_catalog_that_is_made_is_for_those_who_may_transfer_it() {
     let plain = catalog("");
     assert_eq!((&plain.allow_query, &*plain.tenant), (&plain.allow_transfer, DEFAULT_TENANT));
     assert!(plain.lists_zones_of("1000") && plain.lists_zones_of("2000"));
+    // who sees it sees the names of all zones
+    let of = |tenant: &str| {
+        format!("[[api.credential]]\ntenant = \"{tenant}\"\nuser = \"u\"\nrole = \"admin\"\ntoken = \"{tenant}\"\n")
+    };
+    assert_eq!(&*catalog(&of("1000")).tenant, "1000");
+    assert_eq!(&*catalog(&(of("1000") + &of("2000"))).tenant, "");
     let some = catalog("tenants = [\"1000\"]\nallow-query = []\ntenant = \"2000\"");
     assert!(some.lists_zones_of("1000") && !some.lists_zones_of("2000") && some.allow_query.is_empty());
     let (old, new) = (config(""), Config { catalogs: vec![some], ..config("") });

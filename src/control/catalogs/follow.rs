@@ -30,8 +30,9 @@ const CHANGES_AT_A_TIME: usize = 256;
 const NAMED_MAX: usize = 3;
 
 /// What the keeper knows of a catalog that is followed.
-#[derive(Default)]
 pub(in crate::control) struct Followed {
+    /// Of this life of the catalog: the configuration may say meanwhile that it is none, and then that it is one.
+    number: u64,
     /// The last version that was not broken.
     done: Option<Arc<Snapshot>>,
     is_reading: bool,
@@ -43,6 +44,8 @@ pub(in crate::control) struct Followed {
     members: usize,
     /// Members that are not, and why.
     left_out: BTreeMap<Name, (Member, LeftOut)>,
+    /// How many of them the log knows of.
+    told: usize,
     /// Why the newest version is not followed.
     broken: Option<Reason>,
 }
@@ -69,11 +72,27 @@ impl fmt::Display for LeftOut {
 #[derive(Debug)]
 pub struct Reading {
     catalog: ZoneId,
+    /// See [`Followed`].
+    number: u64,
     version: Arc<Snapshot>,
     outcome: Result<Vec<Change>, Reason>,
 }
 
 impl Followed {
+    pub(in crate::control) fn new(number: u64) -> Followed {
+        Followed {
+            number,
+            done: None,
+            is_reading: false,
+            waiting: None,
+            to_do: VecDeque::new(),
+            members: 0,
+            left_out: BTreeMap::new(),
+            told: 0,
+            broken: None,
+        }
+    }
+
     pub(in crate::control) fn listed(&self) -> Listed {
         Listed { members: self.members, left_out: self.left_out.len() }
     }
@@ -89,7 +108,11 @@ impl Followed {
             let named: Vec<_> = named.map(|(name, (_, why))| format!("{} ({why})", name.without_dot())).collect();
             let more = self.left_out.len().saturating_sub(NAMED_MAX);
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            warnings.push(format!("{} members are not taken: {}{more}", self.left_out.len(), named.join(", ")));
+            let members = match self.left_out.len() {
+                1 => "a member is".to_owned(),
+                more => format!("{more} members are"),
+            };
+            warnings.push(format!("{members} not taken: {}{more}", named.join(", ")));
         }
         warnings
     }
@@ -131,11 +154,20 @@ pub(in crate::control) fn member(
 impl Keeper {
     /// A version of a zone is durable: if the zone is a catalog, its members are to be zones here.
     pub(in crate::control) fn follow(&mut self, id: ZoneId, version: &Arc<Snapshot>) {
-        let Some(zone) = self.zones.get_mut(&id).filter(|zone| zone.definition.catalog.is_some()) else { return };
-        let followed = zone.followed.get_or_insert_default();
-        self.followed.insert(id);
+        self.begin_to_follow(id);
+        let Some(followed) = self.zones.get_mut(&id).and_then(|zone| zone.followed.as_deref_mut()) else { return };
         followed.waiting = Some(version.clone());
         self.read_catalog(id);
+    }
+
+    /// A zone is a catalog that is followed, if the configuration says so.
+    pub(in crate::control) fn begin_to_follow(&mut self, id: ZoneId) {
+        let Some(zone) = self.zones.get_mut(&id).filter(|zone| zone.definition.catalog.is_some()) else { return };
+        if zone.followed.is_none() {
+            self.generation += 1;
+            zone.followed = Some(Box::new(Followed::new(self.generation)));
+            self.followed.insert(id);
+        }
     }
 
     /// Reads the newest version of a catalog, unless one before is still being dealt with.
@@ -146,24 +178,28 @@ impl Keeper {
         }
         let Some(version) = followed.waiting.take() else { return };
         followed.is_reading = true;
-        let (before, events) = (followed.done.clone(), self.events.clone());
-        tokio::task::spawn_blocking(move || {
-            let outcome = catalog::changes(before.as_deref(), &version).map_err(broken);
+        let (before, events, number) = (followed.done.clone(), self.events.clone(), followed.number);
+        tokio::spawn(async move {
+            let new = version.clone();
+            let work = move || catalog::changes(before.as_deref(), &new).map_err(broken);
+            let outcome = tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| {
+                Err(Reason::new(Code::CatalogBroken, "internal error while the catalog was read; see the log"))
+            });
             // Nobody listens any more when the daemon stops.
-            let _ = events.send(Event::CatalogRead(Box::new(Reading { catalog: id, version, outcome })));
+            let _ = events.send(Event::CatalogRead(Box::new(Reading { catalog: id, number, version, outcome })));
         });
     }
 
     /// A version has been read.
     pub(in crate::control) fn catalog_read(&mut self, reading: Reading) {
-        let Reading { catalog: id, version, outcome } = reading;
+        let Reading { catalog: id, number, version, outcome } = reading;
         let Some(zone) = self.zones.get(&id) else { return };
         let name = zone.definition.name.clone();
         // A zone that has joined and is a member already stands in the catalog twice.
         let joined = outcome.iter().flatten().filter(|change| matches!(change, Change::Joined(_))).map(Change::zone);
         let members: HashSet<Name> = joined.filter(|zone| self.member_of(&name, zone).is_some()).cloned().collect();
         let Some(zone) = self.zones.get_mut(&id) else { return };
-        let Some(followed) = zone.followed.as_deref_mut() else { return };
+        let Some(followed) = zone.followed.as_deref_mut().filter(|followed| followed.number == number) else { return };
         followed.is_reading = false;
         let is_known = |change: &Change| match change {
             Change::Joined(member) if followed.done.is_some() => {
@@ -238,6 +274,7 @@ impl Keeper {
         self.remove_members(gone);
         self.take_members(id, &catalog, &settings, wanted);
         if is_done {
+            self.tell_left_out(id);
             self.read_catalog(id);
             self.take_left_out();
         } else {
@@ -254,7 +291,12 @@ impl Keeper {
             let name = member.name.clone();
             let membership = Membership { catalog: catalog.clone(), member };
             match self.place_for(&membership, settings) {
-                Err(why) => self.leave_out(id, membership.member, why),
+                Err(why) => {
+                    if why == LeftOut::NotAllowed {
+                        gone.extend(self.member_of(catalog, &name));
+                    }
+                    self.leave_out(id, membership.member, why);
+                }
                 Ok(Place::Kept(zone)) => {
                     self.forget_left_out(id, &name);
                     self.note_handed_over(zone, catalog);
@@ -330,11 +372,20 @@ impl Keeper {
 
     fn leave_out(&mut self, id: ZoneId, member: Member, why: LeftOut) {
         let Some(followed) = self.zones.get_mut(&id).and_then(|zone| zone.followed.as_deref_mut()) else { return };
-        let known = followed.left_out.get(&member.name).is_some_and(|(_, known)| *known == why);
-        if !known {
-            tracing::warn!(zone = %member.name, op = "catalog", "a member of a catalog is not taken: {why}");
-        }
+        tracing::debug!(zone = %member.name, op = "catalog", "a member of a catalog is not taken: {why}");
         followed.left_out.insert(member.name.clone(), (member, why));
+    }
+
+    /// A line of the log when more members are left out than before; which they are is in the status.
+    fn tell_left_out(&mut self, id: ZoneId) {
+        let Some(zone) = self.zones.get_mut(&id) else { return };
+        let Some(followed) = zone.followed.as_deref_mut() else { return };
+        let told = std::mem::replace(&mut followed.told, followed.left_out.len());
+        if followed.left_out.len() > told
+            && let Some(warning) = followed.warnings().pop()
+        {
+            tracing::warn!(zone = %zone.definition.name, op = "catalog", "{warning}");
+        }
     }
 
     fn forget_left_out(&mut self, id: ZoneId, name: &Name) {
@@ -346,21 +397,28 @@ impl Keeper {
     /// Tries once more to take what was left out: names may be free, or owned by another, since.
     pub(in crate::control) fn take_left_out(&mut self) {
         self.has_free_names = false;
+        self.begin_missing_catalogs();
         for id in self.followed.iter().copied().collect::<Vec<_>>() {
             let Some(zone) = self.zones.get(&id) else { continue };
             let (Some(followed), Some(settings)) = (zone.followed.as_deref(), zone.definition.catalog.clone()) else {
                 continue;
             };
             let catalog = zone.definition.name.clone();
-            let left_out = followed.left_out.values().map(|(member, _)| member.clone());
-            let has_place = |member: &Member| {
-                self.place_for(&Membership { catalog: catalog.clone(), member: member.clone() }, &settings).is_ok()
-            };
-            let members: Vec<Member> = left_out.filter(has_place).collect();
-            if !members.is_empty() {
-                self.take_members(id, &catalog, &settings, members);
-                self.show_members(&catalog, id);
+            let (mut members, mut others) = (Vec::new(), Vec::new());
+            for (member, why) in followed.left_out.values() {
+                let membership = Membership { catalog: catalog.clone(), member: member.clone() };
+                match self.place_for(&membership, &settings) {
+                    Ok(_) => members.push(membership.member),
+                    Err(now) if now != *why => others.push((membership.member, now)),
+                    Err(_) => {}
+                }
             }
+            if members.is_empty() && others.is_empty() {
+                continue;
+            }
+            others.into_iter().for_each(|(member, why)| self.leave_out(id, member, why));
+            self.take_members(id, &catalog, &settings, members);
+            self.show_members(&catalog, id);
         }
     }
 
@@ -421,7 +479,9 @@ impl Keeper {
             return;
         };
         if zone.followed.is_none() {
-            if let Some(version) = zone.slot.snapshot().filter(|_| zone.stored == zone.served) {
+            let version = zone.slot.snapshot().filter(|_| zone.stored == zone.served);
+            self.begin_to_follow(id);
+            if let Some(version) = version {
                 self.follow(id, &version);
             }
             return;
@@ -437,7 +497,8 @@ impl Keeper {
             }
         }
         self.remove_members(gone);
-        self.take_left_out();
+        // When the whole reload is done: names that are left out may belong to zones that it adds.
+        self.has_free_names = true;
         self.show_members(&catalog, id);
     }
 
@@ -455,11 +516,42 @@ impl Keeper {
     }
 
     /// The configuration has taken a zone that was a member of a catalog, which may have it again one day.
-    pub(in crate::control) fn note_taken(&mut self, before: &Origin, zone: &crate::config::Zone) {
+    pub(in crate::control) fn note_taken(&mut self, before: &Origin, by: &crate::config::Origin) {
         let Origin::Catalog(membership) = before else { return };
         let Some(catalog) = self.board.by_name(&membership.catalog).map(|view| view.id) else { return };
-        self.leave_out(catalog, membership.member.clone(), LeftOut::Taken(zone.origin.to_string()));
+        self.leave_out(catalog, membership.member.clone(), LeftOut::Taken(by.to_string()));
         self.show_members(&membership.catalog, catalog);
+    }
+
+    /// A configuration of which `gone` are removed has a zone no more: where a catalog lists it, it goes on as its member.
+    pub(in crate::control) fn give_to_catalog(&mut self, id: ZoneId, gone: &[&Name]) -> bool {
+        let Some(name) = self.zones.get(&id).map(|zone| zone.definition.name.clone()) else { return false };
+        if self.aside.contains_key(&name) || self.followed.contains(&id) {
+            return false;
+        }
+        let listing = self.followed.iter().filter_map(|catalog| self.zones.get(catalog)).find_map(|zone| {
+            let definition = &zone.definition;
+            let settings = definition.catalog.clone().filter(|settings| settings.allows(&name))?;
+            let (member, _) = zone.followed.as_ref()?.left_out.get(&name)?;
+            let membership = Membership { catalog: definition.name.clone(), member: member.clone() };
+            (!gone.contains(&&definition.name)).then_some((definition.id, settings, membership))
+        });
+        let Some((catalog, settings, membership)) = listing else { return false };
+        let catalog_name = membership.catalog.clone();
+        self.forget_left_out(catalog, &name);
+        self.keep_member(id, membership, &settings, Timestamp::now());
+        self.show_members(&catalog_name, catalog);
+        true
+    }
+
+    /// A member whose name a catalog of ours takes.
+    pub(in crate::control) fn make_way(&mut self, name: &Name, by: &crate::config::Origin) {
+        let Some(view) = self.board.by_name(name) else { return };
+        let origin = view.status().definition.origin.clone();
+        if matches!(origin, Origin::Catalog(_)) {
+            self.remove_members(HashSet::from([view.id]));
+            self.note_taken(&origin, by);
+        }
     }
 
     /// The members of catalogs that are forgotten.
@@ -509,8 +601,6 @@ mod tests {
     fn add_catalog(keeper: &mut Keeper, zone: &config::Zone) -> ZoneId {
         let id = keeper.allocate_id();
         keeper.add_zones(vec![configured(zone, id, Timestamp::now())]);
-        keeper.zones.get_mut(&id).expect("added").followed.get_or_insert_default();
-        keeper.followed.insert(id);
         id
     }
 
@@ -529,9 +619,10 @@ mod tests {
     /// A version of the catalog comes: read as it would be, and carried out to the end.
     fn comes(keeper: &mut Keeper, id: ZoneId, apex: &str, serial: u32, lines: &str) {
         let version = listing(keeper, apex, serial, lines);
-        let before = keeper.zones[&id].followed.as_ref().and_then(|followed| followed.done.clone());
+        let followed = keeper.zones[&id].followed.as_deref().expect("it is followed");
+        let (before, number) = (followed.done.clone(), followed.number);
         let outcome = catalog::changes(before.as_deref(), &version).map_err(broken);
-        keeper.catalog_read(Reading { catalog: id, version, outcome });
+        keeper.catalog_read(Reading { catalog: id, number, version, outcome });
         while keeper.go_on_with_members() {}
         if keeper.has_free_names {
             keeper.take_left_out();
@@ -702,6 +793,7 @@ mod tests {
         assert_eq!(settings(&keeper, "b.example").0, "192.0.2.8");
         assert_eq!((number(&keeper, "a.example"), number(&keeper, "b.example")), (a, b));
         keeper.reload(config(catalog_zone("cat", "allow = [\"a.example\"]")));
+        keeper.take_left_out();
         assert!(owner(&keeper, "a.example").is_some() && owner(&keeper, "b.example").is_none());
         // the configuration takes a member, which goes on, and gives it back
         let own = config::Zone { name: name("a.example"), ..self::zone() };
@@ -709,9 +801,7 @@ mod tests {
         keeper.reload(Config { zones: vec![cat(), own], ..config(cat()) });
         assert_eq!((owner(&keeper, "a.example").as_deref(), number(&keeper, "a.example")), (Some("/etc/a.toml:7"), a));
         keeper.reload(config(cat()));
-        assert!(keeper.has_free_names);
-        keeper.take_left_out();
-        assert_eq!(owner(&keeper, "a.example").as_deref(), Some("catalog cat"));
+        assert_eq!((owner(&keeper, "a.example").as_deref(), number(&keeper, "a.example")), (Some("catalog cat"), a));
         // no catalog any more
         keeper.reload(config(config::Zone { catalog: None, ..catalog_zone("cat", "") }));
         assert_eq!(keeper.zones.keys().collect::<Vec<_>>(), [&id]);
@@ -731,8 +821,6 @@ mod tests {
             let (mut keeper, restored) = keeper_of(config("cat"));
             keeper.load(restored, || {});
             let id = number(&keeper, "cat");
-            keeper.zones.get_mut(&id).expect("loaded").followed.get_or_insert_default();
-            keeper.followed.insert(id);
             comes(&mut keeper, id, "cat", 1, "1.zones 0 PTR a.example.\n2.zones 0 PTR b.example.\n");
             // what is stored of the catalog is newer: it was killed in between
             let snapshot = listing(&keeper, "cat", 2, "1.zones 0 PTR a.example.\n");
@@ -751,6 +839,92 @@ mod tests {
         let (mut keeper, restored) = keeper_of(config("other"));
         keeper.load(restored, || {});
         assert!(owner(&keeper, "a.example").is_none());
+        keeper.store.close();
+    }
+
+    /// Who goes to the file and who comes back from it keeps what he serves; and no name is made twice on the way.
+    #[tokio::test]
+    async fn a_reload_that_turns_members_into_zones_of_the_file_keeps_them() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut keeper = keeper(directory.path());
+        let config =
+            |zones: Vec<config::Zone>| Config { state_dir: directory.path().to_owned(), zones, ..Config::default() };
+        let own = |text: &str| config::Zone { name: name(text), ..zone() };
+        let id = add_catalog(&mut keeper, &catalog_zone("cat", ""));
+        let lines = "1.zones 0 PTR a.example.\n2.zones 0 PTR b.example.\n3.zones 0 PTR c.example.\n";
+        comes(&mut keeper, id, "cat", 1, lines);
+        let (a, b) = (number(&keeper, "a.example"), number(&keeper, "b.example"));
+        // two of them stand in the file, and the catalog goes with the third
+        keeper.reload(config(vec![own("a.example"), own("b.example")]));
+        assert_eq!((number(&keeper, "a.example"), number(&keeper, "b.example")), (a, b));
+        assert_eq!(keeper.zones.len(), 2);
+        // one of them is given back to a catalog that lists it
+        keeper.reload(config(vec![own("a.example"), own("b.example"), catalog_zone("cat", "")]));
+        let id = number(&keeper, "cat");
+        comes(&mut keeper, id, "cat", 1, lines);
+        keeper.reload(config(vec![own("a.example"), catalog_zone("cat", "")]));
+        assert_eq!((number(&keeper, "b.example"), owner(&keeper, "b.example").as_deref()), (b, Some("catalog cat")));
+        // a reload that adds a zone and lets it come by the catalog, too
+        keeper.reload(config(vec![own("a.example"), catalog_zone("cat", "allow = [\"a.example\"]")]));
+        keeper.take_left_out();
+        assert!(owner(&keeper, "c.example").is_none());
+        keeper.reload(config(vec![own("a.example"), catalog_zone("cat", ""), own("c.example")]));
+        keeper.take_left_out();
+        assert_eq!(owner(&keeper, "c.example").as_deref(), Some("/etc/a.toml:7"));
+        let names: Vec<_> = keeper.zones.values().map(|zone| zone.definition.name.clone()).collect();
+        assert_eq!(names.len(), names.iter().collect::<HashSet<_>>().len(), "each name once: {names:?}");
+    }
+
+    /// A version that was read for a catalog that has been none meanwhile says nothing of the one that is one again.
+    #[tokio::test]
+    async fn a_reading_of_an_earlier_life_counts_for_nothing() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut keeper = keeper(directory.path());
+        let id = add_catalog(&mut keeper, &catalog_zone("cat", ""));
+        comes(&mut keeper, id, "cat", 1, "1.zones 0 PTR a.example.\n");
+        let number = keeper.zones[&id].followed.as_ref().expect("followed").number;
+        let config = |zone| Config { state_dir: directory.path().to_owned(), zones: vec![zone], ..Config::default() };
+        keeper.reload(config(config::Zone { catalog: None, ..catalog_zone("cat", "") }));
+        keeper.reload(config(catalog_zone("cat", "")));
+        let version = listing(&keeper, "cat", 2, "1.zones 0 PTR a.example.\n2.zones 0 PTR b.example.\n");
+        let joined = catalog::read(&version).expect("a catalog")[&name("b.example")].clone();
+        keeper.catalog_read(Reading { catalog: id, number, version, outcome: Ok(vec![Change::Joined(joined)]) });
+        assert!(owner(&keeper, "b.example").is_none());
+        comes(&mut keeper, id, "cat", 2, "1.zones 0 PTR a.example.\n2.zones 0 PTR b.example.\n");
+        assert!(owner(&keeper, "a.example").is_some() && owner(&keeper, "b.example").is_some());
+    }
+
+    /// RFC 9432 §7: what may not come is not served, also where that was said while nobody looked.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_no_longer_allowed_is_gone_after_a_restart() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let config = |allow: &str| Config {
+            state_dir: directory.path().to_owned(),
+            zones: vec![catalog_zone("cat", allow)],
+            ..Config::default()
+        };
+        let lines = "1.zones 0 PTR a.example.\n2.zones 0 PTR b.example.\n";
+        let b = {
+            let (mut keeper, restored) = keeper_of(config(""));
+            keeper.load(restored, || {});
+            let id = number(&keeper, "cat");
+            comes(&mut keeper, id, "cat", 1, lines);
+            keeper.store.close();
+            number(&keeper, "b.example")
+        };
+        let (mut keeper, restored) = keeper_of(config("allow = [\"a.example\"]"));
+        keeper.load(restored, || {});
+        assert!(owner(&keeper, "a.example").is_some() && owner(&keeper, "b.example").is_none());
+        let id = number(&keeper, "cat");
+        comes(&mut keeper, id, "cat", 1, lines);
+        assert!(warnings(&keeper, id)[0].starts_with("a member is not taken: b.example (not at"));
+        keeper.store.close();
+        // and what it had been is not there when it may come again
+        let (mut keeper, restored) = keeper_of(config(""));
+        keeper.load(restored, || {});
+        let id = number(&keeper, "cat");
+        comes(&mut keeper, id, "cat", 1, lines);
+        assert_ne!(number(&keeper, "b.example"), b);
         keeper.store.close();
     }
 }

@@ -5,7 +5,7 @@
 //! a crash could take back. Who may transfer a catalog, and is told of its versions, may transfer its members and is told of
 //! theirs.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,13 +21,13 @@ use crate::control::keeper::{Keeper, report};
 use crate::control::status::{Listed, Remarks, ZoneStatus, ZoneView};
 use crate::control::zones;
 use crate::dns::{Name, Serial};
-use crate::reason::Reason;
+use crate::reason::{Code, Reason};
 use crate::refresh::ZoneState;
 use crate::served::{Slot, State, ZoneId};
 use crate::store::{StoreError, Write};
 use crate::telemetry;
 use crate::time::Timestamp;
-use crate::zone::Snapshot;
+use crate::zone::{Diff, Snapshot};
 
 /// Between two versions of a catalog: zones that come together are listed together.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -60,10 +60,11 @@ pub(in crate::control) struct Made {
 #[derive(Debug)]
 pub struct Making {
     catalog: ZoneId,
-    listed: BTreeMap<Name, Listing>,
-    /// `None`: it would be as the one before.
-    outcome: Result<Option<(Snapshot, crate::zone::Diff)>, Reason>,
+    outcome: Result<Next, Reason>,
 }
+
+/// The next version, `None` if it would be as the one before, and how zones stand in it.
+type Next = (Option<(Snapshot, Diff)>, BTreeMap<Name, Listing>);
 
 impl Made {
     /// Whether it lists zones like this one.
@@ -98,24 +99,29 @@ impl Keeper {
         }
     }
 
+    /// Tries once more to make the catalogs whose names belonged to others.
+    pub(in crate::control) fn begin_missing_catalogs(&mut self) {
+        if self.made.len() == self.config.catalogs.len() {
+            return;
+        }
+        let is_made = |settings: &CatalogZone| self.made.values().any(|made| made.settings.name == settings.name);
+        let is_free = |name: &Name| self.board.by_name(name).is_none() && !self.creating.contains(name);
+        let missing = self.config.catalogs.iter().filter(|settings| !is_made(settings) && is_free(&settings.name));
+        for settings in missing.cloned().collect::<Vec<_>>() {
+            let id = self.allocate_id();
+            self.begin_catalog(settings, id, None);
+        }
+    }
+
     fn begin_catalog(&mut self, settings: CatalogZone, id: ZoneId, stored: Option<Arc<Snapshot>>) {
-        if self.board.by_name(&settings.name).is_some() {
-            tracing::error!(zone = %settings.name, "the name of this [[catalog-zone]] belongs to a zone that came by REST; the catalog is not made");
+        self.make_way(&settings.name, &settings.origin);
+        if self.board.by_name(&settings.name).is_some() || self.creating.contains(&settings.name) {
+            tracing::error!(zone = %settings.name, "the name of this [[catalog-zone]] belongs to a zone that came by REST; the catalog is made when it is free");
             return;
         }
         let now = Timestamp::now();
-        let read = stored.as_deref().map(catalog::read);
-        let stored = stored.filter(|_| matches!(read, Some(Ok(_))));
-        let listed = match read {
-            Some(Ok(members)) => members
-                .into_values()
-                .map(|member| {
-                    let group = member.groups.into_iter().next();
-                    (member.name, Listing { label: member.label, group })
-                })
-                .collect(),
-            _ => BTreeMap::new(),
-        };
+        let listed = stored.as_deref().and_then(listed_in);
+        let stored = stored.filter(|_| listed.is_some());
         let is_stored = stored.is_some();
         let first = || catalog::first_version(&settings.name, self.store.hash_key(), first_serial(now));
         let newest = match stored.map_or_else(|| first().map(Arc::new), Ok) {
@@ -137,7 +143,7 @@ impl Keeper {
             slot,
             newest,
             is_stored,
-            listed,
+            listed: listed.unwrap_or_default(),
             pending: BTreeMap::new(),
             is_busy: false,
             looks_again: false,
@@ -158,6 +164,7 @@ impl Keeper {
         if made.is_busy {
             return;
         }
+        made.pending.clear();
         let mut gone: HashSet<Name> = made.listed.keys().cloned().collect();
         let secondary = self.zones.values().map(|zone| &zone.definition);
         for definition in secondary.chain(self.local.definitions()) {
@@ -183,9 +190,17 @@ impl Keeper {
 
     /// A zone is there no longer.
     pub(in crate::control) fn unlist(&mut self, name: &Name) {
+        if self.board.by_name(name).is_some() {
+            return;
+        }
         for made in self.made.values_mut() {
             made.pending.insert(name.clone(), None);
         }
+    }
+
+    /// The system's clock was set back: nothing waits for the time it showed.
+    pub(in crate::control) fn catalogs_are_due(&mut self, now: Timestamp) {
+        self.made.values_mut().for_each(|made| made.due = made.due.min(now + PAUSE));
     }
 
     /// When a version of a catalog is to be made.
@@ -203,53 +218,66 @@ impl Keeper {
             let (catalog, newest, mut listed) = (*id, made.newest.clone(), std::mem::take(&mut made.listed));
             let (pending, events) = (std::mem::take(&mut made.pending), self.events.clone());
             let serial = next_serial(newest.serial(), now);
-            tokio::task::spawn_blocking(move || {
-                let outcome = catalog::next_version(&newest, &listed, &pending, serial);
-                if outcome.is_ok() {
+            tokio::spawn(async move {
+                let work = move || {
+                    let next = catalog::next_version(&newest, &listed, &pending, serial)?;
                     for (name, listing) in pending {
                         match listing {
                             Some(listing) => listed.insert(name, listing),
                             None => listed.remove(&name),
                         };
                     }
-                }
+                    Ok((next, listed))
+                };
+                let outcome = tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| {
+                    Err(Reason::new(Code::CatalogBroken, "internal error while a version was made; see the log"))
+                });
                 // Nobody listens any more when the daemon stops.
-                let _ = events.send(Event::CatalogMade(Box::new(Making { catalog, listed, outcome })));
+                let _ = events.send(Event::CatalogMade(Box::new(Making { catalog, outcome })));
             });
         }
     }
 
     /// A version has been made: now it is stored.
     pub(in crate::control) fn catalog_made(&mut self, making: Making) {
-        let Making { catalog: id, listed, outcome } = making;
+        let Making { catalog: id, outcome } = making;
         let Some(mut made) = self.made.remove(&id) else { return };
-        made.listed = listed;
-        if made.looks_again || outcome.is_err() {
-            // What was wanted is not known any more.
-            made.is_busy = false;
-            self.look_at_all_zones(&mut made);
-            made.is_busy = true;
-        }
-        let made = self.made.entry(id).or_insert(made);
-        let write = match outcome {
-            Ok(Some((snapshot, diff))) => {
-                made.newest = Arc::new(snapshot);
-                made.is_stored = false;
-                Write::Append { zone: id.0, snapshot: made.newest.clone(), diffs: vec![diff] }
+        made.is_busy = false;
+        let next = match outcome {
+            Ok((next, listed)) => {
+                made.listed = listed;
+                if made.looks_again {
+                    self.look_at_all_zones(&mut made);
+                }
+                next
             }
-            Ok(None) if made.is_stored => {
-                made.is_busy = false;
-                return;
-            }
-            // The first one, which lists nothing, or one that could not be stored before.
-            Ok(None) => Write::Replace { zone: id.0, snapshot: made.newest.clone(), diff: None },
             Err(reason) => {
-                let name = &made.settings.name;
-                tracing::error!(zone = %name, code = %reason.code, "the catalog cannot be made: {}", reason.message());
-                (made.is_busy, made.due) = (false, Timestamp::now() + PAUSE_FAILED);
+                // What is stored does not fit what is known to be in it: all is written anew.
+                let (name, now) = (&made.settings.name, Timestamp::now());
+                tracing::error!(zone = %name, code = %reason.code, detail = reason.detail, "the next version of the catalog cannot be made; it starts anew");
+                let serial = next_serial(made.newest.serial(), now);
+                if let Ok(first) = catalog::first_version(name, self.store.hash_key(), serial) {
+                    (made.newest, made.is_stored, made.listed) = (Arc::new(first), false, BTreeMap::new());
+                }
+                made.due = now + PAUSE_FAILED;
+                self.look_at_all_zones(&mut made);
+                self.made.insert(id, made);
                 return;
             }
         };
+        let write = match next {
+            Some((snapshot, diff)) => {
+                made.newest = Arc::new(snapshot);
+                made.is_stored = false;
+                Some(Write::Append { zone: id.0, snapshot: made.newest.clone(), diffs: vec![diff] })
+            }
+            None if made.is_stored => None,
+            // The first one, which lists nothing, or one that could not be stored before.
+            None => Some(Write::Replace { zone: id.0, snapshot: made.newest.clone(), diff: None }),
+        };
+        made.is_busy = write.is_some();
+        self.made.insert(id, made);
+        let Some(write) = write else { return };
         let events = self.events.clone();
         let done = move |outcome: Result<(), StoreError>| {
             let _ = events.send(Event::CatalogStored(id, outcome.map_err(|error| error.to_string())));
@@ -316,14 +344,11 @@ impl Keeper {
         if definition.local.is_some() {
             access.allow_transfer = self.config.local.allow_transfer.as_slice().into();
         }
-        let more: Vec<Rule> = self
-            .listing(definition)
-            .flat_map(|settings| settings.allow_transfer.iter())
-            .filter(|rule| !access.allow_transfer.contains(rule))
-            .cloned()
-            .collect();
-        if !more.is_empty() {
-            access.allow_transfer = access.allow_transfer.iter().cloned().chain(more).collect();
+        let more: Vec<&Rule> = self.listing(definition).flat_map(|settings| settings.allow_transfer.iter()).collect();
+        add_rules(&mut access.allow_transfer, &more);
+        // Who follows asks for the SOA before he transfers.
+        if let Some(allow_query) = &mut access.allow_query {
+            add_rules(allow_query, &more);
         }
         access
     }
@@ -403,11 +428,24 @@ impl Keeper {
 
     /// Says once more of every zone who may ask for it.
     fn set_all_access(&self) {
+        // Zones of one arrangement share what they have in common.
+        let mut known: HashMap<(*const Arrangement, bool), Arc<ZoneAccess>> = HashMap::new();
         let secondary = self.zones.values().map(|zone| &zone.definition);
         for definition in secondary.chain(self.local.definitions()) {
-            self.policy.set_zone(definition.id, Arc::new(self.access_to(definition)));
+            let alike = (Arc::as_ptr(&definition.arrangement), definition.local.is_some());
+            let access = known.entry(alike).or_insert_with(|| Arc::new(self.access_to(definition)));
+            self.policy.set_zone(definition.id, access.clone());
         }
     }
+}
+
+/// How zones stand in a version; `None` if it is no catalog.
+fn listed_in(version: &Snapshot) -> Option<BTreeMap<Name, Listing>> {
+    let members = catalog::read(version).ok()?.into_values();
+    let listing = |member: catalog::Member| {
+        (member.name, Listing { label: member.label, group: member.groups.into_iter().next() })
+    };
+    Some(members.map(listing).collect())
 }
 
 /// The definition of a catalog of the configuration.
@@ -429,6 +467,14 @@ fn defined(settings: &CatalogZone, id: ZoneId, now: Timestamp) -> ZoneDefinition
         created: now,
         modified: now,
         arrangement: Arc::new(arrangement),
+    }
+}
+
+/// Adds those rules that are not there.
+fn add_rules(rules: &mut Arc<[Rule]>, more: &[&Rule]) {
+    let more: Vec<&Rule> = more.iter().copied().filter(|rule| !rules.contains(rule)).collect();
+    if !more.is_empty() {
+        *rules = rules.iter().chain(more).cloned().collect();
     }
 }
 
@@ -580,6 +626,60 @@ mod tests {
             (vec!["b.example".to_owned(), "c.example".to_owned()], Some(&id))
         );
         assert!(served(&keeper).serial().is_newer_than(serial));
+        keeper.store.close();
+    }
+
+    /// What is wanted is what the configuration says last, however fast it changes; and who may transfer may ask.
+    #[tokio::test]
+    async fn what_was_wanted_before_a_reload_is_not_listed_after_it() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let secret = config::Zone { allow_query: Some([].into()), ..zone_named("secret.example", "2000") };
+        let zones = || vec![zone_named("a.example", "1000")];
+        let (mut keeper, restored, mut events) = keeper_with_events(config(directory.path(), "", zones()));
+        keeper.load(restored, || {});
+        make(&mut keeper, &mut events).await;
+        let first = served(&keeper).serial();
+        keeper.reload(config(directory.path(), "group = \"b\"", [zones(), vec![secret.clone()]].concat()));
+        let view = keeper.board.by_name(&name("secret.example")).expect("there");
+        let access = keeper.policy.zone(view.id).expect("rules");
+        let peer = |last| std::net::IpAddr::from([192, 0, 2, last]);
+        assert_eq!(access.query(peer(7), None), crate::access::Verdict::Allow);
+        assert_ne!(access.query(peer(9), None), crate::access::Verdict::Allow);
+        keeper.reload(config(directory.path(), "tenants = [\"1000\"]", [zones(), vec![secret]].concat()));
+        make(&mut keeper, &mut events).await;
+        assert_eq!((listed(&keeper), served(&keeper).serial()), (vec!["a.example".to_owned()], first));
+        // a clock that goes back holds nothing up
+        keeper.made.values_mut().for_each(|made| made.due = Timestamp::now() + Duration::from_secs(3600));
+        keeper.catalogs_are_due(Timestamp::now());
+        keeper.list(&Arc::new(zones::configured(&zone_named("b.example", "1000"), ZoneId(5), Timestamp::now())));
+        assert!(keeper.catalogs_due().expect("work") <= Timestamp::now() + PAUSE);
+    }
+
+    /// The name of a member, or of a catalog that was followed: the configuration wins, and nothing of the other is listed.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_catalog_of_ours_takes_the_name_of_others_and_nothing_else() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let state_dir = directory.path().to_owned();
+        {
+            let foreign = vec![zone_named("cat", "1000")];
+            let (mut keeper, restored, _) =
+                keeper_with_events(Config { state_dir, zones: foreign, ..Config::default() });
+            keeper.load(restored, || {});
+            let id = keeper.board.by_name(&name("cat")).expect("there").id;
+            let listing = |text: &str| Some(Listing { label: text.as_bytes().into(), group: None });
+            let first = catalog::first_version(&name("cat"), keeper.store.hash_key(), Serial(7)).expect("a zone");
+            let changes = [(name("foreign.example"), listing("foreign"))].into();
+            let (snapshot, _) =
+                catalog::next_version(&first, &BTreeMap::new(), &changes, Serial(8)).expect("a zone").expect("new");
+            let snapshot = Arc::new(snapshot);
+            keeper.store.submit(Write::Replace { zone: id.0, snapshot, diff: None }, Box::new(|_| {}));
+            keeper.store.close();
+        }
+        let ours = |zones| config(directory.path(), "", zones);
+        let (mut keeper, restored, mut events) = keeper_with_events(ours(vec![zone_named("a.example", "1000")]));
+        keeper.load(restored, || {});
+        make(&mut keeper, &mut events).await;
+        assert_eq!(listed(&keeper), ["a.example"], "what somebody else listed is not ours");
         keeper.store.close();
     }
 
