@@ -84,6 +84,7 @@ impl DaemonError {
 /// Runs the daemon with the configuration at `path` until SIGTERM or SIGINT.
 pub fn run(path: &Path) -> Result<(), DaemonError> {
     crate::system::map_large_allocations();
+    crate::system::outlive_file_size_limit();
     // Before anything else, that is some hundred microseconds sooner: who asks meanwhile waits.
     let early = Early::bind(path);
     let runtime = runtime()?;

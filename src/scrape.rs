@@ -30,6 +30,7 @@ impl Sources {
     /// Brings the metrics up to date.
     pub(crate) fn collect(&self) {
         metrics::gauge!(telemetry::READY).set(f64::from(u8::from(self.ready.load(Ordering::Relaxed))));
+        metrics::gauge!(telemetry::STORE_FAILING).set(f64::from(u8::from(self.board.trouble().is_some())));
         self.collect_zones();
         collect_queries("udp", &self.counters.udp());
         collect_queries("tcp", &self.counters.tcp());

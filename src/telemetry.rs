@@ -91,6 +91,7 @@ metrics_table! {
     ZONES_PINNED = "secondaryd_zones_pinned", Gauge, [""], "Zones that were rolled back and not released.";
     LAPSE_MIN = "secondaryd_signatures_lapse_min_seconds", Gauge, [""],
         "Time until the first signature of any zone lapses; negative when it has, absent without signed zones.";
+    STORE_FAILING = "secondaryd_store_failing", Gauge, [""], "1 while nothing can be written to disk; else 0.";
     STORE_FAILURES = "secondaryd_store_failures_total", Counter, [""], "Versions that could not be written to disk.";
     HTTP_REQUESTS = "secondaryd_http_requests_total", Counter, ["status"], "HTTP replies, by status code.";
     RELOADS = "secondaryd_config_reloads_total", Counter, ["outcome"], "Reloads of the configuration: ok, refused.";

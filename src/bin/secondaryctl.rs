@@ -450,11 +450,12 @@ fn status(client: &Client, json: bool) -> Outcome {
             trouble.row(&[name, &state, "-", "-", "-", ""]);
         }
     }
-    if !ready {
+    let storage = client.storage()?;
+    if !ready || storage.is_some() {
         worst = worst.max(Verdict::Warning);
     }
     if json {
-        let body = json!({ "verdict": worst.word(), "ready": ready, "zones": details });
+        let body = json!({ "verdict": worst.word(), "ready": ready, "storage": storage, "zones": details });
         return Ok((worst, format!("{body}\n")));
     }
     let mut text = format!("{}: {} zones", worst.word(), zones.len());
@@ -463,6 +464,9 @@ fn status(client: &Client, json: bool) -> Outcome {
     }
     let _ = write!(text, "; {failing} of {primaries} primaries fail");
     text += if ready { "\n" } else { "; not ready yet: stored zones are still being loaded\n" };
+    if let Some(why) = storage {
+        let _ = writeln!(text, "nothing can be stored: {why}; \"secondaryctl help STORAGE_FAILED\" says more");
+    }
     if zones.len() > STATUS_ZONES_MAX {
         let _ = writeln!(text, "only the first {STATUS_ZONES_MAX} zones were asked for their primaries");
     }

@@ -28,6 +28,11 @@ pub(super) enum Displaced {
 }
 
 impl Displaced {
+    /// Its number.
+    pub(super) fn id(&self) -> ZoneId {
+        self.definition().id
+    }
+
     fn definition(&self) -> &ZoneDefinition {
         match self {
             Displaced::Secondary(definition) => definition,

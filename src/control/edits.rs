@@ -23,7 +23,7 @@ use super::keeper::{Keeper, report};
 use super::load::Kept;
 use super::preflight::{Ask, Plan};
 use super::status::ZoneView;
-use super::zones::{self, StoredDefinition};
+use super::zones::{self, StoredDefinition, Unstored};
 use super::{starting, terms};
 
 type Reply<T> = oneshot::Sender<Result<T, EditError>>;
@@ -195,6 +195,9 @@ impl Keeper {
                 self.creating_ids.remove(&definition.uuid);
                 if outcome.is_err() {
                     self.has_free_names = true;
+                    // It may stand on the disk all the same.
+                    let write = Write::Remove { zone: definition.id.0 };
+                    self.store.submit(write, report("removal of a zone that could not be stored"));
                 }
                 if self.board.by_name(&definition.name).is_some() {
                     // A reload that came meanwhile has the name; the configuration wins.
@@ -217,6 +220,11 @@ impl Keeper {
                 answer(reply, created);
             }
             Written::Changed(definition, reply) => {
+                if outcome.is_err()
+                    && let Some(zone) = self.zones.get(&definition.id)
+                {
+                    self.remember(&zone.definition);
+                }
                 let changed = outcome.and_then(|()| {
                     let id = definition.id;
                     tracing::info!(zone = %definition.name, tenant = &*definition.tenant, user = &*definition.modified_by, op = "change", "zone changed");
@@ -232,6 +240,11 @@ impl Keeper {
                     // It stays, and what ran for it has been given up.
                     let kept: Vec<_> = (0..zone.definition.primaries.len()).map(Some).collect();
                     zone.refresh.set_primaries(Timestamp::now(), &kept, false);
+                    // What is stored of it may be gone all the same.
+                    let (definition, again_at) = (zone.definition.clone(), Timestamp::now());
+                    let detail = "its removal could not be stored".to_owned();
+                    zone.unstored = Some(Box::new(Unstored { detail, again_at }));
+                    self.remember(&definition);
                     self.follow_up(id);
                 }
                 let removed = outcome.map(|()| self.forget(HashSet::from([id])));

@@ -119,6 +119,8 @@ pub(super) struct Keeper {
     /// What explanations know of this daemon.
     pub(super) surroundings: Arc<ArcSwap<Surroundings>>,
     inbox: InboxReader,
+    /// How often the database has been replaced, see [`Store::rebuilds`].
+    rebuilds: u64,
     /// When events were last handled.
     looked: Timestamp,
     /// When all zones were asked for last because NOTIFYs were lost, and when they will be again.
@@ -171,6 +173,7 @@ impl Keeper {
             notifier: Notifier::default(),
             events,
             inbox,
+            rebuilds: 0,
             looked: Timestamp(0),
             swept: Timestamp(0),
             sweep_due: None,
@@ -183,9 +186,9 @@ impl Keeper {
         self.survey_loaded();
         let mut has_more = false;
         loop {
-            let due =
-                [self.schedule.next(), self.probes.next_start(), self.transfers.next_start(), self.catalogs_due()];
-            let wait = due.into_iter().flatten().min().map_or(TIDY, |at| at.since(Timestamp::now()));
+            let queues = [self.schedule.next(), self.probes.next_start(), self.transfers.next_start()];
+            let due = queues.into_iter().chain([self.catalogs_due(), self.mends_at()]);
+            let wait = due.flatten().min().map_or(TIDY, |at| at.since(Timestamp::now()));
             let wait = if has_more { Duration::ZERO } else { wait };
             let event = tokio::select! {
                 event = events.recv() => event,
@@ -195,6 +198,7 @@ impl Keeper {
                     self.probes.tidy(Timestamp::now());
                     self.transfers.tidy(Timestamp::now());
                     self.settle_history();
+                    self.watch_store();
                     None
                 }
             };
@@ -212,8 +216,42 @@ impl Keeper {
                 self.take_left_out();
             }
             self.make_catalogs(Timestamp::now());
+            self.begin_group();
             has_more = self.start_jobs() | self.go_on_with_members();
         }
+    }
+
+    /// Where the database was replaced by what could be read of it, all that is known is written again; what is wrong with it now
+    /// is told.
+    fn watch_store(&mut self) {
+        let rebuilds = self.store.rebuilds();
+        if std::mem::replace(&mut self.rebuilds, rebuilds) < rebuilds {
+            tracing::warn!("the database is another one than it was; every zone is written again");
+            self.write_all_again();
+        }
+        let trouble = self.store.trouble();
+        if let Some(why) = trouble.as_ref().filter(|_| self.board.trouble().is_none()) {
+            tracing::error!(why, "nothing can be stored; what is served stays served");
+        } else if trouble.is_none() && self.board.trouble().is_some() {
+            tracing::info!("the store is well again");
+        }
+        self.board.set_trouble(trouble);
+    }
+
+    pub(super) fn write_all_again(&mut self) {
+        for zone in self.zones.values() {
+            self.remember(&zone.definition);
+            if let Some(confirmation) = zone.refresh.confirmation() {
+                write_confirmation(&self.store, zone.definition.id, &confirmation);
+            }
+            if let Some(snapshot) = zone.slot.snapshot().filter(|_| zone.coming.is_none()) {
+                let write = Write::Replace { zone: zone.definition.id.0, snapshot: snapshot.clone(), diff: None };
+                self.write_contents(zone.definition.id, snapshot, write, true);
+            }
+        }
+        self.write_catalogs_again();
+        self.suspect_all();
+        self.begin_group();
     }
 
     /// Plans what is to come as much sooner as the system's clock was set back.
@@ -270,6 +308,7 @@ impl Keeper {
             }
             Event::Stored { zone, version, is_served, outcome } => self.stored(zone, version, is_served, outcome),
             Event::LocalStored(finished, outcome) => self.local_stored(*finished, outcome),
+            Event::LocalMended(ids, outcome) => self.local_mended(&ids, outcome),
             Event::CatalogRead(reading) => self.catalog_read(*reading),
             Event::CatalogMade(making) => self.catalog_made(*making),
             Event::CatalogStored(zone, outcome) => self.catalog_stored(zone, outcome),

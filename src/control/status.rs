@@ -298,6 +298,8 @@ pub struct Board {
     editions: Mutex<HashMap<Arc<str>, Edition>>,
     /// The last edition given to any tenant.
     last_edition: AtomicU64,
+    /// Why nothing can be stored at the moment.
+    trouble: ArcSwapOption<String>,
 }
 
 /// Numbers that move when what a tenant sees changes; none comes twice within one life of the daemon.
@@ -381,6 +383,15 @@ struct Index {
 const POISONED: &str = "no holder of the board's lock can panic";
 
 impl Board {
+    /// Why nothing can be stored at the moment; `None` while all is well.
+    pub fn trouble(&self) -> Option<Arc<String>> {
+        self.trouble.load_full()
+    }
+
+    pub(super) fn set_trouble(&self, trouble: Option<String>) {
+        self.trouble.store(trouble.map(Arc::new));
+    }
+
     /// The zone with this UUID, whoever owns it: callers check the tenant.
     pub fn by_uuid(&self, uuid: Uuid) -> Option<Arc<ZoneView>> {
         self.index.read().expect(POISONED).by_uuid.get(&uuid).cloned()

@@ -10,7 +10,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::StoreError;
@@ -160,6 +160,10 @@ pub(super) struct Disk {
     cache_octets: u64,
     /// `None` only after a re-opening that failed. Readers hold the lock while they use the tree.
     opened: RwLock<Option<Opened>>,
+    /// What stands under [`layout::VERSION_KEY`]: a database that is made anew while we run needs it, too.
+    version: OnceLock<Vec<u8>>,
+    /// Why nothing can be stored at the moment.
+    trouble: Mutex<Option<StoreError>>,
     pub(super) counters: Counters,
     /// The pages that are not in the database.
     pub(super) files: PageFiles,
@@ -178,6 +182,8 @@ impl Disk {
             directory: directory.to_owned(),
             cache_octets,
             opened: RwLock::new(Some(opened)),
+            version: OnceLock::new(),
+            trouble: Mutex::default(),
             counters: Counters::default(),
             files,
             steps,
@@ -204,11 +210,42 @@ impl Disk {
             return Ok(None);
         }
         self.counters.rebuilds.fetch_add(1, Ordering::Relaxed);
-        drop(opened.take());
+        close(opened.take());
         let salvaged = Disk::salvage(&self.directory).map_err(|e| StoreError::failed("salvage", e))?;
         let path = self.directory.join(SLED);
-        *opened = Some(open_sled(&path, self.cache_octets).map_err(|e| StoreError::failed("open", e))?);
+        let fresh = open_sled(&path, self.cache_octets).map_err(|e| StoreError::failed("open", e))?;
+        self.put_version(&fresh)?;
+        *opened = Some(fresh);
         Ok(Some(salvaged))
+    }
+
+    /// What a database that is made anew has to say of itself.
+    pub(super) fn know_version(&self, body: &[u8]) {
+        let _ = self.version.set(layout::seal(layout::VERSION_KEY, body));
+    }
+
+    fn put_version(&self, fresh: &Opened) -> Result<(), StoreError> {
+        let Some(version) = self.version.get() else { return Ok(()) };
+        guarded("write", || {
+            if fresh.db.get(layout::VERSION_KEY)?.is_none() {
+                fresh.db.insert(layout::VERSION_KEY, version.as_slice())?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Whether it can be read and written.
+    pub(super) fn is_open(&self) -> bool {
+        self.opened.read().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Why nothing can be stored at the moment; `None` while all is well.
+    pub(super) fn trouble(&self) -> Option<StoreError> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_trouble(&self, trouble: Option<StoreError>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
     /// How often the database has been rebuilt since it was opened.
@@ -223,7 +260,7 @@ impl Disk {
         read: impl FnOnce(&sled::Tree) -> Result<T, sled::Error>,
     ) -> Result<T, StoreError> {
         let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner);
-        let opened = opened.as_ref().ok_or_else(|| StoreError::failed(operation, "the database is not open"))?;
+        let opened = opened.as_ref().ok_or_else(|| self.closed(operation))?;
         guarded(operation, || read(&opened.db))
     }
 
@@ -392,7 +429,7 @@ impl Disk {
         self.steps.take()?;
         let started = std::time::Instant::now();
         let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner);
-        let opened = opened.as_ref().ok_or_else(|| StoreError::failed("flush", "the database is not open"))?;
+        let opened = opened.as_ref().ok_or_else(|| self.closed("flush"))?;
         let octets = guarded("flush", || opened.db.flush())?;
         // sled's flush is sync_file_range, which neither waits for the device's cache nor for the file's length.
         opened.log.sync_data().map_err(|e| StoreError::failed("sync", e))?;
@@ -423,7 +460,12 @@ impl Disk {
 
     /// Waits for readers and closes; reads fail from now on.
     pub(super) fn close(&self) {
-        drop(self.opened.write().unwrap_or_else(PoisonError::into_inner).take());
+        close(self.opened.write().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    /// Why it is not open, as far as that is known.
+    fn closed(&self, operation: &'static str) -> StoreError {
+        self.trouble().unwrap_or_else(|| StoreError::failed(operation, "the database is not open"))
     }
 
     /// Closes and opens again. sled refuses everything after its first failed write; this is how the store gets over
@@ -434,10 +476,19 @@ impl Disk {
 
     fn reopen_after(&self, closed: impl FnOnce()) -> Result<(), Unopened> {
         let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
-        drop(opened.take());
+        close(opened.take());
         closed();
         self.counters.cached_octets.store(0, Ordering::Relaxed);
-        *opened = Some(open_sled(&self.directory.join(SLED), self.cache_octets)?);
+        let path = self.directory.join(SLED);
+        let is_gone = !path.join("db").exists();
+        let fresh = open_sled(&path, self.cache_octets)?;
+        if is_gone {
+            // Somebody has removed it under us. Whoever has the contents must write all of them.
+            tracing::error!(path = %path.display(), "the database was removed while it was in use; it is written anew");
+            self.counters.rebuilds.fetch_add(1, Ordering::Relaxed);
+            self.put_version(&fresh).map_err(|error| Unopened::Io(io::Error::other(error)))?;
+        }
+        *opened = Some(fresh);
         Ok(())
     }
 
@@ -450,6 +501,14 @@ impl Disk {
     /// Whether a test's limit of steps is used up.
     pub(super) fn is_stopped(&self) -> bool {
         self.steps.0.load(Ordering::Relaxed) == 0
+    }
+}
+
+/// Closes the database. sled panics where the last sync of its file fails; then it is not known what of the last writes is on the
+/// disk, which those who wrote were told.
+fn close(opened: Option<Opened>) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(opened))) {
+        tracing::warn!(why = panic_text(&*panic), "the database could not be closed properly");
     }
 }
 
@@ -480,6 +539,7 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
 
 fn open_sled(path: &Path, cache_octets: u64) -> Result<Opened, Unopened> {
     let is_new = !path.join("db").exists();
+    mend_settings(path).map_err(Unopened::Io)?;
     let config = sled::Config::new().path(path).cache_capacity(cache_octets);
     let mut waited = Duration::ZERO;
     let db = loop {
@@ -512,6 +572,25 @@ fn open_sled(path: &Path, cache_octets: u64) -> Result<Opened, Unopened> {
         }
     }
     Ok(Opened { db, log })
+}
+
+/// sled's file of settings is made anew where it is damaged: sled only warns of that, and then finds that another version has
+/// written everything, or settings with which nothing can be read. All of ours are its defaults.
+fn mend_settings(path: &Path) -> io::Result<()> {
+    let file = path.join("conf");
+    let octets = match fs::read(&file) {
+        Ok(octets) => octets,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let is_whole = octets
+        .split_last_chunk::<4>()
+        .is_some_and(|(settings, sum)| crc32fast::hash(settings) == u32::from_le_bytes(*sum));
+    if !is_whole && path.join("db").exists() {
+        tracing::error!(file = %file.display(), "the settings of the database are damaged; they are made anew");
+        fs::remove_file(&file)?;
+    }
+    Ok(())
 }
 
 /// sled reports its lock only in words.

@@ -96,7 +96,7 @@ pub use restore::{DatabaseDamage, Restored, Statuses};
 use salvage::Salvaged;
 pub use sheet::Sheet;
 pub use write::{LocalContents, LocalWrite, Logged, Write};
-use writer::{Job, Queue, Task, Writer};
+use writer::{Answer, Job, Queue, Task, Writer};
 
 /// How the store behaves; every bound of it.
 #[derive(Clone, Debug)]
@@ -264,10 +264,9 @@ impl Store {
             batch_octets: options.batch_octets,
             rest: options.rest,
         };
-        let writer = Writer::new(disk.clone(), bounds);
         let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn({
-            let queue = queue.clone();
-            move || writer.run(&queue)
+            let (queue, disk) = (queue.clone(), disk.clone());
+            move || write_on(&disk, bounds, &queue)
         })?;
         let store = Store { disk, queue, writer: Mutex::new(Some(thread)), key, ahead, sheet: Sheet::default() };
         Ok((store, restored))
@@ -287,7 +286,7 @@ impl Store {
         restore::read_statuses(&self.disk).unwrap_or_else(|error| {
             tracing::error!(%error, "the statuses of primaries cannot be read");
             if matches!(error, StoreError::Broken(_)) {
-                self.queue.push(Job { task: Task::Rebuild { seen: rebuilds }, done: Box::new(drop) });
+                self.queue.push(Job { task: Task::Rebuild { seen: rebuilds }, done: Answer::to(Box::new(drop)) });
             }
             BTreeMap::new()
         })
@@ -317,7 +316,20 @@ impl Store {
     /// Queues a write; never blocks. `done` is called once: on the writer's thread, or here if it cannot be queued.
     /// Writes are done in the order in which they came.
     pub fn submit(&self, write: Write, done: Done) {
-        self.queue.push(Job { task: Task::Write(write), done });
+        self.queue.push(Job { task: Task::Write(write), done: Answer::to(done) });
+    }
+
+    /// Why nothing can be stored at the moment, in words; `None` while all is well.
+    pub fn trouble(&self) -> Option<String> {
+        let held_up =
+            || self.queue.held_up().map(|since| format!("the disk has not answered for {} s", since.as_secs()));
+        self.disk.trouble().map(|error| error.to_string()).or_else(held_up)
+    }
+
+    /// How often the database has been replaced since the start by what could be read of it, or by nothing. Whoever has contents
+    /// that are to be there must write all of them again.
+    pub fn rebuilds(&self) -> u64 {
+        self.disk.rebuilds()
     }
 
     /// The stored differences from `serial` on, in order up to the stored serial; `None` if the history does not
@@ -496,10 +508,36 @@ impl Store {
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(writer) = writer else { return };
         // The last reference may be dropped by an acknowledgement: then the writer is ending already.
-        if writer.thread().id() != std::thread::current().id() && writer.join().is_err() {
-            tracing::error!("the store's writer has panicked");
+        if writer.thread().id() != std::thread::current().id() {
+            let (mut left, mut since) = (self.queue.len(), std::time::Instant::now());
+            while !writer.is_finished() && since.elapsed() < CLOSE_PATIENCE {
+                std::thread::sleep(CLOSE_PAUSE);
+                if self.queue.len() != left {
+                    (left, since) = (self.queue.len(), std::time::Instant::now());
+                }
+            }
+            if !writer.is_finished() {
+                tracing::error!(left, "the disk does not answer; the store is left as it is");
+            } else if writer.join().is_err() {
+                tracing::error!("the store's writer has panicked");
+            }
         }
         last(&self.ahead);
+    }
+}
+
+/// How long a stop waits while nothing comes to an end, and how often it looks.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(60);
+const CLOSE_PAUSE: Duration = Duration::from_millis(1);
+/// Before the writer begins anew after a panic.
+const PANIC_PAUSE: Duration = Duration::from_secs(1);
+
+/// The writer's thread. A panic of the writer is a bug; it fails what was being written and costs a moment, not the store.
+fn write_on(disk: &Arc<Disk>, bounds: Bounds, queue: &Queue) {
+    let write = || Writer::new(disk.clone(), bounds).run(queue);
+    while std::panic::catch_unwind(std::panic::AssertUnwindSafe(write)).is_err() {
+        tracing::error!("the store's writer has panicked; it begins anew");
+        std::thread::sleep(PANIC_PAUSE);
     }
 }
 
@@ -525,6 +563,7 @@ fn open_disk(directory: &Path, options: &Options) -> Result<(Disk, HashKey, Smal
         Err(StoreError::Corrupt(why)) => return Err(Failure::Damaged(why)),
         Err(error) => return Err(error.into()),
     };
+    disk.know_version(&layout::Version { format: layout::FORMAT, ..version }.encode());
     if version.format < layout::FORMAT {
         // Before the first file of pages: an older version would take its zone for damaged, and give it up.
         write_version(&disk, layout::Version { format: layout::FORMAT, ..version })?;

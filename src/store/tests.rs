@@ -11,6 +11,8 @@ use bytes::Bytes;
 use super::disk::Disk;
 use super::*;
 
+mod failing;
+
 fn quick() -> Options {
     Options { patience: Duration::ZERO, ..Options::default() }
 }
@@ -410,6 +412,7 @@ fn entries_of_local_zones_come_and_go_in_one_batch() {
         entries: entries.iter().map(|(number, length)| (*number, length.map(octets))).collect(),
         contents: LocalContents::Unchanged,
         log: None,
+        whole: None,
     };
     let all = |zones: Vec<LocalWrite>| Write::Local { zones, metas: vec![("next-record".to_owned(), Some(octets(8)))] };
     let first = change(1, Some(30), &[(0, Some(12)), (7, Some(100)), (8, Some(20_000)), (9, Some(5))]);
@@ -635,7 +638,14 @@ fn a_log_of_changes_is_read_from_its_end_and_forgets_its_beginning() {
     let add = |zone, last, length, forget| {
         let logged = Logged { last, bytes: octets(length), forget };
         let contents = LocalContents::Unchanged;
-        let change = LocalWrite { zone, definition: Some(octets(1)), entries: Vec::new(), contents, log: Some(logged) };
+        let change = LocalWrite {
+            zone,
+            definition: Some(octets(1)),
+            entries: Vec::new(),
+            contents,
+            log: Some(logged),
+            whole: None,
+        };
         write(&store, Write::Local { zones: vec![change], metas: Vec::new() }).expect("stored");
     };
     for (last, length) in [(2, 10), (300, 20_000), (301, 12), (70_000, 13)] {
@@ -647,8 +657,14 @@ fn a_log_of_changes_is_read_from_its_end_and_forgets_its_beginning() {
     assert_eq!(log(&store, 1), [14, 13, 12]);
     add(1, 70_002, 15, 70_001);
     assert_eq!((log(&store, 1), log(&store, 2)), (vec![15], vec![5]));
-    let gone =
-        LocalWrite { zone: 1, definition: None, entries: Vec::new(), contents: LocalContents::Removed, log: None };
+    let gone = LocalWrite {
+        zone: 1,
+        definition: None,
+        entries: Vec::new(),
+        contents: LocalContents::Removed,
+        log: None,
+        whole: None,
+    };
     write(&store, Write::Local { zones: vec![gone], metas: Vec::new() }).expect("stored");
     assert_eq!((log(&store, 1), log(&store, 2)), (vec![], vec![5]));
 }

@@ -145,6 +145,9 @@ pub struct LocalWrite {
     pub contents: LocalContents,
     /// What the write changes, for [`Store::log`](super::Store::log).
     pub log: Option<Logged>,
+    /// The write holds all of the zone, of which it is not known what is stored: other entries go, and changes in the log behind
+    /// this number.
+    pub whole: Option<u64>,
 }
 
 /// An entry of a zone's log of changes.

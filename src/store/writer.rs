@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::compact::ZoneState;
-use super::disk::{Changes, Disk};
+use super::disk::{Changes, Disk, Unopened};
 use super::garbage::{Garbage, Sweep};
 use super::layout::{self, ZoneNumber, table};
 use super::salvage::Salvaged;
@@ -65,7 +65,30 @@ pub(super) struct Forget {
 /// One task and whom to tell.
 pub(super) struct Job {
     pub(super) task: Task,
-    pub(super) done: Done,
+    pub(super) done: Answer,
+}
+
+/// Whom to tell what became of a task. Told in any case: where the writer has panicked over it, that it failed.
+pub(super) struct Answer(Option<Done>);
+
+impl Answer {
+    pub(super) fn to(done: Done) -> Answer {
+        Answer(Some(done))
+    }
+
+    fn give(mut self, outcome: Result<(), StoreError>) {
+        if let Some(done) = self.0.take() {
+            done(outcome);
+        }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if let Some(done) = self.0.take() {
+            done(Err(StoreError::failed("write", "internal error of the store; see the log")));
+        }
+    }
 }
 
 /// The bounded queue in front of the writer.
@@ -135,7 +158,14 @@ impl Queue {
             }
         };
         drop(waiting);
-        (job.done)(Err(refused));
+        job.done.give(Err(refused));
+    }
+
+    /// Since when the writer has not come although something waits.
+    pub(super) fn held_up(&self) -> Option<Duration> {
+        let waiting = self.lock();
+        let taken = waiting.taken.filter(|_| !waiting.jobs.is_empty())?;
+        Some(taken.elapsed()).filter(|since| *since >= HELD_UP)
     }
 
     /// The next group; empty if there is nothing and the caller has other work, or nothing comes for `limit`; `None` when
@@ -221,7 +251,7 @@ impl Queue {
 #[derive(Default)]
 pub(super) struct Group {
     pub(super) changes: Changes,
-    waiting: Vec<Done>,
+    waiting: Vec<Answer>,
     /// Zones whose state in memory is ahead of the disk because of this group.
     pub(super) touched: HashSet<ZoneNumber>,
     /// What no header counts any more once this group is durable, and not before.
@@ -285,6 +315,14 @@ impl Writer {
                 continue;
             }
             self.worked = Instant::now();
+            if !self.disk.is_open() && !self.disk.is_stopped() {
+                // The disk may be well again; what comes shall not have to fail first.
+                self.open_again();
+                if let Some(why) = self.disk.trouble().filter(|_| !self.disk.is_open()) {
+                    jobs.into_iter().for_each(|job| job.done.give(Err(why.clone())));
+                    continue;
+                }
+            }
             for job in jobs {
                 self.stage(job);
             }
@@ -348,8 +386,13 @@ impl Writer {
 
     fn shed_cache(&mut self) {
         self.zones = HashMap::new();
-        if let Err(error) = self.disk.shed_cache() {
-            tracing::error!(%error, "the store could not be opened again; the next write tries once more");
+        match self.disk.shed_cache() {
+            Ok(()) => {}
+            Err(Unopened::Corrupt(why)) => self.recover_from(&StoreError::Broken(why)),
+            Err(error) => {
+                tracing::error!(%error, "the store could not be opened again; the next write tries once more");
+                self.disk.set_trouble(Some(StoreError::failed("open", error)));
+            }
         }
     }
 
@@ -369,7 +412,7 @@ impl Writer {
                 if self.group.changes.is_empty() {
                     self.recover_from(&error);
                 }
-                (job.done)(Err(error));
+                job.done.give(Err(error));
             }
         }
     }
@@ -452,12 +495,19 @@ impl Writer {
     }
 
     fn put_local(&mut self, zones: Vec<LocalWrite>, metas: Vec<(String, Option<Vec<u8>>)>) -> Result<(), StoreError> {
-        for LocalWrite { zone, definition, entries, contents, log } in zones {
+        for LocalWrite { zone, definition, entries, contents, log, whole } in zones {
             match contents {
                 LocalContents::Unchanged => {}
                 LocalContents::New { snapshot, diffs } if diffs.is_empty() => self.replace(zone, &snapshot, None)?,
                 LocalContents::New { snapshot, diffs } => self.append(zone, &snapshot, &diffs)?,
                 LocalContents::Removed => self.remove(zone)?,
+            }
+            if let Some(last) = whole {
+                let start = layout::zone_key(table::ENTRY, zone);
+                self.disk.delete_all(&mut self.group.changes, &start, &start)?;
+                let start = layout::zone_key(table::LOG, zone);
+                let behind = layout::log_key(zone, last.saturating_add(1));
+                self.disk.delete_all(&mut self.group.changes, &start, &behind)?;
             }
             if let Some(bytes) = definition {
                 let key = layout::zone_key(table::DEFINITION, zone);
@@ -515,10 +565,12 @@ impl Writer {
         match &outcome {
             Ok(()) => {
                 self.is_synced = true;
+                self.disk.set_trouble(None);
                 self.garbage.extend(group.garbage);
             }
             Err(error) => {
                 self.is_synced = false;
+                self.disk.set_trouble(Some(error.clone()));
                 self.sweep = Some(Sweep::default());
                 for zone in &group.touched {
                     self.zones.remove(zone);
@@ -528,7 +580,7 @@ impl Writer {
         }
         self.report_tidiness();
         for done in group.waiting {
-            done(outcome.clone());
+            done.give(outcome.clone());
         }
     }
 
@@ -538,17 +590,32 @@ impl Writer {
         if self.disk.is_stopped() {
             return;
         }
-        let recovered = match error {
+        match error {
             StoreError::Failed { .. } => {
                 tracing::warn!(%error, "a write to the store failed; opening it again");
-                self.zones.clear();
-                self.disk.reopen().map_err(|e| StoreError::failed("open", e))
+                self.open_again();
             }
-            StoreError::Broken(_) => self.rebuild(self.disk.rebuilds()),
-            _ => Ok(()),
-        };
-        if let Err(error) = recovered {
-            tracing::error!(%error, "the store cannot be opened again; the next write tries once more");
+            StoreError::Broken(_) => self.build_again(),
+            _ => {}
+        }
+    }
+
+    fn open_again(&mut self) {
+        self.zones.clear();
+        match self.disk.reopen() {
+            Ok(()) => {}
+            Err(Unopened::Corrupt(_)) => self.build_again(),
+            Err(error) => {
+                tracing::error!(%error, "the store cannot be opened again; the next write tries once more");
+                self.disk.set_trouble(Some(StoreError::failed("open", error)));
+            }
+        }
+    }
+
+    fn build_again(&mut self) {
+        if let Err(error) = self.rebuild(self.disk.rebuilds()) {
+            tracing::error!(%error, "the store cannot be rebuilt; the next write tries once more");
+            self.disk.set_trouble(Some(error));
         }
     }
 
@@ -573,7 +640,7 @@ mod tests {
         let queue = Queue::new(4, Duration::ZERO);
         let job = || {
             let write = Write::Meta { name: "a".to_owned(), bytes: None };
-            Job { task: Task::Write(write), done: Box::new(|_| {}) }
+            Job { task: Task::Write(write), done: Answer::to(Box::new(|_| {})) }
         };
         queue.push(job());
         assert_eq!(queue.take(false, None).map(|group| group.len()), Some(1));
@@ -625,7 +692,7 @@ mod tests {
         let jobs = 2 * GROUP_JOBS_MAX + 7;
         for zone in 0..jobs as u32 {
             let task = Task::Write(Write::Confirm { zone, bytes: vec![0; 18].into() });
-            queue.push(Job { task, done: Box::new(drop) });
+            queue.push(Job { task, done: Answer::to(Box::new(drop)) });
         }
         let taken = || queue.take(true, None).expect("open").len();
         assert_eq!(taken(), 0, "they wait for company");

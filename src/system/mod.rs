@@ -2,7 +2,7 @@
 //!
 //! Used by the effects and the daemon. [`mmsg`] moves datagrams in batches for the UDP workers; [`give_back_freed_memory`]
 //! is called by the store's writer after large changes and by the daemon after loading, [`map_large_allocations`] before
-//! anything else, [`ready_heap`] by threads that read all zones. [`schedule`] is for the UDP workers, the store's writer and
+//! anything else, as is [`outlive_file_size_limit`]; [`ready_heap`] by threads that read all zones. [`schedule`] is for the UDP workers, the store's writer and
 //! whoever loads zones. Nothing in here knows DNS.
 
 #![allow(unsafe_code)]
@@ -29,6 +29,14 @@ pub(crate) fn map_large_allocations() {
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED_OCTETS);
         libc::mallopt(libc::M_TRIM_THRESHOLD, TRIM_OCTETS);
+    }
+}
+
+/// Has a write that would make a file larger than the system allows fail like any other, instead of ending the process.
+pub(crate) fn outlive_file_size_limit() {
+    // SAFETY: SIG_IGN is no code of ours; nothing else in the process handles this signal.
+    unsafe {
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
     }
 }
 

@@ -18,7 +18,7 @@ use crate::api::ionos::json;
 use crate::api::query::Params;
 use crate::control::health::Health;
 use crate::control::status::{Board, ZoneStatus};
-use crate::reason::StatusWord;
+use crate::reason::{Code, StatusWord};
 use crate::time::Timestamp;
 
 /// Zones listed by name; the numbers count all.
@@ -63,11 +63,18 @@ fn judge(board: &Board, tenant: Option<&str>, now: Timestamp) -> (Health, Value)
         }
         false
     });
-    let worst = counts.iter().rev().find(|(_, count)| **count > 0).map_or(Health::Ok, |(health, _)| *health);
+    let mut worst = counts.iter().rev().find(|(_, count)| **count > 0).map_or(Health::Ok, |(health, _)| *health);
     zones.sort_by_key(|(health, _)| std::cmp::Reverse(*health));
     let words: serde_json::Map<String, Value> =
         counts.iter().map(|(health, count)| (health.as_str().to_owned(), (*count).into())).collect();
     let mut body = value!({"status": worst, "zones": counts.values().sum::<u64>(), "counts": words});
+    if let Some(why) = board.trouble() {
+        worst = worst.max(Health::Degraded);
+        body["status"] = value!(worst);
+        // The system's words are for those who may see more.
+        let message = if tenant.is_some() { why.as_str() } else { "see the log" };
+        body["storage"] = value!({"errorCode": Code::StorageFailed, "errorMessage": message});
+    }
     if tenant.is_some() {
         body["items"] = zones.into_iter().map(|(_, zone)| zone).collect();
     }

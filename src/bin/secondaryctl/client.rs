@@ -216,6 +216,13 @@ impl Client {
         }
     }
 
+    /// Why nothing can be stored at the moment; `None` while all is well.
+    pub(crate) fn storage(&self) -> Result<Option<String>, Failure> {
+        let (_, body) = self.exchange(Method::GET, "/health/zones", None)?;
+        let health: Value = serde_json::from_str(&body).unwrap_or_default();
+        Ok(health["storage"]["errorMessage"].as_str().map(str::to_owned))
+    }
+
     /// Whether stored zones are served.
     pub(crate) fn readiness(&self) -> Result<bool, Failure> {
         Ok(self.exchange(Method::GET, "/readyz", None)?.0 == 200)

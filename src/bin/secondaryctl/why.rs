@@ -246,6 +246,9 @@ pub(crate) fn health(client: &Client, json: bool) -> Outcome {
         }
     }
     out.push('\n');
+    if let Some(why) = report["storage"]["errorMessage"].as_str() {
+        let _ = writeln!(out, "nothing can be stored: {why}");
+    }
     let mut table = Table::new(&["ZONE", "HEALTH", "CONFIRMED", "EXPIRES", "FAILING"]);
     for zone in items(&report, "items") {
         let failing = items(zone, "failing").map(|f| format!("{} {}", text(f, "primary"), text(f, "errorCode")));

@@ -198,6 +198,14 @@ impl Keeper {
         }
     }
 
+    /// Everything that is stored is to be written again.
+    pub(in crate::control) fn write_catalogs_again(&mut self) {
+        for made in self.made.values_mut() {
+            (made.is_stored, made.due) = (false, Timestamp::now());
+        }
+        self.made.values().for_each(|made| self.remember(&made.definition));
+    }
+
     /// The system's clock was set back: nothing waits for the time it showed.
     pub(in crate::control) fn catalogs_are_due(&mut self, now: Timestamp) {
         self.made.values_mut().for_each(|made| made.due = made.due.min(now + PAUSE));

@@ -527,7 +527,14 @@ impl Work {
         }
         if self.is_removed {
             let contents = LocalContents::Removed;
-            return Some(LocalWrite { zone: id.0, definition: None, entries: Vec::new(), contents, log: None });
+            return Some(LocalWrite {
+                zone: id.0,
+                definition: None,
+                entries: Vec::new(),
+                contents,
+                log: None,
+                whole: None,
+            });
         }
         let entry = |(num, entry): (&u64, &Option<Arc<Entry>>)| (*num, entry.as_ref().map(|entry| entry.to_bytes()));
         let mut entries: Vec<(u64, Option<Vec<u8>>)> = self.written.iter().map(entry).collect();
@@ -539,7 +546,7 @@ impl Work {
         };
         let definition = self.is_defined.then(|| StoredDefinition::of(&self.definition).to_bytes());
         let log = log::written(&self.log, self.zone.changes());
-        Some(LocalWrite { zone: id.0, definition, entries, contents, log })
+        Some(LocalWrite { zone: id.0, definition, entries, contents, log, whole: None })
     }
 }
 

@@ -18,6 +18,7 @@ mod group;
 mod index;
 mod load;
 mod log;
+mod mend;
 mod request;
 
 pub use index::{LocalIndex, PtrPlace, Usage};
@@ -62,6 +63,7 @@ pub(super) struct LocalDesk {
     zones: HashMap<ZoneId, Local>,
     waiting: VecDeque<(LocalRequest, LocalReply)>,
     is_busy: bool,
+    suspects: mend::Suspects,
     pub(super) next_num: u64,
 }
 
@@ -111,8 +113,17 @@ impl Keeper {
     }
 
     /// Starts the next group unless one is under way.
-    fn begin_group(&mut self) {
-        if self.local.is_busy || self.local.waiting.is_empty() {
+    pub(super) fn begin_group(&mut self) {
+        if self.local.is_busy {
+            return;
+        }
+        if !self.local.suspects.is_empty()
+            && (!self.local.waiting.is_empty() || self.mends_at().is_some_and(|at| at <= Timestamp::now()))
+        {
+            self.mend();
+            return;
+        }
+        if self.local.waiting.is_empty() {
             return;
         }
         self.local.is_busy = true;
@@ -189,8 +200,15 @@ impl Keeper {
         match &failure {
             None => self.show_group(group),
             Some(detail) => {
-                tracing::error!(detail, "a change of local zones could not be stored; it is undone");
+                tracing::error!(
+                    detail,
+                    "a change of local zones could not be stored; it is undone, and they are written whole"
+                );
                 metrics::counter!(telemetry::STORE_FAILURES).increment(1);
+                // It may stand on the disk all the same.
+                let touched: Vec<ZoneId> =
+                    group.works.iter().filter(|(_, work)| work.has_changed()).map(|(id, _)| *id).collect();
+                self.suspect(touched);
             }
         }
         for (reply, answer) in answers {

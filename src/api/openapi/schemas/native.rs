@@ -214,6 +214,7 @@ fn health() -> Value {
     json!({
         "ZonesHealth": object(&["status", "zones", "counts"], json!({
             "status": reference("Health"), "zones": count(), "counts": object(&[], counts.into()), "items": array(zone),
+            "storage": object(&["errorCode", "errorMessage"], json!({"errorCode": reference("Code"), "errorMessage": text()})),
         })),
     })
 }
