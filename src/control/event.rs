@@ -55,6 +55,8 @@ pub enum Event {
     },
     /// A group of changes of local zones has been written, or not.
     LocalStored(Box<super::local::Finished>, Result<(), String>),
+    /// Copies of local zones have been made, or not.
+    LocalCopied(super::local::copy::Copied),
     /// Local zones have been written whole, or not.
     LocalMended(Vec<ZoneId>, Result<(), String>),
     /// A version of a catalog that is followed has been read.

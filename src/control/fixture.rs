@@ -5,16 +5,20 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use super::definition::Origin as From;
 use super::event::{Event, Form, Prepared};
 use super::keeper::{Keeper, Parts};
 use super::review::Judged;
 use super::terms;
+use super::zones::configured;
 use crate::config::{Config, Origin, Primary, Zone};
-use crate::dns::Name;
+use crate::dns::{Name, RecordType, Serial};
+use crate::local::{Attributes, Draft, Edit, LocalZone, Surroundings, project};
 use crate::net::Policy;
 use crate::net::upstream::Upstream;
-use crate::served::{Publisher, inbox};
+use crate::served::{Publisher, ZoneId, inbox};
 use crate::store::{Options, Restored, Store};
+use crate::time::Timestamp;
 use crate::zone::{Builder, Findings, Limits, Snapshot};
 
 /// What happens to a keeper.
@@ -88,7 +92,29 @@ pub(super) fn prepared(keeper: &Keeper, serial: u32, base: Option<u32>) -> Prepa
         form: Form::Full(None),
         findings: Findings::default(),
         warnings: Vec::new(),
-        base: base.map(crate::dns::Serial),
+        base: base.map(Serial),
         judged: Judged::default(),
     }
+}
+
+/// Puts `example.com` with five addresses into memory, as a local zone with so many changes.
+pub(super) fn add_local_zone(keeper: &mut Keeper, id: ZoneId) {
+    let mname = "ns1.example.org".parse().expect("a name");
+    let attributes = Attributes::new(&zone().name, mname);
+    let mut definition = configured(&zone(), id, Timestamp::now());
+    (definition.origin, definition.local) = (From::Rest, Some(Box::new(attributes.clone())));
+    let empty = LocalZone::new(zone().name, attributes, Serial(7), []);
+    let edits: Vec<Edit> =
+        (0..5u8).map(|n| Edit::Add(Draft::new(zone().name, RecordType::A, &[192, 0, 2, n][..]))).collect();
+    let mut around = Surroundings {
+        now: Timestamp::now(),
+        next_num: &mut keeper.local.next_num,
+        fresh_id: &mut uuid::Uuid::new_v4,
+        is_taken: &|_| false,
+        ptr_elsewhere: &|_| None,
+    };
+    let filled = project(&empty, &edits, &mut around);
+    assert!(filled.refused.is_empty());
+    let snapshot = filled.zone.build(keeper.store.hash_key()).expect("a zone");
+    keeper.add_local_zones(vec![(Arc::new(definition), Arc::new(filled.zone), Arc::new(snapshot))]);
 }

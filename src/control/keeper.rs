@@ -160,7 +160,7 @@ impl Keeper {
             next_id: super::definition::FIRST_ZONE_ID,
             // Above every generation of an earlier run, so that an old entity tag never matches by accident.
             generation: Timestamp::now().0,
-            local: LocalDesk::default(),
+            local: LocalDesk::new(store.directory()),
             history: History::new(store.clone(), config.store.history_attempts),
             surroundings: Arc::new(ArcSwap::from_pointee(terms::surroundings(&config))),
             bus: Arc::new(Bus::new(events::KEPT, Timestamp::now())),
@@ -199,6 +199,7 @@ impl Keeper {
                     self.transfers.tidy(Timestamp::now());
                     self.settle_history();
                     self.watch_store();
+                    self.make_copies(Timestamp::now());
                     None
                 }
             };
@@ -207,6 +208,7 @@ impl Keeper {
             for event in event.into_iter().chain(more) {
                 if matches!(event, Event::Shutdown) {
                     self.settle_history();
+                    self.make_last_copies();
                     return;
                 }
                 self.handle(event);
@@ -308,6 +310,7 @@ impl Keeper {
             }
             Event::Stored { zone, version, is_served, outcome } => self.stored(zone, version, is_served, outcome),
             Event::LocalStored(finished, outcome) => self.local_stored(*finished, outcome),
+            Event::LocalCopied(copied) => self.local_copied(copied),
             Event::LocalMended(ids, outcome) => self.local_mended(&ids, outcome),
             Event::CatalogRead(reading) => self.catalog_read(*reading),
             Event::CatalogMade(making) => self.catalog_made(*making),

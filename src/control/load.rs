@@ -214,7 +214,8 @@ impl Keeper {
             match prepared {
                 Prepared::Local(found) => local_zones.push(found),
                 Prepared::Secondary(_) if definition.local.is_some() => {
-                    self.add_damaged_local(definition, "its entries are gone".to_owned());
+                    let zone = Err("its entries are gone".to_owned());
+                    local_zones.push(local::Found { definition, zone, is_rebuilt: false });
                 }
                 Prepared::Secondary(mut kept) => {
                     self.serve(&slot, &mut kept);
@@ -226,13 +227,24 @@ impl Keeper {
         for (definition, slot) in expected.into_iter().filter_map(|(_, left)| left) {
             let why = "it was not read to its end; see the log".to_owned();
             match definition.local {
-                Some(_) => self.add_damaged_local(definition, why),
+                Some(_) => local_zones.push(local::Found { definition, zone: Err(why), is_rebuilt: false }),
                 None => taken.push((definition, slot, Kept { damaged: Some(why), ..Kept::default() })),
             }
         }
         tracing::info!(zones = taken.len() + new.len(), stored = taken.len(), "zones loaded");
         self.store.know_zones(with_contents);
+        let copies = self.local.copies();
+        let is_free = |definition: &ZoneDefinition| {
+            let name = &definition.name;
+            definition.local.is_some()
+                && !others.contains(name)
+                && !names.contains(name)
+                && !by_catalog.all.contains(name)
+        };
+        let from_copies = local::copy::choose(&mut local_zones, &copies, is_free, key);
+        self.next_id = from_copies.iter().map(|id| id.0 + 1).fold(self.next_id, u32::max);
         self.load_local(local_zones);
+        self.know_copies(&copies, from_copies);
         // Who only asks has what he wants, and comes first; the rest is for those who look after the zones.
         give_way();
         let (mut statuses, mut moved) = (self.store.statuses(), Vec::new());

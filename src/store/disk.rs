@@ -234,6 +234,10 @@ impl Disk {
         })
     }
 
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Whether it can be read and written.
     pub(super) fn is_open(&self) -> bool {
         self.opened.read().unwrap_or_else(PoisonError::into_inner).is_some()

@@ -272,6 +272,11 @@ impl Store {
         Ok((store, restored))
     }
 
+    /// Where it is; others may keep files of their own beside it.
+    pub fn directory(&self) -> &Path {
+        self.disk.directory()
+    }
+
     /// The key of the owner name hash for all zones of this store.
     pub fn hash_key(&self) -> HashKey {
         self.key

@@ -22,12 +22,21 @@ impl Head {
         Head { serial: zone.serial(), entries: zone.len() as u64, changes: zone.changes() }
     }
 
+    /// The zone with these entries, if they are all.
+    pub(super) fn zone(self, definition: &ZoneDefinition, entries: Vec<Arc<Entry>>) -> Option<LocalZone> {
+        let attributes = definition.local.as_deref().cloned()?;
+        let is_whole = self.entries == entries.len() as u64;
+        let zone =
+            || LocalZone::new(definition.name.clone(), attributes, self.serial, entries).with_changes(self.changes);
+        is_whole.then(zone)
+    }
+
     /// Serial, number of entries, number of changes, big endian.
     pub(super) fn to_bytes(self) -> Vec<u8> {
         [&self.serial.0.to_be_bytes()[..], &self.entries.to_be_bytes(), &self.changes.to_be_bytes()].concat()
     }
 
-    fn from_bytes(bytes: &[u8]) -> Option<Head> {
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Head> {
         let (serial, rest) = bytes.split_first_chunk::<4>()?;
         let (entries, changes) = rest.split_first_chunk::<8>()?;
         // Zones that were stored before changes were counted have no such number.
@@ -66,7 +75,9 @@ fn zone_of(definition: &ZoneDefinition, stored: &StoredZone) -> Result<LocalZone
     if let Some(damage) = stored.damaged.first() {
         return Err(damage.clone());
     }
-    let attributes = definition.local.as_deref().cloned().ok_or("the definition is of a secondary zone")?;
+    if definition.local.is_none() {
+        return Err("the definition is of a secondary zone".to_owned());
+    }
     let mut entries = Vec::with_capacity(stored.entries.len());
     let mut head = None;
     for (number, bytes) in &stored.entries {
@@ -78,10 +89,8 @@ fn zone_of(definition: &ZoneDefinition, stored: &StoredZone) -> Result<LocalZone
         entries.push(Arc::new(entry));
     }
     let head = head.ok_or("the number of entries is not known")?;
-    if head.entries != entries.len() as u64 {
-        return Err(format!("{} of {} entries are there", entries.len(), head.entries));
-    }
-    Ok(LocalZone::new(definition.name.clone(), attributes, head.serial, entries).with_changes(head.changes))
+    let there = entries.len();
+    head.zone(definition, entries).ok_or_else(|| format!("{there} of {} entries are there", head.entries))
 }
 
 #[cfg(test)]

@@ -150,33 +150,7 @@ impl Suspect {
 mod tests {
     use super::*;
     use crate::config::Config;
-    use crate::control::definition::Origin;
-    use crate::control::fixture::{Events, keeper_with_events, settle, zone};
-    use crate::control::zones::configured;
-    use crate::dns::{RecordType, Serial};
-    use crate::local::{Attributes, Draft, Edit, Surroundings, project};
-
-    /// `example.com` with some addresses, in memory.
-    fn add_zone(keeper: &mut Keeper, id: ZoneId) {
-        let mname = "ns1.example.org".parse().expect("a name");
-        let attributes = Attributes::new(&zone().name, mname);
-        let mut definition = configured(&zone(), id, Timestamp::now());
-        (definition.origin, definition.local) = (Origin::Rest, Some(Box::new(attributes.clone())));
-        let empty = LocalZone::new(zone().name, attributes, Serial(7), []);
-        let edits: Vec<Edit> =
-            (0..5u8).map(|n| Edit::Add(Draft::new(zone().name, RecordType::A, &[192, 0, 2, n][..]))).collect();
-        let mut around = Surroundings {
-            now: Timestamp::now(),
-            next_num: &mut keeper.local.next_num,
-            fresh_id: &mut uuid::Uuid::new_v4,
-            is_taken: &|_| false,
-            ptr_elsewhere: &|_| None,
-        };
-        let filled = project(&empty, &edits, &mut around);
-        assert!(filled.refused.is_empty());
-        let snapshot = filled.zone.build(keeper.store.hash_key()).expect("a zone");
-        keeper.add_local_zones(vec![(Arc::new(definition), Arc::new(filled.zone), Arc::new(snapshot))]);
-    }
+    use crate::control::fixture::{Events, add_local_zone, keeper_with_events, settle, zone};
 
     async fn mended(keeper: &mut Keeper, events: &mut Events) {
         keeper.begin_group();
@@ -192,7 +166,7 @@ mod tests {
         {
             let (mut keeper, restored, mut events) = keeper_with_events(config());
             keeper.load(restored, || {});
-            add_zone(&mut keeper, id);
+            add_local_zone(&mut keeper, id);
             keeper.suspect([id]);
             mended(&mut keeper, &mut events).await;
             // given a deletion, and a new zone, of which the clients were told that they could not be stored
@@ -235,7 +209,7 @@ mod tests {
         {
             let (mut keeper, restored, mut events) = keeper_with_events(config());
             keeper.load(restored, || {});
-            add_zone(&mut keeper, id);
+            add_local_zone(&mut keeper, id);
             keeper.write_all_again();
             mended(&mut keeper, &mut events).await;
             keeper.store.close();

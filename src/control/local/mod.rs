@@ -10,10 +10,13 @@
 //!                       '------------------ published, on the board, answered, announced
 //! ```
 //!
+//! What a failed write may have left on the disk is mended ([`mend`]), and each zone has a copy beside the database ([`copy`]).
+//!
 //! One group at a time: while the disk is busy with one, the requests of the next collect. So many writers share a sync,
 //! none sees another's half, no update is lost, and what fails on disk is undone by dropping the copies. An answered
 //! request is durable and in DNS answers.
 
+pub(super) mod copy;
 mod group;
 mod index;
 mod load;
@@ -64,6 +67,7 @@ pub(super) struct LocalDesk {
     waiting: VecDeque<(LocalRequest, LocalReply)>,
     is_busy: bool,
     suspects: mend::Suspects,
+    copies: copy::Copies,
     pub(super) next_num: u64,
 }
 
@@ -95,6 +99,16 @@ impl std::fmt::Debug for Finished {
 const FIRST_RECORD: u64 = 1_000_001;
 
 impl LocalDesk {
+    /// With nothing on it; copies are in the directory of the store, `state`.
+    pub(super) fn new(state: &std::path::Path) -> LocalDesk {
+        LocalDesk { copies: copy::Copies::below(state), ..LocalDesk::default() }
+    }
+
+    /// The copies that are there.
+    pub(super) fn copies(&self) -> copy::Known {
+        self.copies.list()
+    }
+
     pub(super) fn holds(&self, id: ZoneId) -> bool {
         self.zones.contains_key(&id)
     }
@@ -145,11 +159,13 @@ impl Keeper {
             reserved,
         };
         let next_num = self.local.next_num.max(FIRST_RECORD);
-        let (store, events) = (self.store.clone(), self.events.clone());
+        let (store, events, state) = (self.store.clone(), self.events.clone(), self.local.copies.state.clone());
         tokio::task::spawn_blocking(move || {
             let mut group = Group::new(ground, next_num);
             let answers = requests.into_iter().map(|(request, reply)| (reply, group.request(&request))).collect();
             let write = group.write();
+            let removed = group.works.iter().filter(|(_, work)| work.is_removed && !work.is_new);
+            removed.for_each(|(id, _)| copy::remove(&state, *id));
             let finished = Box::new(Finished { group, answers, names, uuids });
             // Nobody listens any more when the daemon stops.
             let done = move |outcome: Result<(), StoreError>| {
@@ -208,6 +224,8 @@ impl Keeper {
                 // It may stand on the disk all the same.
                 let touched: Vec<ZoneId> =
                     group.works.iter().filter(|(_, work)| work.has_changed()).map(|(id, _)| *id).collect();
+                // Of those that were to go the copies are gone already.
+                touched.iter().for_each(|id| self.copy_later(*id));
                 self.suspect(touched);
             }
         }
@@ -229,6 +247,7 @@ impl Keeper {
         let mut tenants = BTreeSet::new();
         for (id, work) in group.works.into_iter().filter(|(_, work)| work.has_changed()) {
             tenants.insert(work.definition.tenant.clone());
+            self.copy_later(id);
             match (work.is_new, work.is_removed) {
                 (true, true) => {}
                 (_, true) => {
