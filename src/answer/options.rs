@@ -113,7 +113,7 @@ impl Gathered {
         }
     }
 
-    /// Octets to keep free for all of them.
+    /// Octets to keep free for all of them; the same before and after one that is asked for is put.
     pub(super) fn reserved(&self) -> usize {
         self.len + self.pending
     }
@@ -140,6 +140,7 @@ impl Gathered {
     pub(super) fn put_zone_version(&mut self, labels: usize, serial: u32) {
         if self.asked.zone_version {
             let [s0, s1, s2, s3] = serial.to_be_bytes();
+            self.pending = self.pending.saturating_sub(ZONE_VERSION_OCTETS);
             self.put(option::ZONE_VERSION, &[labels as u8, SOA_SERIAL, s0, s1, s2, s3]);
         }
     }
@@ -147,6 +148,7 @@ impl Gathered {
     /// How long the zone lives without being confirmed (RFC 7314 §3.2).
     pub(super) fn put_expire(&mut self, secs: u32) {
         if self.asked.expire {
+            self.pending = self.pending.saturating_sub(EXPIRE_OCTETS);
             self.put(option::EXPIRE, &secs.to_be_bytes());
         }
     }
@@ -192,5 +194,6 @@ mod tests {
         gathered.put_expire(1);
         gathered.put_zone_version(2, 3);
         assert_eq!((gathered.as_bytes().len(), reserved), (GATHERED_OCTETS_MAX, GATHERED_OCTETS_MAX));
+        assert_eq!(gathered.reserved(), reserved, "what has come is not awaited any more");
     }
 }

@@ -526,7 +526,8 @@ impl<'b> Writer<'b> {
     fn put_options(&mut self, opt_at: usize, why: Option<&Why>) {
         let start = self.at;
         let mut padded = false;
-        let whole = self.limit + OPT_OCTETS + self.options.as_ref().map_or(0, |options| options.reserved());
+        let reserved = self.options.as_ref().map_or(0, |options| options.reserved());
+        let whole = (self.limit + OPT_OCTETS + reserved).min(self.buffer.len());
         if let Some(options) = self.options.take() {
             padded = options.padded;
             let octets = options.as_bytes();

@@ -133,3 +133,33 @@ fn glue_behind_the_reach_of_pointers_is_given() {
     let whole = witness::read(&query, &stage.respond(&query, Transport::Tcp).expect("a reply"));
     assert_eq!((whole.rcode, whole.authority.len(), whole.additional.len()), (0, 901, 2));
 }
+
+/// RFC 8467 §4.1 pads "to the closest multiple of 468 octets", as far as the message goes: whatever else is asked for, no
+/// reply is longer than a message.
+#[test]
+fn replies_as_long_as_a_message_are_padded_up_to_its_end() {
+    let long = ["q", "r", "s"].map(|letter| letter.repeat(63)).join(".") + "." + &"w".repeat(54);
+    for filler in 80..122 {
+        // given a TXT that leaves next to nothing of a message
+        let mut text: String = (0..243).map(|i| format!("{long} TXT \"{i:05}{}\"\n", "a".repeat(250))).collect();
+        text += &format!("{long} TXT \"{}\"\n", "b".repeat(filler));
+        let (stage, _, _) = serve(&text);
+        let ask = |options: &[u16]| {
+            let mut question = Question::new(&format!("{long}.z"), RecordType::TXT);
+            question.edns = Some(Edns { octets: 1232, version: 0, dnssec_ok: false });
+            question.options = options.iter().flat_map(|code| [0, *code as u8, 0, 0]).collect();
+            let query = question.to_message();
+            let bytes = stage.respond(&query, Transport::Tls).expect("a reply");
+            (bytes.len(), witness::read(&query, &bytes))
+        };
+        let (plain, _) = ask(&[]);
+        // when padding is asked for beside ZONEVERSION and EXPIRE
+        let (octets, reply) = ask(&[19, 9, 12]);
+        // then the answer is there as long as it fits together with what was asked for
+        match plain + 10 + 8 <= 65_535 {
+            true => assert_eq!((reply.rcode, reply.answer.len()), (0, 244), "{plain}"),
+            false => assert_eq!((reply.rcode, reply.answer.len()), (2, 0), "{plain}"),
+        }
+        assert!(octets % 468 == 0 || octets == 65_535 || octets > 65_535 - 4, "{octets}");
+    }
+}
