@@ -46,9 +46,13 @@ fn no_query_over_udp_allocates_or_frees() {
     let (mut publisher, handle) = Publisher::new(key);
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/zones");
     let mut queries = vec![vec![0xff; 40], vec![0; 12], vec![1; 3]];
-    for (id, zone) in ["ordinary", "delegations", "all-types", "signed-nsec", "signed-nsec3"].into_iter().enumerate() {
+    let fixture =
+        |zone: &str| (zone.to_owned(), std::fs::read(folder.join(zone).with_extension("zone")).expect("a zone"));
+    let fixtures = ["ordinary", "delegations", "all-types", "signed-nsec", "signed-nsec3"].map(fixture);
+    // and one whose RRsets and glue are stored apart
+    let apart = ("apart".to_owned(), stored_apart().into_bytes());
+    for (id, (zone, text)) in fixtures.into_iter().chain([apart]).enumerate() {
         let apex: Name = format!("{zone}.example").parse().expect("a name");
-        let text = std::fs::read(folder.join(zone).with_extension("zone")).expect("a zone");
         let mut builder = Builder::new(apex.clone(), key, Limits::default());
         for record in zonefile::parse(text, &apex).expect("records") {
             builder.add(record.borrow()).expect("a record");
@@ -107,4 +111,31 @@ fn no_query_over_udp_allocates_or_frees() {
     // then nothing was allocated or freed
     assert!(replies > 4_000, "{replies} replies");
     assert_eq!(calls, 0);
+
+    // and what is stored apart was among it
+    for (name, qtype) in [("m.apart.example", 1000), ("m.apart.example", 255), ("m.apart.example", 46)] {
+        let query = message::query(1, &name.parse().expect("a name"), RecordType(qtype), Some(&Opt::default()));
+        buffer[..query.len()].copy_from_slice(&query);
+        assert!(matches!(
+            answer::respond(reader.current(), &client, &mut work, &mut buffer, query.len()),
+            Outcome::Reply(400..1232)
+        ));
+        assert_eq!((buffer[2] & 2, buffer[3] & 15, buffer[7]), (0, 0, 1), "{name} {qtype}: whole");
+    }
+}
+
+/// A zone with an owner of nine RRsets of 400 octets with their signatures, and with a delegation to twenty hosts of twenty
+/// addresses.
+fn stored_apart() -> String {
+    let mut text = "$TTL 60\n@ SOA ns host 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\n".to_owned();
+    for rtype in 1000..1009 {
+        text += &format!("m TYPE{rtype} \\# 400 {}\n", "ab".repeat(400));
+        text +=
+            &format!("m RRSIG TYPE{rtype} 8 2 60 20300101000000 20200101000000 1 apart.example. {}\n", "A".repeat(600));
+    }
+    for i in 0..200 {
+        let ns = i % 20;
+        text += &format!("sub NS n{ns}.sub\nn{ns}.sub A 10.0.2.{i}\nn{ns}.sub AAAA 2001:db8:1::{i}\n");
+    }
+    text
 }

@@ -22,7 +22,7 @@
 //! proofs of what is not there).
 //!
 //! # Choices
-//! - ANY is answered over UDP with one RRset (RFC 8482 §4.1), over TCP with all of them.
+//! - ANY is answered over UDP with one RRset (RFC 8482 §4.1), over TCP with all that a message can hold together.
 //! - A chain is followed through all zones we serve, at most [`CHAIN_LINKS_MAX`] links; where it leaves them, or comes
 //!   back to a name it has been at, the answer ends and the client goes on by itself.
 //! - Positive answers carry no NS in the authority section: nobody needs it, and it makes replies grow.

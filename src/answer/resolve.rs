@@ -15,6 +15,7 @@ use crate::dns::edns::ExtendedError;
 use crate::dns::message::{CLASS_ANY, CLASS_CHAOS, CLASS_IN, Rcode};
 use crate::dns::name::NAME_OCTETS_MAX;
 use crate::served::{Slot, State, Transport, View};
+use crate::zone::spill::Spilled;
 use crate::zone::{Entry, RrsetBlock, Snapshot};
 
 /// A reply while it is worked out.
@@ -213,7 +214,7 @@ impl<'v, 'b> Reply<'v, 'b> {
             Err(Full) if self.transport == Transport::Udp => self.writer.set_truncated(),
             Err(Full) => {
                 self.writer.clear();
-                let why = Why::text(ExtendedError::OTHER, "no message can hold this RRset with its signatures");
+                let why = Why::text(ExtendedError::OTHER, "no message can hold the answer");
                 return self.fail(Rcode::SERVFAIL, &why);
             }
         }
@@ -474,7 +475,8 @@ impl<'v, 'b> Reply<'v, 'b> {
         self.writer.find_answer(RecordType::DNAME, name.lower(), &mut Folded::new()).is_some()
     }
 
-    /// ANY and RRSIG: over UDP the first RRset that fits (RFC 8482 §4.1), over TCP everything.
+    /// ANY and RRSIG: over UDP the first RRset that fits, over TCP all that do ("a single RRset (or a larger subset of
+    /// available RRsets)", RFC 8482 §4.1, for RRSIG §7).
     #[cold]
     fn answer_many(
         &mut self,
@@ -497,18 +499,18 @@ impl<'v, 'b> Reply<'v, 'b> {
         }
         self.owe_if_wildcard(held, sought, encloser);
         self.writer.set_authoritative();
-        let mut outcome = Ok(());
+        let mut outcome = Err(Full);
         for block in entry.rrsets().filter(exists) {
-            outcome = match only_signatures {
+            let put = match only_signatures {
                 true => self.put_only_signatures(held, entry, &block, &names),
                 false => {
                     let signatures = signatures || block.rr_count() == 0;
                     self.put_rrset(Section::Answer, held, entry, &block, &names, signatures).map(|_| ())
                 }
             };
-            match (outcome, self.transport) {
-                (Ok(()), Transport::Udp) | (Err(Full), Transport::Tcp | Transport::Tls) => break,
-                (Ok(()), Transport::Tcp | Transport::Tls) | (Err(Full), Transport::Udp) => {}
+            outcome = outcome.or(put);
+            if outcome.is_ok() && !self.transport.is_stream() {
+                break;
             }
         }
         outcome.map(|()| None)
@@ -562,11 +564,13 @@ impl<'v, 'b> Reply<'v, 'b> {
         // "it MUST include all available glue records for in-domain name servers in the additional section, or MUST
         // set TC=1 if constrained by message size" (RFC 9471 §2.1)
         if let Some(glue) = entry.glue() {
-            if glue.is_spilled() {
-                let apart = self.apart(held, entry, &glue).ok_or(Full)?;
-                self.writer.put_spilled_glue(&apart)?;
-            } else {
-                self.writer.put_glue(&glue, &names)?;
+            let put = match glue.is_spilled() {
+                true => self.apart(held, entry, &glue, 0).and_then(|glue| self.writer.put_spilled_glue(&glue)),
+                false => self.writer.put_glue(&glue, &names),
+            };
+            if let Err(Full) = put {
+                self.writer.set_truncated();
+                return Ok(None);
             }
         }
         let cut = additional::Cut { depth, owner: names.owner };
@@ -633,7 +637,8 @@ impl<'v, 'b> Reply<'v, 'b> {
         self.put_rrset(section, held, entry, block, names, self.dnssec_ok)
     }
 
-    #[inline]
+    /// One function, so that all that puts RRs which are stored in place becomes a part of it.
+    #[inline(never)]
     fn put_rrset(
         &mut self,
         section: Section,
@@ -646,7 +651,22 @@ impl<'v, 'b> Reply<'v, 'b> {
         if !block.is_spilled() {
             return self.writer.put(section, block, signatures, names);
         }
-        let apart = self.apart(held, entry, block).ok_or(Full)?;
+        self.put_apart(section, held, entry, block, names, signatures)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn put_apart(
+        &mut self,
+        section: Section,
+        held: &Held<'_>,
+        entry: Entry<'_>,
+        block: &RrsetBlock<'_>,
+        names: &Names<'_>,
+        signatures: bool,
+    ) -> Result<Range<usize>, Full> {
+        let octets = block.image_octets() + if signatures { block.signature_octets() } else { 0 };
+        let apart = self.apart(held, entry, block, octets)?;
         self.writer.put_spilled(section, &apart, signatures, names)
     }
 
@@ -660,22 +680,23 @@ impl<'v, 'b> Reply<'v, 'b> {
         if !block.is_spilled() {
             return self.writer.put_only_signatures(Section::Answer, block, names);
         }
-        let apart = self.apart(held, entry, block).ok_or(Full)?;
+        let apart = self.apart(held, entry, block, block.signature_octets())?;
         self.writer.put_spilled_signatures(Section::Answer, &apart, names)
     }
 
-    /// An RRset that is stored apart; nothing over UDP, whose replies have no room for one.
+    /// An RRset that is stored apart, of which `octets` are to fit: nothing is looked for in vain.
     #[cold]
     fn apart<'h>(
         &self,
         held: &Held<'h>,
         entry: Entry<'_>,
         block: &RrsetBlock<'_>,
-    ) -> Option<crate::zone::spill::Spilled<'h>> {
-        match self.transport {
-            Transport::Udp => None,
-            Transport::Tcp | Transport::Tls => held.snapshot.spilled(entry, block),
+        octets: usize,
+    ) -> Result<Spilled<'h>, Full> {
+        if octets > self.writer.room() {
+            return Err(Full);
         }
+        held.snapshot.spilled(entry, block).ok_or(Full)
     }
 
     /// The names on which images of `entry` lean when its owner is the suffix of `depth` labels of the sought name.

@@ -315,6 +315,11 @@ impl<'b> Writer<'b> {
         Ok(count)
     }
 
+    /// Octets that still fit.
+    pub(super) fn room(&self) -> usize {
+        self.limit.saturating_sub(self.at)
+    }
+
     /// Puts an RRset that is stored apart, whose names are all in full. Returns where the RRs stand.
     pub(super) fn put_spilled(
         &mut self,
@@ -326,13 +331,7 @@ impl<'b> Writer<'b> {
         let start = self.at;
         let room = self.buffer.get_mut(start..self.limit).ok_or(Full)?;
         let octets = rrset.copy_to(room, signatures).ok_or(Full)?;
-        let count = if names.owner_at < POINTER_REACH {
-            self.at = start + octets;
-            self.set_owners(start..self.at, names.owner_at)
-        } else {
-            let rrs = self.buffer[start..start + octets].to_vec();
-            self.put_plain(&rrs, names)?
-        };
+        let count = self.take_copied(octets, names)?;
         self.counts[section as usize] += count as u16;
         Ok(start..start + rrset.image_octets().min(octets))
     }
@@ -344,20 +343,36 @@ impl<'b> Writer<'b> {
         rrset: &Spilled<'_>,
         names: &Names<'_>,
     ) -> Result<(), Full> {
-        let mut all = vec![0; rrset.image_octets() + rrset.signature_octets()];
-        rrset.copy_to(&mut all, true).ok_or(Full)?;
-        let count = self.put_plain(&all[rrset.image_octets()..], names)?;
+        let room = self.buffer.get_mut(self.at..self.limit).ok_or(Full)?;
+        let octets = rrset.copy_signatures_to(room).ok_or(Full)?;
+        let count = self.take_copied(octets, names)?;
         self.counts[section as usize] += count as u16;
         Ok(())
     }
 
-    /// Puts glue that is stored apart, if all of it fits.
+    /// Takes RRs that were copied behind the message into it, under their owner. Returns how many. Allocates where that is
+    /// out of a pointer's reach.
+    fn take_copied(&mut self, octets: usize, names: &Names<'_>) -> Result<usize, Full> {
+        let copied = self.at..self.at + octets;
+        if names.owner_at < POINTER_REACH {
+            self.at = copied.end;
+            return Ok(self.set_owners(copied, names.owner_at));
+        }
+        let rrs = self.buffer[copied].to_vec();
+        self.put_plain(&rrs, names)
+    }
+
+    /// Puts glue that is stored apart: whole, or as many leading RRs as fit and `Full`.
     pub(super) fn put_spilled_glue(&mut self, glue: &Spilled<'_>) -> Result<(), Full> {
-        let start = self.at;
-        let room = self.buffer.get_mut(start..self.limit).ok_or(Full)?;
-        self.at += glue.copy_to(room, false).ok_or(Full)?;
-        self.counts[Section::Additional as usize] += Rrs::new(&self.buffer[start..self.at]).count() as u16;
-        Ok(())
+        let room = self.buffer.get_mut(self.at..self.limit).ok_or(Full)?;
+        let octets = glue.copy_leading_to(room);
+        let (mut fits, mut count) = (0, 0);
+        for rr in Rrs::new(&room[..octets]) {
+            (fits, count) = (rr.rdata.end, count + 1);
+        }
+        self.at += fits;
+        self.counts[Section::Additional as usize] += count;
+        if fits == glue.image_octets() { Ok(()) } else { Err(Full) }
     }
 
     /// Puts glue: an image whose RRs have owners of their own. Whole, or as many leading RRs as fit and `Full`.
@@ -392,20 +407,20 @@ impl<'b> Writer<'b> {
         if count == block.rr_count() { Ok(()) } else { Err(Full) }
     }
 
-    /// As [`Writer::put_glue`] where pointers may not reach: every owner in full; whole or not at all.
+    /// As [`Writer::put_glue`] where pointers may not reach: every owner in full.
     #[cold]
     fn put_glue_in_full(&mut self, block: &RrsetBlock<'_>, names: &Names<'_>) -> Result<(), Full> {
-        let start = self.at;
         let mut owner = Vec::new();
         for rr in block.rrs() {
             owner.clear();
             block.expand_owner(&rr, names.origin(), &mut owner);
+            let start = self.at;
             if self.append(&owner).is_err() || self.append(&block.image()[rr.owner.end..rr.rdata.end]).is_err() {
                 self.at = start;
                 return Err(Full);
             }
+            self.counts[Section::Additional as usize] += 1;
         }
-        self.counts[Section::Additional as usize] += block.rr_count() as u16;
         Ok(())
     }
 

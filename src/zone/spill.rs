@@ -12,6 +12,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
+use smallvec::SmallVec;
+
+use super::encode::RRSET_OCTETS_MAX;
 use super::entry::{GLUE, RrsetBlock};
 use super::hash::HashKey;
 use super::page::{FORMAT, HEADER_OCTETS, Kind, Page, u16_at};
@@ -19,6 +22,12 @@ use crate::dns::RecordType;
 
 /// Octets of an RRset in one chunk; with owner and header a chunk stays below the page limit.
 pub(super) const CHUNK_OCTETS_MAX: usize = 6_700;
+
+/// Chunks of the longest RRset with signatures as long.
+const CHUNKS_MAX: usize = (2 * RRSET_OCTETS_MAX).div_ceil(CHUNK_OCTETS_MAX);
+
+/// The longest owner of a chunk.
+const RELATIVE_OCTETS_MAX: usize = u8::MAX as usize;
 
 /// The chunks of a zone by the prefix of their pages. Few in any real zone; copied as a whole when one changes.
 pub(super) type Spills = Arc<BTreeMap<u64, Page>>;
@@ -31,12 +40,13 @@ pub(super) fn shared(spills: BTreeMap<u64, Page>) -> Spills {
 
 /// The page prefix of a chunk.
 pub(super) fn chunk_id(key: &HashKey, owner_hash: u64, relative: &[u8], rtype: RecordType, chunk: u16) -> u64 {
-    let mut input = Vec::with_capacity(12 + relative.len());
-    input.extend_from_slice(&owner_hash.to_le_bytes());
-    input.extend_from_slice(&rtype.0.to_le_bytes());
-    input.extend_from_slice(&chunk.to_le_bytes());
-    input.extend_from_slice(relative);
-    key.bytes(&input)
+    let mut input = [0; 12 + RELATIVE_OCTETS_MAX];
+    input[..8].copy_from_slice(&owner_hash.to_le_bytes());
+    input[8..10].copy_from_slice(&rtype.0.to_le_bytes());
+    input[10..12].copy_from_slice(&chunk.to_le_bytes());
+    let input = &mut input[..12 + relative.len()];
+    input[12..].copy_from_slice(relative);
+    key.bytes(input)
 }
 
 /// Cuts `octets` (image, then signatures) into pages.
@@ -81,10 +91,11 @@ pub(super) fn is_sound(body: &[u8]) -> bool {
     body.first().is_some_and(|&len| body.len() > 3 + len as usize)
 }
 
-/// A spilled RRset or glue, borrowed from its chunks. Names are in full, so it goes into a message as it is.
+/// A spilled RRset or glue, borrowed from its chunks. Names are in full, so it goes into a message as it is. Finding and
+/// copying it allocates nothing.
 #[derive(Clone, Debug)]
 pub struct Spilled<'a> {
-    pub(super) chunks: Vec<&'a [u8]>,
+    pub(super) chunks: SmallVec<[&'a [u8]; CHUNKS_MAX]>,
     image: usize,
     signatures: usize,
     rtype: RecordType,
@@ -101,7 +112,7 @@ impl<'a> Spilled<'a> {
     ) -> Option<Spilled<'a>> {
         let rtype = block.rtype();
         let (image, signatures) = (block.image_octets(), block.signature_octets());
-        let chunks: Vec<&[u8]> = (0..chunk_count(image + signatures))
+        let chunks: SmallVec<[&[u8]; CHUNKS_MAX]> = (0..chunk_count(image + signatures))
             .map(|n| spills.get(&chunk_id(key, owner_hash, relative, rtype, n)).map(parts))
             .map(|chunk| chunk.filter(|c| (c.0, c.1) == (relative, rtype)).map(|c| c.2))
             .collect::<Option<_>>()?;
@@ -133,14 +144,32 @@ impl<'a> Spilled<'a> {
     /// if they do not fit.
     pub fn copy_to(&self, out: &mut [u8], with_signatures: bool) -> Option<usize> {
         let length = self.image + if with_signatures { self.signatures } else { 0 };
-        let mut out = out.get_mut(..length)?;
-        for chunk in &self.chunks {
-            let take = chunk.len().min(out.len());
-            let (now, later) = out.split_at_mut(take);
-            now.copy_from_slice(&chunk[..take]);
-            out = later;
-        }
+        self.copy_from(0, out.get_mut(..length)?);
         Some(length)
+    }
+
+    /// As [`Spilled::copy_to`], only the RRSIGs.
+    pub fn copy_signatures_to(&self, out: &mut [u8]) -> Option<usize> {
+        self.copy_from(self.image, out.get_mut(..self.signatures)?);
+        Some(self.signatures)
+    }
+
+    /// Copies to `out` what it holds of the RRs, the last one perhaps torn. Returns how many octets.
+    pub fn copy_leading_to(&self, out: &mut [u8]) -> usize {
+        let length = self.image.min(out.len());
+        self.copy_from(0, &mut out[..length]);
+        length
+    }
+
+    /// Fills `out` with what stands from octet `at` on.
+    fn copy_from(&self, mut at: usize, mut out: &mut [u8]) {
+        for chunk in &self.chunks {
+            let skipped = at.min(chunk.len());
+            let take = (chunk.len() - skipped).min(out.len());
+            let (now, later) = out.split_at_mut(take);
+            now.copy_from_slice(&chunk[skipped..skipped + take]);
+            (at, out) = (at - skipped, later);
+        }
     }
 
     /// Image and signatures in one piece each.

@@ -163,3 +163,94 @@ fn replies_as_long_as_a_message_are_padded_up_to_its_end() {
         assert!(octets % 468 == 0 || octets == 65_535 || octets > 65_535 - 4, "{octets}");
     }
 }
+
+/// Asks with EDNS and room for `octets`.
+fn ask(stage: &Stage, name: &str, qtype: RecordType, octets: u16, transport: Transport) -> witness::Reply {
+    let mut question = Question::new(name, qtype);
+    question.edns = Some(Edns { octets, version: 0, dnssec_ok: true });
+    let query = question.to_message();
+    let bytes = stage.respond(&query, transport).expect("a reply");
+    assert!(transport.is_stream() || bytes.len() <= usize::from(octets));
+    witness::read(&query, &bytes)
+}
+
+/// RFC 2181 §9: TC "should be set in responses only when an RRSet is required as a part of the response, but could not be
+/// included in its entirety". Where an RRset is stored is no reason: at an owner with many of them even short ones are
+/// stored apart.
+#[test]
+fn an_rrset_that_is_stored_apart_is_answered_over_udp_if_it_fits() {
+    let mut text: String = (0..9).map(|i| format!("m TYPE{} \\# 400 {}\n", 1000 + i, "ab".repeat(400))).collect();
+    for i in 0..9 {
+        text += &format!("m RRSIG TYPE{} 8 2 60 20300101000000 20200101000000 1 z. {}\n", 1000 + i, "A".repeat(100));
+    }
+    // hosts beyond that, named by an MX, and below a cut with glue of thousands of octets
+    text += "mx MX 5 m\n";
+    for i in 0..60 {
+        text += &format!("m A 10.0.1.{i}\nm AAAA 2001:db8::{i}\n");
+    }
+    for i in 0..200 {
+        text += &format!("sub NS n{0}.sub\nn{0}.sub A 10.0.2.{i}\nn{0}.sub AAAA 2001:db8:1::{i}\n", i % 20);
+    }
+    let (stage, model, _) = serve(&text);
+    for name in ["m.z", "mx.z", "www.sub.z", "n1.sub.z"] {
+        let name: Name = name.parse().expect("a name");
+        for qtype in [1, 15, 28, 255, 1000, 1004, 1008] {
+            check(&stage, &model, &name, 0x5555_3333_0f0f_ffff, RecordType(qtype), false);
+            check(&stage, &model, &name, 0, RecordType(qtype), true);
+        }
+    }
+    // one RRset, with its signature, alone or as one of many
+    for qtype in [1000, 1004, 1008, 1, 255].map(RecordType) {
+        let reply = ask(&stage, "m.z", qtype, 4096, Transport::Udp);
+        assert!(!reply.truncated && !reply.answer.is_empty(), "{qtype}: {reply:?}");
+    }
+    assert_eq!(ask(&stage, "m.z", RecordType(1000), 1232, Transport::Udp).answer.len(), 2);
+    let signatures = ask(&stage, "m.z", RecordType::RRSIG, 1232, Transport::Udp);
+    assert_eq!(
+        (signatures.truncated, signatures.answer.len(), signatures.answer[0].rtype),
+        (false, 1, RecordType::RRSIG)
+    );
+    let all = ask(&stage, "m.z", RecordType::RRSIG, 1232, Transport::Tcp);
+    assert_eq!(all.answer.len(), 9);
+    // and what does not fit has TC
+    let many = ask(&stage, "m.z", RecordType::A, 600, Transport::Udp);
+    assert_eq!((many.truncated, many.answer.len()), (true, 0));
+    // addresses that are stored apart are added where they fit, and the glue that does
+    let mx = ask(&stage, "mx.z", RecordType::MX, 1232, Transport::Udp);
+    assert_eq!((mx.truncated, mx.additional.len()), (false, 60));
+    let referral = ask(&stage, "www.sub.z", RecordType::A, 4096, Transport::Udp);
+    assert_eq!((referral.truncated, referral.authority.len()), (true, 20));
+    assert!(referral.additional.len() > 20, "{}", referral.additional.len());
+}
+
+/// RFC 8482 §4.1: "A DNS responder that receives an ANY query MAY decline to provide a conventional ANY response or MAY
+/// instead send a response with a single RRset (or a larger subset of available RRsets) in the answer section."
+#[test]
+fn any_over_tcp_leaves_out_what_no_message_can_hold_together() {
+    let mut text = addresses("two", 2500);
+    text += &(0..1200).map(|i| format!("two AAAA 2001:db8::{i:x}\n")).collect::<String>();
+    text += "two TXT \"short\"\n";
+    let (stage, _, _) = serve(&text);
+    let reply = ask(&stage, "two.z", RecordType::ANY, 1232, Transport::Tcp);
+    assert_eq!((reply.rcode, reply.truncated, reply.answer.len()), (0, false, 2501));
+}
+
+/// RFC 9471 §2.1: a server "MUST set TC=1 if constrained by message size", over TCP as well; RFC 2181 §9 keeps the rest.
+#[test]
+fn glue_that_no_message_can_hold_sets_tc_over_tcp_as_well() {
+    let below = format!("{}.cut", "g".repeat(60));
+    let text: String = (0..150)
+        .map(|i| {
+            let addresses: String = (0..3).map(|j| format!("n{i}.{below} A 10.9.{i}.{j}\n")).collect();
+            format!("cut NS n{i}.{below}\n{addresses}n{i}.{below} AAAA 2001:db8:1::{i:x}\n")
+        })
+        .collect();
+    let (stage, _, _) = serve(&text);
+    for transport in [Transport::Tcp, Transport::Tls] {
+        let reply = ask(&stage, "a.cut.z", RecordType::A, 1232, transport);
+        assert_eq!((reply.rcode, reply.truncated, reply.authority.len()), (0, true, 150));
+        assert!(reply.additional.len() > 500, "{}", reply.additional.len());
+    }
+    let short = ask(&stage, "a.cut.z", RecordType::A, 1232, Transport::Udp);
+    assert!(short.truncated);
+}
