@@ -29,12 +29,42 @@ use crate::zone::Snapshot;
 
 /// What to do with a message that was handed over.
 pub(super) enum Done {
-    /// Send this; then pass the notice on, if there is one.
-    Reply(Vec<u8>, Option<Notice>),
+    /// Send this.
+    Reply(Reply),
     /// Send a zone: TCP only.
     Transfer(Box<TransferRequest>),
     /// Send nothing.
     Drop,
+}
+
+/// A reply to a message that was handed over.
+pub(super) struct Reply {
+    pub(super) octets: Vec<u8>,
+    /// To be passed on when the reply is sent.
+    pub(super) notice: Option<Notice>,
+    /// What it is about, to those who limit how many of a kind a client gets, as [`Workspace::subject`]; `None`: the client
+    /// has proved that its address is its own.
+    pub(super) subject: Option<u64>,
+}
+
+impl Reply {
+    /// The reply that only says "ask over TCP" (RFC 2181 §9).
+    pub(super) fn shortened(&self) -> Vec<u8> {
+        let header = Header::read(&self.octets).unwrap_or_default();
+        let mut short = message::reply(&self.octets, header.flags & flag::AA | flag::TC, header.rcode());
+        if let Ok(Some(opt)) = Opt::find(&self.octets) {
+            opt.append(&mut short);
+        }
+        short
+    }
+}
+
+/// [`Reply::subject`] of errors: those of one client are all alike.
+const ERRORS: u64 = 0;
+
+/// [`Reply::subject`] of what is said about a whole zone.
+fn about(zone: ZoneId) -> u64 {
+    u64::from(zone.0)
 }
 
 /// A transfer that has been allowed.
@@ -91,7 +121,7 @@ impl Cold {
                 if let Some(suppressed) = self.quiet.may_log(client.addr.ip(), now) {
                     tracing::warn!(peer = %client.addr, reason = %failure.reason, suppressed, "signature not accepted");
                 }
-                return Done::Reply(failure.response(request), None);
+                return Done::Reply(Reply { octets: failure.response(request), notice: None, subject: Some(ERRORS) });
             }
         };
         let exchange = Exchange { request, header, signed: signed.as_ref(), now };
@@ -100,8 +130,12 @@ impl Cold {
             return Done::Drop;
         }
         if is_notify {
-            let (reply, notice) = self.notify(view, client, &exchange);
-            return Done::Reply(reply, notice);
+            let (octets, notice) = self.notify(view, client, &exchange);
+            let subject = match &notice {
+                Some(Notice::Notify { zone, .. }) => about(*zone),
+                _ => ERRORS,
+            };
+            return exchange.done(octets, notice, subject);
         }
         let is_transfer = |q: &Question| matches!(q.qtype, RecordType::AXFR | RecordType::IXFR);
         match Question::read(request, HEADER_OCTETS) {
@@ -109,7 +143,7 @@ impl Cold {
                 let done = self.transfer(view, client, &exchange, &question);
                 done.unwrap_or_else(|reply| {
                     self.counters.count_transfer(TransferOutcome::Refused);
-                    Done::Reply(reply, None)
+                    exchange.done(reply, None, ERRORS)
                 })
             }
             _ => self.query(view, client, &exchange),
@@ -216,7 +250,7 @@ impl Cold {
         }
         match (slot.state(), slot.snapshot()) {
             (State::Served, Some(snapshot)) if over_udp => {
-                Ok(Done::Reply(exchange.lone_soa(request, slot, &snapshot), None))
+                Ok(exchange.done(exchange.lone_soa(request, slot, &snapshot), None, about(slot.id())))
             }
             (State::Served, Some(_)) => Ok(Done::Transfer(Box::new(TransferRequest {
                 slot: Arc::clone(slot),
@@ -244,13 +278,15 @@ impl Cold {
         }
         let len = query.len();
         query.resize(MESSAGE_OCTETS_MAX, 0);
-        match answer::respond(view, &client, &mut Workspace::new(), &mut query, len) {
+        let mut work = Workspace::new();
+        match answer::respond(view, &client, &mut work, &mut query, len) {
             Outcome::Reply(len) => {
                 query.truncate(len);
                 if let Some(signed) = exchange.signed {
                     tsig::sign(&mut query, &signed.key, exchange.now, Some(&signed.mac));
                 }
-                Done::Reply(query, None)
+                let subject = (exchange.signed.is_none() && !work.cookie_is_valid()).then(|| work.subject());
+                Done::Reply(Reply { octets: query, notice: None, subject })
             }
             Outcome::Drop | Outcome::Hand => Done::Drop,
         }
@@ -275,6 +311,11 @@ struct Exchange<'a> {
 impl Exchange<'_> {
     fn key(&self) -> Option<&Name> {
         self.signed.map(|signed| &signed.key.name)
+    }
+
+    /// A reply about `subject`, where the client has not proved itself by a signature.
+    fn done(&self, octets: Vec<u8>, notice: Option<Notice>, subject: u64) -> Done {
+        Done::Reply(Reply { octets, notice, subject: self.signed.is_none().then_some(subject) })
     }
 
     /// The RCODE for a request whose OPT cannot be taken.

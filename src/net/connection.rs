@@ -227,10 +227,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Next::Go
             }
             Outcome::Hand => match self.server.cold.handle(view, &client, query, now) {
-                Done::Reply(reply, notice) => {
-                    counters.count(Some(&reply), shared);
-                    push_frame(outgoing, &reply);
-                    notice.map_or(Next::Go, Next::Tell)
+                Done::Reply(reply) => {
+                    counters.count(Some(&reply.octets), shared);
+                    push_frame(outgoing, &reply.octets);
+                    reply.notice.map_or(Next::Go, Next::Tell)
                 }
                 Done::Transfer(request) => Next::Transfer(request),
                 Done::Drop => {

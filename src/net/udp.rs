@@ -127,7 +127,10 @@ impl Worker {
                 }
                 let client = Client { addr: datagram.peer, ..everybody };
                 let outcome = match work.answer(view, &client, place, datagram.buffer) {
-                    Outcome::Hand => hand(&self.cold, view, &client, datagram.buffer, datagram.len, notices),
+                    Outcome::Hand => {
+                        let done = self.cold.handle(view, &client, &datagram.buffer[..datagram.len], now);
+                        take(done, self.limiter.as_mut(), &client, datagram.buffer, notices, counters)
+                    }
                     Outcome::Reply(len) => match &mut self.limiter {
                         Some(limiter) => limit(limiter, work, &client, datagram.buffer, len, counters),
                         None => Outcome::Reply(len),
@@ -160,25 +163,32 @@ fn read(batch: &mut Batch, group: Range<usize>, work: &mut Workspace, view: &Vie
     }
 }
 
-/// The way through the cold path and back into the slot.
+/// Takes what comes from the cold path back into the slot, as far as the limit lets it pass.
 #[cold]
-fn hand(
-    cold: &Cold,
-    view: &View,
+fn take(
+    done: Done,
+    limiter: Option<&mut RateLimiter>,
     client: &Client<'_>,
     buffer: &mut [u8],
-    len: usize,
     notices: &mut Vec<Notice>,
+    counters: &QueryCounters,
 ) -> Outcome {
-    match cold.handle(view, client, &buffer[..len], client.now) {
-        Done::Reply(reply, notice) if reply.len() <= SLOT_OCTETS => {
-            buffer[..reply.len()].copy_from_slice(&reply);
-            notices.extend(notice);
-            Outcome::Reply(reply.len())
-        }
+    let mut reply = match done {
+        Done::Reply(reply) if reply.octets.len() <= SLOT_OCTETS => reply,
         // transfers are only granted over TCP, and nothing else makes so long a reply
-        Done::Reply(..) | Done::Transfer(_) | Done::Drop => Outcome::Drop,
+        Done::Reply(_) | Done::Transfer(_) | Done::Drop => return Outcome::Drop,
+    };
+    // whatever becomes of the reply: it was asked
+    notices.extend(reply.notice.take());
+    if let (Some(limiter), Some(subject)) = (limiter, reply.subject) {
+        match sentence(limiter, client, &reply.octets, subject, counters) {
+            Sentence::Send => {}
+            Sentence::Slip => reply.octets = reply.shortened(),
+            Sentence::Silence => return Outcome::Drop,
+        }
     }
+    buffer[..reply.octets.len()].copy_from_slice(&reply.octets);
+    Outcome::Reply(reply.octets.len())
 }
 
 /// Takes the PROXY header off a datagram from a listed proxy. False if it begins one that cannot be understood.
@@ -212,17 +222,26 @@ fn limit(
     if work.cookie_is_valid() {
         return Outcome::Reply(len);
     }
-    match limiter.judge(client.addr.ip(), &buffer[..len], work.subject(), client.now.0) {
+    match sentence(limiter, client, &buffer[..len], work.subject(), counters) {
         Sentence::Send => Outcome::Reply(len),
-        Sentence::Slip => {
-            alone(&counters.limited);
-            Outcome::Reply(work.shorten(buffer, len))
-        }
-        Sentence::Silence => {
-            alone(&counters.limited);
-            Outcome::Drop
-        }
+        Sentence::Slip => Outcome::Reply(work.shorten(buffer, len)),
+        Sentence::Silence => Outcome::Drop,
     }
+}
+
+/// What becomes of a reply; those that do not go out whole are counted.
+fn sentence(
+    limiter: &mut RateLimiter,
+    client: &Client<'_>,
+    reply: &[u8],
+    subject: u64,
+    counters: &QueryCounters,
+) -> Sentence {
+    let sentence = limiter.judge(client.addr.ip(), reply, subject, client.now.0);
+    if sentence != Sentence::Send {
+        alone(&counters.limited);
+    }
+    sentence
 }
 
 fn pause_after(error: &io::Error) {

@@ -124,3 +124,41 @@ fn a_client_with_a_valid_cookie_is_neither_limited_nor_sent_back() {
     // a connection proves the address by itself
     assert_eq!(rcode(&exchange(&mut server.tcp(), &ask(b"8 octets")).expect("a reply")), 0);
 }
+
+/// What only the cold path can judge is no way around the limit; only a signature that holds proves who asks.
+#[test]
+fn replies_of_the_cold_path_are_limited_unless_the_query_was_signed() {
+    let signed_by = |owner: &str, mut query: Vec<u8>| {
+        tsig::sign(&mut query, &key(owner), Timestamp::now(), None);
+        query
+    };
+    let about_zone = |id| message::query(id, &name("www.example"), RecordType::A, Some(&Opt::default()));
+    let queries = [
+        ("refused", "192.0.2.1", about_zone(1)),
+        ("admitted", "127.0.0.1", about_zone(2)),
+        ("transfer", "127.0.0.1", query(3, "example", RecordType::AXFR)),
+        ("NOTIFY for a stranger", "127.0.0.1", message::notify(4, &name("stranger"), None, Some(&Opt::default()))),
+        ("unknown key", "127.0.0.1", signed_by("nobody.", about_zone(5))),
+    ];
+    for (what, client, query) in queries {
+        let server = limited(1, 2);
+        restrict(&server, &[client]);
+        let (whole, short) = count_replies(&server, &query, 100);
+        assert!((1..50).contains(&whole), "{what}: {whole} whole replies");
+        assert!((20..=50).contains(&short), "{what}: {short} short replies");
+        assert!(server.running.as_ref().expect("running").counters().udp().limited >= 50, "{what}");
+    }
+    let server = limited(1, 2);
+    restrict(&server, &["key:known"]);
+    assert_eq!(count_replies(&server, &signed_by("known.", about_zone(6)), 50), (50, 0));
+}
+
+/// A NOTIFY counts although its answer is held back: the primary would send it again.
+#[test]
+fn a_notify_is_heard_over_the_limit() {
+    let server = limited(1, 0);
+    let query = message::notify(4, &name("example"), None, None);
+    let (whole, _) = count_replies(&server, &query, 20);
+    assert!((1..20).contains(&whole), "{whole} replies");
+    assert_eq!(std::iter::from_fn(|| server.notices.try_next()).count(), 20);
+}
