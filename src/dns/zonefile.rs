@@ -70,9 +70,14 @@ pub fn parse(text: impl AsRef<[u8]>, origin: &Name) -> Result<Vec<Record>, Vec<L
     Ok(parse_numbered(text, origin)?.into_iter().map(|(_, record)| record).collect())
 }
 
+/// U+FEFF in UTF-8, which some editors put before all text (RFC 3629 §6); no zone begins with it.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// As [`parse`], each record with the number of its first line, for those who find fault with it later.
 pub fn parse_numbered(text: impl AsRef<[u8]>, origin: &Name) -> Result<Vec<(usize, Record)>, Vec<LineError>> {
-    let mut entries = Entries { text: text.as_ref(), at: 0, line: 1 };
+    let text = text.as_ref();
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+    let mut entries = Entries { text, at: 0, line: 1 };
     let mut reader = Reader {
         origin: origin.as_wire().to_vec(),
         owner: None,
@@ -304,6 +309,15 @@ mod tests {
             Ok(records) => records.iter().map(|r| r.to_string().replace('\t', " ")).collect(),
             Err(errors) => errors.iter().map(LineError::to_string).collect(),
         }
+    }
+
+    /// RFC 3629 §6: U+FEFF "as the first character of a stream" is a signature. Editors on Windows write it.
+    #[test]
+    fn a_byte_order_mark_at_the_start_is_no_part_of_the_first_line() {
+        let text = "@ 60 IN NS a.b.\r\n";
+        assert_eq!(lines(&format!("\u{feff}{text}")), lines(text));
+        assert_eq!(lines("\u{feff}$TTL 60\r\n@ NS a.b.\r\n"), ["example. 60 IN NS a.b."]);
+        assert_ne!(lines(&format!("{text}\u{feff}{text}")), lines(text), "only there");
     }
 
     /// RFC 1035 §5.1 with what everyone adds to it.

@@ -31,11 +31,13 @@ struct Settled {
 struct World {
     next_num: u64,
     ids: u128,
+    /// The PTR of an address in another zone.
+    elsewhere: Option<(std::net::IpAddr, Arc<Entry>)>,
 }
 
 impl World {
     fn new() -> World {
-        World { next_num: 1, ids: 1 << 100 }
+        World { next_num: 1, ids: 1 << 100, elsewhere: None }
     }
 
     fn project(&mut self, zone: &LocalZone, edits: &[Edit]) -> Settled {
@@ -50,7 +52,7 @@ impl World {
             next_num: &mut self.next_num,
             fresh_id: &mut fresh_id,
             is_taken: &|id| id == taken,
-            ptr_elsewhere: &|_| None,
+            ptr_elsewhere: &|address| self.elsewhere.clone().filter(|ptr| ptr.0 == address).map(|ptr| ptr.1),
         };
         let Projected { zone: mut next, wanted_serial, written, outcomes, refused } = project(zone, edits, &mut around);
         let diff = difference(zone, &mut next, &written, wanted_serial, NOW);
@@ -213,6 +215,38 @@ fn a_refused_import_names_the_record_and_changes_nothing() {
     let imported = world.project(&zone, &[Edit::ReplaceAll(drafts)]);
     assert_eq!((imported.refused[0].item, imported.diff.is_none(), imported.written.len()), (2, true, 0));
     assert_eq!(records(&imported.zone), records(&zone));
+}
+
+/// What may not be written one by one may not be imported together.
+#[test]
+fn an_import_keeps_the_rules_of_single_records() {
+    let mut world = World::new();
+    let zone = world.zone("2.0.192.in-addr.arpa");
+    let at = |owner: &str, rtype, content| draft(&format!("{owner}.2.0.192.in-addr.arpa"), rtype, content);
+    let other = at("9", "PTR", "elsewhere.example");
+    let elsewhere = world.project(&zone, &[Edit::Add(other.clone())]).outcomes.remove(0).expect("made");
+    world.elsewhere = Some(("192.0.2.9".parse().expect("an address"), elsewhere));
+    let mut refused = |drafts: &[Draft]| {
+        let singly = world.project(&zone, &drafts.iter().cloned().map(Edit::Add).collect::<Vec<_>>());
+        let imported = world.project(&zone, &[Edit::ReplaceAll(drafts.to_vec())]);
+        assert_eq!(imported.refused[0].item, singly.refused[0].edit, "{drafts:?}");
+        assert_eq!(refusal(&imported).to_string(), refusal(&singly).to_string());
+        assert!(imported.diff.is_none() && imported.written.is_empty());
+        refusal(&imported).clone()
+    };
+    let dnames = [at("d", "DNAME", "a.example"), at("d", "DNAME", "b.example")];
+    assert!(matches!(refused(&dnames), Refusal::CnameConflict(_)));
+    // RFC 7505 §3: "a domain with a Null MX RR MUST NOT have any other MX records"
+    let mx = [at("m", "MX", "."), at("m", "MX", "mail.example")];
+    assert!(matches!(refused(&mx), Refusal::NullMxConflict(_)));
+    let mx = [at("m", "A", "192.0.2.1"), at("m", "MX", "a.example"), at("m", "MX", "b.example"), at("m", "MX", ".")];
+    assert!(matches!(refused(&mx), Refusal::NullMxConflict(_)));
+    let ptrs = [at("7", "PTR", "a.example"), at("7", "PTR", "b.example")];
+    assert!(matches!(refused(&ptrs), Refusal::PtrExists(_)));
+    assert!(matches!(refused(&[at("8", "PTR", "a.example"), other]), Refusal::PtrExists(_)));
+    // a file may say a thing twice
+    let twice = [at("7", "PTR", "a.example"), at("7", "PTR", "a.example"), at("m", "MX", "."), at("m", "MX", ".")];
+    assert!(world.project(&zone, &[Edit::ReplaceAll(twice.to_vec())]).refused.is_empty());
 }
 
 #[test]

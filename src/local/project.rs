@@ -222,7 +222,7 @@ impl Bench<'_, '_> {
                 entries.insert((ns.owner.clone(), ns.rtype, ns.rdata.clone()), ns.clone());
             }
         }
-        // By owner: the first entry and whether it is a CNAME.
+        // The first entry of each owner.
         let mut owners: BTreeMap<Name, Arc<Entry>> = entries.values().map(|e| (e.owner.clone(), e.clone())).collect();
         for (item, draft) in drafts.iter().enumerate() {
             let rdata = canonical(draft.rtype, &draft.rdata);
@@ -235,11 +235,13 @@ impl Bench<'_, '_> {
                 }
                 return Err((item, Refusal::Duplicate(first.clone())));
             }
-            if let Some(other) = owners.get(&draft.owner)
-                && (is_alone(draft.rtype) || is_alone(other.rtype))
-            {
-                return Err((item, Refusal::CnameConflict(other.clone())));
+            // what is beside itself was allowed, so one of the owner and one of the type speak for all
+            let of_type = entries.range((draft.owner.clone(), draft.rtype, Box::default())..).next();
+            let of_type = of_type.map(|(_, entry)| entry).filter(|entry| entry.owner == draft.owner);
+            for other in owners.get(&draft.owner).into_iter().chain(of_type) {
+                allow_beside(draft.rtype, &place.2, other).map_err(|why| (item, why))?;
             }
+            self.allow_here(&draft.owner, draft.rtype, None).map_err(|why| (item, why))?;
             let entry = match old.find(&place.0, place.1, &place.2) {
                 None => {
                     let id = (self.around.fresh_id)();
@@ -291,25 +293,16 @@ impl Bench<'_, '_> {
                 _ => Refusal::Duplicate(same.clone()),
             });
         }
-        for other in self.zone.at(owner).filter(is_other) {
-            if is_alone(rtype) || is_alone(other.rtype) {
-                return Err(Refusal::CnameConflict(other.clone()));
-            }
-            if rtype == other.rtype {
-                match rtype {
-                    RecordType::DNAME => return Err(Refusal::CnameConflict(other.clone())),
-                    RecordType::PTR => return Err(Refusal::PtrExists(other.clone())),
-                    RecordType::MX if is_null_mx(rdata) || is_null_mx(&other.rdata) => {
-                        return Err(Refusal::NullMxConflict(other.clone()));
-                    }
-                    _ => {}
-                }
-            }
-        }
+        self.zone.at(owner).filter(is_other).try_for_each(|other| allow_beside(rtype, rdata, other))?;
+        self.allow_here(owner, rtype, instead)
+    }
+
+    /// Whether a PTR may stand in this zone: not if another of the tenant's has one of the address.
+    fn allow_here(&self, owner: &Name, rtype: RecordType, instead: Option<&Arc<Entry>>) -> Result<(), Refusal> {
         if rtype == RecordType::PTR
             && let Some(address) = crate::reverse::address_at(owner, self.zone.apex())
             && let Some(ptr) = (self.around.ptr_elsewhere)(address)
-            && is_other(&&ptr)
+            && instead.is_none_or(|old| old.id != ptr.id)
         {
             return Err(Refusal::PtrExists(ptr));
         }
@@ -356,6 +349,22 @@ impl Bench<'_, '_> {
             *self.around.next_num += 1;
         }
         entry
+    }
+}
+
+/// Whether a record may stand beside `other`, another one at its owner.
+fn allow_beside(rtype: RecordType, rdata: &[u8], other: &Arc<Entry>) -> Result<(), Refusal> {
+    if is_alone(rtype) || is_alone(other.rtype) {
+        return Err(Refusal::CnameConflict(other.clone()));
+    }
+    if rtype != other.rtype {
+        return Ok(());
+    }
+    match rtype {
+        RecordType::DNAME => Err(Refusal::CnameConflict(other.clone())),
+        RecordType::PTR => Err(Refusal::PtrExists(other.clone())),
+        RecordType::MX if is_null_mx(rdata) || is_null_mx(&other.rdata) => Err(Refusal::NullMxConflict(other.clone())),
+        _ => Ok(()),
     }
 }
 
