@@ -193,16 +193,15 @@ impl Keeper {
             Written::Created(definition, reply) => {
                 self.creating.remove(&definition.name);
                 self.creating_ids.remove(&definition.uuid);
-                if outcome.is_err() {
-                    self.has_free_names = true;
-                    // It may stand on the disk all the same.
+                // A reload that came meanwhile has the name; the configuration wins.
+                let is_taken = self.board.by_name(&definition.name).is_some();
+                if outcome.is_err() || is_taken {
+                    self.has_free_names |= outcome.is_err();
+                    // It may stand on the disk although its write failed.
                     let write = Write::Remove { zone: definition.id.0 };
-                    self.store.submit(write, report("removal of a zone that could not be stored"));
+                    self.store.submit(write, report("removal of a zone that could not be made"));
                 }
-                if self.board.by_name(&definition.name).is_some() {
-                    // A reload that came meanwhile has the name; the configuration wins.
-                    let write = Write::Remove { zone: definition.id.0 };
-                    self.store.submit(write, report("removal of a zone that was just made"));
+                if is_taken {
                     return answer(reply, Err(EditError::NameTaken(definition.name.clone())));
                 }
                 let created = outcome.map(|()| {

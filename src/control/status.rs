@@ -206,6 +206,20 @@ impl ZoneView {
         self.current.load_full()
     }
 
+    /// The next status of a zone that is made here, not transferred: what it offers is served and stored.
+    pub(super) fn made_here(&self, definition: Arc<ZoneDefinition>, serial: Serial, generation: u64) -> ZoneStatus {
+        let serial = Some(serial);
+        ZoneStatus {
+            definition,
+            state: ZoneState::Available,
+            generation,
+            offered_serial: serial,
+            served_serial: serial,
+            stored_serial: serial,
+            ..ZoneStatus::clone(&self.status())
+        }
+    }
+
     /// The entries of a local zone; `None` for secondary zones (and local ones that are damaged).
     pub fn local(&self) -> Option<Arc<LocalZone>> {
         self.local.load_full()

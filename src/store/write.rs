@@ -150,6 +150,15 @@ pub struct LocalWrite {
     pub whole: Option<u64>,
 }
 
+impl LocalWrite {
+    /// Nothing of the zone stays.
+    #[must_use]
+    pub fn removed(zone: ZoneNumber) -> LocalWrite {
+        let contents = LocalContents::Removed;
+        LocalWrite { zone, definition: None, entries: Vec::new(), contents, log: None, whole: None }
+    }
+}
+
 /// An entry of a zone's log of changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Logged {

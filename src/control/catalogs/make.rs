@@ -22,7 +22,6 @@ use crate::control::status::{Listed, Remarks, ZoneStatus, ZoneView};
 use crate::control::zones;
 use crate::dns::{Name, Serial};
 use crate::reason::{Code, Reason};
-use crate::refresh::ZoneState;
 use crate::served::{Slot, State, ZoneId};
 use crate::store::{StoreError, Write};
 use crate::telemetry;
@@ -314,18 +313,12 @@ impl Keeper {
         let Some(made) = self.made.get(&id) else { return };
         let (slot, snapshot, notify) = (made.slot.clone(), made.newest.clone(), made.settings.notify.clone());
         let listed = Listed { members: made.listed.len(), left_out: 0 };
-        let (view, definition, serial) = (made.view.clone(), made.definition.clone(), Some(snapshot.serial()));
+        let (view, definition, serial) = (made.view.clone(), made.definition.clone(), snapshot.serial());
         self.publish_local(&slot, Some(snapshot.clone()), State::Served);
         self.generation += 1;
         let status = ZoneStatus {
-            definition,
-            state: ZoneState::Available,
-            generation: self.generation,
-            offered_serial: serial,
-            served_serial: serial,
-            stored_serial: serial,
             remarks: Remarks { catalog: Some(listed), ..Remarks::default() }.into(),
-            ..ZoneStatus::clone(&view.status())
+            ..view.made_here(definition, serial, self.generation)
         };
         self.board.show(&view, status);
         let announcement = (!notify.is_empty()).then(|| self.announced_to(&notify, &snapshot));

@@ -526,15 +526,7 @@ impl Work {
             return None;
         }
         if self.is_removed {
-            let contents = LocalContents::Removed;
-            return Some(LocalWrite {
-                zone: id.0,
-                definition: None,
-                entries: Vec::new(),
-                contents,
-                log: None,
-                whole: None,
-            });
+            return Some(LocalWrite::removed(id.0));
         }
         let entry = |(num, entry): (&u64, &Option<Arc<Entry>>)| (*num, entry.as_ref().map(|entry| entry.to_bytes()));
         let mut entries: Vec<(u64, Option<Vec<u8>>)> = self.written.iter().map(entry).collect();

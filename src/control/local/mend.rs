@@ -122,14 +122,7 @@ enum Suspect {
 impl Suspect {
     fn write(&self) -> LocalWrite {
         match self {
-            Suspect::Gone(id) => LocalWrite {
-                zone: id.0,
-                definition: None,
-                entries: Vec::new(),
-                contents: LocalContents::Removed,
-                log: None,
-                whole: None,
-            },
+            Suspect::Gone(id) => LocalWrite::removed(id.0),
             Suspect::There(definition, zone, snapshot) => {
                 let entries = zone.entries_from(0).map(|entry| (entry.num, Some(entry.to_bytes())));
                 let head = (0, Some(Head::of(zone).to_bytes()));

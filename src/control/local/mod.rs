@@ -346,16 +346,7 @@ impl Keeper {
         self.publish_local(&slot, snapshot, state);
         self.generation += 1;
         let Some(local) = self.local.zones.get(&id) else { return };
-        let serial = Some(zone.serial());
-        let status = ZoneStatus {
-            definition,
-            state: ZoneState::Available,
-            generation: self.generation,
-            offered_serial: serial,
-            served_serial: serial,
-            stored_serial: serial,
-            ..ZoneStatus::clone(&local.view.status())
-        };
+        let status = local.view.made_here(definition, zone.serial(), self.generation);
         self.board.show(&local.view, status);
         let notify = if is_new && state == State::Served { self.downstreams_of(&local.definition) } else { Vec::new() };
         if !notify.is_empty() {
