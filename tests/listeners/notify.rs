@@ -70,7 +70,7 @@ fn other_notifies_are_refused_and_told_why() {
         assert_eq!((Header::read(&plain).expect("header").rcode(), error_of(&plain)), (rcode, None), "{zone}");
     }
     // Told, once for the zone and source; nothing is to be done.
-    let told = server.notices.try_next();
+    let told = server.notices.wait(PATIENCE).expect("workers live");
     assert!(matches!(told, Some(Notice::Refused { zone: ZoneId(0), why: RefusedFor::Source, .. })), "{told:?}");
     assert_eq!(server.notices.try_next(), None);
     let counters = server.running.as_ref().expect("running").counters();
@@ -186,7 +186,7 @@ fn while_zones_are_being_loaded_a_notify_waits_and_others_are_put_off() {
     server.publisher.set_whole(true);
     assert_eq!(rcode(&server.udp(&notify("example", Some(77), false))), 0);
     assert_eq!(rcode(&server.udp(&query(1, "not-ours.org", RecordType::SOA))), 5);
-    assert!(server.notices.try_next().is_some());
+    assert!(server.notices.wait(PATIENCE).expect("workers live").is_some());
 }
 
 #[test]
