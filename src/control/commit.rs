@@ -21,7 +21,7 @@ use crate::net::upstream::Volume;
 use crate::reason::{Code, Reason};
 use crate::refresh::{Accept, Committed, Confirmation, TransferKind, Transferred};
 use crate::served::{Slot, State, ZoneId};
-use crate::store::Write;
+use crate::store::{Done, Write};
 use crate::telemetry;
 use crate::time::Timestamp;
 use crate::zone::{Difference, Findings, Snapshot};
@@ -37,6 +37,8 @@ use super::zones::Unstored;
 
 /// Most warnings kept of one version.
 const WARNINGS_MAX: usize = 20;
+/// A first version up to this size is stored when there is time for it: if it is lost it is fetched again in a moment.
+const FETCHED_AGAIN_OCTETS: u64 = 256 << 10;
 /// After a failed write of contents the next try waits this long.
 const REWRITE_PAUSE: Duration = Duration::from_secs(10);
 
@@ -149,6 +151,8 @@ impl Keeper {
             tracing::warn!(zone = %zone.definition.name, serial = serial.0, "{warning}");
         }
         zone.survey = judged.survey.clone().map(Box::new);
+        // Its members wait for what is stored of it.
+        let is_catalog = zone.definition.catalog.is_some();
         let note = versions::note(self.store.sheet(), before, &snapshot, &judged, giver);
         let contents = match form {
             Form::Diffs(diffs) => Write::Append { zone: id.0, snapshot: snapshot.clone(), diffs },
@@ -165,7 +169,11 @@ impl Keeper {
             Durability::Behind => {
                 self.store.note_ahead(id.0);
                 self.publish(id, snapshot.clone());
-                self.write_contents(id, snapshot, write, true);
+                if before.is_none() && snapshot.image_octets() <= FETCHED_AGAIN_OCTETS && !is_catalog {
+                    self.store.submit_later(write, self.when_stored(id, snapshot, true));
+                } else {
+                    self.write_contents(id, snapshot, write, true);
+                }
             }
             Durability::Before => {
                 zone.coming = Some(snapshot.clone());
@@ -210,13 +218,16 @@ impl Keeper {
     }
 
     pub(super) fn write_contents(&self, zone: ZoneId, version: Arc<Snapshot>, write: Write, is_served: bool) {
+        self.store.submit(write, self.when_stored(zone, version, is_served));
+    }
+
+    fn when_stored(&self, zone: ZoneId, version: Arc<Snapshot>, is_served: bool) -> Done {
         let events = self.events.clone();
-        let done = move |outcome: Result<(), crate::store::StoreError>| {
+        Box::new(move |outcome| {
             let outcome = outcome.map_err(|error| error.to_string());
             // Nobody listens any more when the daemon stops.
             let _ = events.send(Event::Stored { zone, version, is_served, outcome });
-        };
-        self.store.submit(write, Box::new(done));
+        })
     }
 
     /// The store has answered: the version is durable, or has to be written again.

@@ -495,7 +495,7 @@ impl Keeper {
     /// Keeps the number of a configured zone.
     pub(super) fn remember(&self, definition: &ZoneDefinition) {
         let bytes = StoredDefinition::of(definition).to_bytes();
-        self.store.submit(Write::Define { zone: definition.id.0, bytes }, report("number of a zone"));
+        self.store.submit_later(Write::Define { zone: definition.id.0, bytes }, report("number of a zone"));
     }
 
     pub(super) fn allocate_id(&mut self) -> ZoneId {

@@ -384,7 +384,8 @@ impl Keeper {
         let views: Vec<_> = zones.into_iter().map(|(d, slot, kept)| self.take_in_one(d, slot, kept, now)).collect();
         self.board.insert(views);
         let next = self.next_id.to_be_bytes().to_vec();
-        self.store.submit(Write::Meta { name: NEXT_ID.to_owned(), bytes: Some(next) }, report("next zone number"));
+        self.store
+            .submit_later(Write::Meta { name: NEXT_ID.to_owned(), bytes: Some(next) }, report("next zone number"));
     }
 
     fn take_in_one(

@@ -96,7 +96,7 @@ pub use restore::{DatabaseDamage, Restored, Statuses};
 use salvage::Salvaged;
 pub use sheet::Sheet;
 pub use write::{LocalContents, LocalWrite, Logged, Write};
-use writer::{Answer, Job, Queue, Task, Writer};
+use writer::{Answer, Haste, Job, Queue, Task, Writer};
 
 /// How the store behaves; every bound of it.
 #[derive(Clone, Debug)]
@@ -114,8 +114,8 @@ pub struct Options {
     /// its pages into a file as well. Also the most octets given to a file at once. Default 16 MiB; tests set it low to
     /// have files of a few pages.
     pub batch_octets: usize,
-    /// How long confirmations and statuses may wait for company: a tenth of it, or all of it after others have done so.
-    /// Default 500 ms.
+    /// How long confirmations, statuses and first versions may wait for company: a tenth of it, or all of it after others have
+    /// done so, and twice as long at the start. Default 500 ms.
     pub patience: Duration,
     /// After so long without work what sled holds in its cache, and what the writer knows of zones, is given back. Default
     /// 10 s.
@@ -291,7 +291,7 @@ impl Store {
         restore::read_statuses(&self.disk).unwrap_or_else(|error| {
             tracing::error!(%error, "the statuses of primaries cannot be read");
             if matches!(error, StoreError::Broken(_)) {
-                self.queue.push(Job { task: Task::Rebuild { seen: rebuilds }, done: Answer::to(Box::new(drop)) });
+                self.queue.push(Job::urgent(Task::Rebuild { seen: rebuilds }));
             }
             BTreeMap::new()
         })
@@ -321,7 +321,14 @@ impl Store {
     /// Queues a write; never blocks. `done` is called once: on the writer's thread, or here if it cannot be queued.
     /// Writes are done in the order in which they came.
     pub fn submit(&self, write: Write, done: Done) {
-        self.queue.push(Job { task: Task::Write(write), done: Answer::to(done) });
+        let haste = write.haste();
+        self.queue.push(Job { task: Task::Write(write), done: Answer::to(done), haste });
+    }
+
+    /// The same for what nobody waits for and would only cost work if it were lost: it may wait for company, as confirmations
+    /// do. At a first start, when thousands of zones come, they are fetched first and stored then.
+    pub fn submit_later(&self, write: Write, done: Done) {
+        self.queue.push(Job { task: Task::Write(write), done: Answer::to(done), haste: Haste::MayWait });
     }
 
     /// Why nothing can be stored at the moment, in words; `None` while all is well.

@@ -16,7 +16,7 @@ use super::disk::Disk;
 use super::gather::{Gathered, gather};
 use super::layout::{self, Damage, DiffHead, Header, Place, ZoneNumber, table};
 use super::page_file::{FileId, Purpose, Sum};
-use super::writer::{Answer, Forget, Job, Queue, Task};
+use super::writer::{Forget, Job, Queue, Task};
 use super::{Contents, Lost, StoreError, StoredZone};
 use crate::system;
 use crate::zone::{self, Diff, HashKey, Snapshot};
@@ -395,10 +395,10 @@ impl Reader {
             (Some(Ok(header)), Some(Err(Unusable { why, sequence, is_broken }))) => {
                 if is_broken {
                     let task = Task::Rebuild { seen: rebuilds };
-                    self.queue.push(Job { task, done: Answer::to(Box::new(drop)) });
+                    self.queue.push(Job::urgent(task));
                 }
                 let forget = Forget { zone, generation: header.generation, damaged_sequence: sequence };
-                self.queue.push(Job { task: Task::Forget(forget), done: Answer::to(Box::new(drop)) });
+                self.queue.push(Job::urgent(Task::Forget(forget)));
                 (Some(header.apex), Contents::Damaged(why))
             }
         };

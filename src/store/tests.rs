@@ -68,6 +68,32 @@ fn definitions_confirmations_and_statuses_survive_a_restart() {
     assert_eq!(store.meta("next"), Ok(None));
 }
 
+/// Else a version could be there without the definition before it.
+#[test]
+fn what_is_stored_later_waits_for_company_and_is_overtaken_by_nothing() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let patient = Options { patience: Duration::from_secs(100), ..Options::default() };
+    let (store, _) = Store::open(directory.path(), patient).expect("the store opens");
+    let (sender, receiver) = channel();
+    let done = |what: &'static str| -> Done {
+        let sender = sender.clone();
+        Box::new(move |outcome| sender.send(outcome.map(|()| what)).expect("the test waits"))
+    };
+    store.submit_later(Write::Define { zone: 1, bytes: octets(3) }, done("one"));
+    store.submit_later(Write::Define { zone: 1, bytes: octets(4) }, done("two"));
+    assert!(receiver.try_recv().is_err(), "it waits");
+    store.submit(Write::Define { zone: 2, bytes: octets(5) }, done("three"));
+    let acknowledged: Vec<_> = receiver.iter().take(3).collect();
+    assert_eq!(acknowledged, [Ok("one"), Ok("two"), Ok("three")]);
+    // and what still waits at the end is stored then
+    store.submit_later(Write::Define { zone: 3, bytes: octets(6) }, done("four"));
+    drop(store);
+    assert_eq!(receiver.recv(), Ok(Ok("four")));
+    let (_store, zones) = open(directory.path());
+    assert_eq!(zones[&1].definition, Some(octets(4).into()));
+    assert_eq!((zones[&2].definition.is_some(), zones[&3].definition.is_some()), (true, true));
+}
+
 #[test]
 fn a_shorter_value_leaves_nothing_of_the_longer_one() {
     let directory = tempfile::tempdir().expect("a directory");

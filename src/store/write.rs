@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::layout::{Ring, ZoneNumber};
+use super::writer::Haste;
 use crate::zone::{Diff, Snapshot};
 
 /// One change of what is stored about a zone (or, with `Meta`, beside zones).
@@ -187,9 +188,12 @@ pub enum LocalContents {
 }
 
 impl Write {
-    /// Whether losing it does no more than expire a zone early or forget an attempt, so that it need not start a
-    /// sync of its own.
-    pub(super) fn may_wait(&self) -> bool {
-        matches!(self, Write::Confirm { .. } | Write::Primary { .. } | Write::Attempt { .. })
+    /// What losing it does no more than expire a zone early or forget an attempt need not start a sync of its own.
+    pub(super) fn haste(&self) -> Haste {
+        match self {
+            Write::Confirm { .. } | Write::Primary { .. } | Write::Attempt { .. } => Haste::MayWait,
+            Write::Noted { .. } => Haste::Lingers,
+            _ => Haste::Urgent,
+        }
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! In: [`Job`]s from `Store::submit`. Out: calls of their `done`. A group is everything that has arrived while the
 //! group before was being synced, so under load many zones share one sync and alone a write waits for nobody.
-//! Refresh confirmations and primary statuses may wait a moment for company ([`Write::may_wait`]); a lost one only makes
-//! a zone expire earlier. A version from a primary waits 2 ms for its own. Old generations and histories are deleted in
+//! Refresh confirmations and primary statuses may wait a moment for company ([`Haste`]); a lost one only makes a zone
+//! expire earlier. A version from a primary waits 2 ms for its own. Old generations and histories are deleted in
 //! small batches between groups.
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -66,6 +66,26 @@ pub(super) struct Forget {
 pub(super) struct Job {
     pub(super) task: Task,
     pub(super) done: Answer,
+    /// When it is to be done.
+    pub(super) haste: Haste,
+}
+
+/// How long a job may wait for others, with which it is then made durable at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Haste {
+    /// Not at all.
+    Urgent,
+    /// [`LINGER`].
+    Lingers,
+    /// [`Options::patience`](super::Options::patience).
+    MayWait,
+}
+
+impl Job {
+    /// As soon as may be.
+    pub(super) fn urgent(task: Task) -> Job {
+        Job { task, done: Answer::to(Box::new(drop)), haste: Haste::Urgent }
+    }
 }
 
 /// Whom to tell what became of a task. Told in any case: where the writer has panicked over it, that it failed.
@@ -102,7 +122,9 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct Waiting {
     jobs: VecDeque<Job>,
-    urgent: bool,
+    /// So many of them, the oldest, are to be done now: up to the last that is urgent, or all that were there when the others
+    /// had waited enough. What is said of the others below is said of those behind them.
+    owed: usize,
     /// When the oldest of jobs that only linger came.
     lingering: Option<Instant>,
     /// When the oldest of jobs that may wait came.
@@ -117,6 +139,11 @@ struct Waiting {
 }
 
 impl Waiting {
+    /// All that are there are to be done now.
+    fn owe_all(&mut self) {
+        (self.owed, self.lingering, self.since) = (self.jobs.len(), None, None);
+    }
+
     /// When the jobs that may wait have waited enough: a full `patience` after such jobs last had, so that there are no
     /// more syncs than that; else a tenth of it, so that a confirmation now and then is durable almost at once.
     fn due(&self, patience: Duration) -> Option<Instant> {
@@ -132,8 +159,10 @@ impl Waiting {
 }
 
 impl Queue {
+    /// An empty one. At a start others have much to do, so what may wait begins with twice the `patience`.
     pub(super) fn new(jobs_max: usize, patience: Duration) -> Queue {
-        Queue { waiting: Mutex::default(), wake: Condvar::new(), jobs_max, patience }
+        let waiting = Waiting { waited: Some(Instant::now() + patience), ..Waiting::default() };
+        Queue { waiting: Mutex::new(waiting), wake: Condvar::new(), jobs_max, patience }
     }
 
     /// Adds a job, or calls its `done` with the reason why not.
@@ -143,16 +172,13 @@ impl Queue {
             () if waiting.closing => StoreError::Closed,
             () if waiting.jobs.len() >= self.jobs_max => StoreError::QueueFull,
             () => {
-                match &job.task {
-                    Task::Write(write) if write.may_wait() => {
-                        waiting.since.get_or_insert_with(Instant::now);
-                    }
-                    Task::Write(Write::Noted { .. }) => {
-                        waiting.lingering.get_or_insert_with(Instant::now);
-                    }
-                    _ => waiting.urgent = true,
-                }
+                let haste = job.haste;
                 waiting.jobs.push_back(job);
+                match haste {
+                    Haste::Urgent => waiting.owe_all(),
+                    Haste::Lingers => _ = waiting.lingering.get_or_insert_with(Instant::now),
+                    Haste::MayWait => _ = waiting.since.get_or_insert_with(Instant::now),
+                }
                 self.wake.notify_one();
                 return;
             }
@@ -174,23 +200,20 @@ impl Queue {
         let mut waiting = self.lock();
         loop {
             let now = Instant::now();
-            let due = waiting.due(self.patience);
-            let waited_enough = due.is_some_and(|due| due <= now);
             let ready_at = waiting.ready_at(self.patience);
-            let is_ready = waiting.urgent || ready_at.is_some_and(|ready_at| ready_at <= now);
-            if !waiting.jobs.is_empty() && (is_ready || waiting.closing) {
-                if waited_enough {
+            if waiting.closing || ready_at.is_some_and(|ready_at| ready_at <= now) {
+                if waiting.due(self.patience).is_some_and(|due| due <= now) {
                     waiting.waited = Some(now);
                 }
+                waiting.owe_all();
+            }
+            if waiting.owed > 0 {
                 waiting.taken = Some(now);
-                let count = waiting.jobs.len().min(GROUP_JOBS_MAX);
+                let count = waiting.owed.min(GROUP_JOBS_MAX);
+                waiting.owed -= count;
                 let group = waiting.jobs.drain(..count).collect();
-                // What has waited long enough does not wait again because a group was full.
-                waiting.urgent = !waiting.jobs.is_empty();
                 if waiting.jobs.is_empty() {
                     waiting.jobs.shrink_to(GROUP_JOBS_MAX);
-                    waiting.lingering = None;
-                    waiting.since = None;
                 }
                 return Some(group);
             }
@@ -638,10 +661,7 @@ mod tests {
     #[test]
     fn a_queue_that_is_half_full_has_no_room_unless_its_writer_is_held_up() {
         let queue = Queue::new(4, Duration::ZERO);
-        let job = || {
-            let write = Write::Meta { name: "a".to_owned(), bytes: None };
-            Job { task: Task::Write(write), done: Answer::to(Box::new(|_| {})) }
-        };
+        let job = || Job::urgent(Task::Write(Write::Meta { name: "a".to_owned(), bytes: None }));
         queue.push(job());
         assert_eq!(queue.take(false, None).map(|group| group.len()), Some(1));
         queue.push(job());
@@ -686,17 +706,31 @@ mod tests {
         assert_eq!(ready(Waiting::default()), None);
     }
 
+    /// At a first start thousands of definitions are urgent, and the versions that come meanwhile are not.
+    #[test]
+    fn what_comes_behind_an_urgent_write_waits_for_company_though_the_queue_is_never_empty() {
+        let queue = Queue::new(1 << 20, Duration::from_secs(100));
+        let push = |haste| queue.push(Job { haste, ..Job::urgent(Task::Write(Write::Remove { zone: 1 })) });
+        let taken = || queue.take(true, None).expect("open").len();
+        (0..3).for_each(|_| push(Haste::MayWait));
+        (0..GROUP_JOBS_MAX).for_each(|_| push(Haste::Urgent));
+        push(Haste::MayWait);
+        assert_eq!([(); 3].map(|()| taken()), [GROUP_JOBS_MAX, 3, 0], "the last one waits");
+        push(Haste::Urgent);
+        assert_eq!(taken(), 2, "and is not overtaken");
+    }
+
     #[test]
     fn what_has_waited_long_enough_does_not_wait_again_behind_a_full_group() {
         let queue = Queue::new(1 << 20, Duration::from_secs(100));
         let jobs = 2 * GROUP_JOBS_MAX + 7;
         for zone in 0..jobs as u32 {
             let task = Task::Write(Write::Confirm { zone, bytes: vec![0; 18].into() });
-            queue.push(Job { task, done: Answer::to(Box::new(drop)) });
+            queue.push(Job { haste: Haste::MayWait, ..Job::urgent(task) });
         }
         let taken = || queue.take(true, None).expect("open").len();
         assert_eq!(taken(), 0, "they wait for company");
-        queue.lock().since = Instant::now().checked_sub(Duration::from_secs(10));
+        (queue.lock().since, queue.lock().waited) = (Instant::now().checked_sub(Duration::from_secs(10)), None);
         assert_eq!([(); 4].map(|()| taken()), [GROUP_JOBS_MAX, GROUP_JOBS_MAX, 7, 0]);
     }
 }
