@@ -406,20 +406,57 @@ mod tests {
         assert!(apply_leniently(&base, &[diff((3, 4), "", "")]).is_err(), "another history all the same");
     }
 
+    /// Contents with all that names can owe to others: parents that exist for their children, wildcards, glue from below and
+    /// beside, RRsets that are kept apart, several types.
+    fn of_every_kind(numbers: impl Iterator<Item = usize>, version: usize) -> String {
+        let mut text = String::new();
+        for n in numbers {
+            let changing = n + version * usize::from(n % 4 == 0);
+            text += &match n % 6 {
+                0 => format!("h{n} A 192.0.2.{}\n", changing % 250),
+                1 => format!("x.y.ent{} AAAA 2001:db8::{changing:x}\n", n / 60),
+                2 => format!("*.wild{n} TXT \"{changing}\"\n"),
+                3 => format!("cut{n} NS ns.cut{n}\ncut{n} NS ns.h{n}\nns.cut{n} A 192.0.2.{}\n", changing % 250),
+                4 => format!("cut{n}.deep NS a.ns.cut{n}.deep\na.ns.cut{n}.deep AAAA 2001:db8::{changing:x}\n"),
+                _ => format!("m{n} 60 A 192.0.2.1\nm{n} 60 MX {} mail.h{n}\n", changing % 100),
+            };
+            if n % 500 == 0 {
+                (0..100).for_each(|line| text += &format!("large{n} TXT \"{line:60} {changing}\"\n"));
+            }
+        }
+        text
+    }
+
     /// Many changed owners are put on their pages by several threads.
     #[test]
     fn a_large_difference_too_leads_to_what_would_be_built() {
+        let whole = |serial, contents: String| {
+            let text = format!("{}@ NS ns.hoster.net.\n{contents}", soa_line(serial));
+            build_records(&records(&text)).expect("a zone").0
+        };
+        let old = whole(1, of_every_kind((0..9_000).filter(|n| n % 10 != 3 && n % 7 != 0), 0));
+        let is_left = |n: &usize| n % 9 != 4 && !(3_000..4_000).contains(n);
+        let new = whole(2, of_every_kind((0..9_000).filter(is_left), 1));
+        let change = crate::zone::between(&old, &new);
+        assert!(change.all_records().count() > 4 * MANY_OWNERS);
+        let (next, _) = apply(&old, std::slice::from_ref(&change)).expect("applicable");
+        assert_eq!(next.tally(), new.tally());
+        assert!(next.pages().eq(new.pages()));
+        let (back, _) = apply(&old, &[change.clone(), change.invert()]).expect("there and back again");
+        assert_eq!(back.tally(), old.tally());
+        assert!(back.pages().eq(old.pages()));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_found_among_many_changes() {
         let host = |n: usize| format!("h{n} A 192.0.2.1\n");
         let base = zone(&(0..6_000).map(host).collect::<String>());
-        let deleted: String = (0..MANY_OWNERS).map(|n| host(n * 5)).collect();
-        let added: String =
-            (0..2 * MANY_OWNERS).map(|n| format!("new{n} TXT \"longer than what it comes beside\"\n")).collect();
-        let (next, _) = apply(&base, &[diff((1, 2), &deleted, &added)]).expect("applicable");
-        let contents: String = (0..6_000).filter(|n| n % 5 != 0 || n / 5 >= MANY_OWNERS).map(host).collect();
-        let text = format!("{}@ NS ns.hoster.net.\n{contents}{added}", soa_line(2));
-        let (built, _) = build_records(&records(&text)).expect("a zone");
-        assert_eq!(next.tally(), built.tally());
-        assert!(next.pages().eq(built.pages()));
+        let added: String = (6_000..6_000 + 2 * MANY_OWNERS).map(host).collect();
+        let misfit = diff((1, 2), "absent A 192.0.2.1\nh4 A 192.0.2.1", &(host(5) + &added));
+        assert!(matches!(apply(&base, std::slice::from_ref(&misfit)), Err(ApplyError::Absent(_))));
+        let (next, findings) = apply_leniently(&base, &[misfit]).expect("passed over");
+        let expected = 6_000 - 1 + 2 * MANY_OWNERS as u64 + 1;
+        assert_eq!((findings.passed_over, next.owner_count()), (2, expected));
     }
 
     #[test]
