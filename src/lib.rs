@@ -28,7 +28,7 @@
 //!
 //! | layer | rooms | may use |
 //! | --- | --- | --- |
-//! | words | [`dns`], [`reason`], [`time`] | nothing |
+//! | words | [`dns`], [`reason`], [`time`], `threads` (large work is done by all processors) | nothing |
 //! | vocabulary | [`zone`]; [`served`] | the words; `zone` |
 //! | rules, without clock, socket, task or disk | [`answer`]; [`transfer`], [`refresh`], [`reverse`], [`access`], [`catalog`]; [`local`] | vocabulary, not each other; `local` uses `reverse` |
 //! | configuration | [`config`] | the words, [`access`] rules as values |
@@ -74,6 +74,7 @@ pub mod served;
 pub mod store;
 mod system;
 pub mod telemetry;
+mod threads;
 pub mod time;
 pub mod transfer;
 pub mod zone;

@@ -481,10 +481,14 @@ fn resolve_zones(tables: &mut Tables, keys: &Keys, primaries: &Primaries) {
     let guard = tables.guard;
     let mut seen: HashMap<Name, usize> = HashMap::with_capacity(written.len());
     let mut zones: Vec<Zone> = Vec::with_capacity(written.len());
+    // The table of the last zone, if nothing was wrong with it.
+    let mut last: Option<ZoneTable> = None;
     for zone in written {
         let Written { table, source, at } = zone;
         let mut wrong = Vec::new();
-        let zone = Lookup { keys, primaries, guard: &guard, wrong: &mut wrong }.zone(&table);
+        let known = last.as_ref().zip(zones.last().map(|zone| &zone.primaries));
+        let zone = Lookup { keys, primaries, guard: &guard, wrong: &mut wrong }.zone(&table, known);
+        let is_right = wrong.is_empty();
         for (at, key, message) in wrong {
             tables.fail(source.origin(at), &format!("secondary-zone.{key}"), message);
         }
@@ -518,6 +522,7 @@ fn resolve_zones(tables: &mut Tables, keys: &Keys, primaries: &Primaries) {
         }
         seen.insert(zone.name.clone(), zones.len());
         zones.push(zone);
+        last = is_right.then_some(table);
     }
     tables.config.zones = zones;
     resolve_catalogs(tables, keys, primaries, &seen);
@@ -569,8 +574,8 @@ pub(super) struct Lookup<'a> {
 }
 
 impl Lookup<'_> {
-    /// The zone without its origin and tenant; `None` without a usable name.
-    fn zone(&mut self, table: &ZoneTable) -> Option<Zone> {
+    /// The zone without its origin and tenant; `None` without a usable name. `before`: another, and what its primaries are.
+    fn zone(&mut self, table: &ZoneTable, before: Option<(&ZoneTable, &Arc<[Primary]>)>) -> Option<Zone> {
         let ZoneTable {
             name,
             primaries,
@@ -589,19 +594,24 @@ impl Lookup<'_> {
         {
             self.fail(tenant.span().start, "tenant", format!("{}, not {:?}", sections::TENANT, tenant.get_ref()));
         }
-        let tsig_key = tsig_key.as_ref().and_then(|written| self.key(written));
-        let primaries = self.zone_primaries(primaries, tsig_key);
+        let primaries = match before {
+            Some((before, known)) if (&before.primaries, &before.tsig_key) == (primaries, tsig_key) => known.clone(),
+            _ => {
+                let tsig_key = tsig_key.as_ref().and_then(|written| self.key(written));
+                self.zone_primaries(primaries, tsig_key).into()
+            }
+        };
         let allow_notify = self.rules("allow-notify", allow_notify);
         let allow_transfer = self.rules("allow-transfer", allow_transfer);
         let allow_query = allow_query.as_ref().map(|rules| self.rules("allow-query", rules).into());
         let notify = self.targets(notify);
-        let policy = self.policy(guard.as_ref(), hook.as_ref());
+        let policy = self.policy(guard.as_deref(), hook.as_deref());
         match values::domain_name(name.get_ref()) {
             Ok(name) => {
                 let origin = super::Origin { file: Arc::from(std::path::Path::new("")), line: 0 };
                 let mut zone = Zone {
                     name,
-                    primaries: primaries.into(),
+                    primaries,
                     allow_notify: allow_notify.into(),
                     allow_transfer: allow_transfer.into(),
                     allow_query,
@@ -613,7 +623,7 @@ impl Lookup<'_> {
                 };
                 let guard = self.guard;
                 let followed = |table| catalogs::followed(self, table, &mut zone, guard);
-                let catalog = catalog.as_ref().map(Spanned::get_ref).map(followed);
+                let catalog = catalog.as_deref().map(Spanned::get_ref).map(followed);
                 zone.catalog = catalog.map(Arc::new);
                 Some(zone)
             }

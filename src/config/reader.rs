@@ -19,6 +19,7 @@ use super::guard::{GuardTable, HookTable};
 use super::values::Secret;
 use super::zones::{Origin, PrimaryTable, TsigKeyTable, ZoneTable};
 use super::{Config, ConfigError, CredentialTable};
+use crate::threads::{self, in_threads};
 
 /// One file or a piece of it, with what is needed to turn offsets into lines.
 pub(super) struct Source {
@@ -252,22 +253,25 @@ impl Tables {
 
     /// Reads `text`, which begins with a zone and follows `sections`; false, and nothing is read, if it is not all zones.
     fn read_zones_apart(&mut self, sections: &Source, text: &str) -> bool {
-        let (zones, errors) = (self.zones.len(), self.errors.len());
-        self.zones.reserve(text.matches(ZONE).count());
-        let mut lines_before = sections.line_starts.len() - 1;
-        for piece in pieces(text) {
+        let threads = if text.len() < LARGE_OCTETS { 1 } else { threads::for_large_work() };
+        let pieces = pieces(text, sections.line_starts.len() - 1);
+        let read = in_threads(threads, pieces, Tables::default, |tables, (lines_before, piece)| {
             let (root, mistakes) = DeTable::parse_recoverable(piece);
             let are_zones = root.get_ref().keys().all(|key| key.get_ref() == "secondary-zone");
             if !mistakes.is_empty() || !are_zones {
-                self.zones.truncate(zones);
-                self.errors.truncate(errors);
-                return false;
+                return Err(NotAllZones);
             }
             let source = Arc::new(Source::piece(sections.path.clone(), lines_before, piece));
-            lines_before += source.line_starts.len() - 1;
             for (_, value) in root.into_inner() {
-                self.read_zones(&source, value);
+                tables.read_zones(&source, value);
             }
+            Ok((std::mem::take(&mut tables.zones), std::mem::take(&mut tables.errors)))
+        });
+        let Ok((read, _)) = read else { return false };
+        self.zones.reserve(read.iter().map(|(zones, _)| zones.len()).sum());
+        for (zones, errors) in read {
+            self.zones.extend(zones);
+            self.errors.extend(errors);
         }
         true
     }
@@ -383,23 +387,30 @@ pub(super) fn sections_before_zones(path: &Path, octets_max: usize) -> Option<St
 
 /// Zones that are read at a time.
 const PIECE_ZONES: usize = 64;
+/// From so many octets of zones on all processors read them: some thousand.
+const LARGE_OCTETS: usize = 256 * 1024;
 
-/// The text, which begins with a zone, in pieces of some zones.
-fn pieces(mut text: &str) -> impl Iterator<Item = &str> {
+/// The text, which begins with a zone, in pieces of some zones, each with the lines before it.
+fn pieces(mut text: &str, mut lines_before: usize) -> impl Iterator<Item = (usize, &str)> + Send {
     std::iter::from_fn(move || {
-        let (mut octets, mut zones) = (0, 0);
+        let (mut octets, mut lines, mut zones) = (0, 0, 0);
         for line in text.split_inclusive('\n') {
             zones += usize::from(is_zone(line));
             if zones > PIECE_ZONES {
                 break;
             }
             octets += line.len();
+            lines += 1;
         }
         let (piece, rest) = text.split_at(octets);
         text = rest;
-        (!piece.is_empty()).then_some(piece)
+        lines_before += lines;
+        (!piece.is_empty()).then_some((lines_before - lines, piece))
     })
 }
+
+/// The text holds something that is no zone, or cannot be read.
+struct NotAllZones;
 
 fn read_text(path: &Path) -> Result<String, ConfigError> {
     let octets = fs::read(path).map_err(|e| ConfigError {
@@ -649,24 +660,40 @@ mod tests {
         tables
     }
 
+    /// Some pieces, and so many that all processors read them.
+    const FEW_AND_MANY: [usize; 2] = [3 * PIECE_ZONES + 1, LARGE_OCTETS / 40];
+
     #[test]
     fn zones_read_in_pieces_are_the_zones_of_the_whole_file_in_their_lines() {
-        let text = format!("[dns]\n{}", zones(0..3 * PIECE_ZONES + 1));
-        let mut tables = Tables::default();
-        let (_, root) = tables.read_root(Path::new("f"), &text).expect("TOML");
-        assert_eq!(root.keys().map(|key| key.get_ref().as_ref()).collect::<Vec<_>>(), ["dns"]);
-        let places: Vec<_> =
-            tables.zones.iter().map(|zone| (zone.table.name.get_ref().clone(), zone.origin().line)).collect();
-        let expected: Vec<_> = (0..3 * PIECE_ZONES + 1).map(|n| (format!("z{n}"), 2 + 3 * n as u32)).collect();
-        assert_eq!(places, expected);
+        for count in FEW_AND_MANY {
+            let text = format!("[dns]\n{}", zones(0..count));
+            let mut tables = Tables::default();
+            let (_, root) = tables.read_root(Path::new("f"), &text).expect("TOML");
+            assert_eq!(root.keys().map(|key| key.get_ref().as_ref()).collect::<Vec<_>>(), ["dns"]);
+            let places = tables.zones.iter().map(|zone| (zone.table.name.get_ref().clone(), zone.origin().line));
+            let expected = (0..count).map(|n| (format!("z{n}"), 2 + 3 * n as u32));
+            assert!(places.eq(expected), "{count} zones");
+        }
     }
 
     #[test]
-    fn a_mistake_in_a_late_zone_is_told_with_its_line() {
-        let text = format!("{}nam = 1\n", zones(0..2 * PIECE_ZONES));
-        let errors = read(&text).errors;
-        let shown: Vec<_> = errors.iter().map(|error| (error.line, error.key.as_str())).collect();
-        assert_eq!(shown, [(Some(6 * PIECE_ZONES as u32 + 1), "secondary-zone.nam")]);
+    fn mistakes_in_zones_are_told_with_their_lines_in_the_order_of_the_file() {
+        for count in FEW_AND_MANY {
+            let text = format!("{}nam = 1\n{}nam = 2\n", zones(0..count), zones(count..2 * count));
+            let errors = read(&text).errors;
+            let shown: Vec<_> = errors.iter().map(|error| (error.line, error.key.as_str())).collect();
+            let expected = [3 * count + 1, 6 * count + 2].map(|line| (Some(line as u32), "secondary-zone.nam"));
+            assert_eq!(shown, expected);
+        }
+    }
+
+    #[test]
+    fn of_a_file_that_is_broken_somewhere_nothing_but_that_is_told() {
+        for count in FEW_AND_MANY {
+            let text = format!("{}name = \n{}", zones(0..count), zones(count..2 * count));
+            let tables = read(&text);
+            assert_eq!((tables.zones.len(), tables.errors[0].line), (0, Some(3 * count as u32 + 1)));
+        }
     }
 
     #[test]

@@ -177,7 +177,7 @@ impl Zone {
     }
 }
 
-/// `[[secondary-zone]]`: a zone taken from primaries.
+/// `[[secondary-zone]]`: a zone taken from primaries. What few zones have stands apart: a file may name 100,000.
 #[derive(Clone, Debug, serde::Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ZoneTable {
@@ -203,12 +203,12 @@ pub struct ZoneTable {
     #[serde(default)]
     pub notify: Vec<Spanned<NotifyTarget>>,
     /// Keys of `[guard]` that are different for this zone, e.g. `guard = { shrink-percent = 50 }`. Default none.
-    pub guard: Option<Spanned<GuardTable>>,
+    pub guard: Option<Box<Spanned<GuardTable>>>,
     /// Keys of `[hook]` that are different for this zone, e.g. `hook = { command = [] }`. Default none.
-    pub hook: Option<Spanned<HookTable>>,
+    pub hook: Option<Box<Spanned<HookTable>>>,
     /// The tenant who sees the zone in the API. Default: the first credential's, else `"default"`.
     pub tenant: Option<Spanned<String>>,
     /// The zone is a catalog (RFC 9432), and what it lists becomes zones here; see [`CatalogTable`]. Default none: a
     /// catalog is a zone like any other.
-    pub catalog: Option<Spanned<CatalogTable>>,
+    pub catalog: Option<Box<Spanned<CatalogTable>>>,
 }

@@ -15,11 +15,11 @@ use super::entry::Entry;
 use super::page::{self, Kind, MISSES_AT_ONCE, Page};
 use super::snapshot::Snapshot;
 use super::spill::{self, Spills};
-use super::threads;
 use super::work::{Place, Work, Works};
 use crate::dns::name::write_presentation;
 use crate::dns::{Name, RecordRef, RecordType, Serial};
 use crate::reason::{Code, Reason};
+use crate::threads;
 
 /// Why sequences cannot be applied; nothing has happened then. All but `Refused` lead to a full transfer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

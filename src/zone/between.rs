@@ -3,6 +3,7 @@
 //! So that a full transfer, too, becomes a [`Diff`]: for outbound IXFR, the history and the change list. Compares pages;
 //! what the versions share is not looked at.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,8 +14,8 @@ use super::entry::Entry;
 use super::parts::threads_for;
 use super::snapshot::Snapshot;
 use super::spill;
-use super::threads::in_threads;
 use crate::dns::{RecordRef, RecordType};
+use crate::threads::in_threads;
 
 /// The sequence from `old` to `new`, two versions of one zone under one hash key. Its deleted records are exact in TTL and
 /// spelling, so that it can be inverted. `apply(old, between(old, new))` has the records of `new`, and its very octets
@@ -118,10 +119,9 @@ fn found_in(threads: usize, old: &Snapshot, new: &Snapshot, octets_max: usize) -
         return Found::among((old, new), bound, |each| each_differing_owner(old, new, each));
     }
     let look = |_: &mut (), (ours, theirs)| {
-        Ok(Found::among((old, new), bound, |each| each_differing_entry(old, (ours, theirs), each)))
+        Ok::<_, Infallible>(Found::among((old, new), bound, |each| each_differing_entry(old, (ours, theirs), each)))
     };
-    let parts = in_threads(threads, ours.iter().zip(theirs).collect(), || (), look);
-    let (parts, _) = parts.expect("nothing of it fails");
+    let Ok((parts, _)) = in_threads(threads, ours.iter().zip(theirs), || (), look);
     parts.into_iter().reduce(Found::and).expect("there are 32")
 }
 

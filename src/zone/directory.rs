@@ -16,8 +16,8 @@ use super::entry::Entry;
 use super::hash::HashKey;
 use super::heap::HeapSteps;
 use super::page::{self, HEADER_OCTETS, Kind, PAGE_OCTETS_MAX, Page, Patch, behind};
-use super::threads::in_threads;
 use crate::reason::{Code, Reason};
+use crate::threads::in_threads;
 
 /// Bits of the hash one node consumes.
 const NODE_BITS: u8 = 5;
@@ -244,7 +244,7 @@ pub(super) fn edit_in_threads<'a>(
         (slot as u64, child, rest.split_off(..here).unwrap_or_default())
     });
     let edit_part = |pager: &mut Pager<'a>, (slot, child, edits)| pager.edit_subtree(slot, child, edits);
-    let (subtrees, _) = in_threads(threads, parts.collect(), &pager, edit_part)?;
+    let (subtrees, _) = in_threads(threads, parts, &pager, edit_part)?;
     Ok(pager().join(subtrees.try_into().expect("a subtree for each slot")))
 }
 

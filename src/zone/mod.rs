@@ -24,7 +24,7 @@
 //! | `denial`, `order` | the owners of NSEC and NSEC3 in their orders |
 //! | [`builder`], `partition`, `parts` | records in any order -> a version |
 //! | `work` | owners taken out of their pages |
-//! | `threads`, `heap` | large work is done by all processors; memory for many pages |
+//! | `heap` | memory for many pages |
 //! | `diff`, `apply`, `between` | difference sequences: the form, forwards, and back from two versions |
 //! | [`mod@check`] | rules on content |
 //! | [`guard`] | what a version must not take away unseen |
@@ -58,7 +58,6 @@ pub mod spill;
 mod tally;
 #[cfg(test)]
 mod text;
-mod threads;
 mod work;
 pub mod zonemd;
 

@@ -14,9 +14,9 @@ use super::page::{Kind, Page};
 use super::partition::{Partition, Run};
 use super::snapshot::Snapshot;
 use super::tally::Tally;
-use super::threads::{self, in_threads};
 use crate::dns::RecordType;
 use crate::reason::Reason;
+use crate::threads::{self, in_threads};
 
 /// Zones up to this many octets are made in one go: to build 32 trees and join them costs more than their contents.
 const SMALL_OCTETS: u64 = 1 << 14;
@@ -94,7 +94,7 @@ pub(super) fn make(
     if octets <= SMALL_OCTETS {
         return make_at_once(zone, with_glue, apex_records);
     }
-    let with_glue = with_glue.enumerate().collect();
+    let with_glue: Vec<_> = with_glue.enumerate().collect();
     let start = || (Maker::new(&zone), zone.pager());
     let (subtrees, makers) = in_threads(threads, with_glue, start, |(maker, pager), (slot, (records, mut glue))| {
         maker.clear();
