@@ -110,7 +110,7 @@ impl Client<'static> {
             udp_octets_max: UDP_PAYLOAD_OCTETS,
             reserved: 0,
             identity: &identity::NOBODY,
-            now: Timestamp(0),
+            now: Timestamp::default(),
             keepalive: Duration::ZERO,
             nsec3_iterations_max: NSEC3_ITERATIONS_MAX,
             judge: None,

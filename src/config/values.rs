@@ -314,7 +314,7 @@ pub(super) fn cookie_secret(text: &[u8]) -> Result<[u8; 16], String> {
 pub(super) fn timestamp(text: &str) -> Result<Timestamp, String> {
     let moment: jiff::Timestamp =
         text.parse().map_err(|_| format!("a time such as \"2027-01-31T00:00:00Z\" is expected, not {text:?}"))?;
-    u64::try_from(moment.as_millisecond()).map(Timestamp).map_err(|_| format!("{text:?} lies before 1970"))
+    u64::try_from(moment.as_millisecond()).map(Timestamp::from_millis).map_err(|_| format!("{text:?} lies before 1970"))
 }
 
 /// Adapters for `#[serde(deserialize_with = ...)]`: each takes what the parser of the same name above understands.

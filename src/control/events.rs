@@ -164,7 +164,7 @@ impl Bus {
     /// An empty ring for `kept` events, whose numbers are above those of every earlier run.
     pub fn new(kept: usize, now: Timestamp) -> Bus {
         // A run would have to publish a thousand events a millisecond to meet the numbers of the next one.
-        let next = now.0 << 10;
+        let next = now.as_millis() << 10;
         let ring = Mutex::new(Ring { events: VecDeque::new(), next });
         Bus { ring, sheet: Sheet::default(), newest: watch::channel(next - 1).0, kept }
     }
@@ -226,8 +226,9 @@ mod tests {
     const ABOUT: About<'static> = About { zone: Uuid::nil(), name: "example.com", tenant: "1000" };
 
     fn bus(events: u64) -> Bus {
-        let bus = Bus::new(4, Timestamp(1));
-        (0..events).for_each(|n| bus.publish(Timestamp(n), Kind::Notify, ABOUT, serde_json::json!({ "n": n })));
+        let bus = Bus::new(4, Timestamp::from_millis(1));
+        (0..events)
+            .for_each(|n| bus.publish(Timestamp::from_millis(n), Kind::Notify, ABOUT, serde_json::json!({ "n": n })));
         bus
     }
 
@@ -260,8 +261,8 @@ mod tests {
 
     #[test]
     fn numbers_of_a_later_run_are_above() {
-        let (earlier, later) = (Bus::new(4, Timestamp(1)), Bus::new(4, Timestamp(2)));
-        (0..1000).for_each(|_| earlier.publish(Timestamp(1), Kind::State, ABOUT, serde_json::json!({})));
+        let (earlier, later) = (Bus::new(4, Timestamp::from_millis(1)), Bus::new(4, Timestamp::from_millis(2)));
+        (0..1000).for_each(|_| earlier.publish(Timestamp::from_millis(1), Kind::State, ABOUT, serde_json::json!({})));
         assert!(later.newest() > earlier.newest());
         assert!(later.after(earlier.newest(), 10).is_err(), "what happened between the two is not known");
     }

@@ -466,7 +466,7 @@ impl History {
     fn next_sequence(&self, now: Timestamp) -> u64 {
         let mut memory = self.lock();
         // A millisecond has room for a million of them.
-        memory.last_sequence = (memory.last_sequence + 1).max(now.0 << 20);
+        memory.last_sequence = (memory.last_sequence + 1).max(now.as_millis() << 20);
         memory.last_sequence
     }
 

@@ -159,7 +159,7 @@ impl Keeper {
             profiles: Profiles::default(),
             next_id: super::definition::FIRST_ZONE_ID,
             // Above every generation of an earlier run, so that an old entity tag never matches by accident.
-            generation: Timestamp::now().0,
+            generation: Timestamp::now().as_millis(),
             local: LocalDesk::new(store.directory()),
             history: History::new(store.clone(), config.store.history_attempts),
             surroundings: Arc::new(ArcSwap::from_pointee(terms::surroundings(&config))),
@@ -174,8 +174,8 @@ impl Keeper {
             events,
             inbox,
             rebuilds: 0,
-            looked: Timestamp(0),
-            swept: Timestamp(0),
+            looked: Timestamp::default(),
+            swept: Timestamp::default(),
             sweep_due: None,
         }
     }
@@ -269,11 +269,11 @@ impl Keeper {
         self.unreachable = unreachable::Cache::new();
         self.probes.clock_set_back();
         self.transfers.clock_set_back();
-        (self.swept, self.sweep_due) = (Timestamp(0), self.sweep_due.map(|_| now));
+        (self.swept, self.sweep_due) = (Timestamp::default(), self.sweep_due.map(|_| now));
         self.catalogs_are_due(now);
         for (id, zone) in &mut self.zones {
             zone.refresh.clock_set_back(by);
-            (zone.notify_told, zone.notify_shown) = (Timestamp(0), None);
+            (zone.notify_told, zone.notify_shown) = (Timestamp::default(), None);
             if let Some(unstored) = &mut zone.unstored {
                 unstored.again_at = now;
             }

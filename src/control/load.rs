@@ -58,7 +58,8 @@ impl Kept {
 /// What has been made of a stored zone.
 enum Prepared {
     Secondary(Kept),
-    Local(local::Found),
+    /// There are few of them.
+    Local(Box<local::Found>),
 }
 
 /// As much of the work as needs no keeper: several threads do it at once. `all_within`: how soon those that may be behind are to
@@ -70,7 +71,7 @@ fn prepare(stored: StoredZone, lost: &store::Lost, all_within: Duration, key: Ha
         if let Some(Ok(StoredDefinition::Rest(definition))) = definition
             && definition.local.is_some()
         {
-            return Prepared::Local(local::read(*definition, stored, key));
+            return Prepared::Local(Box::new(local::read(*definition, stored, key)));
         }
     }
     let (snapshot, damaged) = match stored.contents {
@@ -203,7 +204,8 @@ impl Keeper {
                 if let (Some(name), Prepared::Secondary(kept)) = (catalogs.get(&zone), &prepared) {
                     versions.insert(name.clone(), kept.snapshot.clone());
                 }
-                if let Prepared::Local(local::Found { definition, zone: Ok((zone, snapshot)), .. }) = prepared
+                if let Prepared::Local(found) = prepared
+                    && let local::Found { definition, zone: Ok((zone, snapshot)), .. } = *found
                     && names.contains(&definition.name)
                 {
                     let name = definition.name.clone();
@@ -212,7 +214,7 @@ impl Keeper {
                 continue;
             };
             match prepared {
-                Prepared::Local(found) => local_zones.push(found),
+                Prepared::Local(found) => local_zones.push(*found),
                 Prepared::Secondary(_) if definition.local.is_some() => {
                     let zone = Err("its entries are gone".to_owned());
                     local_zones.push(local::Found { definition, zone, is_rebuilt: false });
@@ -557,8 +559,8 @@ pub(super) fn write_confirmation(store: &Store, zone: ZoneId, confirmation: &Con
 fn confirmation_bytes(confirmation: &Confirmation) -> [u8; 18] {
     let Confirmation { at, by, expires } = confirmation;
     let mut bytes = [0; 18];
-    bytes[..8].copy_from_slice(&at.0.to_be_bytes());
-    bytes[8..16].copy_from_slice(&expires.0.to_be_bytes());
+    bytes[..8].copy_from_slice(&at.as_millis().to_be_bytes());
+    bytes[8..16].copy_from_slice(&expires.as_millis().to_be_bytes());
     bytes[16..].copy_from_slice(&by.to_be_bytes());
     bytes
 }
@@ -567,7 +569,11 @@ fn confirmation_from(bytes: &[u8]) -> Option<Confirmation> {
     let (at, rest) = bytes.split_first_chunk::<8>()?;
     let (expires, by) = rest.split_first_chunk::<8>()?;
     let by = u16::from_be_bytes(by.try_into().ok()?);
-    Some(Confirmation { at: Timestamp(u64::from_be_bytes(*at)), by, expires: Timestamp(u64::from_be_bytes(*expires)) })
+    Some(Confirmation {
+        at: Timestamp::from_millis(u64::from_be_bytes(*at)),
+        by,
+        expires: Timestamp::from_millis(u64::from_be_bytes(*expires)),
+    })
 }
 
 /// The primaries' statuses as they were, by position.
@@ -657,7 +663,8 @@ mod tests {
 
     #[test]
     fn a_confirmation_survives_being_stored() {
-        let confirmation = Confirmation { at: Timestamp(5), by: 3, expires: Timestamp(u64::MAX) };
+        let confirmation =
+            Confirmation { at: Timestamp::from_millis(5), by: 3, expires: Timestamp::from_millis(u64::MAX) };
         assert_eq!(confirmation_from(&confirmation_bytes(&confirmation)), Some(confirmation));
         assert_eq!(confirmation_from(&[0; 17]), None);
         assert_eq!(confirmation_from(&[0; 19]), None);

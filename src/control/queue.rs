@@ -162,7 +162,7 @@ impl<T> Queue<T> {
             }
             if self.bounds.per_second > 0 {
                 let interval = 1_000_000 / u64::from(self.bounds.per_second);
-                lane.even_micros = lane.even_micros.max(now.0.saturating_mul(1000)) + interval;
+                lane.even_micros = lane.even_micros.max(now.as_millis().saturating_mul(1000)) + interval;
             }
             let job = lane.waiting[class].pop_front()?;
             if lane.waiting[class].is_empty() && lane.waiting[class].capacity() > ROOM_KEPT {
@@ -205,7 +205,8 @@ impl<T> Queue<T> {
 
     /// Forgets primaries that have nothing to do and were not asked lately; called now and then. O(primaries).
     pub(super) fn tidy(&mut self, now: Timestamp) {
-        self.lanes.retain(|_, lane| !lane.is_idle() || lane.asleep.is_some() || lane.even_micros / 1000 > now.0);
+        self.lanes
+            .retain(|_, lane| !lane.is_idle() || lane.asleep.is_some() || lane.even_micros / 1000 > now.as_millis());
         for class in 0..CLASSES {
             let lanes = &self.lanes;
             self.ready[class].retain(|primary| lanes.contains_key(primary));
@@ -232,7 +233,7 @@ fn places(max: usize, class: usize) -> usize {
 
 /// When the next start is allowed, if not now. `Timestamp`s are milliseconds, intervals may be less.
 fn too_fast_until(even_micros: u64, now: Timestamp) -> Option<Timestamp> {
-    let earliest = Timestamp(even_micros.saturating_sub(BURST.as_micros() as u64).div_ceil(1000));
+    let earliest = Timestamp::from_millis(even_micros.saturating_sub(BURST.as_micros() as u64).div_ceil(1000));
     (earliest > now).then_some(earliest)
 }
 

@@ -156,8 +156,8 @@ mod tests {
             description: String::new(),
             local: is_local.then(|| Box::new(Attributes::new(&name, name.clone()))),
             origin: Origin::Rest,
-            created: Timestamp(0),
-            modified: Timestamp(0),
+            created: Timestamp::default(),
+            modified: Timestamp::default(),
             arrangement: Arc::new(Arrangement::of_rest("1000".into(), "".into(), Arc::default())),
             name,
         };

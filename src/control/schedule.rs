@@ -46,21 +46,21 @@ mod tests {
     #[test]
     fn a_rearmed_zone_is_due_once_and_at_the_new_time() {
         let (mut schedule, zone, mut armed) = (Schedule::default(), ZoneId(1), None);
-        schedule.arm(zone, &mut armed, Some(Timestamp(10)));
-        schedule.arm(zone, &mut armed, Some(Timestamp(20)));
-        assert_eq!(schedule.pop_due(Timestamp(15)), None);
-        assert_eq!(schedule.next(), Some(Timestamp(20)));
-        assert_eq!(schedule.pop_due(Timestamp(20)), Some(zone));
-        assert_eq!(schedule.pop_due(Timestamp(99)), None);
+        schedule.arm(zone, &mut armed, Some(Timestamp::from_millis(10)));
+        schedule.arm(zone, &mut armed, Some(Timestamp::from_millis(20)));
+        assert_eq!(schedule.pop_due(Timestamp::from_millis(15)), None);
+        assert_eq!(schedule.next(), Some(Timestamp::from_millis(20)));
+        assert_eq!(schedule.pop_due(Timestamp::from_millis(20)), Some(zone));
+        assert_eq!(schedule.pop_due(Timestamp::from_millis(99)), None);
     }
 
     #[test]
     fn zones_come_in_the_order_of_their_times() {
         let mut schedule = Schedule::default();
         for (id, at) in [(1, 30), (2, 10), (3, 20)] {
-            schedule.arm(ZoneId(id), &mut None, Some(Timestamp(at)));
+            schedule.arm(ZoneId(id), &mut None, Some(Timestamp::from_millis(at)));
         }
-        let order: Vec<_> = std::iter::from_fn(|| schedule.pop_due(Timestamp(100))).collect();
+        let order: Vec<_> = std::iter::from_fn(|| schedule.pop_due(Timestamp::from_millis(100))).collect();
         assert_eq!(order, [ZoneId(2), ZoneId(3), ZoneId(1)]);
     }
 }

@@ -342,7 +342,7 @@ mod tests {
         let note = Note {
             from: from.map(Serial),
             to: Serial(to),
-            at: Timestamp(1000 * u64::from(to)),
+            at: Timestamp::from_millis(1000 * u64::from(to)),
             giver: Giver::Transferred { primary, kind: TransferKind::Ixfr },
             deleted: 0,
             added: 1,

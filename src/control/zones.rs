@@ -367,7 +367,7 @@ mod tests {
             tenant: "1000".into(),
             origin: crate::config::Origin { file: std::path::Path::new("/etc/a.toml").into(), line: 7 },
         };
-        let definition = configured(&zone, ZoneId(1), Timestamp(1));
+        let definition = configured(&zone, ZoneId(1), Timestamp::from_millis(1));
         assert_eq!(as_configured(&definition), Some(zone));
         assert_eq!(definition.origin.place().as_deref(), Some("/etc/a.toml:7"));
         assert_eq!(as_configured(&ZoneDefinition { origin: Origin::Rest, ..definition }), None);

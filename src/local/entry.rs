@@ -120,8 +120,8 @@ mod tests {
             enabled: true,
             link: None,
             spelled: None,
-            created: Timestamp(1),
-            modified: Timestamp(2),
+            created: Timestamp::from_millis(1),
+            modified: Timestamp::from_millis(2),
         };
         let full = Entry {
             ttl: Some(0),

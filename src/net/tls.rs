@@ -364,12 +364,12 @@ impl Verifier {
         let (code, detail) = match error {
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
                 let end = seen.not_after.unwrap_or_default();
-                let now = Timestamp(now.as_secs().saturating_mul(1000));
+                let now = Timestamp::from_millis(now.as_secs().saturating_mul(1000));
                 (Code::TlsExpired, format!("expected a certificate valid at {now}, certificate has ended at {end}"))
             }
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                 let begin = seen.not_before.unwrap_or_default();
-                let now = Timestamp(now.as_secs().saturating_mul(1000));
+                let now = Timestamp::from_millis(now.as_secs().saturating_mul(1000));
                 (Code::TlsExpired, format!("expected a certificate valid at {now}, certificate begins at {begin}"))
             }
             CertificateError::UnknownIssuer if !seen.self_signed => {
@@ -441,7 +441,7 @@ impl Certificate {
     /// Nothing is known of one that cannot be read.
     fn read(der: &[u8]) -> Certificate {
         let Ok((_, certificate)) = X509Certificate::from_der(der) else { return Certificate::default() };
-        let moment = |time: i64| u64::try_from(time).ok().map(|secs| Timestamp(secs.saturating_mul(1000)));
+        let moment = |time: i64| u64::try_from(time).ok().map(|secs| Timestamp::from_millis(secs.saturating_mul(1000)));
         let alternatives = certificate.subject_alternative_name().ok().flatten();
         let names = alternatives.iter().flat_map(|names| &names.value.general_names).filter_map(|name| match name {
             GeneralName::DNSName(name) => Some((*name).to_owned()),
@@ -467,7 +467,7 @@ impl Certificate {
     }
 
     fn valid_at(&self, now: UnixTime) -> Result<(), rustls::Error> {
-        let now = Timestamp(now.as_secs().saturating_mul(1000));
+        let now = Timestamp::from_millis(now.as_secs().saturating_mul(1000));
         match (self.not_before, self.not_after) {
             (Some(begin), _) if now < begin => Err(CertificateError::NotValidYet.into()),
             (_, Some(end)) if now > end => Err(CertificateError::Expired.into()),

@@ -237,7 +237,7 @@ fn sentence(
     subject: u64,
     counters: &QueryCounters,
 ) -> Sentence {
-    let sentence = limiter.judge(client.addr.ip(), reply, subject, client.now.0);
+    let sentence = limiter.judge(client.addr.ip(), reply, subject, client.now.as_millis());
     if sentence != Sentence::Send {
         alone(&counters.limited);
     }

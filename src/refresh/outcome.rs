@@ -20,7 +20,7 @@ impl Refresh {
     pub(super) fn heard(&mut self, ix: usize) {
         self.primaries[ix].changed = true;
         self.primaries[ix].unheard = false;
-        self.primaries[ix].blocked_until = Timestamp(0);
+        self.primaries[ix].blocked_until = Timestamp::default();
         if let Some(round) = &mut self.round {
             round.asked = true;
         }

@@ -360,7 +360,7 @@ impl Primary {
             unheard: false,
             urgent: false,
             changed: true,
-            blocked_until: Timestamp(0),
+            blocked_until: Timestamp::default(),
             look: None,
         }
     }

@@ -95,7 +95,7 @@ impl Refresh {
         let blocked = primary.blocked_until;
         match soonest {
             Some(next) if next.at >= blocked => Some(next),
-            None if blocked == Timestamp(0) => None,
+            None if blocked == Timestamp::default() => None,
             _ => own(blocked, Why::Unreachable),
         }
     }

@@ -174,9 +174,9 @@ mod tests {
         assert_eq!(read.as_ref().expect("held").serial().0, 1);
         assert_eq!(slot.snapshot().expect("published").serial().0, 2);
         publisher.set_state(&slot, State::Expired);
-        publisher.set_expires(&slot, Some(Timestamp(9)));
+        publisher.set_expires(&slot, Some(Timestamp::from_millis(9)));
         let seen = Arc::clone(handle.load().zone(&name("Z")).expect("the zone"));
-        assert_eq!((seen.state(), seen.expires()), (State::Expired, Some(Timestamp(9))));
+        assert_eq!((seen.state(), seen.expires()), (State::Expired, Some(Timestamp::from_millis(9))));
         publisher.unload(&slot);
         assert_eq!((slot.state(), slot.snapshot().is_none()), (State::NotLoaded, true));
     }

@@ -135,7 +135,7 @@ impl Slot {
     pub fn expires(&self) -> Option<Timestamp> {
         match self.expires.load(Ordering::Relaxed) {
             0 => None,
-            at => Some(Timestamp(at)),
+            at => Some(Timestamp::from_millis(at)),
         }
     }
 
@@ -171,7 +171,7 @@ impl Slot {
     }
 
     pub(super) fn set_expires(&self, at: Option<Timestamp>) {
-        self.expires.store(at.map_or(0, |at| at.0), Ordering::Relaxed);
+        self.expires.store(at.map_or(0, Timestamp::as_millis), Ordering::Relaxed);
     }
 
     pub(super) fn swap(&self, snapshot: Option<Arc<Snapshot>>) -> Option<Arc<Snapshot>> {

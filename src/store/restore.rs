@@ -321,6 +321,9 @@ struct Unusable {
     is_broken: bool,
 }
 
+/// The contents of a zone.
+type Outcome = Result<Arc<Snapshot>, Unusable>;
+
 impl Unusable {
     fn new(why: impl ToString, sequence: Option<u64>) -> Unusable {
         Unusable { why: why.to_string(), sequence, is_broken: false }
@@ -364,7 +367,7 @@ impl Reader {
     }
 
     /// The contents of each zone; `None` if its header says that there are none, or cannot be read.
-    fn contents(&self, batch: &[(ZoneNumber, Found)]) -> Result<Vec<Option<Result<Snapshot, Unusable>>>, StoreError> {
+    fn contents(&self, batch: &[(ZoneNumber, Found)]) -> Result<Vec<Option<Outcome>>, StoreError> {
         let headers = batch.iter().filter_map(|(zone, found)| Some((*zone, found.loaded()?)));
         let mut gathered = gather(&self.disk, &self.key, headers)?.into_iter();
         let each = batch.iter().map(|(_, found)| {
@@ -375,13 +378,7 @@ impl Reader {
     }
 
     /// `rebuilds`: how often the database had been rebuilt before the outcome was looked for.
-    fn stored(
-        &self,
-        zone: ZoneNumber,
-        found: Found,
-        outcome: Option<Result<Snapshot, Unusable>>,
-        rebuilds: u64,
-    ) -> StoredZone {
+    fn stored(&self, zone: ZoneNumber, found: Found, outcome: Option<Outcome>, rebuilds: u64) -> StoredZone {
         for damage in &found.damaged {
             tracing::error!(zone, %damage, "stored value lost");
         }
@@ -389,9 +386,7 @@ impl Reader {
             (None, _) => (None, Contents::Empty),
             (Some(Err(damage)), _) => (None, Contents::Damaged(damage.to_string())),
             (Some(Ok(header)), None) => (Some(header.apex), Contents::Empty),
-            (Some(Ok(header)), Some(Ok(snapshot))) => {
-                (Some(header.apex), Contents::Loaded { snapshot: Arc::new(snapshot) })
-            }
+            (Some(Ok(header)), Some(Ok(snapshot))) => (Some(header.apex), Contents::Loaded { snapshot }),
             (Some(Ok(header)), Some(Err(Unusable { why, sequence, is_broken }))) => {
                 if is_broken {
                     let task = Task::Rebuild { seen: rebuilds };
@@ -414,7 +409,7 @@ impl Reader {
         }
     }
 
-    fn snapshot(&self, mut zone: Gathered<'_>) -> Result<Snapshot, Unusable> {
+    fn snapshot(&self, mut zone: Gathered<'_>) -> Outcome {
         let header = zone.header;
         let pages = match header.place {
             Place::File => {
@@ -432,10 +427,10 @@ impl Reader {
         }
         let journal = zone.into_journal().map_err(|(damage, sequence)| Unusable::new(damage, Some(sequence)))?;
         if journal.is_empty() {
-            return Ok(base);
+            return Ok(Arc::new(base));
         }
         match zone::apply(&base, &journal) {
-            Ok((snapshot, _)) => Ok(snapshot),
+            Ok((snapshot, _)) => Ok(Arc::new(snapshot)),
             Err(error) => {
                 let first = header.base_sequence + 1;
                 Err(Unusable::new(format!("journal does not apply: {error}"), Some(first)))

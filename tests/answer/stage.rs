@@ -43,7 +43,7 @@ impl Stage {
             next: 0,
             identity: Identity::default(),
             nsec3_iterations_max: answer::NSEC3_ITERATIONS_MAX,
-            now: Timestamp(0),
+            now: Timestamp::default(),
             work: RefCell::new(Workspace::for_groups()),
             recent: RefCell::default(),
         }

@@ -63,7 +63,9 @@ fn signed(query: &Query, messages: &[Reply], signing: Signing) -> Vec<Step> {
     let sent = messages.iter().enumerate().map(|(index, reply)| {
         let mut message = reply.octets();
         let now = match signing {
-            Signing::At(secs) if secs < 0 => Timestamp(Timestamp::now().0 - secs.unsigned_abs() * 1000),
+            Signing::At(secs) if secs < 0 => {
+                Timestamp::from_millis(Timestamp::now().as_millis() - secs.unsigned_abs() * 1000)
+            }
             Signing::At(secs) => Timestamp::now() + Duration::from_secs(secs.unsigned_abs()),
             _ => Timestamp::now(),
         };

@@ -169,7 +169,7 @@ fn time(name: &str, text: &str) -> Result<Timestamp, Fault> {
         return Ok(Timestamp::from_secs(u64::from(secs)));
     }
     match text.parse::<jiff::Timestamp>() {
-        Ok(time) => Ok(Timestamp(time.as_millisecond().max(0) as u64)),
+        Ok(time) => Ok(Timestamp::from_millis(time.as_millisecond().max(0) as u64)),
         Err(_) => Err(Fault::bad_parameter(name, "must be a time such as 2026-11-21T23:00:00Z, or seconds since 1970")),
     }
 }
@@ -185,7 +185,10 @@ mod tests {
     #[test]
     fn times_are_rfc_3339_or_seconds() {
         let both = filter("since=1970-01-01T00:01:40Z&until=100").expect("times");
-        assert_eq!((both.since, both.until), (Some(Timestamp(100_000)), Some(Timestamp(100_000))));
+        assert_eq!(
+            (both.since, both.until),
+            (Some(Timestamp::from_millis(100_000)), Some(Timestamp::from_millis(100_000)))
+        );
         for query in ["since=yesterday", "until=-5", "since=2026-13-01T00:00:00Z"] {
             assert!(filter(query).is_err(), "{query}");
         }

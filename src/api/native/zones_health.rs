@@ -91,7 +91,7 @@ fn listed(zone: &ZoneStatus, health: Health, now: Timestamp) -> Value {
     if let Some(expires) = zone.expires {
         item["expires"] = expires.to_string().into();
         // Whole seconds; negative once it has expired.
-        item["expiresInSeconds"] = ((expires.0 as i64 - now.0 as i64) / 1000).into();
+        item["expiresInSeconds"] = ((expires.as_millis() as i64 - now.as_millis() as i64) / 1000).into();
     }
     if let Some(at) = zone.last_refresh {
         item["lastRefresh"] = at.to_string().into();

@@ -294,16 +294,16 @@ mod tests {
     #[test]
     fn large_jobs_go_before_their_day_but_never_the_last_thousand() {
         let mut kept = Kept::default();
-        (0..1010).for_each(|number| kept.insert(of_octets(number, Timestamp(0), KEPT_OCTETS_MAX / 100)));
-        assert_eq!(kept.take_old("1000", Timestamp(0)).len(), 11);
-        assert!(kept.take_old("1000", Timestamp(0)).is_empty());
+        (0..1010).for_each(|number| kept.insert(of_octets(number, Timestamp::default(), KEPT_OCTETS_MAX / 100)));
+        assert_eq!(kept.take_old("1000", Timestamp::default()).len(), 11);
+        assert!(kept.take_old("1000", Timestamp::default()).is_empty());
         assert_eq!(kept.by_account["1000"].octets, 999 * (KEPT_OCTETS_MAX / 100));
     }
 
     #[test]
     fn jobs_stand_in_the_order_of_their_numbers_whatever_order_they_end_in() {
         let mut kept = Kept::default();
-        [2, 1, 4, 3].into_iter().for_each(|number| kept.insert(head(number, Timestamp(0))));
+        [2, 1, 4, 3].into_iter().for_each(|number| kept.insert(head(number, Timestamp::default())));
         let numbers: Vec<u64> = kept.by_account["1000"].jobs.iter().map(|head| head.number).collect();
         assert_eq!(numbers, [1, 2, 3, 4]);
     }

@@ -41,7 +41,7 @@ impl<'de> Deserialize<'de> for Date {
 pub(super) fn read_date(text: &str) -> Option<Timestamp> {
     let script = text.split(" (").next().unwrap_or(text);
     if let Ok(moment) = strtime::parse("%a %b %d %Y %H:%M:%S GMT%z", script).and_then(|read| read.to_timestamp()) {
-        return u64::try_from(moment.as_millisecond()).ok().map(Timestamp);
+        return u64::try_from(moment.as_millisecond()).ok().map(Timestamp::from_millis);
     }
     let colon = |text: &str| {
         // `+0000` of the JSON form.
@@ -50,7 +50,7 @@ pub(super) fn read_date(text: &str) -> Option<Timestamp> {
         is_offset.then(|| format!("{rest}{}:{}", &offset[..2], &offset[2..]))
     };
     let moment: Moment = colon(text).as_deref().unwrap_or(text).parse().ok()?;
-    u64::try_from(moment.as_millisecond()).ok().map(Timestamp)
+    u64::try_from(moment.as_millisecond()).ok().map(Timestamp::from_millis)
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -264,7 +264,7 @@ mod tests {
 
     #[test]
     fn dates_are_read_in_either_form_and_with_any_offset() {
-        let at = Timestamp(1_795_302_000_000);
+        let at = Timestamp::from_millis(1_795_302_000_000);
         assert_eq!(serde_json::to_string(&Date(at)).expect("text"), "\"2026-11-21T23:00:00.000+0000\"");
         assert_eq!(Date(at).plain(), "2026-11-21T23:00:00Z");
         for text in [

@@ -481,7 +481,7 @@ fn add_rules(rules: &mut Arc<[Rule]>, more: &[&Rule]) {
 
 /// Seconds of the clock: a catalog whose state was lost goes on above what downstreams have.
 fn first_serial(now: Timestamp) -> Serial {
-    Serial((now.0 / 1000) as u32)
+    Serial(now.as_secs() as u32)
 }
 
 fn next_serial(last: Serial, now: Timestamp) -> Serial {

@@ -99,7 +99,7 @@ mod tests {
         let long = "x".repeat(1 << 20);
         let request = |texts: &[&str]| {
             let changes = texts.iter().map(|text| change(text)).collect();
-            Changes { at: Timestamp(1), by: "ann".to_owned(), changes }
+            Changes { at: Timestamp::from_millis(1), by: "ann".to_owned(), changes }
         };
         assert_eq!(written(&[], 7), None);
         let small = [request(&["a"]), request(&["b", "c"])];

@@ -20,7 +20,7 @@ use crate::{sizes, zone};
 
 const ID: u16 = 7;
 /// When everything is signed and verified.
-const NOW: Timestamp = Timestamp(1_800_000_000_000);
+const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
 fn key() -> Arc<Key> {
     Arc::new(Key::new("bench".parse().expect("a name"), Algorithm::HmacSha256, b"a secret of the benches, 32 octs"))
