@@ -164,6 +164,15 @@ fn zone_shows_at_one_look_which_primary_fails_and_why() {
     assert!(daemon.asked().iter().all(|asked| asked.headers.contains("authorization: bearer secret-token")));
 }
 
+fn transfers(status: &str) -> String {
+    format!("GET /transfers?limit=1000&offset=0&status={status} ")
+}
+
+/// What `/transfers?status=ERROR` lists of the one zone.
+fn failing(fails: bool) -> String {
+    list(&[BAD.replacen('{', r#"{"zoneName":"example.com","#, 1)][..usize::from(fails)])
+}
+
 #[test]
 fn status_names_only_trouble_and_exits_by_the_worst() {
     let verdicts = [
@@ -176,7 +185,9 @@ fn status_names_only_trouble_and_exits_by_the_worst() {
         let daemon = Daemon::start(&[
             ("GET /readyz", 200, "ok".to_owned()),
             (LIST, 200, list(&[zone("example.com", state)])),
-            (&get_axfr(), 202, axfr(state, &items)),
+            (&transfers("ERROR"), 200, failing(items.contains(&BAD))),
+            (&transfers("LAGGING"), 200, list(&[])),
+            ("GET /transfers/summary ", 200, format!(r#"{{"primaries":{}}}"#, items.len())),
         ]);
         let output = daemon.run(&["status"]);
         let text = out(&output);
@@ -188,7 +199,13 @@ fn status_names_only_trouble_and_exits_by_the_worst() {
 
 #[test]
 fn status_tells_that_the_daemon_is_not_ready() {
-    let daemon = Daemon::start(&[("GET /readyz", 503, String::new()), (LIST, 200, list(&[]))]);
+    let daemon = Daemon::start(&[
+        ("GET /readyz", 503, String::new()),
+        (LIST, 200, list(&[])),
+        (&transfers("ERROR"), 200, list(&[])),
+        (&transfers("LAGGING"), 200, list(&[])),
+        ("GET /transfers/summary ", 200, r#"{"primaries":0}"#.to_owned()),
+    ]);
     let output = daemon.run(&["status"]);
     assert!(out(&output).starts_with("WARNING: 0 zones; 0 of 0 primaries fail; not ready yet"), "{}", out(&output));
     assert_eq!(output.status.code(), Some(1));

@@ -4,6 +4,7 @@
 //! In: arguments, `SECONDARYD_URL`, `SECONDARYD_TOKEN`. Out: aligned tables, or with `--json` the daemon's own JSON;
 //! the exit code is the verdict, so that every verb can serve as a check of a monitoring system.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::process::ExitCode;
@@ -416,21 +417,34 @@ fn verdict(state: &str, primaries: &[Primary]) -> Verdict {
 
 // -- verbs ----------------------------------------------------------------------------------------
 
-/// Zones whose primaries `status` looks into; each costs one request.
-const STATUS_ZONES_MAX: usize = 2000;
+/// One line of `GET /transfers`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Line {
+    zone_name: String,
+    #[serde(flatten)]
+    primary: Primary,
+}
 
+/// Zones, how they stand, and their primaries that fail; as JSON all their primaries, for which each zone is asked.
 fn status(client: &Client, json: bool) -> Outcome {
     let ready = client.readiness()?;
     let zones: Vec<Zone> = decode_all(client.list("/secondaryzones", "")?)?;
-    let (mut worst, mut primaries, mut failing) = (Verdict::Ok, 0, 0);
+    let (mut worst, mut failing) = (Verdict::Ok, 0);
+    let mut of_zone = HashMap::<String, Vec<Primary>>::new();
+    for word in ["ERROR", "LAGGING"].iter().filter(|_| !json) {
+        for Line { zone_name, primary } in decode_all(client.list("/transfers", &format!("&status={word}"))?)? {
+            of_zone.entry(zone_name).or_default().push(primary);
+        }
+    }
     let mut counts = std::collections::BTreeMap::<&str, usize>::new();
     let mut trouble = Table::new(&["ZONE", "STATE", "PRIMARY", "STATUS", "LAST OK", "REASON"]);
     let mut details = Vec::new();
-    for (i, zone) in zones.iter().enumerate() {
+    for zone in &zones {
         let name = zone.properties.zone_name.as_str();
         let mut state = zone.metadata.state.clone();
-        let mut items = Vec::new();
-        if i < STATUS_ZONES_MAX {
+        let mut items = of_zone.remove(name).unwrap_or_default();
+        if json {
             // A zone that was removed since the list was made is no trouble.
             let Some(value) = client.transfers_if_there(zone)? else { continue };
             let transfers: Transfers = decode(&value)?;
@@ -439,7 +453,6 @@ fn status(client: &Client, json: bool) -> Outcome {
             details.push(json!({ "zoneName": name, "state": state, "axfr": value }));
         }
         *counts.entry(state_word(&state)).or_default() += 1;
-        primaries += items.len();
         worst = worst.max(verdict(&state, &items));
         for primary in items.iter().filter(|primary| primary.fails()) {
             failing += 1;
@@ -458,6 +471,7 @@ fn status(client: &Client, json: bool) -> Outcome {
         let body = json!({ "verdict": worst.word(), "ready": ready, "storage": storage, "zones": details });
         return Ok((worst, format!("{body}\n")));
     }
+    let primaries = client.call(Method::GET, "/transfers/summary", None)?["primaries"].take();
     let mut text = format!("{}: {} zones", worst.word(), zones.len());
     for (state, count) in counts {
         let _ = write!(text, ", {count} {state}");
@@ -466,9 +480,6 @@ fn status(client: &Client, json: bool) -> Outcome {
     text += if ready { "\n" } else { "; not ready yet: stored zones are still being loaded\n" };
     if let Some(why) = storage {
         let _ = writeln!(text, "nothing can be stored: {why}; \"secondaryctl help STORAGE_FAILED\" says more");
-    }
-    if zones.len() > STATUS_ZONES_MAX {
-        let _ = writeln!(text, "only the first {STATUS_ZONES_MAX} zones were asked for their primaries");
     }
     if !trouble.is_empty() {
         let _ = write!(text, "\n{trouble}");

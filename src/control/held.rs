@@ -3,7 +3,7 @@
 //! ```text
 //!   objection ──> held ──approve──────────────────────> the door
 //!                  │ └──reject, or the deadline──> refused: not fetched again until the primary offers another serial
-//!                  └──another version of the zone is served──> forgotten
+//!                  └──another version is served, or its primary goes back to the served one──> forgotten
 //! ```
 //!
 //! In: versions with an objection from `commit`, verdicts of operators, deadlines. Out: reviews and held versions in
@@ -12,6 +12,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
@@ -37,6 +38,10 @@ use super::versions::{Giver, Pinned};
 
 /// Who decides when nobody did.
 const DEADLINE: &str = "deadline";
+/// Who has rejected a version that its primary offers no more.
+const WITHDRAWN: &str = "primary";
+/// When a deadline decides again if its verdict had no effect.
+const DECIDED_AGAIN: Duration = Duration::from_secs(60);
 
 /// What was decided about versions of one zone, and what waits; durable. Nearly always nothing, so it is small then.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -215,9 +220,7 @@ impl Keeper {
     /// The deadlines of held versions that have come.
     pub(super) fn decide_overdue(&mut self, id: ZoneId, now: Timestamp) {
         let Some(zone) = self.zones.get(&id) else { return };
-        let Some(held) = zone.review.held.as_ref().filter(|held| held.deadline <= now && !zone.is_deciding) else {
-            return;
-        };
+        let Some(held) = zone.undecided().filter(|held| held.deadline <= now) else { return };
         let held = held.id;
         match self.config.guard_of(zone.definition.policy.as_deref()).on_deadline {
             OnDeadline::Reject => self.reject(id, held, DEADLINE.to_owned(), None),
@@ -271,7 +274,10 @@ impl Keeper {
         };
         let mut prepared = match outcome {
             Ok(prepared) if prepared.base == zone.newest_serial() => prepared,
-            Ok(_) => return answer(reply, Err(EditError::Superseded)),
+            Ok(_) => {
+                self.decide_later(id);
+                return answer(reply, Err(EditError::Superseded));
+            }
             Err(error) => {
                 tracing::warn!(zone = %zone.definition.name, serial = current.serial.0, op = "approve", %error, "not approved");
                 if matches!(error, EditError::HeldLost(_)) {
@@ -279,6 +285,7 @@ impl Keeper {
                     zone.review.held = None;
                     self.keep_review(id, true);
                 }
+                self.decide_later(id);
                 return answer(reply, Err(error));
             }
         };
@@ -296,8 +303,35 @@ impl Keeper {
             // It may have waited long: what do the primaries have now?
             zone.refresh.handle_command(now, refresh::Command::Refresh);
         }
-        self.follow_up(id);
+        match outcome {
+            Ok(()) => self.follow_up(id),
+            Err(_) => self.decide_later(id),
+        }
         answer(reply, outcome);
+    }
+
+    /// A verdict had no effect: where the deadline gave it, it gives it again after a pause.
+    fn decide_later(&mut self, id: ZoneId) {
+        if let Some(held) = self.zones.get_mut(&id).and_then(|zone| zone.review.held.as_mut()) {
+            held.deadline = held.deadline.max(Timestamp::now() + DECIDED_AGAIN);
+        }
+        self.follow_up(id);
+    }
+
+    /// A primary has shown a serial. If it gave the held version and has gone back to what is served, or further, nobody offers
+    /// that version any more: to serve it would leave the zone without a primary to confirm it.
+    pub(super) fn note_shown(&mut self, exchange: &Exchange, shown: Serial) {
+        let Some(zone) = self.zones.get_mut(&exchange.zone).filter(|zone| !zone.is_deciding) else { return };
+        let is_news = zone.newest_serial().is_none_or(|served| shown.is_newer_than(served));
+        let is_withdrawn = |held: &mut Box<Held>| held.primary == exchange.address && held.serial != shown && !is_news;
+        let Some(held) = zone.review.held.take_if(is_withdrawn) else { return };
+        tracing::warn!(zone = %zone.definition.name, serial = held.serial.0, primary = %exchange.address, shown = shown.0, op = "hold", "held version withdrawn by its primary");
+        if let Some(contents) = zone.held_contents.take() {
+            bury(contents);
+        }
+        let definition = zone.definition.clone();
+        self.tell(&definition, Kind::Rejected, serde_json::json!({"serial": held.serial, "by": WITHDRAWN}));
+        self.keep_review(exchange.zone, true);
     }
 
     fn reject(&mut self, id: ZoneId, held: Uuid, user: String, reply: Option<Reply>) {

@@ -2,7 +2,7 @@
 //! its exit status.
 //!
 //! In: the version, the differences to the served one, and how to run the check. Out: a [`Verdict`]. Called by `review`
-//! on the task of a transfer, so that a slow check holds up its own zone only. Bounds: [`RUNNING_MAX`] programs at one
+//! on the task of a transfer, so that a slow check holds up its own zone, and others only while they wait for a turn. Bounds: [`RUNNING_MAX`] programs at one
 //! time, a time limit each, one line of words. The program leads a process group of its own, and all of that is killed
 //! when its time is up or the transfer is cancelled. Its files stand in a directory for the one run, readable by the
 //! daemon's user only, and go with it.
@@ -13,7 +13,6 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -21,6 +20,7 @@ use tokio::io::AsyncReadExt;
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use crate::config::Hook;
 use crate::dns::zonefile::write_record;
@@ -67,7 +67,6 @@ pub(super) struct Subject {
 pub(super) struct Hooks {
     running: Semaphore,
     directory: PathBuf,
-    next: AtomicU64,
 }
 
 impl Hooks {
@@ -80,25 +79,26 @@ impl Hooks {
             }
             _ => {}
         }
-        Hooks { running: Semaphore::new(RUNNING_MAX), directory, next: AtomicU64::new(0) }
+        Hooks { running: Semaphore::new(RUNNING_MAX), directory }
     }
 
     /// Runs the check of one version.
     pub(super) async fn ask(&self, hook: &Hook, subject: Subject) -> Verdict {
         let _turn = self.running.acquire().await.expect("it is never closed");
-        let room = self.directory.join(self.next.fetch_add(1, Ordering::Relaxed).to_string());
+        // After kill -9 a check of the last run may still be at work: it must not find the files of another under its names.
+        let room = self.directory.join(Uuid::new_v4().to_string());
         let Written { room, zone_file, diff_file } = match write_files(room, subject.clone(), hook.zone_file).await {
             Ok(written) => written,
             Err(error) => return failed(format!("its files could not be written: {error}")),
         };
-        let words = Words::new(&subject, zone_file.as_deref(), &diff_file);
+        let facts = Facts::new(&subject, zone_file.as_deref(), &diff_file);
         let mut command = Command::new(&hook.command[0]);
         command
-            .args(hook.command[1..].iter().map(|argument| words.fill(argument)))
+            .args(hook.command[1..].iter().map(|argument| facts.fill(argument)))
             .current_dir(&room.0)
             .env_clear()
             .env("PATH", PATH)
-            .envs(words.environment())
+            .envs(facts.environment())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -114,9 +114,16 @@ impl Hooks {
 /// Waits for the end of the program, reading what it complains of.
 async fn verdict(mut child: Child, limit: Duration) -> Verdict {
     let group = Group(child.id());
-    let stderr = child.stderr.take().expect("it was asked for");
-    let words = tokio::spawn(first_line(stderr));
-    let Ok(ended) = timeout(limit, child.wait()).await else {
+    let mut stderr = child.stderr.take().expect("it was asked for");
+    let mut words = Words::default();
+    // Both at once: a program that nobody listens to may never end.
+    let end = async {
+        tokio::select! {
+            ended = child.wait() => ended,
+            () = words.read(&mut stderr) => child.wait().await,
+        }
+    };
+    let Ok(ended) = timeout(limit, end).await else {
         drop(group);
         // It has been killed; this only takes it off the list of processes.
         let _ = child.wait().await;
@@ -126,10 +133,9 @@ async fn verdict(mut child: Child, limit: Duration) -> Verdict {
         ));
     };
     group.ended();
-    let said = match timeout(WORDS_PATIENCE, words).await {
-        Ok(Ok(said)) => said,
-        _ => String::new(),
-    };
+    // What it leaves running may keep the stream open; what has come until then counts.
+    let _ = timeout(WORDS_PATIENCE, words.read(&mut stderr)).await;
+    let said = shown(&words.0);
     let with_words = |what: String| if said.is_empty() { what } else { format!("{what}: {said}") };
     match ended {
         Ok(status) if status.success() => Verdict::Accepted,
@@ -165,16 +171,22 @@ impl Drop for Group {
     }
 }
 
-/// The first line of what comes, safe for logs and terminals; reads to the end.
-async fn first_line(mut stderr: ChildStderr) -> String {
-    let (mut kept, mut octets) = (Vec::new(), [0; 1024]);
-    while let Ok(length @ 1..) = stderr.read(&mut octets).await {
-        let room = WORDS_OCTETS_MAX.saturating_sub(kept.len());
-        kept.extend_from_slice(&octets[..length.min(room)]);
+/// What a program says on its standard error, as far as it is kept.
+#[derive(Default)]
+struct Words(Vec<u8>);
+
+impl Words {
+    /// Reads to the end. What has come is kept if this is dropped before.
+    async fn read(&mut self, stderr: &mut ChildStderr) {
+        let mut octets = [0; 1024];
+        while let Ok(length @ 1..) = stderr.read(&mut octets).await {
+            let room = WORDS_OCTETS_MAX.saturating_sub(self.0.len());
+            self.0.extend_from_slice(&octets[..length.min(room)]);
+        }
     }
-    shown(&kept)
 }
 
+/// The first line, safe for logs and terminals.
 fn shown(octets: &[u8]) -> String {
     let text = String::from_utf8_lossy(octets);
     let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
@@ -182,12 +194,12 @@ fn shown(octets: &[u8]) -> String {
 }
 
 /// What stands for the placeholders, and in the environment.
-struct Words([(&'static str, &'static str, String); 5]);
+struct Facts([(&'static str, &'static str, String); 5]);
 
-impl Words {
-    fn new(subject: &Subject, zone_file: Option<&Path>, diff_file: &Path) -> Words {
+impl Facts {
+    fn new(subject: &Subject, zone_file: Option<&Path>, diff_file: &Path) -> Facts {
         let path = |path: &Path| path.display().to_string();
-        Words([
+        Facts([
             ("{zone}", "SECONDARYD_ZONE", subject.zone.to_string()),
             ("{serial}", "SECONDARYD_SERIAL", subject.snapshot.serial().to_string()),
             ("{old-serial}", "SECONDARYD_OLD_SERIAL", subject.old.map(|old| old.to_string()).unwrap_or_default()),
@@ -196,8 +208,18 @@ impl Words {
         ])
     }
 
+    /// The argument with its placeholders filled; what is filled in is not looked at again.
     fn fill(&self, argument: &str) -> String {
-        self.0.iter().fold(argument.to_owned(), |text, (place, _, value)| text.replace(place, value))
+        let (mut filled, mut rest) = (String::new(), argument);
+        while let Some(at) = rest.find('{') {
+            filled += &rest[..at];
+            rest = &rest[at..];
+            let known = self.0.iter().find(|(place, ..)| rest.starts_with(place));
+            let (octets, value) = known.map_or((1, "{"), |(place, _, value)| (place.len(), value));
+            filled += value;
+            rest = &rest[octets..];
+        }
+        filled + rest
     }
 
     fn environment(&self) -> impl Iterator<Item = (&'static str, &str)> {
@@ -324,6 +346,19 @@ mod tests {
         let script = r"printf '\n  no \033[31mMX  \nmore\n' >&2; exit 1";
         let Verdict::Refused(reason) = ask(&shell(script, LONG)).await else { panic!("refused") };
         assert_eq!((reason.code, &reason.detail[..]), (Code::HookRefused, "no ?[31mMX"));
+    }
+
+    #[tokio::test]
+    async fn what_goes_on_in_the_background_does_not_take_the_reason_with_it() {
+        let script = "echo no MX >&2; sleep 5 & exit 1";
+        assert!(matches!(ask(&shell(script, LONG)).await, Verdict::Refused(reason) if reason.detail == "no MX"));
+    }
+
+    #[test]
+    fn what_is_filled_in_is_not_looked_at_again() {
+        let subject = Subject { zone: "{serial}.example.".parse().expect("a name"), ..subject() };
+        let facts = Facts::new(&subject, None, Path::new("d"));
+        assert_eq!(facts.fill("{zone} {x} {old-serial}-{serial}{"), "{serial}.example. {x} 1-2{");
     }
 
     #[tokio::test]

@@ -386,7 +386,9 @@ impl Keeper {
     fn run_timers(&mut self) {
         let now = Timestamp::now();
         self.sweep(now);
-        while let Some(zone) = self.schedule.pop_due(now) {
+        // Who is due again at once has its next turn behind the events: one zone must not keep the others, or a stop, waiting.
+        let due: Vec<_> = std::iter::from_fn(|| self.schedule.pop_due(now)).collect();
+        for zone in due {
             let Some(state) = self.zones.get_mut(&zone) else { continue };
             state.armed = None;
             state.refresh.handle_timeout(now);
@@ -413,6 +415,10 @@ impl Keeper {
             let look = refresh::Fingerprint { signature: probed.signature, ..look::of_soa(&probed.answer.soa) };
             state.refresh.note_look(exchange.primary, look);
         }
+        if let Ok(probed) = &outcome {
+            self.note_shown(&exchange, probed.answer.serial);
+        }
+        let Some(state) = self.current(&exchange) else { return };
         let probed = outcome.map(|p| refresh::Probed { serial: p.answer.serial, expire_option: p.expire_secs });
         state.refresh.handle_probe(now, exchange.primary, probed);
         self.follow_up(exchange.zone);
@@ -445,6 +451,9 @@ impl Keeper {
             refresh::Transferred::Committed(committed) => Ended::Committed { from, to: committed.soa.serial },
         });
         self.note_attempt(&exchange, &course, ended);
+        if let Ok(refresh::Transferred::UpToDate { serial, .. }) = &outcome {
+            self.note_shown(&exchange, *serial);
+        }
         let state = self.zones.get_mut(&exchange.zone).expect("taking contents removes no zone");
         state.refresh.handle_transfer(now, exchange.primary, outcome);
         self.follow_up(exchange.zone);

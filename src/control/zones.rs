@@ -22,7 +22,7 @@ use crate::zone::signatures::{Lapse, Survey};
 use super::catalogs::follow::Followed;
 use super::definition::{Arrangement, Membership, Origin, Primary, ZoneDefinition, configured_uuid};
 use super::event::Exchange;
-use super::held::Review;
+use super::held::{Held, Review};
 use super::history::Newest;
 use super::keeper::Keeper;
 use super::status::{PrimaryStatus, RefusedNotify, Remarked, Remarks, ZoneStatus, ZoneView};
@@ -103,10 +103,15 @@ impl Zone {
         }
     }
 
+    /// The held version, if its deadline counts: not while it is decided, nor while a person holds on to another version.
+    pub(super) fn undecided(&self) -> Option<&Held> {
+        self.review.held.as_deref().filter(|_| !self.is_deciding && self.review.pinned.is_none())
+    }
+
     /// When something is to be done for it next.
     pub(super) fn wants_to_be_looked_at(&self, lapse_warning: Duration, now: Timestamp) -> Option<Timestamp> {
         let again_at = self.unstored.as_ref().map(|unstored| unstored.again_at);
-        let deadline = self.review.held.as_ref().map(|held| held.deadline).filter(|_| !self.is_deciding);
+        let deadline = self.undecided().map(|held| held.deadline);
         let lapse = self.lapse_due(lapse_warning, now);
         [self.refresh.poll_timeout(), again_at, deadline, lapse].into_iter().flatten().min()
     }

@@ -208,6 +208,40 @@ fn the_deadline_approves_where_the_policy_says_so() {
     assert_eq!((&versions["items"][0]["how"], &versions["items"][0]["by"]), (&"approved".into(), &"deadline".into()));
 }
 
+/// Who holds on to a version has decided; the deadline counts again when it is let go. (The keeper once asked for the verdict for
+/// ever, and did nothing else.)
+#[test]
+fn while_a_version_is_pinned_no_deadline_decides() {
+    let stage = Stage::loaded("[guard]\ndeadline = \"5s\"\non-deadline = \"approve\"\n");
+    stage.offered(without_ns(2));
+    let deadline = stage.held()["deadline"].as_str().expect("a time").to_owned();
+    let (code, text) = stage.ctl(&["rollback", ZONE, "1"]);
+    assert_eq!(code, 0, "{text}");
+    let now = || secondaryd::time::Timestamp::now().to_string();
+    wait::until_true("the deadline has passed", SOON, || now() > deadline);
+    stage.refreshed();
+    assert_eq!(stage.held()["serial"], 2);
+    stage.serves(1);
+    let (code, text) = stage.ctl(&["release", ZONE]);
+    assert_eq!(code, 0, "{text}");
+    stage.ours.dns.wait_serial(ZONE, 2, SOON);
+}
+
+/// Nobody would confirm it, were it approved.
+#[test]
+fn a_version_that_its_primary_takes_back_is_held_no_more() {
+    let stage = Stage::loaded(LONG);
+    stage.offered(without_ns(2));
+    stage.held();
+    let item = stage.offered(reply::zone(ZONE, 1));
+    assert_eq!((&item["status"], &item["serial"]), (&"OK".into(), &1.into()), "{item:#}");
+    stage.nothing_held();
+    stage.serves(1);
+    let item = stage.offered(without_ns(2));
+    assert_eq!(item["errorCode"], "GUARD_APEX", "{item:#}");
+    assert_eq!(stage.held()["serial"], 2, "it was not rejected");
+}
+
 /// "a primary that answers" does not vouch for what is served while it offers something else.
 #[test]
 fn a_held_version_does_not_renew_expire() {

@@ -10,8 +10,6 @@ use crate::client::{Client, Zone, decode, decode_all};
 use crate::table::{Table, ago, ahead};
 use crate::{Failure, Outcome, Verdict, said};
 
-/// Zones that `held` without a name looks into; each costs one request.
-const ZONES_MAX: usize = 2000;
 /// Changes asked for in one page.
 const PAGE: usize = 10_000;
 
@@ -50,7 +48,7 @@ pub(crate) fn held(client: &Client, name: Option<&str>, json: bool) -> Outcome {
     };
     let mut table = Table::new(&["ZONE", "SERVED", "HELD", "FROM", "SINCE", "DECIDED", "-", "+", "REASON"]);
     let mut values = Vec::new();
-    for zone in zones.iter().take(ZONES_MAX) {
+    for zone in &zones {
         let value = held_of(client, zone)?;
         let list: HeldList = decode(&value)?;
         for held in &list.items {
