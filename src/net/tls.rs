@@ -10,10 +10,10 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use rustls::client::{Resumption, verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
@@ -31,6 +31,8 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use crate::config::{TlsAlpn, TlsLevel, TlsProfile};
 use crate::reason::{Code, Reason};
 use crate::time::Timestamp;
+
+const POISONED: &str = "no holder of this lock can panic";
 
 /// The protocol's name in ALPN (RFC 9103 §7.1).
 const ALPN: &[u8] = b"dot";
@@ -94,7 +96,9 @@ pub struct Profile {
     id: u64,
     level: TlsLevel,
     name: ServerName<'static>,
-    config: Arc<ClientConfig>,
+    /// With the sessions that may be resumed, and when the first certificate among those ends: with a resumed session no
+    /// certificate is looked at.
+    config: Mutex<(Arc<ClientConfig>, Option<Timestamp>)>,
     verified: Verified,
     own_not_after: Option<Timestamp>,
     alpn: TlsAlpn,
@@ -144,7 +148,7 @@ impl Profile {
             id: IDS.fetch_add(1, Ordering::Relaxed),
             level: profile.level,
             name,
-            config: Arc::new(config),
+            config: Mutex::new((Arc::new(config), None)),
             verified,
             alpn: profile.alpn,
             own_not_after: identity.and_then(|identity| identity.chain.first()).and_then(|der| not_after(der)),
@@ -166,7 +170,7 @@ impl Profile {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let connector = TlsConnector::from(self.config.clone());
+        let connector = TlsConnector::from(self.config_at(Timestamp::now()));
         let stream = match connector.connect(self.name.clone(), stream).await {
             Ok(stream) => stream,
             Err(error) => return Err(self.refusal(&error)),
@@ -179,7 +183,22 @@ impl Profile {
             let detail = "expected ALPN \"dot\" (RFC 9103), the primary chose none (tls-alpn)";
             return Err(Refusal { reason: Reason::new(Code::TlsVersion, detail), session: Some(session) });
         }
+        if let Some(end) = session.peer_not_after {
+            let (_, first_end) = &mut *self.config.lock().expect(POISONED);
+            *first_end = Some(first_end.map_or(end, |first| first.min(end)));
+        }
         Ok((stream, session))
+    }
+
+    /// Without sessions to resume if a certificate among theirs has ended: it is to be shown, and judged, again.
+    fn config_at(&self, now: Timestamp) -> Arc<ClientConfig> {
+        let (config, first_end) = &mut *self.config.lock().expect(POISONED);
+        if first_end.take_if(|end| *end <= now).is_some() {
+            let mut fresh = ClientConfig::clone(config);
+            fresh.resumption = Resumption::default();
+            *config = Arc::new(fresh);
+        }
+        config.clone()
     }
 
     fn session(&self, certificate: Option<&[u8]>, verified: Verified) -> TlsSession {
@@ -201,23 +220,33 @@ impl Profile {
     }
 }
 
-/// What TLS itself has to say about a failed read or write; `None` if it was not TLS that failed. With TLS 1.3 a primary
-/// that refuses our certificate says so only after the handshake.
-pub fn failure(error: &std::io::Error) -> Option<Reason> {
+/// That the primary does not take our certificate, or wants one: with TLS 1.3 it says so only after the handshake, in the place
+/// of whatever is read next. `None` if something else has failed.
+pub fn unwelcome(error: &std::io::Error) -> Option<Reason> {
+    let rustls::Error::AlertReceived(alert) = error.get_ref()?.downcast_ref()? else { return None };
+    let detail = match alert {
+        AlertDescription::CertificateRequired => {
+            "the primary demands a certificate of ours (tls-cert, tls-key)".to_owned()
+        }
+        AlertDescription::BadCertificate
+        | AlertDescription::UnsupportedCertificate
+        | AlertDescription::CertificateRevoked
+        | AlertDescription::CertificateExpired
+        | AlertDescription::CertificateUnknown
+        | AlertDescription::UnknownCA
+        | AlertDescription::AccessDenied => format!("the primary refuses our certificate (tls-cert): {alert:?}"),
+        _ => return None,
+    };
+    Some(Reason::new(Code::TlsUntrusted, detail))
+}
+
+/// What TLS has to say about a handshake that failed; `None` if it was not TLS that failed.
+fn failure(error: &std::io::Error) -> Option<Reason> {
+    if let Some(reason) = unwelcome(error) {
+        return Some(reason);
+    }
     let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
     let (code, detail) = match error {
-        rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
-            (Code::TlsUntrusted, "the primary demands a certificate of ours (tls-cert, tls-key)".to_owned())
-        }
-        rustls::Error::AlertReceived(
-            alert @ (AlertDescription::BadCertificate
-            | AlertDescription::UnsupportedCertificate
-            | AlertDescription::CertificateRevoked
-            | AlertDescription::CertificateExpired
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::UnknownCA
-            | AlertDescription::AccessDenied),
-        ) => (Code::TlsUntrusted, format!("the primary refuses our certificate (tls-cert): {alert:?}")),
         rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)
         | rustls::Error::NoApplicationProtocol => {
             (Code::TlsVersion, "expected ALPN \"dot\" (RFC 9103), the primary does not speak it".to_owned())
@@ -363,14 +392,26 @@ impl Verifier {
         };
         let (code, detail) = match error {
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-                let end = seen.not_after.unwrap_or_default();
-                let now = Timestamp::from_millis(now.as_secs().saturating_mul(1000));
-                (Code::TlsExpired, format!("expected a certificate valid at {now}, certificate has ended at {end}"))
+                let now = moment(now);
+                let what = match seen.not_after {
+                    Some(end) if end < now => format!("certificate has ended at {end}"),
+                    _ => "one between it and its authority has ended".to_owned(),
+                };
+                (Code::TlsExpired, format!("expected a certificate valid at {now}, {what}"))
             }
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                let begin = seen.not_before.unwrap_or_default();
-                let now = Timestamp::from_millis(now.as_secs().saturating_mul(1000));
-                (Code::TlsExpired, format!("expected a certificate valid at {now}, certificate begins at {begin}"))
+                let now = moment(now);
+                let what = match seen.not_before {
+                    Some(begin) if begin > now => format!("certificate begins at {begin}"),
+                    _ => "one between it and its authority begins later".to_owned(),
+                };
+                (Code::TlsExpired, format!("expected a certificate valid at {now}, {what}"))
+            }
+            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+                (Code::TlsUntrusted, "expected a certificate for servers, it is for other purposes only".to_owned())
+            }
+            CertificateError::BadSignature => {
+                (Code::TlsUntrusted, format!("expected {}, certificate has a wrong signature", authorities.words))
             }
             CertificateError::UnknownIssuer if !seen.self_signed => {
                 let issuer = &seen.issuer;
@@ -427,10 +468,16 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
+fn moment(time: UnixTime) -> Timestamp {
+    Timestamp::from_millis(time.as_secs().saturating_mul(1000))
+}
+
 /// What people want to know of a certificate.
 #[derive(Debug, Default)]
 struct Certificate {
     names: Vec<String>,
+    /// The names are those of the subject, which do not count (RFC 6125 §6.4.4): it has no others.
+    are_common: bool,
     issuer: String,
     self_signed: bool,
     not_before: Option<Timestamp>,
@@ -449,11 +496,13 @@ impl Certificate {
             _ => None,
         });
         let mut names: Vec<String> = names.take(NAMES_MAX).map(|name| shown(&name)).collect();
-        if names.is_empty() {
+        let are_common = names.is_empty();
+        if are_common {
             names = certificate.subject().iter_common_name().filter_map(|name| name.as_str().ok()).map(shown).collect();
             names.truncate(NAMES_MAX);
         }
         Certificate {
+            are_common: are_common && !names.is_empty(),
             names,
             issuer: shown(&certificate.issuer().to_string()),
             self_signed: certificate.issuer() == certificate.subject(),
@@ -463,11 +512,15 @@ impl Certificate {
     }
 
     fn names_in_words(&self) -> String {
-        if self.names.is_empty() { "no name".to_owned() } else { self.names.join(", ") }
+        match self.names.join(", ") {
+            _ if self.names.is_empty() => "no name".to_owned(),
+            names if self.are_common => format!("no subjectAltName, and the common name {names} does not count"),
+            names => names,
+        }
     }
 
     fn valid_at(&self, now: UnixTime) -> Result<(), rustls::Error> {
-        let now = Timestamp::from_millis(now.as_secs().saturating_mul(1000));
+        let now = moment(now);
         match (self.not_before, self.not_after) {
             (Some(begin), _) if now < begin => Err(CertificateError::NotValidYet.into()),
             (_, Some(end)) if now > end => Err(CertificateError::Expired.into()),
@@ -477,7 +530,8 @@ impl Certificate {
     }
 }
 
-fn not_after(der: &[u8]) -> Option<Timestamp> {
+/// When a certificate ends; `None` if it cannot be read.
+pub(super) fn not_after(der: &[u8]) -> Option<Timestamp> {
     Certificate::read(der).not_after
 }
 
@@ -502,4 +556,30 @@ fn shown(text: &str) -> String {
 fn in_base64(octets: &[u8]) -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::STANDARD.encode(octets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+    use std::time::Duration;
+
+    /// With a resumed session no certificate is shown, so none is judged.
+    #[test]
+    fn sessions_are_not_resumed_beyond_the_end_of_a_certificate() {
+        let profile = Profile::new(&TlsProfile::of_address([192, 0, 2, 1].into()));
+        let end = Timestamp::from_secs(1000);
+        profile.config.lock().expect(POISONED).1 = Some(end);
+        let [early, late, later] =
+            [1, 1000, 1001].map(|secs| profile.config_at(Timestamp::default() + Duration::from_secs(secs)));
+        assert!(!Arc::ptr_eq(&early, &late) && Arc::ptr_eq(&late, &later));
+    }
+
+    #[test]
+    fn what_fails_behind_a_handshake_is_one_of_the_certificate_only_if_the_primary_says_so() {
+        let code = |error: rustls::Error| unwelcome(&io::Error::other(error)).map(|reason| reason.code);
+        let alert = rustls::Error::AlertReceived(AlertDescription::CertificateRequired);
+        assert_eq!(code(alert), Some(Code::TlsUntrusted));
+        assert_eq!(code(rustls::Error::DecryptError), None);
+    }
 }

@@ -13,6 +13,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::ServerConfig;
 
+use super::tls::not_after;
+use crate::time::Timestamp;
+
 /// What is spoken inside TLS, as clients name it in ALPN. A client that offers nothing is served as well; one that offers
 /// only others is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +68,9 @@ fn read(certificates: &Path, key: &Path, spoken: Spoken) -> io::Result<Arc<Serve
         .map_err(|error| in_file(certificates, &error))?;
     if chain.is_empty() {
         return Err(in_file(certificates, &"no certificate in PEM form is in it"));
+    }
+    if let Some(end) = not_after(&chain[0]).filter(|end| *end <= Timestamp::now()) {
+        tracing::warn!(certificate = %certificates.display(), %end, "this certificate has ended: clients that check it go away");
     }
     let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| in_file(key, &error))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());

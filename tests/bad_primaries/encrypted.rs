@@ -322,6 +322,32 @@ fn x1_only_the_opportunistic_profile_falls_back_to_clear_text_and_says_so() {
     assert_eq!(daemon.dns.serial("strict.example"), None);
 }
 
+/// A primary that was down, or silent, has not shown that it gives no TLS; and its error is that of TLS, not of the clear text
+/// that was tried in its place.
+#[test]
+fn x1_an_opportunistic_primary_that_gave_nothing_at_all_is_asked_over_tls_again() {
+    let any = Server::with(self_signed(&["whoever.example"]));
+    let zone = "down.example";
+    let primary = Primary::greeting(Greeting::Silence, reply::good(zone, 1));
+    let daemon = Secondaryd::reserve()
+        .with_settings("connect-timeout = \"500ms\"\nidle-timeout = \"1s\"\n")
+        .with_tables(&tables(zone, &primary, "tls-profile = \"opportunistic\"\n"))
+        .started();
+    let item = daemon.wait_item(zone, 0, "an error", |item| item["status"] == "ERROR");
+    let message = item["errorMessage"].as_str().unwrap_or_default();
+    assert_eq!(item["errorCode"], "CONNECT_TIMEOUT", "{item:#}");
+    assert!(message.contains("TLS handshake") && message.contains("; in clear text at port "), "{item:#}");
+    primary.greet(any.greeting());
+    daemon.expect("PUT", &format!("{}/axfr?mode=refresh", daemon.zone_path(zone)), 202);
+    daemon.dns.wait_serial(zone, 1, SOON);
+    let item = daemon.wait_item(zone, 0, "OK", |item| item["status"] == "OK");
+    assert_eq!(
+        (&item["tls"]["verified"], &item["notes"]),
+        (&"unverified".into(), &serde_json::Value::Null),
+        "{item:#}"
+    );
+}
+
 /// A renewed certificate of ours is taken up by a reload, without a restart.
 #[test]
 fn x1_a_reload_takes_up_new_certificates() {

@@ -135,11 +135,7 @@ impl Connection {
                 }
             },
         };
-        let mut address = target.address;
-        if address.port() == TLS_PORT {
-            address.set_port(CLEAR_PORT);
-        }
-        match connect_to(address, target, bounds.connect).await {
+        match connect_to(in_clear_text(target.address), target, bounds.connect).await {
             Ok(stream) => Ok(Connection::clear(stream, began, Some(why))),
             Err(reason) => Err(Refused { fell_back: Some(why), ..Refused::because(reason) }),
         }
@@ -156,6 +152,14 @@ impl Connection {
         self.stream.write_all(octets).await?;
         self.stream.flush().await
     }
+}
+
+/// Where a primary that gives no TLS at `address` is asked without.
+pub(super) fn in_clear_text(mut address: SocketAddr) -> SocketAddr {
+    if address.port() == TLS_PORT {
+        address.set_port(CLEAR_PORT);
+    }
+    address
 }
 
 async fn connect_tls(
@@ -211,17 +215,19 @@ fn unconnected(error: &io::Error) -> Reason {
 }
 
 pub(super) fn broken(error: &io::Error) -> Reason {
-    tls::failure(error).unwrap_or_else(|| Reason::new(Code::TruncatedStream, in_words(error)))
+    tls::unwelcome(error).unwrap_or_else(|| Reason::new(Code::TruncatedStream, in_words(error)))
 }
 
 pub(super) fn closed() -> Reason {
     Reason::new(Code::TruncatedStream, "the primary closed the connection")
 }
 
-/// The system's words without its number: what an operator reads in the status of a primary.
+/// The words of the system without its number, those of a library without its address: what an operator reads in the status
+/// of a primary.
 fn in_words(error: &io::Error) -> String {
     let text = error.to_string();
-    text.split(" (os error ").next().unwrap_or_default().to_lowercase()
+    let words = text.split(" (os error ").next().unwrap_or_default();
+    words.split(": http").next().unwrap_or_default().to_lowercase()
 }
 
 /// A message with its length before it.

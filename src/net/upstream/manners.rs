@@ -63,6 +63,11 @@ impl Manners {
         remember(&mut self.clear.lock().expect(POISONED), primary, reason);
     }
 
+    /// It gave nothing in clear text either: it may have been down, and TLS is tried again.
+    pub(super) fn forget_no_tls(&self, primary: SocketAddr) {
+        self.clear.lock().expect(POISONED).remove(&primary);
+    }
+
     /// Whether the primary left queries unanswered that went out together with others.
     pub(super) fn takes_one_at_a_time(&self, primary: SocketAddr) -> bool {
         self.alone.lock().expect(POISONED).get(&primary).is_some_and(|(_, learnt)| learnt.elapsed() < ALONE_HOLDS)

@@ -37,6 +37,7 @@ use crate::dns::Name;
 use crate::dns::edns::{Opt, option};
 use crate::dns::tsig::{self, Key};
 use crate::net::tls;
+use crate::reason::{Code, Reason};
 use crate::time::Timestamp;
 use crate::transfer::inbound::{Asked, Received};
 use crate::transfer::probe::SoaAnswer;
@@ -170,6 +171,27 @@ impl Upstream {
 
     fn bounds(&self) -> Bounds {
         *self.bounds.lock().expect(POISONED)
+    }
+
+    /// The outcome of an exchange. If it went in clear text because TLS was not to be had (opportunistic profile), and failed, TLS
+    /// is tried again the next time; where clear text got no answer, TLS is what is wrong.
+    fn both_ways<T>(&self, target: &Target, outcome: Result<T, Reason>, seen: &Seen) -> Result<T, Reason> {
+        let (Err(reason), Some(tls)) = (&outcome, &seen.fell_back) else { return outcome };
+        self.manners.forget_no_tls(target.address);
+        let is_silence = matches!(
+            reason.code,
+            Code::ConnectRefused
+                | Code::ConnectTimeout
+                | Code::NetUnreachable
+                | Code::IdleTimeout
+                | Code::TruncatedStream
+        );
+        if !is_silence {
+            return outcome;
+        }
+        let port = connection::in_clear_text(target.address).port();
+        let detail = format!("{}; in clear text at port {port}: {}", tls.detail, reason.detail);
+        Err(Reason::new(tls.code, detail))
     }
 
     /// Waits for the turn of one query to the target.

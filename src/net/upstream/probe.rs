@@ -49,7 +49,7 @@ impl Upstream {
             }
         };
         seen.volume.duration = began.elapsed();
-        let probed = outcome.map(|answer| {
+        let probed = self.both_ways(target, outcome, &seen).map(|answer| {
             seen.got = Some(TransferKind::Soa);
             seen.volume.records = 1;
             Probed { expire_secs: answer.expire_secs, signature: answer.signature, answer, udp_blocked }

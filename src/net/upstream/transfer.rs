@@ -47,7 +47,7 @@ impl Upstream {
             Err(Reason::new(Code::TotalTimeout, detail))
         });
         seen.volume.duration = began.elapsed();
-        (outcome, seen)
+        (self.both_ways(target, outcome, &seen), seen)
     }
 
     /// Asks for differences over UDP, once (RFC 1995 §2); `None` if TCP has to tell. Only signed: a forged answer would
