@@ -361,6 +361,8 @@ struct Transfers {
     next_refresh: Option<String>,
     expires: Option<String>,
     catalog: Option<Listed>,
+    #[serde(default)]
+    warnings: Vec<String>,
 }
 
 /// How many zones a catalog lists.
@@ -554,6 +556,10 @@ fn zone(client: &Client, zone: &Zone, json: bool) -> Outcome {
         ]);
     }
     let _ = write!(text, "{table}");
+    for (number, warning) in transfers.warnings.iter().enumerate() {
+        let gap = if number == 0 { "\n" } else { "" };
+        let _ = writeln!(text, "{gap}note: {warning}");
+    }
     Ok((verdict, text))
 }
 

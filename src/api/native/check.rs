@@ -34,15 +34,18 @@ pub(super) async fn zone(
 /// POST `/transfers/check` with the body of POST `/secondaryzones`.
 pub(super) async fn unknown(
     State(api): State<Arc<Api>>,
-    Writer(_): Writer,
+    Writer(caller): Writer,
     params: Params,
     Json(request): Json<Request>,
 ) -> Result<Response, Fault> {
     let transfer = params.flag("transfer")?.unwrap_or(false);
     let (zone, primaries) = request.zone(&api.settings())?;
     let name = zone.without_dot();
+    // The zone may be here, with other primaries; of another tenant's nothing is told.
+    let here = api.control().board().by_name(&zone).map(|view| view.status());
+    let served = here.filter(|here| here.definition.tenant == caller.tenant).and_then(|here| here.served_serial);
     let checked = api.control().preflight(Ask::New { zone, primaries }, transfer).await?;
-    Ok(shown(&api, name, None, &checked))
+    Ok(shown(&api, name, served, &checked))
 }
 
 fn shown(api: &Api, zone_name: String, served: Option<Serial>, checked: &[Checked]) -> Response {
