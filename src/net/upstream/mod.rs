@@ -1,7 +1,7 @@
 //! Exchanges with primaries: SOA probes over UDP (TCP where UDP fails), transfers over kept TCP connections; everything
 //! over TLS where the primary is configured so.
 //!
-//! In: a [`Target`] and what to ask. Out: the answer, as `transfer` reads it, or a [`Reason`](crate::reason::Reason); and beside it what the
+//! In: a [`Target`] and what to ask. Out: the answer, as `transfer` reads it, or a [`Reason`]; and beside it what the
 //! exchange has [`Seen`]. Called by tasks that `control` starts; decides nothing about what comes next. Every exchange
 //! ends: connecting, silence, the whole exchange and the lowest rate are bounded by [`Bounds`] (BEHAVIOUR B1..B6).
 //!
