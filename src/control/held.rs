@@ -201,7 +201,7 @@ impl Keeper {
             && let Some(contents) = zone.held_contents.take()
         {
             tracing::debug!(zone = %zone.definition.name, %held, "held version is on disk");
-            bury(contents);
+            bury(Some(contents));
         }
     }
 
@@ -326,9 +326,7 @@ impl Keeper {
         let is_withdrawn = |held: &mut Box<Held>| held.primary == exchange.address && held.serial != shown && !is_news;
         let Some(held) = zone.review.held.take_if(is_withdrawn) else { return };
         tracing::warn!(zone = %zone.definition.name, serial = held.serial.0, primary = %exchange.address, shown = shown.0, op = "hold", "held version withdrawn by its primary");
-        if let Some(contents) = zone.held_contents.take() {
-            bury(contents);
-        }
+        bury(zone.held_contents.take());
         let definition = zone.definition.clone();
         self.tell(&definition, Kind::Rejected, serde_json::json!({"serial": held.serial, "by": WITHDRAWN}));
         self.keep_review(exchange.zone, true);
@@ -349,9 +347,7 @@ impl Keeper {
         if let (Some(waiting), Some(rejected)) = (waiting, zone.review.objection_to(serial)) {
             zone.refresh.reword(&waiting, &rejected);
         }
-        if let Some(contents) = zone.held_contents.take() {
-            bury(contents);
-        }
+        bury(zone.held_contents.take());
         self.tell(&definition, Kind::Rejected, told);
         self.store_review(id, true, reply);
         self.follow_up(id);
@@ -361,9 +357,7 @@ impl Keeper {
     pub(super) fn forget_held(&mut self, id: ZoneId) {
         let Some(zone) = self.zones.get_mut(&id) else { return };
         if zone.review.held.take().is_some() | zone.review.refused.take().is_some() {
-            if let Some(contents) = zone.held_contents.take() {
-                bury(contents);
-            }
+            bury(zone.held_contents.take());
             self.keep_review(id, true);
         }
     }
@@ -389,9 +383,11 @@ impl Keeper {
     }
 }
 
-/// Frees a version away from the keeper: it may be large.
-fn bury(contents: Arc<Snapshot>) {
-    tokio::task::spawn_blocking(move || drop(contents));
+/// Frees a version, if there is one, away from the keeper: it may be large.
+fn bury(contents: Option<Arc<Snapshot>>) {
+    if let Some(contents) = contents {
+        tokio::task::spawn_blocking(move || drop(contents));
+    }
 }
 
 /// A version for the door, checked and compared with what is served.

@@ -2,10 +2,10 @@
 //! its exit status.
 //!
 //! In: the version, the differences to the served one, and how to run the check. Out: a [`Verdict`]. Called by `review`
-//! on the task of a transfer, so that a slow check holds up its own zone, and others only while they wait for a turn. Bounds: [`RUNNING_MAX`] programs at one
-//! time, a time limit each, one line of words. The program leads a process group of its own, and all of that is killed
-//! when its time is up or the transfer is cancelled. Its files stand in a directory for the one run, readable by the
-//! daemon's user only, and go with it.
+//! on the task of a transfer, so that a slow check holds up its own zone, and others only while they wait for a turn.
+//! Bounds: [`RUNNING_MAX`] programs at one time, a time limit each, one line of words. The program leads a process group of
+//! its own, and all of that is killed when its time is up or the transfer is cancelled. Its files stand in a directory for
+//! the one run, readable by the daemon's user only, and go with it.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, BufWriter, Write};

@@ -38,6 +38,7 @@ use crate::dns::edns::{Opt, option};
 use crate::dns::tsig::{self, Key};
 use crate::net::tls;
 use crate::reason::{Code, Reason};
+use crate::refresh::unreachable::is_unreachable;
 use crate::time::Timestamp;
 use crate::transfer::inbound::{Asked, Received};
 use crate::transfer::probe::SoaAnswer;
@@ -178,14 +179,8 @@ impl Upstream {
     fn both_ways<T>(&self, target: &Target, outcome: Result<T, Reason>, seen: &Seen) -> Result<T, Reason> {
         let (Err(reason), Some(tls)) = (&outcome, &seen.fell_back) else { return outcome };
         self.manners.forget_no_tls(target.address);
-        let is_silence = matches!(
-            reason.code,
-            Code::ConnectRefused
-                | Code::ConnectTimeout
-                | Code::NetUnreachable
-                | Code::IdleTimeout
-                | Code::TruncatedStream
-        );
+        let is_silence =
+            is_unreachable(reason.code) || matches!(reason.code, Code::IdleTimeout | Code::TruncatedStream);
         if !is_silence {
             return outcome;
         }
