@@ -22,8 +22,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -59,6 +60,9 @@ const TRANSFERS_WAITING_MAX: usize = 256;
 /// Messages of a transfer that are made before the one ahead is written.
 const MESSAGES_AHEAD: usize = 2;
 
+/// What a client does that is cut off by [`TcpLimits::write`](super::TcpLimits::write).
+const TAKES_NOTHING: &str = "the client took nothing";
+
 thread_local! {
     /// Where a reply is made before it is queued for writing: one for each runtime thread, not for each connection.
     static REPLY: RefCell<(Workspace, Box<[u8]>)> =
@@ -79,6 +83,8 @@ pub(super) struct Connection<S> {
     waiting: VecDeque<TransferRequest>,
     /// Transfers that are being sent.
     running: usize,
+    /// The error that ended the connection, for the log of the transfers it breaks off.
+    failure: Arc<OnceLock<String>>,
 }
 
 /// What a transfer's task gives to its connection.
@@ -89,7 +95,7 @@ enum Piece {
     End(bool),
 }
 
-/// Why a connection ends; nobody is told but the debug log.
+/// Why a connection ends; nobody is told but the debug log, and that of transfers which end with it.
 type Ended = io::Result<()>;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
@@ -103,6 +109,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             outgoing: Vec::new(),
             waiting: VecDeque::new(),
             running: 0,
+            failure: Arc::default(),
         }
     }
 
@@ -114,10 +121,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Reads and answers until the client closes, is silent for too long, or we stop.
     pub(super) async fn run(mut self) -> Ended {
+        let (sender, mut pieces) = mpsc::channel(MESSAGES_AHEAD);
+        let ended = self.converse(&sender, &mut pieces).await;
+        // before `pieces` goes, which ends the transfers
+        if let Err(error) = &ended {
+            let _ = self.failure.set(error.to_string());
+        }
+        ended
+    }
+
+    async fn converse(&mut self, sender: &mpsc::Sender<Piece>, pieces: &mut mpsc::Receiver<Piece>) -> Ended {
         let server = Arc::clone(&self.server);
         let mut stop = server.stop.subscribe();
         let mut view = server.services.view.reader();
-        let (sender, mut pieces) = mpsc::channel(MESSAGES_AHEAD);
         // One deadline for the whole next query: single octets now and then do not keep a connection open. The timer is
         // set again only when it rings: a busy connection moves its deadline with each query.
         let mut deadline = Instant::now() + server.limits.idle;
@@ -129,7 +145,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             if self.answer_arrived(&mut view).await? {
                 deadline = Instant::now() + server.limits.idle;
             }
-            self.begin_transfers(&sender);
+            self.begin_transfers(sender);
             self.flush().await?;
             let is_stopping = *server.stop.borrow();
             let is_busy = self.running > 0;
@@ -248,8 +264,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         {
             self.running += 1;
             let (server, sender, peer) = (Arc::clone(&self.server), sender.clone(), self.peer);
+            let failure = Arc::clone(&self.failure);
             tokio::spawn(async move {
-                let is_whole = transfer(&server, request, peer, &sender).await;
+                let is_whole = transfer(&server, request, peer, &sender, &failure).await;
                 // a connection that is gone has no use for it
                 let _ = sender.send(Piece::End(is_whole)).await;
             });
@@ -261,13 +278,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if self.outgoing.is_empty() {
             return Ok(());
         }
+        let limit = self.server.limits.write;
         let mut rest: &[u8] = &self.outgoing;
         // mostly the socket takes all of it at once: no clock is asked then
         if let Some(written) = at_once(|cx| Pin::new(&mut self.stream).poll_write(cx, rest)).await {
             rest = &rest[written?..];
         }
         while !rest.is_empty() {
-            let written = timeout(self.server.limits.write, self.stream.write(rest)).await??;
+            let written = within(limit, TAKES_NOTHING, self.stream.write(rest)).await?;
             if written == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
@@ -276,13 +294,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         // a TLS stream keeps what the socket did not take
         match at_once(|cx| Pin::new(&mut self.stream).poll_flush(cx)).await {
             Some(flushed) => flushed?,
-            None => timeout(self.server.limits.write, self.stream.flush()).await??,
+            None => within(limit, TAKES_NOTHING, self.stream.flush()).await?,
         }
         self.outgoing.clear();
         // one large burst shall not keep its memory for the life of the connection
         self.outgoing.shrink_to(WRITE_OCTETS);
         Ok(())
     }
+}
+
+/// What `work` comes to, or that it did not end in time: `problem` says what the client did not do.
+async fn within<T>(limit: Duration, problem: &str, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    timeout(limit, work).await.unwrap_or_else(|_| {
+        Err(io::Error::new(io::ErrorKind::TimedOut, format!("{problem} for {} ms", limit.as_millis())))
+    })
 }
 
 /// What `poll` gives, if it is ready now.
@@ -307,6 +332,7 @@ async fn transfer(
     request: TransferRequest,
     peer: SocketAddr,
     sender: &mpsc::Sender<Piece>,
+    failure: &OnceLock<String>,
 ) -> bool {
     let counters = &server.cold.counters;
     let permit = server.transfers.try_acquire();
@@ -320,10 +346,8 @@ async fn transfer(
     };
     let started = Instant::now();
     let zone = request.slot.name().clone();
-    let sent = match timeout(server.limits.transfer, stream_zone(request, &data, sender)).await {
-        Ok(sent) => sent,
-        Err(elapsed) => Err(elapsed.into()),
-    };
+    let limit = server.limits.transfer;
+    let sent = within(limit, "the transfer was under way", stream_zone(request, &data, sender, failure)).await;
     counters.count_transfer(if sent.is_ok() { TransferOutcome::Completed } else { TransferOutcome::Broken });
     let duration_ms = started.elapsed().as_millis() as u64;
     match &sent {
@@ -337,7 +361,12 @@ async fn transfer(
 }
 
 /// Makes one message after the other. An error leaves the stream in the middle of an answer.
-async fn stream_zone(request: TransferRequest, data: &OutboundData, sender: &mpsc::Sender<Piece>) -> io::Result<Sent> {
+async fn stream_zone(
+    request: TransferRequest,
+    data: &OutboundData,
+    sender: &mpsc::Sender<Piece>,
+    failure: &OnceLock<String>,
+) -> io::Result<Sent> {
     let mut signer = request.signed.as_ref().map(StreamSigner::new);
     let mut opt = request.opt;
     let reserved = signer.as_ref().map_or(0, StreamSigner::record_octets) + OPT_OCTETS;
@@ -355,7 +384,10 @@ async fn stream_zone(request: TransferRequest, data: &OutboundData, sender: &mps
             signer.sign(&mut message, Timestamp::now());
         }
         octets += message.len() as u64;
-        sender.send(Piece::Message(message)).await.map_err(|_| io::ErrorKind::BrokenPipe)?;
+        if sender.send(Piece::Message(message)).await.is_err() {
+            let why = failure.get().map_or("the connection has ended", String::as_str);
+            return Err(io::Error::new(io::ErrorKind::BrokenPipe, why.to_owned()));
+        }
     }
 }
 

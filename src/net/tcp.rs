@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -29,6 +30,11 @@ use crate::served::Transport;
 
 /// Pause of the accept loop after an error such as "too many open files".
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// So many octets wait to be sent on a connection at most, those on their way not counted: a client that takes fewer within
+/// the time for one write ([`TcpLimits::write`]) is cut off. By default a socket is ready for more when a third of its buffer is
+/// free, which may be megabytes: a client that reads slowly all the time then looks like one that has stopped.
+const UNSENT_OCTETS: u32 = 128 * 1024;
 
 /// What all connections share.
 pub(super) struct Server {
@@ -112,6 +118,7 @@ impl Server {
         transport: Transport,
     ) -> io::Result<()> {
         let _ = stream.set_nodelay(true);
+        let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_OCTETS);
         let mut early = Vec::new();
         if self.proxies.contains(peer.ip()) {
             let opening = timeout(self.limits.idle, take_head(&mut stream)).await??;

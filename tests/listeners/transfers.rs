@@ -1,11 +1,12 @@
 //! Transfers to the next tier: BEHAVIOUR O1 and O2, T5.
 
 use std::io::{Read, Write};
+use std::time::{Duration, Instant};
 
 use secondaryd::dns::edns::{ExtendedError, Opt};
 use secondaryd::dns::message::{self, Header, Rcode};
 use secondaryd::dns::tsig::{self, StreamVerifier};
-use secondaryd::dns::{Record, RecordType, Serial};
+use secondaryd::dns::{Name, Record, RecordType, Serial};
 use secondaryd::net::counters::TransferOutcome;
 use secondaryd::net::{Options, TcpLimits};
 use secondaryd::time::Timestamp;
@@ -150,15 +151,21 @@ fn one_transfer_too_many_is_told_to_come_back() {
     assert_eq!(server.running.as_ref().expect("running").counters().transfers(TransferOutcome::Unavailable), 1);
 }
 
+/// Some megabytes: more than the buffers of a connection hold.
+fn serve_large_zone(server: &Server) -> Name {
+    let apex = name("example");
+    let text: String = (0..40_000).map(|i| format!("more-{i} TXT \"{}\"\n", "y".repeat(200))).collect();
+    server.publisher.publish(&server.slots[0], snapshot(&apex, &(version(2) + &text)).into());
+    apex
+}
+
 /// RFC 7766 §6.2.1.1: "responses SHOULD be sent as soon as they are available": the answer to a query behind a transfer does
 /// not wait for its end, which the downstream decides by how fast it reads.
 #[test]
 fn a_query_behind_a_long_transfer_is_answered_before_its_end() {
-    // given a zone of some megabytes, more than the buffers of the connection hold
+    // given a large zone
     let server = Server::start();
-    let apex = name("example");
-    let text: String = (0..40_000).map(|i| format!("more-{i} TXT \"{}\"\n", "y".repeat(200))).collect();
-    server.publisher.publish(&server.slots[0], snapshot(&apex, &(version(2) + &text)).into());
+    let apex = serve_large_zone(&server);
     let mut stream = server.tcp();
     // when it is asked for, and then something else, and after both the first message has been read
     let request = message::query(5, &apex, RecordType::AXFR, None);
@@ -179,6 +186,35 @@ fn a_query_behind_a_long_transfer_is_answered_before_its_end() {
         *(if answered { &mut behind } else { &mut before }) += 1;
     }
     assert!(answered && behind > 0, "{before} messages before the reply, {behind} behind it");
+}
+
+/// RFC 5936 §6 leaves the pace to the client: one that takes little, but takes it all the time, is not one that has stopped.
+#[test]
+fn a_downstream_that_reads_slowly_all_the_time_is_not_cut_off() {
+    // given a large zone, and two seconds for a client that takes nothing
+    let tcp = TcpLimits { write: Duration::from_secs(2), ..TcpLimits::default() };
+    let server = Server::with(&["127.0.0.1:0"], Options { workers: 1, pin: false, tcp, ..Options::default() });
+    let apex = serve_large_zone(&server);
+    // when a downstream with a small buffer takes some 160 kB/s for three times as long
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+    socket.set_recv_buffer_size(32 * 1024).expect("a small buffer");
+    socket.connect(&server.address().into()).expect("connected");
+    let mut stream = std::net::TcpStream::from(socket);
+    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("timeout");
+    stream.write_all(&framed(&message::query(5, &apex, RecordType::AXFR, None))).expect("written");
+    let begun = Instant::now();
+    let mut early = Vec::new();
+    while begun.elapsed() < Duration::from_secs(6) {
+        let mut some = [0; 4096];
+        let octets = stream.read(&mut some).expect("not cut off");
+        assert!(octets > 0, "not cut off");
+        early.extend_from_slice(&some[..octets]);
+        std::thread::sleep(Duration::from_millis(25));
+    }
+    // then the zone comes whole
+    let mut stream = early.as_slice().chain(&mut stream);
+    let whole = receive(&mut stream, Asked::Axfr, 5, None);
+    assert!(matches!(whole, Received::Full(_)));
 }
 
 /// RFC 9103 §6.4: several transfers are asked for on one connection at once; each is whole.
@@ -206,7 +242,7 @@ fn transfers_asked_for_at_once_on_one_connection_are_all_sent() {
 fn downstreams_learn_how_long_the_zone_lives() {
     let server = Server::start();
     let now = Timestamp::now();
-    server.publisher.set_expires(&server.slots[0], Some(now + std::time::Duration::from_secs(1000)));
+    server.publisher.set_expires(&server.slots[0], Some(now + Duration::from_secs(1000)));
     let opt = Opt::default().with_option(9, b"");
     let mut stream = server.tcp();
     for qtype in [RecordType::SOA, RecordType::AXFR] {
