@@ -11,7 +11,7 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use secondaryd::dns::{Name, Record, RecordType};
-use secondaryd::store::{Contents, Options, Store, Write};
+use secondaryd::store::{Contents, Options, Ring, Store, Write};
 use secondaryd::zone::{Builder, Diff, DiffBuilder, HashKey, Limits, Snapshot};
 
 fn records(apex: &Name, serial: u32, names: u32, special: u32) -> impl Iterator<Item = Record> {
@@ -264,20 +264,32 @@ fn many_small_zones() {
         .map(|zone| Arc::new(build(&format!("zone{zone}.test.").parse().expect("a name"), 10, store.hash_key())))
         .collect();
     let image: u64 = snapshots.iter().map(|snapshot| snapshot.image_octets()).sum();
-    let (before, started) = (written(), Instant::now());
+    let (before, started, processor_before) = (written(), Instant::now(), processor());
     let (sender, receiver) = channel();
+    let ring: Ring = [0; 18];
+    // what a zone's definition and its first transfer bring
     for (zone, snapshot) in (0..).zip(&snapshots) {
-        store.submit(Write::Define { zone, bytes: vec![0; 200] }, Box::new(drop));
+        let contents = Box::new(Write::Replace { zone, snapshot: snapshot.clone(), diff: None });
+        let writes = [
+            Write::Define { zone, bytes: vec![0; 200] },
+            Write::Noted { zone, contents, bytes: vec![0; 100].into() },
+            Write::Attempt { zone, ring, sequence: u64::from(zone), bytes: vec![0; 250].into(), keep: 20 },
+            Write::Confirm { zone, bytes: vec![0; 18].into() },
+        ];
+        for write in writes {
+            store.submit(write, Box::new(|outcome| outcome.expect("stored")));
+        }
         let sender = sender.clone();
         let done = Box::new(move |outcome| sender.send(outcome).expect("waited for"));
-        store.submit(Write::Replace { zone, snapshot: snapshot.clone(), diff: None }, done);
+        store.submit(Write::Primary { zone, index: 0, bytes: vec![0; 200].into() }, done);
     }
     for outcome in receiver.iter().take(zones as usize) {
         outcome.expect("stored");
     }
     println!(
-        "{zones} zones of 12 records: {:?}, image {image}, {} x image written, {} syncs",
+        "{zones} zones of 12 records: {:?} ({:?} of processor time), image {image}, {} x image written, {} syncs",
         started.elapsed(),
+        processor() - processor_before,
         (written() - before) as f64 / image as f64,
         store.statistics().syncs
     );

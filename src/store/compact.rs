@@ -10,14 +10,15 @@
 //!                yes |                                 | no
 //!                    v                                 v
 //!   pages that differ from those in        all pages in a file under generation + 1, sync,
-//!   the tree + `z` + kept differences      then `z` + kept differences in the group's batch
-//!   in the group's one atomic batch                        |
+//!   the tree (one small page: in `z`)      then `z` + kept differences in the group's batch
+//!   + `z` + kept differences in the                        |
+//!   group's one atomic batch                               |
 //!                    `------------> then: old pages, old history are garbage
 //! ```
 //!
 //! `z` is the only value that makes pages and differences count, and it changes in one atomic batch. So whatever
 //! step a crash comes after, a zone is wholly old or wholly new, and the rest is `garbage`. Pages that move between the
-//! tree and a file are a new generation like any other.
+//! tree, a file and `z` are a new generation like any other.
 //!
 //! A checkpoint writes the file whole. The journal before it held a quarter of the image or 64 MiB, so each octet of a
 //! difference costs 4 more octets of file at most up to images of 256 MiB (5 million records) and image / 64 MiB beyond:
@@ -25,12 +26,13 @@
 
 use super::disk::Disk;
 use super::garbage::Garbage;
+use super::known::Part;
 use super::layout::{self, DiffHead, Header, Place, ZoneNumber, table};
 use super::page_file::{FileId, Purpose};
 use super::writer::{Forget, Writer};
 use super::{Bounds, StoreError};
 use crate::dns::Serial;
-use crate::zone::{Diff, HashKey, Snapshot};
+use crate::zone::{Diff, HashKey, Page, Snapshot};
 
 /// The journal of a zone may grow to this in any case, else a zone of one page would be written anew each time.
 const JOURNAL_OCTETS_MIN: u64 = 4 << 10;
@@ -60,6 +62,11 @@ pub(super) struct ZoneState {
 }
 
 impl ZoneState {
+    /// Of a zone of which nothing is stored.
+    pub(super) fn nothing() -> ZoneState {
+        ZoneState { header: None, top_generation: 0, last_sequence: 0, last_total: 0, last: None }
+    }
+
     fn load(disk: &Disk, zone: ZoneNumber) -> Result<ZoneState, StoreError> {
         // Contents that cannot be read are as good as none for the next write; what is left of them is garbage.
         let header = match read_header(disk, zone) {
@@ -98,6 +105,14 @@ impl ZoneState {
         self.header.as_ref().filter(|header| header.is_loaded())
     }
 
+    /// The generation of a page behind the header: that of the one before, which it replaces, or a new one.
+    fn generation_behind_header(&self) -> u32 {
+        match &self.header {
+            Some(header) if header.place == Place::Header => header.generation,
+            _ => self.top_generation + 1,
+        }
+    }
+
     /// The header, if its pages can be compared with.
     fn in_tree(&self) -> Option<&Header> {
         self.header.as_ref().filter(|header| header.place == Place::Tree)
@@ -108,7 +123,8 @@ impl ZoneState {
 pub(super) fn read_header(disk: &Disk, zone: ZoneNumber) -> Result<Option<Header>, StoreError> {
     let key = layout::zone_key(table::ZONE, zone);
     let Some(body) = disk.get(&key)? else { return Ok(None) };
-    Ok(Some(Header::decode(&body).ok_or_else(|| layout::Damage::Shape(layout::show(&key)))?))
+    let (header, _) = Header::decode(&body).ok_or_else(|| layout::Damage::Shape(layout::show(&key)))?;
+    Ok(Some(header))
 }
 
 /// The head of one stored difference.
@@ -143,7 +159,7 @@ impl Writer {
                 if follows(state.last, diffs, snapshot.serial()) && journal <= room {
                     let state = self.put_diffs(zone, state, diffs);
                     self.group.touched.insert(zone);
-                    self.zones.insert(zone, state);
+                    self.known.set_state(zone, state);
                     return Ok(());
                 }
             }
@@ -179,10 +195,11 @@ impl Writer {
         let kept = if is_linked { keepable(diffs, image_octets, self.bounds.diffs_in_batch()) } else { &[] };
         let chain_goes_on = is_healed || is_linked && kept.len() == diffs.len();
 
-        let plan = match state.in_tree() {
+        let plan = match (lone_page(snapshot), state.in_tree()) {
             _ if self.bounds.is_for_file(image_octets) => None,
-            Some(header) => self.changed_pages(zone, header, snapshot)?,
-            None => all_pages(zone, state.top_generation + 1, snapshot, self.bounds.pages_in_batch()),
+            (Some(page), _) => Some(PagePlan::behind_header(state.generation_behind_header(), snapshot.key(), page)),
+            (None, Some(header)) => self.changed_pages(zone, header, snapshot)?,
+            (None, None) => all_pages(zone, state.top_generation + 1, snapshot, self.bounds.pages_in_batch()),
         };
         let kept_octets: usize = kept.iter().map(|diff| diff.as_bytes().len()).sum();
         let plan = match plan {
@@ -226,13 +243,14 @@ impl Writer {
         for key in plan.deletes {
             self.group.changes.delete(&key);
         }
-        self.group.changes.put(&layout::zone_key(table::ZONE, zone), &header.encode());
+        let page = plan.behind_header.as_ref().map_or(&[][..], Page::as_bytes);
+        self.group.changes.put(&layout::zone_key(table::ZONE, zone), &header.encode(page));
 
         state.top_generation = state.top_generation.max(generation);
         state.last = Some(snapshot.serial());
         state.header = Some(header);
         self.group.touched.insert(zone);
-        self.zones.insert(zone, state);
+        self.known.set_state(zone, state);
         if let Some(before) = before {
             if before.chain_start != chain_start {
                 self.group.garbage.push(Garbage::Diffs { zone, below: chain_start });
@@ -287,7 +305,7 @@ impl Writer {
 
     /// Writes all pages to a file under a generation that no header names yet.
     fn write_file(&mut self, zone: ZoneNumber, generation: u32, snapshot: &Snapshot) -> Result<PagePlan, StoreError> {
-        if let Some(state) = self.zones.get_mut(&zone) {
+        if let Some(state) = self.known.state_mut(zone) {
             state.top_generation = generation;
         }
         let id = FileId { zone, purpose: Purpose::Contents, generation };
@@ -344,7 +362,7 @@ impl Writer {
         self.group.garbage.push(Garbage::Diffs { zone, below: state.last_sequence + 1 });
         self.group.garbage.push(Garbage::Pages { zone, from: 0, below: state.top_generation + 1 });
         self.group.touched.insert(zone);
-        self.zones.insert(zone, ZoneState { header: None, last: None, ..state });
+        self.known.set_state(zone, ZoneState { header: None, last: None, ..state });
         Ok(())
     }
 
@@ -374,8 +392,8 @@ impl Writer {
         if let Some((sequence, head)) = last.filter(|(sequence, _)| *sequence > header.base_sequence) {
             (header.base, header.base_sequence, header.base_total) = (head.to, sequence, head.total);
         }
-        self.group.changes.put(&layout::zone_key(table::ZONE, zone), &header.encode());
-        self.zones.remove(&zone);
+        self.group.changes.put(&layout::zone_key(table::ZONE, zone), &header.encode(&[]));
+        self.known.forget(zone);
         self.group.touched.insert(zone);
         self.group.garbage.push(Garbage::Pages { zone, from: 0, below: generation + 1 });
         Ok(())
@@ -390,11 +408,12 @@ impl Writer {
 
     /// What is known of `zone`, from memory or disk.
     pub(super) fn state(&mut self, zone: ZoneNumber) -> Result<ZoneState, StoreError> {
-        if let Some(state) = self.zones.get(&zone) {
+        if let Some(state) = self.known.state(zone) {
             return Ok(state.clone());
         }
-        let state = ZoneState::load(&self.disk, zone)?;
-        self.zones.insert(zone, state.clone());
+        let is_first = self.known.is_first(zone, Part::Contents);
+        let state = if is_first { ZoneState::nothing() } else { ZoneState::load(&self.disk, zone)? };
+        self.known.set_state(zone, state.clone());
         Ok(state)
     }
 }
@@ -436,6 +455,8 @@ struct PagePlan {
     place: Place,
     puts: Vec<(Vec<u8>, Vec<u8>)>,
     deletes: Vec<Vec<u8>>,
+    /// The only page, with [`Place::Header`].
+    behind_header: Option<Page>,
     octets: usize,
     pages: u32,
     digest: u64,
@@ -445,7 +466,13 @@ impl PagePlan {
     fn new(generation: u32, key: &HashKey) -> PagePlan {
         let digest = digest_start(key);
         let (puts, deletes) = (Vec::new(), Vec::new());
-        PagePlan { generation, place: Place::Tree, puts, deletes, octets: 0, pages: 0, digest }
+        PagePlan { generation, place: Place::Tree, puts, deletes, behind_header: None, octets: 0, pages: 0, digest }
+    }
+
+    /// `page` is all there is; the checksum of the header's value is its own.
+    fn behind_header(generation: u32, key: &HashKey, page: &Page) -> PagePlan {
+        let (octets, behind_header) = (page.as_bytes().len(), Some(page.clone()));
+        PagePlan { place: Place::Header, pages: 1, octets, behind_header, ..PagePlan::new(generation, key) }
     }
 
     fn count(&mut self, value: &[u8]) {
@@ -485,7 +512,15 @@ fn all_pages(zone: ZoneNumber, generation: u32, snapshot: &Snapshot, octets_max:
     (plan.octets <= octets_max).then_some(plan)
 }
 
-fn sorted_pages(zone: ZoneNumber, generation: u32, snapshot: &Snapshot) -> Vec<(Vec<u8>, crate::zone::Page)> {
+/// The only page of a zone, if it is small.
+fn lone_page(snapshot: &Snapshot) -> Option<&Page> {
+    let mut pages = snapshot.pages();
+    let (_, page) = pages.next()?;
+    let is_lone = page.as_bytes().len() <= layout::PAGE_BEHIND_HEADER_MAX && pages.next().is_none();
+    is_lone.then_some(page)
+}
+
+fn sorted_pages(zone: ZoneNumber, generation: u32, snapshot: &Snapshot) -> Vec<(Vec<u8>, Page)> {
     let mut pages: Vec<_> =
         snapshot.pages().map(|(key, page)| (layout::page_key(zone, generation, key), page.clone())).collect();
     pages.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));

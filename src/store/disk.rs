@@ -106,6 +106,24 @@ impl Changes {
         self.batch.insert(key, value);
     }
 
+    /// Adds a value in parts, and the removal of what is left of one of `before` parts on the disk.
+    pub(super) fn put_opaque(&mut self, start: &[u8], octets: &[u8], before: u16) -> Result<(), StoreError> {
+        if octets.len() > layout::OPAQUE_OCTETS_MAX {
+            return Err(StoreError::TooLarge { octets: octets.len(), max: layout::OPAQUE_OCTETS_MAX });
+        }
+        let before = before.max(self.parts.get(start).copied().unwrap_or(0));
+        let bodies = layout::opaque_parts(octets);
+        let parts = bodies.len() as u16;
+        for (part, body) in (0..).zip(&bodies) {
+            self.put(&layout::part_key(start, part), body);
+        }
+        for part in parts..before {
+            self.delete(&layout::part_key(start, part));
+        }
+        self.parts.insert(start.to_vec(), parts.max(before));
+        Ok(())
+    }
+
     pub(super) fn delete(&mut self, key: &[u8]) {
         self.octets += key.len();
         self.count += 1;
@@ -302,27 +320,27 @@ impl Disk {
         Ok(found.map(|(key, _)| key.to_vec()))
     }
 
+    /// The first zone number behind all of which anything is stored; `None` if that cannot be told.
+    pub(super) fn unused_from(&self) -> Option<layout::ZoneNumber> {
+        let mut used = self.files.last_zone();
+        for (start, zone_of) in layout::zone_tables() {
+            let last = self.last_key(&layout::behind(&start), &start).ok()?;
+            used = used.max(last.as_deref().and_then(zone_of));
+        }
+        match used {
+            Some(used) => used.checked_add(1),
+            None => Some(0),
+        }
+    }
+
     /// Adds a value in parts to `changes`, and the removal of what a longer predecessor leaves behind.
     pub(super) fn put_opaque(&self, changes: &mut Changes, start: &[u8], octets: &[u8]) -> Result<(), StoreError> {
-        if octets.len() > layout::OPAQUE_OCTETS_MAX {
-            return Err(StoreError::TooLarge { octets: octets.len(), max: layout::OPAQUE_OCTETS_MAX });
-        }
         let before = match self.read("read", |tree| tree.get(layout::part_key(start, 0)))? {
             // A damaged predecessor may have any number of parts; those left behind are never read.
             Some(value) => value.get(layout::CHECKSUM_OCTETS..).and_then(layout::opaque_part).map_or(0, |(n, _)| n),
             None => 0,
         };
-        let before = before.max(changes.parts.get(start).copied().unwrap_or(0));
-        let bodies = layout::opaque_parts(octets);
-        let parts = bodies.len() as u16;
-        for (part, body) in (0..).zip(&bodies) {
-            changes.put(&layout::part_key(start, part), body);
-        }
-        for part in parts..before {
-            changes.delete(&layout::part_key(start, part));
-        }
-        changes.parts.insert(start.to_vec(), parts.max(before));
-        Ok(())
+        changes.put_opaque(start, octets, before)
     }
 
     /// Adds the removal of everything that starts with `start` and is not before `from` to `changes`; for tables with

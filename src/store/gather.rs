@@ -27,14 +27,16 @@ pub(super) struct Gathered<'a> {
 type Range = fn(&Gathered<'_>) -> (Vec<u8>, Vec<u8>);
 
 impl<'a> Gathered<'a> {
-    fn new(zone: ZoneNumber, header: &'a Header, key: &HashKey) -> Gathered<'a> {
+    fn new(zone: ZoneNumber, header: &'a Header, behind_header: Option<Page>, key: &HashKey) -> Gathered<'a> {
         // What a damaged header says is no reason to take so much memory.
         const PAGES_LIKELY: u32 = 1 << 16;
-        let pages = if header.place == Place::Tree { header.pages.min(PAGES_LIKELY) } else { 0 };
+        let likely = if header.place == Place::Tree { header.pages.min(PAGES_LIKELY) } else { 0 };
+        let mut pages = Vec::with_capacity(likely as usize);
+        pages.extend(behind_header);
         Gathered {
             zone,
             header,
-            pages: Vec::with_capacity(pages as usize),
+            pages,
             digest: digest_start(key),
             chain: Chain::after(header.base_sequence),
             damaged_pages: None,
@@ -63,13 +65,13 @@ impl<'a> Gathered<'a> {
     }
 }
 
-/// Reads what stands in the tree of `zones`, which ascend.
+/// Reads what stands in the tree of `zones`, which ascend; with the page behind a header, which has been read.
 pub(super) fn gather<'a>(
     disk: &Disk,
     key: &HashKey,
-    zones: impl Iterator<Item = (ZoneNumber, &'a Header)>,
+    zones: impl Iterator<Item = (ZoneNumber, &'a Header, Option<Page>)>,
 ) -> Result<Vec<Gathered<'a>>, StoreError> {
-    let mut found: Vec<_> = zones.map(|(zone, header)| Gathered::new(zone, header, key)).collect();
+    let mut found: Vec<_> = zones.map(|(zone, header, page)| Gathered::new(zone, header, page, key)).collect();
     let in_tree = found.iter_mut().filter(|zone| zone.header.place == Place::Tree).collect();
     walk(disk, in_tree, pages_of, |zone, key, value| {
         zone.digest = zone.digest.wrapping_add(digest_of(value));

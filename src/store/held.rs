@@ -90,7 +90,7 @@ impl Writer {
             image_octets,
             apex: snapshot.apex().clone(),
         };
-        self.group.changes.put(&layout::held::header_key(zone), &header.encode());
+        self.group.changes.put(&layout::held::header_key(zone), &header.encode(&[]));
         self.group.touched.insert(zone);
         self.review(zone, Some(review), false)
     }
@@ -117,12 +117,14 @@ impl Writer {
         let state = self.state(zone)?;
         // The note of the oldest kept version stands one before the first difference.
         let oldest = state.header.as_ref().map_or(0, |header| header.chain_start.saturating_sub(1));
-        let (from, end) = (layout::held::note_key(zone, 0), layout::held::note_key(zone, oldest));
-        let outlived: Vec<sled::IVec> = self
-            .disk
-            .read("scan", |tree| tree.range(from..end).keys().take(NOTES_TRIMMED).collect::<Result<_, _>>())?;
-        for key in outlived {
-            self.group.changes.delete(&key);
+        if oldest > 0 {
+            let (from, end) = (layout::held::note_key(zone, 0), layout::held::note_key(zone, oldest));
+            let outlived: Vec<sled::IVec> = self
+                .disk
+                .read("scan", |tree| tree.range(from..end).keys().take(NOTES_TRIMMED).collect::<Result<_, _>>())?;
+            for key in outlived {
+                self.group.changes.delete(&key);
+            }
         }
         self.group.changes.put(&layout::held::note_key(zone, state.last_sequence), bytes);
         Ok(())
@@ -157,7 +159,7 @@ pub(super) fn file_generation(disk: &Disk, zone: ZoneNumber) -> Result<Option<u3
         Err(StoreError::Corrupt(_)) => None,
         body => body?,
     };
-    let header = body.as_deref().and_then(Header::decode);
+    let header = body.as_deref().and_then(Header::decode).map(|(header, _)| header);
     Ok(header.filter(|header| header.place == Place::File).map(|header| header.generation))
 }
 
@@ -177,7 +179,7 @@ impl Store {
 
     fn read_held(&self, zone: ZoneNumber, header: &[u8]) -> Result<Snapshot, StoreError> {
         let shown = || layout::show(&layout::held::header_key(zone));
-        let header = Header::decode(header).ok_or_else(|| Damage::Shape(shown()))?;
+        let (header, _) = Header::decode(header).ok_or_else(|| Damage::Shape(shown()))?;
         let pages = if header.place == Place::File {
             let id = FileId { zone, purpose: Purpose::Held, generation: header.generation };
             self.disk.files.read(id, &self.key, Sum { pages: header.pages, digest: header.digest })?

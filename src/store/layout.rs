@@ -6,9 +6,9 @@
 //! | --- | --- |
 //! | `v` | format `u32`, hash key 16 B |
 //! | `c` zone part | definition, opaque, in parts |
-//! | `z` zone | [`Header`]: which generation of pages is live, where the chain of diffs stands |
+//! | `z` zone | [`Header`]: which generation of pages is live, where the chain of diffs stands; behind it the page of a zone that has one small page |
 //! | `t` zone | refresh confirmation, opaque |
-//! | `p` zone generation kind prefix bits | one page of the zone, or a spill chunk |
+//! | `p` zone generation kind prefix bits | one page of a zone that has more, or a spill chunk |
 //! | `j` zone sequence part | one difference sequence in wire form, in parts, the first behind a [`DiffHead`] |
 //! | `a` zone index part | one primary's status, opaque, in parts |
 //! | `n` zone ring sequence | one ended attempt, opaque; a ring is an address of a primary |
@@ -29,14 +29,18 @@ pub mod held;
 pub use header::{Header, Place, Version};
 
 /// The format this build writes. A change of any byte below, or of the page format, is a new number.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
-/// The oldest format this build reads. 1 knew no files of pages; all it wrote is read as it is.
+/// The oldest format this build reads. 1 knew no files of pages, and 2 no pages behind headers; all they wrote is read as it is.
 pub const FORMAT_OLDEST: u32 = 1;
 
 /// Largest body of a value. sled splits a leaf above 16 items only and puts a leaf over 131,052 octets into a file
 /// of its own; 17 values of this size with their keys and checksums stay below that.
 pub const BODY_OCTETS_MAX: usize = 7_000;
+
+/// A page of a zone that has no other stands behind its header if it is no larger: every leaf of headers is read and written with
+/// the pages in it, and a header with a long name stays below [`BODY_OCTETS_MAX`].
+pub const PAGE_BEHIND_HEADER_MAX: usize = 4_096;
 
 /// Octets of the checksum in front of each body.
 pub const CHECKSUM_OCTETS: usize = 4;
@@ -148,6 +152,17 @@ pub fn zone_key(table: u8, zone: ZoneNumber) -> Vec<u8> {
 /// The zone in a key of any table but `v`, `h` and `m`.
 pub fn zone_of(key: &[u8]) -> Option<ZoneNumber> {
     Some(ZoneNumber::from_be_bytes(*key.get(1..)?.first_chunk()?))
+}
+
+/// The zone in a key, see [`zone_of`].
+pub type ZoneOf = fn(&[u8]) -> Option<ZoneNumber>;
+
+/// The start of every table whose keys name a zone, and how they do.
+pub fn zone_tables() -> impl Iterator<Item = (Vec<u8>, ZoneOf)> {
+    use table::{ATTEMPT, CONFIRMATION, DEFINITION, DIFF, ENTRY, LOG, PAGE, PRIMARY, ZONE};
+    let plain = [DEFINITION, ZONE, CONFIRMATION, PAGE, DIFF, PRIMARY, ATTEMPT, ENTRY, LOG];
+    let plain = plain.into_iter().map(|table| (vec![table], zone_of as ZoneOf));
+    plain.chain(held::kinds().map(|start| (start.to_vec(), held::zone_of as ZoneOf)))
 }
 
 /// `p` zone generation: the start of all pages of one generation.
@@ -377,7 +392,13 @@ pub fn opaque_part(body: &[u8]) -> Option<(u16, &[u8])> {
 
 struct Reader<'a>(&'a [u8]);
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn octets(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (head, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(head)
+    }
+
     fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (head, rest) = self.0.split_first_chunk()?;
         self.0 = rest;

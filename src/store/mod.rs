@@ -9,7 +9,8 @@
 //! ```text
 //! submit --> queue --> writer thread: one batch -> flush -> sync_data -> done(Ok) for all
 //!                        |-- Append: `j`        (journal; cheap)
-//!                        |-- Replace: `p`, `z`  (see `compact`); a large zone: a file, synced, then `z` (`page_file`)
+//!                        |-- Replace: `p`, `z`  (see `compact`); a small zone: `z`;
+//!                        |            a large one: a file, synced, then `z` (`page_file`)
 //!                        `-- between groups: deletes what no header counts any more
 //! open ----> small tables -> restore threads: link pages, replay journal -> Restored::each -> statuses
 //! ```
@@ -39,6 +40,9 @@
 //!   took 4.8 times its octets to store, 8.9 times to replace, and 2.4 MB for every change of one record in the minute
 //!   after. So pages of zones above [`Options::file_octets`] are files (`page_file`), written once. Smaller zones stay:
 //!   100,000 files would be worse.
+//! - **Each key costs a leaf**: its sixteen values are copied, written, and split now and then, and a look before it takes a
+//!   third as long. So the page of a small zone stands behind its header, and where nothing was ever stored nobody looks
+//!   (`known`).
 //! - **A batch writes blocks, not octets**: its manifest goes to the log before it, so that the smallest makes two or three
 //!   blocks of 4 KiB dirty. A new version and what is said of it are one batch (`writer`).
 //! - **A flipped bit costs a leaf**, up to 16 values, and nothing can be written there any more: the database is
@@ -62,6 +66,7 @@ mod error;
 mod garbage;
 mod gather;
 mod held;
+mod known;
 pub mod layout;
 mod page_file;
 mod restore;
@@ -577,7 +582,7 @@ fn open_disk(directory: &Path, options: &Options) -> Result<(Disk, HashKey, Smal
     };
     disk.know_version(&layout::Version { format: layout::FORMAT, ..version }.encode());
     if version.format < layout::FORMAT {
-        // Before the first file of pages: an older version would take its zone for damaged, and give it up.
+        // Before anything that an older version does not know: it would take the zone for damaged, and give it up.
         write_version(&disk, layout::Version { format: layout::FORMAT, ..version })?;
     }
     let small = restore::read_small_tables(&disk)?;

@@ -296,6 +296,11 @@ impl PageFiles {
         self.lock().range(from..).next().map(|(id, _)| id.zone)
     }
 
+    /// The last zone that has files.
+    pub(super) fn last_zone(&self) -> Option<ZoneNumber> {
+        self.lock().keys().next_back().map(|id| id.zone)
+    }
+
     /// Octets of all files.
     pub(super) fn octets(&self) -> u64 {
         self.lock().values().sum()

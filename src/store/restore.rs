@@ -19,7 +19,7 @@ use super::page_file::{FileId, Purpose, Sum};
 use super::writer::{Forget, Job, Queue, Task};
 use super::{Contents, Lost, StoreError, StoredZone};
 use crate::system;
-use crate::zone::{self, Diff, HashKey, Snapshot};
+use crate::zone::{self, Diff, HashKey, Page, Snapshot};
 
 /// Batches that are read and not yet taken: 65,536 zones, while the receiver sorts out names.
 const AHEAD_MAX: usize = 1024;
@@ -35,6 +35,8 @@ pub(super) struct Found {
     review: Option<Vec<u8>>,
     entries: Vec<(u64, Vec<u8>)>,
     header: Option<Result<Header, Damage>>,
+    /// The page behind it.
+    page: Option<Page>,
     /// What of the above could not be read.
     damaged: Vec<Damage>,
 }
@@ -50,7 +52,8 @@ impl Found {
         match value {
             None | Some(Value::Primary(..)) => {}
             Some(Value::Damaged(damage)) => self.damaged.push(damage),
-            Some(Value::Header(header)) => self.header = Some(header),
+            Some(Value::Header(Ok((header, page)))) => (self.header, self.page) = (Some(Ok(header)), page),
+            Some(Value::Header(Err(damage))) => self.header = Some(Err(damage)),
             Some(Value::Definition(octets)) => self.definition = Some(octets),
             Some(Value::Confirmation(octets)) => self.confirmation = Some(octets),
             Some(Value::Entry(number, octets)) => self.entries.push((number, octets)),
@@ -174,7 +177,7 @@ fn next_batch(found: &mut Peekable<std::vec::IntoIter<(ZoneNumber, Found)>>) -> 
 /// What one key, or the keys of one value in parts, say of a zone.
 enum Value {
     Damaged(Damage),
-    Header(Result<Header, Damage>),
+    Header(Result<(Header, Option<Page>), Damage>),
     Definition(Arc<[u8]>),
     Confirmation(Vec<u8>),
     Primary(u16, Vec<u8>),
@@ -255,8 +258,8 @@ fn read_table(disk: &Disk, table: u8) -> Result<Vec<(ZoneNumber, Option<Value>)>
                 (Err(damage), table::ZONE) => Some(Value::Header(Err(damage))),
                 (Err(damage), _) => Some(Value::Damaged(damage)),
                 (Ok(body), table::ZONE) => {
-                    let header = Header::decode(body);
-                    Some(Value::Header(header.ok_or_else(|| Damage::Shape(layout::show(&key)))))
+                    disk.count_cached(octets.len());
+                    Some(Value::Header(read_header(&key, body)))
                 }
                 (Ok(body), table::CONFIRMATION) => Some(Value::Confirmation(body.to_vec())),
                 (Ok(body), _) => parts.push(&key, body).and_then(|whole| match table {
@@ -270,6 +273,16 @@ fn read_table(disk: &Disk, table: u8) -> Result<Vec<(ZoneNumber, Option<Value>)>
         Ok(())
     })?;
     Ok(values)
+}
+
+fn read_header(key: &[u8], body: &[u8]) -> Result<(Header, Option<Page>), Damage> {
+    let shape = || Damage::Shape(layout::show(key));
+    let (header, page) = Header::decode(body).ok_or_else(shape)?;
+    let page = match header.place {
+        Place::Header => Some(Page::from_bytes(page).map_err(|_| shape())?),
+        Place::Nowhere | Place::Tree | Place::File => None,
+    };
+    Ok((header, page))
 }
 
 /// Puts values in parts together again while a scan meets their parts in order.
@@ -368,7 +381,7 @@ impl Reader {
 
     /// The contents of each zone; `None` if its header says that there are none, or cannot be read.
     fn contents(&self, batch: &[(ZoneNumber, Found)]) -> Result<Vec<Option<Outcome>>, StoreError> {
-        let headers = batch.iter().filter_map(|(zone, found)| Some((*zone, found.loaded()?)));
+        let headers = batch.iter().filter_map(|(zone, found)| Some((*zone, found.loaded()?, found.page.clone())));
         let mut gathered = gather(&self.disk, &self.key, headers)?.into_iter();
         let each = batch.iter().map(|(_, found)| {
             found.loaded()?;
@@ -417,7 +430,7 @@ impl Reader {
                 let sum = Sum { pages: header.pages, digest: header.digest };
                 self.disk.files.read(id, &self.key, sum)?
             }
-            Place::Tree | Place::Nowhere => zone.take_pages()?,
+            Place::Tree | Place::Header | Place::Nowhere => zone.take_pages()?,
         };
         let base = Snapshot::from_pages(header.apex.clone(), self.key, pages);
         let base = base.map_err(|damage| Unusable::new(damage, None))?;

@@ -6,14 +6,14 @@
 //! expire earlier. A version from a primary waits 2 ms for its own. Old generations and histories are deleted in
 //! small batches between groups.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::compact::ZoneState;
 use super::disk::{Changes, Disk, Unopened};
 use super::garbage::{Garbage, Sweep};
+use super::known::{KnownZones, Part};
 use super::layout::{self, ZoneNumber, table};
 use super::salvage::Salvaged;
 use super::{Bounds, Done, LocalContents, LocalWrite, Logged, StoreError, Write};
@@ -286,7 +286,7 @@ pub(super) struct Group {
 pub(super) struct Writer {
     pub(super) disk: Arc<Disk>,
     pub(super) bounds: Bounds,
-    pub(super) zones: HashMap<ZoneNumber, ZoneState>,
+    pub(super) known: KnownZones,
     pub(super) garbage: VecDeque<Garbage>,
     pub(super) sweep: Option<Sweep>,
     /// When it goes on.
@@ -305,10 +305,11 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(disk: Arc<Disk>, bounds: Bounds) -> Writer {
+        let known = KnownZones::new(disk.unused_from());
         Writer {
             disk,
             bounds,
-            zones: HashMap::new(),
+            known,
             garbage: VecDeque::new(),
             sweep: Some(Sweep::default()),
             sweeps_at: Instant::now(),
@@ -408,7 +409,7 @@ impl Writer {
     }
 
     fn shed_cache(&mut self) {
-        self.zones = HashMap::new();
+        self.known.forget_all();
         match self.disk.shed_cache() {
             Ok(()) => {}
             Err(Unopened::Corrupt(why)) => self.recover_from(&StoreError::Broken(why)),
@@ -447,8 +448,7 @@ impl Writer {
         match write {
             Write::Define { zone, bytes } => {
                 self.make_room(bytes.len());
-                let key = layout::zone_key(table::DEFINITION, zone);
-                self.disk.put_opaque(&mut self.group.changes, &key, &bytes)
+                self.put_opaque(zone, Part::Definition, &layout::zone_key(table::DEFINITION, zone), &bytes)
             }
             Write::Confirm { zone, bytes } => {
                 if bytes.len() > layout::BODY_OCTETS_MAX {
@@ -460,8 +460,7 @@ impl Writer {
             }
             Write::Primary { zone, index, bytes } => {
                 self.make_room(bytes.len());
-                let key = layout::primary_key(zone, index);
-                self.disk.put_opaque(&mut self.group.changes, &key, &bytes)
+                self.put_opaque(zone, Part::Primaries, &layout::primary_key(zone, index), &bytes)
             }
             Write::ForgetPrimaries { zone, from } => {
                 let start = layout::zone_key(table::PRIMARY, zone);
@@ -474,6 +473,9 @@ impl Writer {
                 }
                 self.make_room(bytes.len());
                 self.group.changes.put_attempt(&layout::attempt_key(zone, &ring, sequence), &bytes);
+                if self.known.is_first(zone, Part::Attempts) && keep > 0 {
+                    return Ok(());
+                }
                 self.disk.trim(&mut self.group.changes, &layout::ring_key(zone, &ring), keep as usize)
             }
             Write::ForgetAttempts { zone, keep } => {
@@ -502,6 +504,14 @@ impl Writer {
         }
     }
 
+    /// Adds a value in parts, and the removal of what a longer one before it leaves behind.
+    fn put_opaque(&mut self, zone: ZoneNumber, part: Part, start: &[u8], octets: &[u8]) -> Result<(), StoreError> {
+        if self.known.is_first(zone, part) {
+            return self.group.changes.put_opaque(start, octets, 0);
+        }
+        self.disk.put_opaque(&mut self.group.changes, start, octets)
+    }
+
     /// Adds changes of local zones to a group of their own, so that they are one batch, and nothing of them stays if
     /// one fails.
     fn stage_local(&mut self, zones: Vec<LocalWrite>, metas: Vec<(String, Option<Vec<u8>>)>) -> Result<(), StoreError> {
@@ -511,7 +521,7 @@ impl Writer {
         self.is_whole = false;
         if staged.is_err() {
             for zone in std::mem::take(&mut self.group).touched {
-                self.zones.remove(&zone);
+                self.known.forget(zone);
             }
         }
         staged
@@ -533,8 +543,7 @@ impl Writer {
                 self.disk.delete_all(&mut self.group.changes, &start, &behind)?;
             }
             if let Some(bytes) = definition {
-                let key = layout::zone_key(table::DEFINITION, zone);
-                self.disk.put_opaque(&mut self.group.changes, &key, &bytes)?;
+                self.put_opaque(zone, Part::Definition, &layout::zone_key(table::DEFINITION, zone), &bytes)?;
             }
             for (number, bytes) in entries {
                 let key = layout::entry_key(zone, number);
@@ -596,7 +605,7 @@ impl Writer {
                 self.disk.set_trouble(Some(error.clone()));
                 self.sweep = Some(Sweep::default());
                 for zone in &group.touched {
-                    self.zones.remove(zone);
+                    self.known.forget(*zone);
                 }
                 self.recover_from(error);
             }
@@ -624,7 +633,7 @@ impl Writer {
     }
 
     fn open_again(&mut self) {
-        self.zones.clear();
+        self.known.forget_all();
         match self.disk.reopen() {
             Ok(()) => {}
             Err(Unopened::Corrupt(_)) => self.build_again(),
@@ -644,7 +653,7 @@ impl Writer {
 
     fn rebuild(&mut self, seen: u64) -> Result<(), StoreError> {
         tracing::error!("the store is damaged; it is being rebuilt from what can be read");
-        self.zones.clear();
+        self.known.forget_all();
         self.garbage.clear();
         self.sweep = Some(Sweep::default());
         if let Some(Salvaged { moved_to, values }) = self.disk.rebuild(seen)? {

@@ -8,7 +8,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use secondaryd::dns::{Name, Record, RecordType};
-use secondaryd::store::{Contents, Options, Store, StoreError, StoredZone, Write, ZoneNumber};
+use secondaryd::store::{Contents, Options, Store, StoreError, StoredZone, Write, ZoneNumber, layout};
 use secondaryd::zone::{self, Builder, Diff, HashKey, Limits, PageKey, Snapshot};
 
 /// A zone of so many hosts, one of which gets another address with each serial.
@@ -153,9 +153,15 @@ pub(crate) fn page_files(directory: &Path) -> Vec<String> {
     names
 }
 
-/// How many pages there are in the tree and in all files, whether they count or not.
+/// How many pages there are in the tree, behind headers and in all files, whether they count or not.
 pub(crate) fn stored_pages(directory: &Path) -> usize {
     let in_tree = keys(directory).get(&'p').copied().unwrap_or(0);
+    let headers = open_below(directory).scan_prefix([layout::table::ZONE]).map(|item| {
+        let (key, value) = item.expect("read");
+        let body = layout::open(&key, &value).expect("sound");
+        layout::Header::decode(body).expect("a header").0.place
+    });
+    let behind_headers = headers.filter(|place| *place == layout::Place::Header).count();
     let in_files = page_files(directory).into_iter().map(|name| {
         let file = fs::read(directory.join("pages").join(name)).expect("a file");
         let mut rest = &file[24..];
@@ -166,7 +172,7 @@ pub(crate) fn stored_pages(directory: &Path) -> usize {
         }
         pages
     });
-    in_tree + in_files.sum::<usize>()
+    in_tree + behind_headers + in_files.sum::<usize>()
 }
 
 fn u32_of(octets: &[u8]) -> (u32, &[u8]) {

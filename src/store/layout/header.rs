@@ -1,7 +1,7 @@
 //! The bodies that decide what counts: of the whole store ([`Version`]), and of one zone ([`Header`]).
 
 use super::Reader;
-use crate::dns::{Name, Serial};
+use crate::dns::{Name, Serial, name};
 
 /// The body of `v`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,11 +42,13 @@ pub enum Place {
     Tree = 1,
     /// In a file of their own; since format 2.
     File = 2,
+    /// Behind the header, under its key: there is one, and it is small; since format 3.
+    Header = 3,
 }
 
 impl Place {
     fn from_octet(octet: u8) -> Option<Place> {
-        [Place::Nowhere, Place::Tree, Place::File].into_iter().find(|&place| place as u8 == octet)
+        [Place::Nowhere, Place::Tree, Place::File, Place::Header].into_iter().find(|&place| place as u8 == octet)
     }
 }
 
@@ -76,9 +78,9 @@ pub struct Header {
 }
 
 impl Header {
-    /// As stored.
-    pub fn encode(&self) -> Vec<u8> {
-        let mut body = Vec::with_capacity(57 + 255);
+    /// As stored. `page`: the zone's page with [`Place::Header`], else nothing.
+    pub fn encode(&self, page: &[u8]) -> Vec<u8> {
+        let mut body = Vec::with_capacity(57 + self.apex.as_wire().len() + page.len());
         body.extend_from_slice(&self.generation.to_le_bytes());
         body.push(self.place as u8);
         body.extend_from_slice(&self.base.0.to_le_bytes());
@@ -89,6 +91,7 @@ impl Header {
         body.extend_from_slice(&self.digest.to_le_bytes());
         body.extend_from_slice(&self.image_octets.to_le_bytes());
         body.extend_from_slice(self.apex.as_wire());
+        body.extend_from_slice(page);
         body
     }
 
@@ -97,10 +100,10 @@ impl Header {
         self.place != Place::Nowhere
     }
 
-    /// Back from [`Header::encode`].
-    pub fn decode(body: &[u8]) -> Option<Header> {
+    /// Back from [`Header::encode`], with the page.
+    pub fn decode(body: &[u8]) -> Option<(Header, &[u8])> {
         let mut reader = Reader(body);
-        Some(Header {
+        let header = Header {
             generation: reader.u32()?,
             place: Place::from_octet(reader.u8()?)?,
             base: Serial(reader.u32()?),
@@ -110,8 +113,10 @@ impl Header {
             pages: reader.u32()?,
             digest: reader.u64()?,
             image_octets: reader.u64()?,
-            apex: Name::from_wire(reader.0).ok()?,
-        })
+            apex: Name::from_wire(reader.octets(name::wire_len(reader.0).ok()?)?).ok()?,
+        };
+        let page = reader.0;
+        (page.is_empty() || header.place == Place::Header).then_some((header, page))
     }
 }
 
@@ -124,16 +129,18 @@ mod tests {
     proptest! {
         #[test]
         fn a_header_survives_its_encoding(
-            generation: u32, place in 0u8..3, base: u32, base_sequence: u64, base_total: u64, chain_start: u64,
+            generation: u32, place in 0u8..4, base: u32, base_sequence: u64, base_total: u64, chain_start: u64,
             pages: u32, digest: u64, image_octets: u64,
+            page in proptest::collection::vec(0u8.., 0..50),
         ) {
             let apex: Name = "example.com.".parse().expect("a name");
             let header = Header {
                 generation, place: Place::from_octet(place).expect("a place"), base: Serial(base), base_sequence, base_total, chain_start, pages, digest,
                 image_octets, apex,
             };
-            let body = header.encode();
-            prop_assert_eq!(Header::decode(&body), Some(header));
+            let page = if header.place == Place::Header { page } else { Vec::new() };
+            let body = header.encode(&page);
+            prop_assert_eq!(Header::decode(&body), Some((header, &page[..])));
             for length in 0..body.len() {
                 let _ = Header::decode(&body[..length]);
             }

@@ -20,6 +20,11 @@ fn key(kind: u8, zone: ZoneNumber) -> Vec<u8> {
     key
 }
 
+/// The start of each kind of keys.
+pub fn kinds() -> impl Iterator<Item = [u8; 2]> {
+    (0..=3).map(|kind| [table::HELD, kind])
+}
+
 /// The start of a zone's review.
 pub fn review_key(zone: ZoneNumber) -> Vec<u8> {
     key(0, zone)
