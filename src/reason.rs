@@ -80,7 +80,7 @@ codes! {
     ConnectRefused = "CONNECT_REFUSED", Error, UNREACHABLE;
     /// No answer to the connection attempt.
     ConnectTimeout = "CONNECT_TIMEOUT", Error, UNREACHABLE;
-    /// No route, or a local network error.
+    /// No route.
     NetUnreachable = "NET_UNREACHABLE", Error, UNREACHABLE;
     /// Connected, then silence.
     IdleTimeout = "IDLE_TIMEOUT", Error, SLOW;
@@ -198,6 +198,8 @@ codes! {
     StorageFailed = "STORAGE_FAILED", Error, STORAGE;
     /// Stored data of the zone is damaged.
     StorageCorrupt = "STORAGE_CORRUPT", Error, STORAGE;
+    /// This host gave no socket for the exchange: no descriptor, no port, no memory, no such address of ours.
+    LocalSocket = "LOCAL_SOCKET", Error, "This host gave no socket to ask the primary nameserver with";
     /// The daemon was restarted while the exchange ran.
     Interrupted = "INTERRUPTED", Error, "Transfer was interrupted by a restart";
     /// The zone or the primary was removed while the exchange ran.

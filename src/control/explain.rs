@@ -113,6 +113,8 @@ pub enum Cause {
     Slow,
     /// The disk.
     Storage,
+    /// This host gives no socket to ask the primary with.
+    Ourselves,
     /// The primary is this server.
     Loop,
     /// Something else failed; the code says what.
@@ -140,6 +142,7 @@ impl Cause {
                 Cause::Held
             }
             StorageFailed | StorageCorrupt => Cause::Storage,
+            LocalSocket => Cause::Ourselves,
             Loop => Cause::Loop,
             code => match code.as_str().split('_').next() {
                 Some("GUARD" | "HOOK") => Cause::Held,
@@ -174,6 +177,7 @@ impl Cause {
             Cause::Unreachable => "does not answer",
             Cause::Slow => "does not answer to the end",
             Cause::Storage => "gave the zone, but it could not be stored here",
+            Cause::Ourselves => "could not be asked, which lies with this host",
             Cause::Loop => "is this very server",
             Cause::Other => "answers with an error",
         }
@@ -250,7 +254,7 @@ fn worst<'a, 'b>(witnesses: &'b [Witness<'a>]) -> Option<&'b Witness<'a>> {
     failing.min_by_key(|witness| {
         let rank = match Cause::of(witness.code()) {
             Cause::Held => 0,
-            Cause::Unreachable | Cause::Slow => 2,
+            Cause::Unreachable | Cause::Slow | Cause::Ourselves => 2,
             _ => 1,
         };
         (rank, witness.index)

@@ -284,6 +284,7 @@ fn falls_back(code: Code) -> bool {
                 | Code::HookTimeout
                 | Code::DnssecExpired
                 | Code::StorageFailed
+                | Code::LocalSocket
                 | Code::Cancelled
                 | Code::Interrupted
                 | Code::Loop

@@ -91,7 +91,7 @@ impl Cache {
         match outcome {
             Err(code) if is_unreachable(code) => self.failed(address, exchange, code, now),
             // Says nothing about the primary.
-            Err(Code::Cancelled | Code::StorageFailed) => {}
+            Err(Code::Cancelled | Code::StorageFailed | Code::LocalSocket) => {}
             _ => self.reached(address, exchange),
         }
     }
@@ -232,6 +232,19 @@ mod tests {
         dead(&mut cache, NOW);
         cache.ended(address(53), Exchange::Probe, Err(Code::RcodeRefused), NOW);
         assert!(cache.is_empty());
+    }
+
+    #[test]
+    fn what_our_own_host_lacks_says_nothing_about_the_address() {
+        // given an address that does not answer, and another that does
+        let mut cache = Cache::new();
+        dead(&mut cache, NOW);
+        // when this host has no socket to ask either with
+        for port in [53, 5353] {
+            cache.ended(address(port), Exchange::Transfer, Err(Code::LocalSocket), NOW);
+        }
+        // then the one is still left alone, and the other is not
+        assert!(cache.check(address(53), NOW).is_err() && cache.check(address(5353), NOW).is_ok());
     }
 
     #[test]

@@ -407,3 +407,21 @@ fn b11_every_bad_soa_answer_has_its_own_code() {
         ],
     );
 }
+
+/// A machine of ours without a socket tells nothing about the primary, be it over UDP or TCP.
+#[test]
+fn what_this_host_has_no_socket_for_is_no_fault_of_the_primary() {
+    // Given a primary that is well, and an address to ask it from that is not ours (RFC 5737)
+    let good = Primary::start(reply::good("ours.example", 1));
+    let tables = format!(
+        "[primary.good]\naddress = \"{}\"\nsource = \"192.0.2.1\"\n\
+         [[secondary-zone]]\nname = \"ours.example\"\nprimaries = [\"good\"]\n",
+        good.address()
+    );
+    // When it is asked
+    let ours = Secondaryd::reserve().with_settings(QUICK).with_tables(&tables).started();
+    // Then the code says whose fault it is, and nobody says that UDP is blocked
+    let item = ours.wait_item("ours.example", 0, "LOCAL_SOCKET", |item| item["errorCode"] == "LOCAL_SOCKET");
+    assert!(item["notes"].is_null(), "{item:#}");
+    assert_eq!(good.seen(Over::Udp, RecordType::SOA) + good.seen(Over::Tcp, RecordType::SOA), 0);
+}

@@ -180,6 +180,10 @@ pub(super) fn advice(facts: &Facts, witness: &Witness<'_>) -> Vec<Fix> {
             Fix::new(Where::Here, "The disk refused the zone. Look at its free space and health; the zone is served from memory meanwhile.")
                 .with_command("journalctl -u secondaryd -p warning; df -h /var/lib/secondaryd"),
         ],
+        LocalSocket => vec![
+            Fix::new(Where::Here, "Look how many file descriptors the daemon may have and has; if the detail speaks of an address, correct source, which must be one of this host.")
+                .with_command("secondaryctl help LOCAL_SOCKET; grep 'open files' /proc/$(pidof secondaryd)/limits; ls /proc/$(pidof secondaryd)/fd | wc -l"),
+        ],
         Loop => vec![
             Fix::new(Where::Here, format!("Take {shown} out of the zone's primaries: it is an address of this server.")),
         ],

@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
@@ -204,14 +205,21 @@ async fn connect_to(address: SocketAddr, target: &Target, patience: Duration) ->
     }
 }
 
-fn unconnected(error: &io::Error) -> Reason {
+pub(super) fn unconnected(error: &io::Error) -> Reason {
     let code = match error.kind() {
+        _ if is_ours(error) => Code::LocalSocket,
         io::ErrorKind::ConnectionRefused => Code::ConnectRefused,
         io::ErrorKind::TimedOut => Code::ConnectTimeout,
         io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => return broken(error),
         _ => Code::NetUnreachable,
     };
     Reason::new(code, in_words(error))
+}
+
+/// Whether it is this host that has nothing to make a socket of, or no address or port for it, whoever was to be asked.
+pub(super) fn is_ours(error: &io::Error) -> bool {
+    let ours = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL, Errno::ADDRINUSE];
+    Errno::from_io_error(error).is_some_and(|errno| ours.contains(&errno))
 }
 
 pub(super) fn broken(error: &io::Error) -> Reason {
@@ -236,4 +244,20 @@ pub(super) fn framed(message: &[u8]) -> Vec<u8> {
     framed.extend_from_slice(&(message.len() as u16).to_be_bytes());
     framed.extend_from_slice(message);
     framed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_this_host_lacks_is_not_the_primarys_fault() {
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::ADDRNOTAVAIL] {
+            assert_eq!(unconnected(&errno.into()).code, Code::LocalSocket, "{errno}");
+        }
+        for errno in [Errno::NETUNREACH, Errno::HOSTUNREACH, Errno::ACCESS] {
+            assert_eq!(unconnected(&errno.into()).code, Code::NetUnreachable, "{errno}");
+        }
+        assert_eq!(unconnected(&Errno::CONNREFUSED.into()).code, Code::ConnectRefused);
+    }
 }

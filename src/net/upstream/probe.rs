@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
+use super::connection::{is_ours, unconnected};
 use super::datagram::Datagram;
 use super::exchange::silence;
 use super::manners::Edns;
@@ -74,8 +75,13 @@ impl Upstream {
         let bounds = self.bounds();
         loop {
             self.turn(target, &bounds).await;
-            // An error is an ICMP message: nothing listens there over UDP. TCP tells whether anything does.
-            let Ok(outcome) = probe_udp_once(target, &probe, patience, seen).await else { return UdpProbe::Silent };
+            let outcome = match probe_udp_once(target, &probe, patience, seen).await {
+                Ok(outcome) => outcome,
+                // nothing was asked, so nobody was silent
+                Err(error) if is_ours(&error) => return UdpProbe::Failed(unconnected(&error)),
+                // Any other error is an ICMP message: nothing listens there over UDP. TCP tells whether anything does.
+                Err(_) => return UdpProbe::Silent,
+            };
             match outcome {
                 Some(Ok(answer)) => {
                     self.learn_edns(target, refused, seen);
