@@ -9,6 +9,7 @@
 //! Who asks before there is a store waits at the socket; before the zone has been read the answer is SERVFAIL, and then it
 //! comes from the zone as it was before the restart.
 
+mod descriptors;
 mod groundwork;
 
 use std::io;
@@ -34,6 +35,7 @@ use crate::scrape::Sources;
 use crate::served::{Publisher, inbox};
 use crate::store::{self, Store};
 use crate::telemetry::{self, LogControl, LogError};
+use descriptors::Shares;
 use groundwork::{Early, Groundwork, Sockets};
 
 /// How long the API and systemd wait for stored zones.
@@ -85,6 +87,7 @@ impl DaemonError {
 pub fn run(path: &Path) -> Result<(), DaemonError> {
     crate::system::map_large_allocations();
     crate::system::outlive_file_size_limit();
+    descriptors::take_all();
     // Before anything else, that is some hundred microseconds sooner: who asks meanwhile waits.
     let early = Early::bind(path);
     let runtime = runtime()?;
@@ -102,7 +105,7 @@ pub fn run(path: &Path) -> Result<(), DaemonError> {
     };
     let log = log.map_err(setup)?;
     let metrics = telemetry::Metrics::install().map_err(|error| DaemonError::Setup(error.to_string()))?;
-    for warning in &config.warnings {
+    for warning in config.warnings.iter().chain(&lacks_descriptors(&config)) {
         tracing::warn!("{warning}");
     }
     drop(in_runtime);
@@ -110,6 +113,11 @@ pub fn run(path: &Path) -> Result<(), DaemonError> {
         let daemon = Daemon::start_on(groundwork, config, Box::new(move || metrics.render())).await?;
         daemon.until_stopped(path, &log, signals).await
     })
+}
+
+/// That the system gives fewer file descriptors than `config` may need, and what becomes of it: a warning.
+pub fn lacks_descriptors(config: &Config) -> Option<String> {
+    Shares::of(config, descriptors::take_all()).warning()
 }
 
 /// The signals the daemon obeys; those that come before it is ready wait here.
@@ -228,7 +236,9 @@ impl Daemon {
         let settings = api::settings::Settings::new(&config.api, &config.quota);
         let api = Api::new(handle.clone(), settings, readiness, metrics, stopped.clone());
         let shown_sockets: Vec<String> = sockets.iter().map(ToString::to_string).collect();
-        let api_task = tokio::spawn(api::serve::serve(sockets, api::router(api.clone()), stopped));
+        let connections_max = Shares::of(&config, descriptors::available()).api;
+        let serving = api::serve::serve(sockets, api::router(api.clone()), connections_max, stopped);
+        let api_task = tokio::spawn(serving);
         tracing::info!(
             zones = handle.board().len(), dns = ?dns_addresses, tls = ?listeners.tls_addresses(), api = ?shown_sockets,
             duration_ms = began.elapsed().as_millis() as u64, "ready"

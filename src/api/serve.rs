@@ -27,8 +27,8 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use super::listen::{Accepted, Listener, Octets};
 
-/// Connections open at one time on all listeners; more wait in the kernel's queue.
-const CONNECTIONS_MAX: usize = 1024;
+/// Connections open at one time on all listeners, where there are descriptors for them; more wait in the kernel's queue.
+pub const CONNECTIONS_MAX: usize = 1024;
 /// Connections open at one time of one address, a proxy's too: no single client can take all places.
 const CONNECTIONS_PER_CLIENT_MAX: usize = 256;
 /// Time for the whole header of a request; also how long an idle connection is kept.
@@ -43,10 +43,10 @@ const DRAIN_MAX: Duration = Duration::from_secs(5);
 /// Pause after `accept` failed for a reason that lies with us, e.g. no file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves `router` on all `listeners` until `stop` becomes true (or its sender is gone), then lets running requests
-/// end, at most five seconds.
-pub async fn serve(listeners: Vec<Listener>, router: Router, stop: watch::Receiver<bool>) {
-    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+/// Serves `router` on all `listeners`, over at most `connections_max` connections at one time, until `stop` becomes true
+/// (or its sender is gone), then lets running requests end, at most five seconds.
+pub async fn serve(listeners: Vec<Listener>, router: Router, connections_max: usize, stop: watch::Receiver<bool>) {
+    let slots = Arc::new(Semaphore::new(connections_max));
     let clients = Arc::new(Clients::default());
     let accepting = listeners.into_iter().map(|listener| {
         let (router, slots, clients, stop) = (router.clone(), slots.clone(), clients.clone(), stop.clone());
@@ -56,8 +56,8 @@ pub async fn serve(listeners: Vec<Listener>, router: Router, stop: watch::Receiv
         let _ = task.await;
     }
     // Every connection holds a slot; having them all means that none is left.
-    if timeout(DRAIN_MAX, slots.acquire_many(CONNECTIONS_MAX as u32)).await.is_err() {
-        tracing::warn!(open = CONNECTIONS_MAX - slots.available_permits(), "API connections cut off at shutdown");
+    if timeout(DRAIN_MAX, slots.acquire_many(connections_max as u32)).await.is_err() {
+        tracing::warn!(open = connections_max - slots.available_permits(), "API connections cut off at shutdown");
     }
 }
 

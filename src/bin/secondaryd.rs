@@ -59,7 +59,9 @@ fn main() -> ExitCode {
 fn check(path: &std::path::Path) -> ExitCode {
     match Config::load(path) {
         Ok(config) => {
-            config.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+            let lacking = daemon::lacks_descriptors(&config);
+            let warnings = config.warnings.iter().chain(&lacking);
+            warnings.for_each(|warning| eprintln!("warning: {warning}"));
             println!("{}: configuration is valid, {} zones", path.display(), config.zones.len());
             ExitCode::SUCCESS
         }

@@ -64,8 +64,8 @@ pub struct Dns {
     /// restart.
     #[serde(deserialize_with = "de::duration")]
     pub tcp_idle_timeout: Duration,
-    /// TCP connections of clients at one time, in all. Default 1000. At the bound new ones are closed at once. Takes
-    /// effect after a restart.
+    /// TCP connections of clients at one time, in all. Default 1000. At the bound new ones are closed at once. Where the
+    /// system gives too few file descriptors it is lowered, with a warning. Takes effect after a restart.
     pub tcp_connections: usize,
     /// TCP connections of one client address at one time. Default 100. Raise it for a resolver farm behind one
     /// address. Takes effect after a restart.

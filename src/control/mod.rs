@@ -60,6 +60,7 @@ mod zones;
 pub use definition::{Origin, Primary, Transport, ZoneDefinition};
 pub use handle::{EditError, Handle, NewSecondary, SecondaryChange, TransferMode};
 pub use keeper::Parts;
+pub use starting::PROBES;
 pub use status::{Board, PrimaryStatus, ZoneStatus, ZoneView};
 
 use std::sync::Arc;

@@ -20,7 +20,7 @@ use super::keeper::Keeper;
 use super::{queue, review, terms};
 
 /// SOA probes in flight, in all and at one primary: a probe costs one socket and one datagram.
-const PROBES: usize = 512;
+pub const PROBES: usize = 512;
 const PROBES_PER_PRIMARY: usize = 128;
 /// Probes that need not be made, passed over before events are handled again: at a start there may be 100,000.
 const IDLE_PER_TURN: usize = 256;

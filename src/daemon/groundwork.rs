@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use super::descriptors::{self, Shares};
 use super::{DaemonError, tls_identity};
 use crate::config::{Beginning, Config};
 use crate::net::{self, Listeners, Proxies, RateLimit, Spoken, TcpLimits, TlsIdentity};
@@ -84,7 +85,9 @@ impl Groundwork {
     /// Whether the whole configuration says the same.
     fn is_for(&self, config: &Config) -> bool {
         let Config { state_dir, store, dns, .. } = &*self.config;
+        let shares = |config| Shares::of(config, descriptors::available());
         (state_dir, store, dns) == (&config.state_dir, &config.store, &config.dns)
+            && shares(&self.config) == shares(config)
     }
 }
 
@@ -157,7 +160,7 @@ fn net_options(config: &Config, tls: Option<Arc<TlsIdentity>>) -> net::Options {
         udp_octets_max: dns.edns_size,
         nsec3_iterations_max: dns.nsec3_iterations_max,
         tcp: TcpLimits {
-            connections_max: dns.tcp_connections,
+            connections_max: Shares::of(config, descriptors::available()).dns,
             connections_per_client_max: dns.tcp_connections_per_client,
             idle: dns.tcp_idle_timeout,
             transfers_max: dns.outbound_transfers,

@@ -108,7 +108,8 @@ impl Daemon {
             let address = listener.local_addr().expect("an address");
             let routes = format!("{:?}", api::routes(shared.clone()));
             let router = api::router(shared);
-            tokio::spawn(api::serve::serve(vec![api::listen::Listener::Tcp(listener)], router, stopped));
+            let listeners = vec![api::listen::Listener::Tcp(listener)];
+            tokio::spawn(api::serve::serve(listeners, router, api::serve::CONNECTIONS_MAX, stopped));
             (address, routes)
         });
         Daemon {

@@ -425,3 +425,33 @@ fn what_this_host_has_no_socket_for_is_no_fault_of_the_primary() {
     assert!(item["notes"].is_null(), "{item:#}");
     assert_eq!(good.seen(Over::Udp, RecordType::SOA) + good.seen(Over::Tcp, RecordType::SOA), 0);
 }
+
+/// Strangers may take all connections that they are let have; a zone is fetched, stored and looked at all the same.
+#[test]
+fn strangers_cannot_take_the_descriptors_of_transfers_and_the_store() {
+    // Given a daemon with few descriptors, and more strangers than those
+    let primary = Primary::start(reply::good("flooded.example", 1));
+    let mut ours = Secondaryd::reserve()
+        .with_settings(QUICK)
+        .with_descriptors(128, 256)
+        .with_zone(Entry::new("flooded.example", &[primary.address()]));
+    ours.set_dns("tcp-connections-per-client = 1000\n");
+    ours.start();
+    ours.dns.wait_serial("flooded.example", 1, SOON);
+    let strangers: Vec<_> =
+        (0..300).map(|_| TcpStream::connect(ours.address()).expect("the kernel takes it")).collect();
+    // When there is a new version
+    primary.play(reply::good("flooded.example", 2));
+    ours.settled("flooded.example", 0);
+    ours.expect("PUT", &format!("{}/axfr?mode=refresh", ours.zone_path("flooded.example")), 202);
+    // Then it comes, and a start without the primary finds it
+    ours.dns.wait_serial("flooded.example", 2, SOON);
+    assert_eq!(ours.settled("flooded.example", 0)["status"], "OK");
+    drop(strangers);
+    assert!(ours.log().contains("limit of 256 file descriptors"), "nobody was told");
+    assert!(!ours.log().contains("Too many open files"), "{}", ours.log());
+    ours.set_primaries(0, &[address::ipv4()]);
+    ours.stop();
+    ours.start();
+    ours.dns.wait_serial("flooded.example", 2, SOON);
+}

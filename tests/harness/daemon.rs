@@ -66,6 +66,8 @@ pub(crate) struct Secondaryd {
     /// Keys of `[transfer]`.
     settings: String,
     durability: &'static str,
+    /// Soft and hard limit of file descriptors; `None`: those of the test.
+    descriptors: Option<(usize, usize)>,
     /// Whole tables of the configuration.
     tables: String,
     zones: Vec<Entry>,
@@ -94,12 +96,19 @@ impl Secondaryd {
             settings: "retry-initial = \"1s\"\nretry-min = \"1s\"\nrefresh-min = \"1s\"\nexpire-min = \"1s\"\n"
                 .to_owned(),
             durability: "behind",
+            descriptors: None,
             tables: String::new(),
             zones: Vec::new(),
             agent,
             process: None,
             dir: tempfile::Builder::new().prefix("secondaryd-test-").tempdir().expect("temporary directory"),
         }
+    }
+
+    /// Has at most so many file descriptors: the soft limit it is started with, and the hard one.
+    pub(crate) fn with_descriptors(mut self, soft: usize, hard: usize) -> Secondaryd {
+        self.descriptors = Some((soft, hard));
+        self
     }
 
     /// Where it answers DNS.
@@ -217,7 +226,15 @@ impl Secondaryd {
     pub(crate) fn start(&mut self) {
         let configuration = self.dir.path().join("secondaryd.toml");
         fs::write(&configuration, self.configuration()).expect("configuration");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_secondaryd"));
+        let mut command = match self.descriptors {
+            None => Command::new(env!("CARGO_BIN_EXE_secondaryd")),
+            Some((soft, hard)) => {
+                let mut shell = Command::new("sh");
+                let limits = format!("ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$@\"");
+                shell.args(["-c", &limits, "sh", env!("CARGO_BIN_EXE_secondaryd")]);
+                shell
+            }
+        };
         command.arg("run").arg("--config").arg(&configuration).env_remove("SECONDARYD_LOG");
         let log = self.dir.path().join("log");
         self.process = Some(Process::start("secondaryd", &mut command, &log));
