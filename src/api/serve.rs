@@ -26,6 +26,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use super::listen::{Accepted, Listener, Octets};
+use crate::net::{Quiet, belongs_to_client};
+use crate::time::Timestamp;
 
 /// Connections open at one time on all listeners, where there are descriptors for them; more wait in the kernel's queue.
 pub const CONNECTIONS_MAX: usize = 1024;
@@ -68,6 +70,7 @@ async fn accept(
     clients: Arc<Clients>,
     mut stop: watch::Receiver<bool>,
 ) {
+    let quiet = Quiet::default();
     loop {
         let slot = tokio::select! {
             biased;
@@ -93,7 +96,9 @@ async fn accept(
             }
             Err(error) if belongs_to_client(&error) => {}
             Err(error) => {
-                tracing::warn!(%listener, %error, "API connection not accepted");
+                if let Some(suppressed) = quiet.may_log((), Timestamp::now()) {
+                    tracing::warn!(%listener, %error, suppressed, "API connections are not accepted");
+                }
                 sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -103,12 +108,6 @@ async fn accept(
 async fn stopped(stop: &mut watch::Receiver<bool>) {
     // An error means that the sender is gone, which is a signal to stop too.
     let _ = stop.wait_for(|&stop| stop).await;
-}
-
-/// `accept` reports errors of the new connection itself as its own.
-fn belongs_to_client(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
 /// How many connections each address has.

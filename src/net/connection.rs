@@ -183,15 +183,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Answers all whole queries in the read buffer; whether there were any.
+    /// Answers all whole messages in the read buffer; whether there was one to answer. What is no query, be it a response or
+    /// empty, keeps no connection open.
     async fn answer_arrived(&mut self, view: &mut ViewReader) -> io::Result<bool> {
-        let mut done = 0;
+        let (mut done, mut answered) = (0, false);
         let now = Timestamp::now();
         while let Some(octets) = frame(&self.incoming[done..]) {
             let query = done + 2..done + 2 + octets;
             done = query.end;
-            match self.answer(view.current(), query, now) {
-                Next::Go => {}
+            let next = self.answer(view.current(), query, now);
+            answered |= !matches!(next, Next::Ignore);
+            match next {
+                Next::Go | Next::Ignore => {}
                 Next::Tell(notice) => {
                     // the acknowledgement first (BEHAVIOUR N2)
                     self.flush().await?;
@@ -210,7 +213,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
         }
         self.incoming.drain(..done);
-        Ok(done > 0)
+        Ok(answered)
     }
 
     /// Answers one query, the reply behind those that wait for writing.
@@ -240,7 +243,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Outcome::Reply(_) => Next::Go,
             Outcome::Drop => {
                 counters.count(None, shared);
-                Next::Go
+                Next::Ignore
             }
             Outcome::Hand => match self.server.cold.handle(view, &client, query, now) {
                 Done::Reply(reply) => {
@@ -251,7 +254,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Done::Transfer(request) => Next::Transfer(request),
                 Done::Drop => {
                     counters.count(None, shared);
-                    Next::Go
+                    Next::Ignore
                 }
             },
         }
@@ -401,6 +404,8 @@ struct Sent {
 enum Next {
     /// With the next query.
     Go,
+    /// With the next query; this was none, or one that gets no answer.
+    Ignore,
     /// By writing, and then passing a notice on.
     Tell(Notice),
     /// By sending a zone beside the answers to come.

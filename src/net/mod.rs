@@ -54,8 +54,10 @@ use cold::Cold;
 pub use counters::Counters;
 use place::Place;
 pub use proxy::Proxies;
+pub(crate) use quiet::Quiet;
 pub use rate::RateLimit;
 use rate::RateLimiter;
+pub(crate) use tcp::belongs_to_client;
 pub use tls_listen::{Spoken, TlsIdentity};
 
 /// Octets asked for as the receive buffer of a UDP socket; the kernel may grant less (`net.core.rmem_max`).

@@ -16,7 +16,7 @@ const SOURCES_MAX: usize = 1024;
 
 /// Remembers who caused a line when, and how often since.
 #[derive(Debug)]
-pub(super) struct Quiet<Source = IpAddr>(Mutex<HashMap<Source, Spoken>>);
+pub(crate) struct Quiet<Source = IpAddr>(Mutex<HashMap<Source, Spoken>>);
 
 impl<Source> Default for Quiet<Source> {
     fn default() -> Quiet<Source> {
@@ -32,7 +32,7 @@ struct Spoken {
 
 impl<Source: Eq + Hash> Quiet<Source> {
     /// Whether to log something that `source` has caused: `Some` with the number of lines left out since the last one.
-    pub(super) fn may_log(&self, source: Source, now: Timestamp) -> Option<u64> {
+    pub(crate) fn may_log(&self, source: Source, now: Timestamp) -> Option<u64> {
         let mut sources = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(spoken) = sources.get_mut(&source) {
             if now.since(spoken.at) < PAUSE {

@@ -24,9 +24,11 @@ use super::cold::Cold;
 use super::connection::Connection;
 use super::counters::shared;
 use super::proxy::{self, Head, Proxies};
+use super::quiet::Quiet;
 use super::tls_listen::TlsIdentity;
 use super::{Options, Services, TcpLimits};
 use crate::served::Transport;
+use crate::time::Timestamp;
 
 /// Pause of the accept loop after an error such as "too many open files".
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -85,6 +87,7 @@ impl Server {
     /// Accepts connections until the order to stop.
     pub(super) async fn accept(self: Arc<Self>, listener: TcpListener, transport: Transport) {
         let mut stop = self.stop.subscribe();
+        let quiet = Quiet::default();
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -95,8 +98,11 @@ impl Server {
                     Some(place) => _ = tokio::spawn(Arc::clone(&self).welcome(stream, peer, place, transport)),
                     None => shared(&self.cold.counters.connections_refused),
                 },
+                Err(error) if belongs_to_client(&error) => {}
                 Err(error) => {
-                    tracing::debug!(%error, "accepting a connection failed");
+                    if let Some(suppressed) = quiet.may_log((), Timestamp::now()) {
+                        tracing::warn!(%error, suppressed, "TCP connections are not accepted");
+                    }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -140,6 +146,12 @@ impl Server {
             _ => Connection::new(Arc::clone(self), stream, peer, transport).begun_with(early).run().await,
         }
     }
+}
+
+/// Whether what `accept` reports is an error of the new connection, not of the listener.
+pub(crate) fn belongs_to_client(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
 /// What stands before the first message of a connection from a listed proxy.

@@ -1,8 +1,8 @@
 //! Ordinary queries.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, UdpSocket};
-use std::time::Duration;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::time::{Duration, Instant};
 
 use hickory_proto::op::Message;
 use secondaryd::dns::RecordType;
@@ -89,6 +89,32 @@ fn silent_and_half_asked_connections_are_closed() {
         stream.write_all(sent).expect("written");
         assert_eq!(stream.read(&mut [0; 16]).ok(), Some(0), "closed without a word");
     }
+}
+
+/// RFC 7766 §6.2.3 counts idle "if there is no outstanding query": what is no query keeps no connection open, however often
+/// it comes.
+#[test]
+fn what_is_no_query_keeps_no_connection_open() {
+    // given connections on which empty messages, and responses, come far more often than a connection may be idle
+    let idle = Duration::from_millis(300);
+    let tcp = TcpLimits { idle, ..TcpLimits::default() };
+    let server = Server::with(&["127.0.0.1:0"], Options { workers: 1, pin: false, tcp, ..Options::default() });
+    let mut response = query(9, "www.example", RecordType::A);
+    response[2] |= 0x80;
+    for message in [Vec::new(), response] {
+        let mut stream = server.tcp();
+        stream.set_read_timeout(Some(idle / 10)).expect("timeout");
+        // when they go on and on, then it is closed all the same
+        let began = Instant::now();
+        let closed = std::iter::from_fn(|| (began.elapsed() < PATIENCE).then_some(()))
+            .any(|()| stream.write_all(&framed(&message)).is_err() || !is_silent(&mut stream));
+        assert!(closed, "{} octets", message.len());
+    }
+}
+
+/// Whether nothing comes for as long as the stream waits, and it is not closed.
+fn is_silent(stream: &mut TcpStream) -> bool {
+    matches!(stream.read(&mut [0; 16]), Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut))
 }
 
 #[test]
