@@ -25,6 +25,8 @@ pub(super) fn answer(client: &Client<'_>, query: &Query, name: &Folded, mut writ
         }
         (None, _) => {
             writer.set_rcode(Rcode::REFUSED);
+            // whatever name was asked for, the client gets the same no
+            writer.depth = 0;
             writer.finish_aside(Some(&Why::code(ExtendedError::NOT_AUTHORITATIVE)))
         }
     }

@@ -19,6 +19,8 @@ pub(super) struct Folded {
     starts: [u8; LABELS_MAX + 1],
     /// `hashes[d]` is the hash of the rightmost `d` labels.
     hashes: [u64; LABELS_MAX + 1],
+    /// See [`Folded::keep_hash`].
+    kept: u64,
 }
 
 impl Folded {
@@ -30,6 +32,7 @@ impl Folded {
             labels: 0,
             starts: [0; LABELS_MAX + 1],
             hashes: [0; LABELS_MAX + 1],
+            kept: 0,
         }
     }
 
@@ -188,6 +191,16 @@ impl Folded {
     #[inline]
     pub(super) fn hash_at(&self, depth: usize) -> u64 {
         self.hashes[depth]
+    }
+
+    /// Keeps the hash of the rightmost `depth` labels, of all if there are fewer, for when another name has been read.
+    pub(super) fn keep_hash(&mut self, depth: usize) {
+        self.kept = self.hash_at(depth.min(self.labels()));
+    }
+
+    /// The hash that was kept last.
+    pub(super) fn kept_hash(&self) -> u64 {
+        self.kept
     }
 
     /// The hashes of all suffixes by depth, the root's first.

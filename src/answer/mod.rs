@@ -136,7 +136,7 @@ struct Account {
     /// Where the reply's OPT begins; 0 without one.
     opt_at: u16,
     /// Labels of the name the reply stands for ([`write::WHOLE_NAME`]: all of them): that of a wildcard's encloser, of a
-    /// cut, of the zone in which there is nothing.
+    /// DNAME, of a cut, of the zone in which there is nothing. [`write::KEPT_NAME`]: a chain was followed from there.
     depth: u8,
     cookie_is_valid: bool,
 }
@@ -224,11 +224,14 @@ impl Workspace {
     }
 
     /// A hash of what the last reply was about. Replies that a forger of questions could vary without end, because
-    /// each name gives another one, have one value: those of one wildcard, those about what is not in a zone, the
-    /// referrals of one cut.
+    /// each name gives another one, have one value: those of one wildcard or DNAME, wherever that leads, those about what is
+    /// not in a zone, the referrals of one cut, errors.
     pub fn subject(&self) -> u64 {
         let name = &self.readings[self.last].name;
-        name.hash_at(usize::from(self.account.depth).min(name.labels()))
+        match self.account.depth {
+            write::KEPT_NAME => name.kept_hash(),
+            depth => name.hash_at(usize::from(depth).min(name.labels())),
+        }
     }
 
     /// Turns the reply in `buffer` into one that only says "ask over TCP" (RFC 2181 §9); returns its octets.

@@ -8,7 +8,7 @@ use super::folded::{Enclosing, Folded, Known};
 use super::lookup::{Found, locate};
 use super::query::Query;
 use super::why::Why;
-use super::write::{Finished, Full, Names, QNAME_AT, Section, Writer, copy_labels, rdata_of_first, walk};
+use super::write::{Finished, Full, KEPT_NAME, Names, QNAME_AT, Section, Writer, copy_labels, rdata_of_first, walk};
 use super::{CHAIN_LINKS_MAX, Client, chaos};
 use crate::dns::RecordType;
 use crate::dns::edns::ExtendedError;
@@ -200,7 +200,11 @@ impl<'v, 'b> Reply<'v, 'b> {
             Ok(Some(target_at)) => {
                 let mut links = Links { count: 0, hashes: [0; CHAIN_LINKS_MAX + 1] };
                 links.add(name.hash_at(name.labels()));
-                self.follow(&held, name, target_at, &mut links)
+                // The target of a DNAME, or of a wildcard's CNAME, is another name with other labels.
+                name.keep_hash(self.writer.depth.into());
+                let followed = self.follow(&held, name, target_at, &mut links);
+                self.writer.depth = KEPT_NAME;
+                followed
             }
             Err(full) => Err(full),
         };

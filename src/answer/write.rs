@@ -34,6 +34,8 @@ const PADDING_BLOCK_OCTETS: usize = 468;
 
 /// [`Finished::depth`] of a reply that is about the whole name of the question.
 pub(super) const WHOLE_NAME: u8 = u8::MAX;
+/// [`Finished::depth`] of a reply that has followed a chain: the hash of what it is about was kept before.
+pub(super) const KEPT_NAME: u8 = u8::MAX - 1;
 
 /// A section of the reply, by its place among the counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +77,7 @@ pub(super) struct Finished {
     pub(super) octets: usize,
     /// Where its OPT begins; 0 without one.
     pub(super) opt_at: u16,
-    /// Labels of the name it stands for, or [`WHOLE_NAME`].
+    /// Labels of the name it stands for, or [`WHOLE_NAME`], or [`KEPT_NAME`].
     pub(super) depth: u8,
 }
 

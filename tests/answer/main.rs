@@ -8,4 +8,5 @@ mod model;
 mod proofs;
 mod script;
 mod stage;
+mod subjects;
 mod witness;

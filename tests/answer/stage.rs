@@ -88,6 +88,12 @@ impl Stage {
         self.publisher.add_zones([(ZoneId(self.next), apex.clone())]).remove(0)
     }
 
+    /// What the reply to `query` is about, as those count who limit equal replies.
+    pub(crate) fn subject(&self, query: &[u8]) -> u64 {
+        self.respond(query, Transport::Udp).expect("a reply");
+        self.work.borrow().subject()
+    }
+
     /// The reply to `query`, or what else is to be done: the same alone and read together with those before it.
     pub(crate) fn respond(&self, query: &[u8], transport: Transport) -> Result<Vec<u8>, Outcome> {
         let mut buffer = vec![0xee; if transport == Transport::Udp { 4096 } else { 65_535 }];
