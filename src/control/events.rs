@@ -20,6 +20,10 @@ use crate::time::Timestamp;
 /// Events kept for readers that come back or are slow.
 pub const KEPT: usize = 4096;
 
+/// Refused NOTIFYs take at most this part of them: anybody can send some for each of our zones, and nobody shall push what
+/// else has happened out of the ring with them.
+const REFUSED_PART: usize = 16;
+
 /// What kind of event it is; the word is the event's name in the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -158,6 +162,28 @@ struct Ring {
     events: VecDeque<Published>,
     /// Number of the next event.
     next: u64,
+    /// From this number on all are there, but for refused NOTIFYs.
+    begins: u64,
+    /// How many refused NOTIFYs there are.
+    refused: usize,
+}
+
+impl Ring {
+    /// The oldest event goes.
+    fn forget(&mut self) {
+        if let Some(oldest) = self.events.pop_front() {
+            self.begins = oldest.sequence + 1;
+            self.refused -= usize::from(oldest.kind == Kind::NotifyRefused);
+        }
+    }
+
+    /// The oldest refused NOTIFY goes.
+    fn forget_refused(&mut self) {
+        if let Some(at) = self.events.iter().position(|event| event.kind == Kind::NotifyRefused) {
+            self.events.remove(at);
+            self.refused -= 1;
+        }
+    }
 }
 
 impl Bus {
@@ -165,7 +191,7 @@ impl Bus {
     pub fn new(kept: usize, now: Timestamp) -> Bus {
         // A run would have to publish a thousand events a millisecond to meet the numbers of the next one.
         let next = now.as_millis() << 10;
-        let ring = Mutex::new(Ring { events: VecDeque::new(), next });
+        let ring = Mutex::new(Ring { events: VecDeque::new(), next, begins: next, refused: 0 });
         Bus { ring, sheet: Sheet::default(), newest: watch::channel(next - 1).0, kept }
     }
 
@@ -180,9 +206,13 @@ impl Bus {
         let mut ring = self.lock();
         let sequence = ring.next;
         ring.next += 1;
-        if ring.events.len() >= self.kept {
-            ring.events.pop_front();
+        let is_refused = kind == Kind::NotifyRefused;
+        if is_refused && ring.refused >= (self.kept / REFUSED_PART).max(1) {
+            ring.forget_refused();
+        } else if ring.events.len() >= self.kept {
+            ring.forget();
         }
+        ring.refused += usize::from(is_refused);
         ring.events.push_back(Published {
             sequence,
             time: now,
@@ -209,9 +239,11 @@ impl Bus {
     /// Up to `max` events behind number `seen`, in order. `Err` if some of them are gone already.
     pub fn after(&self, seen: u64, max: usize) -> Result<Vec<Published>, Gone> {
         let ring = self.lock();
-        let oldest = ring.next - ring.events.len() as u64;
-        let Some(skip) = (seen + 1).checked_sub(oldest) else { return Err(Gone { oldest }) };
-        Ok(ring.events.iter().skip(skip as usize).take(max).cloned().collect())
+        if seen.saturating_add(1) < ring.begins {
+            return Err(Gone { oldest: ring.begins });
+        }
+        let skip = ring.events.partition_point(|event| event.sequence <= seen);
+        Ok(ring.events.iter().skip(skip).take(max).cloned().collect())
     }
 
     fn lock(&self) -> MutexGuard<'_, Ring> {
@@ -257,6 +289,28 @@ mod tests {
         let bus = bus(6);
         assert_eq!(bus.after(1024, 10).err(), Some(Gone { oldest: 1024 + 2 }));
         assert_eq!(numbers(bus.after(1024 + 1, 10)), [2, 3, 4, 5], "the last that is complete");
+    }
+
+    #[test]
+    fn refused_notifies_push_nothing_else_out() {
+        // given a full ring
+        let bus = bus(4);
+        // when there are more refused NOTIFYs than it holds
+        for _ in 0..100 {
+            bus.publish(Timestamp::from_millis(9), Kind::NotifyRefused, ABOUT, serde_json::json!({}));
+        }
+        // then the first has taken the place of the oldest, and the others only that of each other
+        assert_eq!(numbers(bus.after(1024, 10)), [1, 2, 3, 103]);
+        assert_eq!(bus.after(1023, 10).err(), Some(Gone { oldest: 1025 }));
+        assert_eq!(
+            numbers(bus.after(1024 + 50, 10)),
+            [103],
+            "a reader that has seen one that is gone misses nothing else"
+        );
+        // and they go like others
+        (0..4).for_each(|n| bus.publish(Timestamp::from_millis(n), Kind::Notify, ABOUT, serde_json::json!({})));
+        assert_eq!(numbers(bus.after(1024 + 103, 10)), [104, 105, 106, 107]);
+        assert_eq!(bus.after(1024, 10).err(), Some(Gone { oldest: 1024 + 104 }));
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub use card::{Card, Snippet};
 use super::definition::{Origin, ZoneDefinition};
 use super::health::Health;
 use super::history::Attempt;
-use super::status::{PrimaryStatus, ZoneStatus};
+use super::status::{PrimaryStatus, RefusedNotify, ZoneStatus};
 use crate::dns::{Name, Serial};
 use crate::reason::{Code, StatusWord};
 use crate::refresh::Finding;
@@ -213,9 +213,9 @@ pub fn explain(facts: &Facts) -> Explanation {
         _ if zone.remarks.review.held.is_some() => Cause::Held,
         _ if zone.remarks.review.pinned.is_some() => Cause::Pinned,
         Some(witness) => Cause::of(witness.code()),
-        None if zone.remarks.refused_notify.is_some() => Cause::NotifyRefused,
+        None if missed_notify(zone, now).is_some() && !has_findings(zone) => Cause::NotifyRefused,
         None if health == Health::Loading || pending(&witnesses) => Cause::UnderWay,
-        None if !zone.remarks.findings.is_empty() || !zone.remarks.warnings.is_empty() => Cause::Finding,
+        None if has_findings(zone) => Cause::Finding,
         None => Cause::Healthy,
     };
     Explanation {
@@ -227,6 +227,17 @@ pub fn explain(facts: &Facts) -> Explanation {
         fixes: fixes(facts, health, cause, worst, &witnesses),
         card: Card::new(facts),
     }
+}
+
+/// The NOTIFY that was refused, if it may be why changes come late. Anybody can send one, also under a false address: it says
+/// nothing about a zone whose primaries are heard, and little after a day.
+fn missed_notify(zone: &ZoneStatus, now: Timestamp) -> Option<&RefusedNotify> {
+    const TELLING: Duration = Duration::from_secs(86_400);
+    zone.remarks.refused_notify.as_deref().filter(|refused| refused.polling_only && now.since(refused.at) < TELLING)
+}
+
+fn has_findings(zone: &ZoneStatus) -> bool {
+    !zone.remarks.findings.is_empty() || !zone.remarks.warnings.is_empty()
 }
 
 /// A catalog of our zones; there is nobody to ask for it.
@@ -468,7 +479,7 @@ fn fixes(
         }
     }
     fixes.extend(zone.remarks.findings.iter().map(|found| advice::finding(zone, found)));
-    if let Some(refused) = &zone.remarks.refused_notify {
+    if let Some(refused) = missed_notify(zone, facts.now) {
         fixes.extend(advice::notify(&zone.definition, refused));
     }
     if !fixes.is_empty() && cause != Cause::Held && health > Health::Degraded {

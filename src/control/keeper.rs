@@ -49,6 +49,8 @@ const EVENTS_PER_TURN: usize = 256;
 const NOTIFY_LINE_GAP: Duration = Duration::from_secs(10);
 /// When NOTIFYs were lost, all zones are asked for over this time, and not more often.
 const SWEEP_SPREAD: Duration = Duration::from_secs(60);
+/// Refused NOTIFYs of one zone are told to listeners at most this often, with how many there were: anybody can send them.
+const REFUSED_EVENT_GAP: Duration = Duration::from_secs(60);
 /// NOTIFYs of one zone are told to listeners at most this often.
 const NOTIFY_EVENT_GAP: Duration = Duration::from_secs(1);
 /// Why what is written for the store cannot fail.
@@ -273,7 +275,8 @@ impl Keeper {
         self.catalogs_are_due(now);
         for (id, zone) in &mut self.zones {
             zone.refresh.clock_set_back(by);
-            (zone.notify_told, zone.notify_shown) = (Timestamp::default(), None);
+            (zone.notify_told, zone.refused_told, zone.notify_shown) =
+                (Timestamp::default(), Timestamp::default(), None);
             if let Some(unstored) = &mut zone.unstored {
                 unstored.again_at = now;
             }
@@ -343,6 +346,9 @@ impl Keeper {
                 tracing::debug!(zone = %name, peer = %from, serial, op = "notify", "NOTIFY");
             }
             state.refresh.handle_notify(now, sender, hint);
+            if let Some(refused) = &mut state.refused_notify {
+                refused.polling_only = false;
+            }
             if now.since(state.notify_told) >= NOTIFY_EVENT_GAP {
                 state.notify_told = now;
                 let definition = state.definition.clone();
@@ -374,12 +380,19 @@ impl Keeper {
 
     /// A NOTIFY was refused: the answer to "why does this zone not follow its primary?" may be here.
     fn note_refused(&mut self, id: ZoneId, from: SocketAddr, why: RefusedFor) {
+        let now = Timestamp::now();
         let Some(zone) = self.zones.get_mut(&id) else { return };
         let count = zone.refused_notify.as_ref().map_or(0, |refused| refused.count).saturating_add(1);
-        zone.refused_notify = Some(Box::new(RefusedNotify { from, at: Timestamp::now(), why, count }));
-        let definition = zone.definition.clone();
-        let why = format!("{why:?}").to_lowercase();
-        self.tell(&definition, Kind::NotifyRefused, serde_json::json!({"from": from.to_string(), "why": why}));
+        let polling_only = !zone.has_accepted_notify();
+        zone.refused_notify = Some(Box::new(RefusedNotify { from, at: now, why, count, polling_only }));
+        if now.since(zone.refused_told) >= REFUSED_EVENT_GAP {
+            zone.refused_told = now;
+            let definition = zone.definition.clone();
+            let details = serde_json::json!({
+                "from": from.to_string(), "why": format!("{why:?}").to_lowercase(), "count": count,
+            });
+            self.tell(&definition, Kind::NotifyRefused, details);
+        }
         self.show(id);
     }
 

@@ -444,6 +444,7 @@ impl Keeper {
             newest: vec![None; primaries],
             refused_notify: None,
             notify_told: Timestamp::default(),
+            refused_told: Timestamp::default(),
             tls: BTreeMap::new(),
             notify_shown: None,
         };

@@ -137,8 +137,10 @@ pub struct RefusedNotify {
     pub at: Timestamp,
     /// What was wrong: the address, or the key.
     pub why: RefusedFor,
-    /// How many were told of; more may have come (one a second and address is).
+    /// How many were told of; more may have come (one a minute and address is).
     pub count: u32,
+    /// No NOTIFY has been accepted as far as is known, neither before nor since: changes are found by polling only.
+    pub polling_only: bool,
 }
 
 /// One primary of a zone as it stands.

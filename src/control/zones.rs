@@ -67,6 +67,8 @@ pub(super) struct Zone {
     pub(super) refused_notify: Option<Box<RefusedNotify>>,
     /// When a NOTIFY was last worth an event.
     pub(super) notify_told: Timestamp,
+    /// When a refused one was.
+    pub(super) refused_told: Timestamp,
     /// The last TLS session with each primary that is asked so.
     pub(super) tls: BTreeMap<usize, Arc<TlsSession>>,
     /// When a NOTIFY was last worth a line of the log.
@@ -80,6 +82,12 @@ pub(super) struct Unstored {
 }
 
 impl Zone {
+    /// Whether a NOTIFY of the zone has been accepted since the start, or from one of its primaries ever.
+    pub(super) fn has_accepted_notify(&self) -> bool {
+        let heard = |ix| self.refresh.primary(ix).is_some_and(|state| state.last_notify.is_some());
+        self.notify_shown.is_some() || (0..self.definition.primaries.len()).any(heard)
+    }
+
     /// An exchange with a primary of the list as it is now.
     pub(super) fn exchange(&self, primary: usize) -> Exchange {
         let address = self.definition.primaries[primary].address;

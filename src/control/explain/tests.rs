@@ -354,14 +354,43 @@ fn never_loaded() {
     assert_eq!(explanation.health, Health::Unloaded);
 }
 
+/// RFC 1996 §4.7 leaves a NOTIFY unauthenticated: what a stranger can send must not make us say something false of a zone.
+#[test]
+fn a_refused_notify_is_no_cause_where_others_are_accepted_or_it_is_old_or_more_is_known() {
+    let refused = |at, polling_only| {
+        let from = "203.0.113.9:3333".parse().expect("an address");
+        Some(Box::new(RefusedNotify { from, at, why: RefusedFor::Source, count: 1, polling_only }))
+    };
+    // given a refused NOTIFY of a zone whose own are accepted, one of yesterday, and one beside a warning
+    for (at, polling_only, warnings, expected) in [
+        (NOW, false, Vec::new(), Cause::Healthy),
+        (NOW - DAY, true, Vec::new(), Cause::Healthy),
+        (NOW, true, vec!["two records were skipped".to_owned()], Cause::Finding),
+    ] {
+        let mut case = Case::new();
+        case.zone.remarks =
+            Remarks { refused_notify: refused(at, polling_only), warnings, ..Remarks::default() }.into();
+        // when it is explained
+        let explanation = case.explained();
+        // then it is told as what it is, and is no cause; nobody is asked to allow a stranger
+        assert_eq!(explanation.cause, expected);
+        assert!(!explanation.verdict.contains("polling only"), "{}", explanation.verdict);
+        assert!(explanation.evidence.iter().any(|line| line.contains("NOTIFY from 203.0.113.9:3333 refused")));
+        let allows =
+            explanation.fixes.iter().any(|fix| fix.configuration.as_ref().is_some_and(|c| c.contains("allow-notify")));
+        assert_eq!(allows, expected == Cause::Finding);
+    }
+}
+
 #[test]
 fn notify_from_an_unlisted_address() {
     let mut case = Case::new();
     let refused_notify = Some(Box::new(RefusedNotify {
         from: "203.0.113.9:3333".parse().expect("an address"),
-        at: NOW - DAY,
+        at: NOW - DAY / 2,
         why: RefusedFor::Source,
         count: 1,
+        polling_only: true,
     }));
     case.zone.remarks = Remarks { refused_notify, ..Remarks::default() }.into();
     let explanation = case.explained();
