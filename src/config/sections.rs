@@ -67,8 +67,8 @@ pub struct Dns {
     /// TCP connections of clients at one time, in all. Default 1000. At the bound new ones are closed at once. Where the
     /// system gives too few file descriptors it is lowered, with a warning. Takes effect after a restart.
     pub tcp_connections: usize,
-    /// TCP connections of one client address at one time. Default 100. Raise it for a resolver farm behind one
-    /// address. Takes effect after a restart.
+    /// TCP connections of one client at one time: of one IPv4 address, of one /64 of IPv6. Default 100. Raise it for a
+    /// resolver farm behind one address. Takes effect after a restart.
     pub tcp_connections_per_client: usize,
     /// AXFR and IXFR answers to downstreams running at one time. Default 50. Takes effect after a restart.
     pub outbound_transfers: usize,

@@ -163,7 +163,7 @@ impl Default for Options {
 pub struct TcpLimits {
     /// Connections in all; one more is closed at once.
     pub connections_max: usize,
-    /// Connections of one client address.
+    /// Connections of one client: an IPv4 address, a /64 of IPv6.
     pub connections_per_client_max: usize,
     /// Time for the next whole query to arrive; then the connection is closed.
     pub idle: Duration,

@@ -2,13 +2,13 @@
 //!
 //! Each connection becomes one tokio task: a place among the admitted ones, the header of a listed proxy if there is one,
 //! the TLS handshake where that is spoken, then [`super::connection`]. The bounds count clear and encrypted connections
-//! together, in all and for each client address, which behind a proxy is the proxied one.
+//! together, in all and for each client address (of IPv6: /64), which behind a proxy is the proxied one.
 //!
 //! RFC 7766, RFC 9210 (limits), RFC 7858 (TLS).
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -51,6 +51,8 @@ pub(super) struct Server {
     /// Connections now, in all and by client.
     open: AtomicUsize,
     clients: Mutex<HashMap<IpAddr, usize>>,
+    /// Who was told of in the log as having too many; `None`: all together.
+    refused: Quiet<Option<IpAddr>>,
     pub(super) transfers: Arc<Semaphore>,
     pub(super) stop: watch::Sender<bool>,
 }
@@ -67,6 +69,7 @@ impl Server {
             tls: options.tls.clone(),
             open: AtomicUsize::new(0),
             clients: Mutex::default(),
+            refused: Quiet::default(),
             transfers: Arc::new(Semaphore::new(options.tcp.transfers_max)),
             stop: watch::Sender::new(false),
         })
@@ -96,7 +99,7 @@ impl Server {
             match accepted {
                 Ok((stream, peer)) => match Place::take(&self) {
                     Some(place) => _ = tokio::spawn(Arc::clone(&self).welcome(stream, peer, place, transport)),
-                    None => shared(&self.cold.counters.connections_refused),
+                    None => self.refuse(peer, None),
                 },
                 Err(error) if belongs_to_client(&error) => {}
                 Err(error) => {
@@ -107,6 +110,17 @@ impl Server {
                 }
             }
         }
+    }
+
+    /// Notes that a connection of `peer` is closed at once: `client` has as many as one may, or all together have.
+    fn refuse(&self, peer: SocketAddr, client: Option<IpAddr>) {
+        shared(&self.cold.counters.connections_refused);
+        let Some(suppressed) = self.refused.may_log(client, Timestamp::now()) else { return };
+        let (limit, connections) = match client {
+            None => ("tcp-connections", self.limits.connections_max),
+            Some(_) => ("tcp-connections-per-client", self.limits.connections_per_client_max),
+        };
+        tracing::warn!(%peer, limit, connections, suppressed, "TCP connection refused: there are as many as may be");
     }
 
     /// One connection from its first octet to its end.
@@ -131,7 +145,7 @@ impl Server {
             (peer, early) = (opening.client.unwrap_or(peer), opening.early);
         }
         let Some(_admission) = Admission::of(place, peer.ip()) else {
-            shared(&self.cold.counters.connections_refused);
+            self.refuse(peer, Some(counted_as(peer.ip())));
             return Ok(());
         };
         shared(&self.cold.counters.connections);
@@ -145,6 +159,14 @@ impl Server {
             }
             _ => Connection::new(Arc::clone(self), stream, peer, transport).begun_with(early).run().await,
         }
+    }
+}
+
+/// The address under which connections of `client` are counted: one host of IPv6 has a whole /64 to ask from (RFC 4291 §2.5.4).
+fn counted_as(client: IpAddr) -> IpAddr {
+    match client.to_canonical() {
+        IpAddr::V4(ip) => ip.into(),
+        IpAddr::V6(ip) => Ipv6Addr::from(u128::from(ip) & (u128::MAX << 64)).into(),
     }
 }
 
@@ -209,7 +231,7 @@ struct Admission {
 
 impl Admission {
     fn of(place: Place, client: IpAddr) -> Option<Admission> {
-        let client = client.to_canonical();
+        let client = counted_as(client);
         let mut clients = place.0.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let count = clients.get(&client).copied().unwrap_or(0);
         if count >= place.0.limits.connections_per_client_max {
@@ -230,5 +252,20 @@ impl Drop for Admission {
                 clients.remove(&self.client);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 4291 §2.5.4: interface identifiers are 64 bits long, so a host has all addresses of its /64.
+    #[test]
+    fn a_client_of_ipv6_is_a_64() {
+        let counted = |text: &str| counted_as(text.parse().expect("an address")).to_string();
+        assert_eq!(counted("2001:db8:0:1::1"), counted("2001:db8:0:1:ffff:ffff:ffff:ffff"));
+        assert_ne!(counted("2001:db8:0:1::1"), counted("2001:db8:0:2::1"));
+        assert_eq!(counted("::ffff:192.0.2.1"), "192.0.2.1");
+        assert_ne!(counted("192.0.2.1"), counted("192.0.2.2"));
     }
 }
