@@ -175,25 +175,30 @@ struct Tsig {
     other: Vec<u8>,
 }
 
-/// The message, or its TSIG record, cannot be read: FORMERR (RFC 8945 §5.2).
+/// What cannot be read: FORMERR (RFC 8945 §5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Unreadable;
+enum Unreadable {
+    /// The message, so that nobody knows whether it is signed.
+    Message,
+    /// Its TSIG record, or that is not where it must be.
+    Record,
+}
 
 impl Tsig {
     /// The TSIG record of `message`, which must be its last (RFC 8945 §5.1).
     fn find(message: &[u8]) -> Result<Option<Tsig>, Unreadable> {
-        let header = Header::read(message).map_err(|_| Unreadable)?;
+        let header = Header::read(message).map_err(|_| Unreadable::Message)?;
         if header.additionals == 0 {
             return Ok(None);
         }
-        let at = message::skip_questions(message, header).map_err(|_| Unreadable)?;
+        let at = message::skip_questions(message, header).map_err(|_| Unreadable::Message)?;
         let before = header.answers as usize + header.authorities as usize;
         let count = before + header.additionals as usize;
         let mut last = None;
         for (i, record) in message::records(message, at, count).enumerate() {
-            let record = record.map_err(|_| Unreadable)?;
+            let record = record.map_err(|_| Unreadable::Message)?;
             if record.rtype == RecordType::TSIG && (i + 1 < count || i < before) {
-                return Err(Unreadable);
+                return Err(Unreadable::Record);
             }
             last = Some(record);
         }
@@ -204,13 +209,13 @@ impl Tsig {
     }
 
     fn read(message: &[u8], record: &RawRecord) -> Result<Tsig, Unreadable> {
-        let (key, _) = Name::read(message, record.owner).map_err(|_| Unreadable)?;
-        let (algorithm, mut at) = Name::read(message, record.rdata).map_err(|_| Unreadable)?;
+        let (key, _) = Name::read(message, record.owner).map_err(|_| Unreadable::Record)?;
+        let (algorithm, mut at) = Name::read(message, record.rdata).map_err(|_| Unreadable::Record)?;
         if record.class != CLASS_ANY || record.ttl_bits != 0 || record.end() != message.len() {
-            return Err(Unreadable);
+            return Err(Unreadable::Record);
         }
         let mut take = |octets: usize| {
-            let field = message.get(at..at + octets).ok_or(Unreadable)?;
+            let field = message.get(at..at + octets).ok_or(Unreadable::Record)?;
             at += octets;
             Ok(field)
         };
@@ -224,7 +229,7 @@ impl Tsig {
         let other_octets = u16_of(take(2)?) as usize;
         let other = take(other_octets)?.to_vec();
         let tsig = Tsig { at: record.owner, key, algorithm, time_signed, fudge, mac, original_id, error, other };
-        if at == record.end() { Ok(tsig) } else { Err(Unreadable) }
+        if at == record.end() { Ok(tsig) } else { Err(Unreadable::Record) }
     }
 
     /// Appends the record to `message` and counts it.
@@ -406,12 +411,13 @@ impl TsigFailure {
     }
 }
 
-/// Checks a request: `None` if it is not signed. In the order of RFC 8945 §5.2: key, MAC, time, truncation.
+/// Checks a request: `None` if it is not signed, or cannot be read so far as to tell. In the order of RFC 8945 §5.2: key, MAC, time, truncation.
 pub fn verify_request(message: &[u8], keyring: &Keyring, now: Timestamp) -> Result<Option<Verified>, TsigFailure> {
     let tsig = match Tsig::find(message) {
-        Ok(None) => return Ok(None),
         Ok(Some(tsig)) => tsig,
-        Err(Unreadable) => {
+        // who reads the message finds out what is wrong with it
+        Ok(None) | Err(Unreadable::Message) => return Ok(None),
+        Err(Unreadable::Record) => {
             let reason = Reason::new(Code::TsigBadSig, "the TSIG record is malformed or misplaced");
             return Err(TsigFailure { reason, answer: Answer::FormErr });
         }

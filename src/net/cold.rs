@@ -110,12 +110,15 @@ impl Cold {
             return Done::Drop;
         };
         let is_notify = header.opcode() == message::opcode::NOTIFY;
+        let question = Question::read(request, HEADER_OCTETS).map(|(question, _)| question);
+        let is_transfer = |q: &&Question| matches!(q.qtype, RecordType::AXFR | RecordType::IXFR);
+        let transfer = question.as_ref().ok().filter(is_transfer).filter(|_| !is_notify);
         let signed = match tsig::verify_request(request, &self.policy.keys.load(), now) {
             Ok(signed) => signed,
             Err(failure) => {
                 if is_notify {
                     self.counters.count_notify(NotifyOutcome::BadSignature);
-                } else {
+                } else if transfer.is_some() {
                     self.counters.count_transfer(TransferOutcome::Refused);
                 }
                 if let Some(suppressed) = self.quiet.may_log(client.addr.ip(), now) {
@@ -137,17 +140,11 @@ impl Cold {
             };
             return exchange.done(octets, notice, subject);
         }
-        let is_transfer = |q: &Question| matches!(q.qtype, RecordType::AXFR | RecordType::IXFR);
-        match Question::read(request, HEADER_OCTETS) {
-            Ok((question, _)) if is_transfer(&question) => {
-                let done = self.transfer(view, client, &exchange, &question);
-                done.unwrap_or_else(|reply| {
-                    self.counters.count_transfer(TransferOutcome::Refused);
-                    exchange.done(reply, None, ERRORS)
-                })
-            }
-            _ => self.query(view, client, &exchange),
-        }
+        let Some(question) = transfer else { return self.query(view, client, &exchange) };
+        self.transfer(view, client, &exchange, question).unwrap_or_else(|reply| {
+            self.counters.count_transfer(TransferOutcome::Refused);
+            exchange.done(reply, None, ERRORS)
+        })
     }
 
     fn notify(&self, view: &View, client: &Client<'_>, exchange: &Exchange<'_>) -> (Vec<u8>, Option<Notice>) {

@@ -7,7 +7,7 @@ use secondaryd::dns::edns::{ExtendedError, Opt};
 use secondaryd::dns::message::{self, Header, Rcode};
 use secondaryd::dns::tsig::{self, StreamVerifier};
 use secondaryd::dns::{RecordType, Serial};
-use secondaryd::net::counters::NotifyOutcome;
+use secondaryd::net::counters::{NotifyOutcome, TransferOutcome};
 use secondaryd::served::{Notice, RefusedFor, Transport, ZoneId};
 use secondaryd::time::Timestamp;
 
@@ -158,6 +158,25 @@ fn bad_signatures_are_answered_notauth() {
     }
     assert_eq!(server.notices.try_next(), None);
     assert_eq!(server.running.as_ref().expect("running").counters().notifies(NotifyOutcome::BadSignature), 3);
+}
+
+/// RFC 8945 §5.2 is about messages with a TSIG record; what is torn before one is malformed, and no signature is to blame. And
+/// a query that is no request for a transfer is none that was refused.
+#[test]
+fn what_is_wrong_is_counted_as_what_it_is() {
+    // given a NOTIFY with a record that ends in the middle, and an ordinary query with a bad signature
+    let server = Server::start();
+    let mut torn = notify("example", None, true);
+    torn.truncate(torn.len() - 6);
+    let mut forged = query(3, "www.example", RecordType::A);
+    tsig::sign(&mut forged, &key("unknown."), Timestamp::now(), None);
+    // when they are answered
+    assert_eq!(rcode(&server.udp(&torn)), Rcode::FORMERR.0 as u8);
+    assert_eq!(rcode(&server.udp(&forged)), Rcode::NOTAUTH.0 as u8);
+    // then the first is malformed and the second no transfer
+    let counters = server.running.as_ref().expect("running").counters();
+    let notifies = [NotifyOutcome::Malformed, NotifyOutcome::BadSignature].map(|outcome| counters.notifies(outcome));
+    assert_eq!((notifies, counters.transfers(TransferOutcome::Refused)), ([1, 0], 0));
 }
 
 /// While zones are being read from the disk it is not known which there are. RFC 1996 §3.6: "a master periodically sends a
