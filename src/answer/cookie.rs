@@ -9,12 +9,14 @@ use std::net::IpAddr;
 use siphasher::sip::SipHasher24;
 use std::hash::Hasher;
 
+use crate::time::Timestamp;
+
 /// Octets of a client cookie (RFC 7873 §4).
 pub(super) const CLIENT_OCTETS: usize = 8;
 /// Octets of a server cookie as we make it (RFC 9018 §4).
 pub(super) const SERVER_OCTETS: usize = 16;
 /// Both, as they stand in the option.
-pub(super) const COOKIE_OCTETS: usize = CLIENT_OCTETS + SERVER_OCTETS;
+pub const COOKIE_OCTETS: usize = CLIENT_OCTETS + SERVER_OCTETS;
 
 /// How old a server cookie may be, in seconds (RFC 9018 §4.3: "not more than 1 hour in the past").
 const AGE_MAX_SECS: i32 = 3600;
@@ -47,8 +49,15 @@ impl Cookies {
         (!secrets.is_empty()).then_some(Cookies { secrets, required })
     }
 
-    /// Judges the cookie a client has shown at `now`, in seconds of Unix time.
+    /// Judges the value of a COOKIE option that a client has shown at `now`; `None` if it has not the length of one.
+    pub fn judge_option(&self, option: &[u8], client: IpAddr, now: Timestamp) -> Option<Judged> {
+        Shown::read(option).map(|shown| self.judge(&shown, client, now.as_secs()))
+    }
+
+    /// Judges the cookie a client has shown at `now`, in seconds of Unix time. An address of IPv4 is the same client whether it
+    /// came over a socket of IPv4 or one of IPv6 (RFC 4291 §2.5.5.2).
     pub(super) fn judge(&self, shown: &Shown, client: IpAddr, now_secs: u64) -> Judged {
+        let client = client.to_canonical();
         let now = now_secs as u32;
         if let ServerCookie::Whole(server) = shown.server {
             let [version, r0, r1, r2, t0, t1, t2, t3, ..] = server;
@@ -99,11 +108,12 @@ impl std::fmt::Debug for Cookies {
 }
 
 /// What is to be done with a client's cookie.
-pub(super) struct Judged {
+#[derive(Clone, Debug)]
+pub struct Judged {
     /// The server cookie was made with one of our secrets for this client, not long ago.
-    pub(super) is_valid: bool,
+    pub is_valid: bool,
     /// The option's contents to send back.
-    pub(super) reply: [u8; COOKIE_OCTETS],
+    pub reply: [u8; COOKIE_OCTETS],
 }
 
 /// The COOKIE option of a query.
@@ -216,6 +226,8 @@ mod tests {
             cookies.judge(&shown, ip, 0x5cf7_9f11 + 1800).reply[8..],
             octets::<16>("010000005cf79f111f8130c3eee29480")
         );
+        // RFC 4291 §2.5.5.2: the same node, however its address is written
+        assert!(valid("::ffff:198.51.100.100".parse().expect("an address"), 0));
         let mut other = shown;
         other.client[0] ^= 1;
         assert!(!cookies.judge(&other, ip, 0x5cf7_9f11).is_valid);

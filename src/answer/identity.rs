@@ -42,7 +42,8 @@ impl Identity {
         &self.nsid
     }
 
-    pub(super) fn cookies(&self) -> Option<&Cookies> {
+    /// How cookies are made and judged; `None`: not at all.
+    pub fn cookies(&self) -> Option<&Cookies> {
         self.cookies.as_ref()
     }
 

@@ -49,7 +49,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use ahead::GROUP;
-pub use cookie::{COOKIE_SECRETS_MAX, CookieSecret, Cookies};
+pub use cookie::{COOKIE_OCTETS, COOKIE_SECRETS_MAX, CookieSecret, Cookies, Judged};
 pub use identity::{CHAOS_OCTETS_MAX, Identity};
 pub use options::NSID_OCTETS_MAX;
 
@@ -58,6 +58,7 @@ use crate::dns::message::Rcode;
 use crate::served::{Slot, Transport, View};
 use crate::time::Timestamp;
 use ahead::Reading;
+use cookie::ServerCookie;
 use folded::Known;
 use options::{Asked, Gathered};
 use query::{Edns, Parsed, Refused};
@@ -322,15 +323,32 @@ fn begin_options(client: &Client<'_>, asked: &Asked, gathered: &mut Gathered) ->
 fn refuse(view: &View, client: &Client<'_>, work: &mut Workspace, buffer: &mut [u8], refused: &Refused) -> Outcome {
     let Workspace { readings, last, gathered, account, .. } = work;
     let Reading { name, asked, .. } = &mut readings[*last];
+    let mut rcode = refused.rcode;
     let options = refused.edns.filter(|edns: &Edns| edns.has_options).map(|_| {
-        begin_options(client, asked, gathered);
+        let cookie = begin_options(client, asked, gathered);
+        if rcode == Rcode::NOERROR {
+            rcode = of_cookie_alone(client, asked, &cookie);
+        }
         gathered
     });
     let mut writer = Writer::new(client, buffer, refused.question_end.into(), refused.edns, options);
-    writer.set_rcode(refused.rcode);
+    writer.set_rcode(rcode);
     let Finished { octets, opt_at, .. } = writer.finish_aside(None);
     // errors of one client are all alike
     name.clear(view.key());
     *account = Account { question_end: refused.question_end, opt_at, depth: 0, cookie_is_valid: false };
     Outcome::Reply(octets)
+}
+
+/// The RCODE for a query without question that shows a cookie. With a server cookie "the response SHALL have the RCODE BADCOOKIE
+/// if the Server Cookie sent with the query was invalid and the RCODE NOERROR if it was valid"; without cookies such a query is
+/// malformed (RFC 7873 §5.4).
+fn of_cookie_alone(client: &Client<'_>, asked: &Asked, cookie: &Cookie) -> Rcode {
+    let asks_for_one = asked.cookie.is_some_and(|shown| shown.server == ServerCookie::None);
+    match (client.identity.cookies(), cookie) {
+        (None, _) => Rcode::FORMERR,
+        (Some(_), Cookie::Valid) => Rcode::NOERROR,
+        (Some(_), _) if asks_for_one => Rcode::NOERROR,
+        (Some(_), _) => Rcode::BADCOOKIE,
+    }
 }

@@ -8,7 +8,7 @@ use super::folded::Folded;
 use super::options::{Asked, BadOptions};
 use crate::dns::RecordType;
 pub(super) use crate::dns::message::HEADER_OCTETS;
-use crate::dns::message::{Rcode, opcode};
+use crate::dns::message::{Header, Rcode, opcode, skip_questions};
 
 /// Octets of a UDP reply that every client takes (RFC 1035 §4.2.1); a smaller size in OPT means this too
 /// (RFC 6891 §6.2.3).
@@ -77,7 +77,7 @@ pub(super) fn parse(message: &[u8], name: &mut Folded, asked: &mut Asked) -> Par
     match header[2] >> 3 & 0x0f {
         opcode::QUERY => {}
         opcode::NOTIFY => return Parsed::Hand,
-        _ => return refused(Rcode::NOTIMP, HEADER_OCTETS, None),
+        _ => return not_implemented(message, asked),
     }
     if header[4..6] != [0, 1] {
         return without_question(message, asked);
@@ -176,6 +176,32 @@ fn without_question(message: &[u8], asked: &mut Asked) -> Parsed {
         }
         _ => refused(Rcode::FORMERR, HEADER_OCTETS, None),
     }
+}
+
+/// Another opcode. "If an OPT record is present in a received request, compliant responders MUST include an OPT record in their
+/// respective responses" (RFC 6891 §6.1.1): all opcodes have the sections of a query, as far as anybody can know.
+#[cold]
+fn not_implemented(message: &[u8], asked: &mut Asked) -> Parsed {
+    refused(Rcode::NOTIMP, HEADER_OCTETS, lone_opt(message, asked))
+}
+
+/// The one OPT of a message of any opcode, if all of the message can be read.
+fn lone_opt(message: &[u8], asked: &mut Asked) -> Option<Edns> {
+    let header = Header::read(message).ok()?;
+    let before = usize::from(header.answers) + usize::from(header.authorities);
+    let mut at = skip_questions(message, header).ok()?;
+    let mut edns = None;
+    for index in 0..before + usize::from(header.additionals) {
+        let record = read_record(message, at)?;
+        at = record.end;
+        if record.rtype == RecordType::OPT && index >= before && record.owner_is_root {
+            let has_options = Asked::read(record.rdata).map(|read| *asked = read).is_ok() && !record.rdata.is_empty();
+            if edns.replace(Edns { has_options, ..record.edns() }).is_some() {
+                return None;
+            }
+        }
+    }
+    edns
 }
 
 /// Walks whatever else stands behind the question: options, several records, TSIG, rubbish.
@@ -381,6 +407,21 @@ mod tests {
     fn other_opcodes_and_meta_types_are_not_implemented() {
         for opcode in [1u8, 2, 3, 5, 6, 15] {
             assert_eq!(rcode(&message([opcode << 3, 0], [0, 0, 0, 0], &[])), Rcode::NOTIMP);
+            // RFC 6891 §6.1.1: who sends an OPT gets one
+            for (counts, parts, is_there) in [
+                ([1, 0, 0, 1], &[QUESTION, OPT][..], true),
+                ([0, 0, 0, 1], &[OPT], true),
+                ([1, 0, 0, 0], &[QUESTION], false),
+                ([1, 0, 0, 2], &[QUESTION, OPT, OPT], false),
+                ([1, 0, 0, 1], &[OPT], false),
+            ] {
+                match parsed(&message([opcode << 3, 0], counts, parts)) {
+                    Parsed::Refused(refused) => {
+                        assert_eq!((refused.rcode, refused.edns.is_some()), (Rcode::NOTIMP, is_there), "{counts:?}");
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
         }
         assert_eq!(rcode(&message([0, 0], [1, 0, 0, 0], &[b"\x00\x00\xfe\x00\x01"])), Rcode::NOTIMP);
         assert!(matches!(parsed(&message([0, 0], [1, 0, 0, 0], &[b"\x00\x00\xf8\x00\x01"])), Parsed::Query(_)));

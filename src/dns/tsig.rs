@@ -15,6 +15,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use super::edns::Opt;
 use super::message::{self, CLASS_ANY, HEADER_OCTETS, Header, RawRecord, Rcode};
 use super::{Name, RecordType};
 use crate::reason::{Code, Reason};
@@ -391,9 +392,12 @@ impl TsigFailure {
         }
     }
 
-    /// The whole answer to `request`.
-    pub fn response(&self, request: &[u8]) -> Vec<u8> {
+    /// The whole answer to `request`, with this OPT before the TSIG record, if the request has one.
+    pub fn response(&self, request: &[u8], opt: Option<&Opt>) -> Vec<u8> {
         let mut out = message::reply(request, 0, self.rcode());
+        if let Some(opt) = opt {
+            opt.append(&mut out);
+        }
         match &self.answer {
             Answer::FormErr => {}
             Answer::Unsigned(tsig) => tsig.append(&mut out),

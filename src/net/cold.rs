@@ -17,7 +17,7 @@ use super::Policy;
 use super::counters::{Counters, NotifyOutcome, TransferOutcome};
 use super::quiet::Quiet;
 use crate::access::{Refusal, Verdict};
-use crate::answer::{self, Client, Outcome, Workspace};
+use crate::answer::{self, Client, Judged, Outcome, Workspace};
 use crate::dns::edns::{EdnsError, ExtendedError, Opt, option};
 use crate::dns::message::{self, CLASS_IN, HEADER_OCTETS, Header, MESSAGE_OCTETS_MAX, Notify, Question, Rcode, flag};
 use crate::dns::tsig::{self, Verified};
@@ -85,7 +85,9 @@ impl TransferRequest {
     /// SERVFAIL, signed if the request was: there is nothing to send now.
     pub(super) fn unavailable(&self, now: Timestamp) -> Vec<u8> {
         let header = Header::read(&self.message).unwrap_or_default();
-        let exchange = Exchange { request: &self.message, header, signed: self.signed.as_ref(), now };
+        let cookie = self.opt.as_ref().and_then(|opt| opt.option(option::COOKIE)).map(<[u8]>::to_vec);
+        let exchange =
+            Exchange { request: &self.message, header, signed: self.signed.as_ref(), cookie, is_proved: true, now };
         exchange.reply(0, Rcode::SERVFAIL, Some(ExtendedError::NOT_READY))
     }
 }
@@ -113,6 +115,15 @@ impl Cold {
         let question = Question::read(request, HEADER_OCTETS).map(|(question, _)| question);
         let is_transfer = |q: &&Question| matches!(q.qtype, RecordType::AXFR | RecordType::IXFR);
         let transfer = question.as_ref().ok().filter(is_transfer).filter(|_| !is_notify);
+        let cookie = self.judge_cookie(client, request, now);
+        let unsigned = Exchange {
+            request,
+            header,
+            signed: None,
+            is_proved: cookie.as_ref().is_some_and(|judged| judged.is_valid),
+            cookie: cookie.map(|judged| judged.reply.to_vec()),
+            now,
+        };
         let signed = match tsig::verify_request(request, &self.policy.keys.load(), now) {
             Ok(signed) => signed,
             Err(failure) => {
@@ -124,10 +135,10 @@ impl Cold {
                 if let Some(suppressed) = self.quiet.may_log(client.addr.ip(), now) {
                     tracing::warn!(peer = %client.addr, reason = %failure.reason, suppressed, "signature not accepted");
                 }
-                return Done::Reply(Reply { octets: failure.response(request), notice: None, subject: Some(ERRORS) });
+                return unsigned.done(failure.response(request, unsigned.opt(None).as_ref()), None, ERRORS);
             }
         };
-        let exchange = Exchange { request, header, signed: signed.as_ref(), now };
+        let exchange = Exchange { signed: signed.as_ref(), ..unsigned };
         if is_notify && !view.is_whole() {
             // "a master periodically sends a NOTIFY request to a slave until [...] a response is received" (RFC 1996 §3.6)
             return Done::Drop;
@@ -145,6 +156,13 @@ impl Cold {
             self.counters.count_transfer(TransferOutcome::Refused);
             exchange.done(reply, None, ERRORS)
         })
+    }
+
+    /// What becomes of the cookie that the request shows, if it does and we speak of them.
+    fn judge_cookie(&self, client: &Client<'_>, request: &[u8], now: Timestamp) -> Option<Judged> {
+        let cookies = client.identity.cookies()?;
+        let opt = Opt::find(request).ok()??;
+        cookies.judge_option(opt.option(option::COOKIE)?, client.addr.ip(), now)
     }
 
     fn notify(&self, view: &View, client: &Client<'_>, exchange: &Exchange<'_>) -> (Vec<u8>, Option<Notice>) {
@@ -302,6 +320,10 @@ struct Exchange<'a> {
     request: &'a [u8],
     header: Header,
     signed: Option<&'a Verified>,
+    /// What goes back in the COOKIE option: "the server SHALL [...] include the COOKIE option in the response" (RFC 7873 §5.2.3).
+    cookie: Option<Vec<u8>>,
+    /// The client has shown a cookie that only we can have given it.
+    is_proved: bool,
     now: Timestamp,
 }
 
@@ -310,9 +332,10 @@ impl Exchange<'_> {
         self.signed.map(|signed| &signed.key.name)
     }
 
-    /// A reply about `subject`, where the client has not proved itself by a signature.
+    /// A reply about `subject`, where the client has proved itself neither by a signature nor by a cookie.
     fn done(&self, octets: Vec<u8>, notice: Option<Notice>, subject: u64) -> Done {
-        Done::Reply(Reply { octets, notice, subject: self.signed.is_none().then_some(subject) })
+        let is_limited = self.signed.is_none() && !self.is_proved;
+        Done::Reply(Reply { octets, notice, subject: is_limited.then_some(subject) })
     }
 
     /// The RCODE for a request whose OPT cannot be taken.
@@ -337,7 +360,7 @@ impl Exchange<'_> {
         !matches!(Opt::find(self.request), Ok(None) | Err(EdnsError::Message(_)))
     }
 
-    /// The OPT of an answer about `slot`: with EXPIRE if the request asks for it (RFC 7314 §3.2 names SOA, AXFR and IXFR).
+    /// The OPT of an answer about `slot`: with the cookie of the client, and with EXPIRE if the request asks for it (RFC 7314 §3.2 names SOA, AXFR and IXFR).
     fn opt(&self, slot: Option<&Slot>) -> Option<Opt> {
         if !self.has_edns() {
             return None;
@@ -347,10 +370,14 @@ impl Exchange<'_> {
             let soa_expire = || slot.snapshot().map(|snapshot| snapshot.soa().expire);
             slot.expires().map(|at| at.since(self.now).as_secs().min(u64::from(u32::MAX)) as u32).or_else(soa_expire)
         });
-        Some(match expire {
-            Some(secs) => Opt::default().with_option(option::EXPIRE, &secs.to_be_bytes()),
-            None => Opt::default(),
-        })
+        let mut opt = Opt::default();
+        if let Some(secs) = expire {
+            opt = opt.with_option(option::EXPIRE, &secs.to_be_bytes());
+        }
+        if let Some(cookie) = &self.cookie {
+            opt = opt.with_option(option::COOKIE, cookie);
+        }
+        Some(opt)
     }
 
     /// A reply without records, signed if the request was.

@@ -34,7 +34,7 @@ use super::OutboundData;
 use super::cold::{Done, TransferRequest};
 use super::counters::{QueryCounters, TransferOutcome, shared};
 use super::tcp::Server;
-use crate::answer::{self, Client, Outcome, Workspace};
+use crate::answer::{self, COOKIE_OCTETS, Client, Outcome, Workspace};
 use crate::dns::message::MESSAGE_OCTETS_MAX;
 use crate::dns::tsig::StreamSigner;
 use crate::served::{Notice, Transport, View, ViewReader};
@@ -47,8 +47,8 @@ const WRITE_OCTETS: usize = 64 * 1024;
 /// First capacity of a connection's read buffer; ordinary queries never make it grow.
 const READ_OCTETS: usize = 2048;
 
-/// Room that an OPT with the EXPIRE option takes in the first message of a transfer.
-const OPT_OCTETS: usize = 11 + 8;
+/// Room that an OPT with the options EXPIRE and COOKIE takes in the first message of a transfer.
+const OPT_OCTETS: usize = 11 + (4 + 4) + (4 + COOKIE_OCTETS);
 
 /// Transfers of one connection that run beside each other; more wait. One client shall not take all that may run.
 const TRANSFERS_RUNNING_MAX: usize = 2;

@@ -2,6 +2,7 @@
 //!
 //! Every reply is decoded by hickory-proto, which shares no code with the writer under test.
 
+mod cookies;
 mod large;
 mod laws;
 mod model;

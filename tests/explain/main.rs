@@ -193,7 +193,7 @@ fn explained(ours: &Secondaryd, case: &Case, outputs: &mut String) {
 /// seconds.
 fn unsigned_answer(query: &Query, keys: &Keyring, ahead: u64) -> Vec<Step> {
     match tsig::verify_request(&query.message, keys, Timestamp::now() + Duration::from_secs(ahead)) {
-        Err(failure) => vec![Step::Send(failure.response(&query.message))],
+        Err(failure) => vec![Step::Send(failure.response(&query.message, None))],
         Ok(_) => vec![Reply::to(query).rcode(5).send()],
     }
 }

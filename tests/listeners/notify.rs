@@ -1,8 +1,10 @@
 //! NOTIFY and TSIG through the cold path: BEHAVIOUR N1 to N6 and N10.
 
 use std::net::UdpSocket;
+use std::sync::Arc;
 
 use hickory_proto::op::Message;
+use secondaryd::answer::{Cookies, Identity};
 use secondaryd::dns::edns::{ExtendedError, Opt};
 use secondaryd::dns::message::{self, Header, Rcode};
 use secondaryd::dns::tsig::{self, StreamVerifier};
@@ -177,6 +179,42 @@ fn what_is_wrong_is_counted_as_what_it_is() {
     let counters = server.running.as_ref().expect("running").counters();
     let notifies = [NotifyOutcome::Malformed, NotifyOutcome::BadSignature].map(|outcome| counters.notifies(outcome));
     assert_eq!((notifies, counters.transfers(TransferOutcome::Refused)), ([1, 0], 0));
+}
+
+/// RFC 7873 §5.2.3: the COOKIE option comes back in every response; RFC 6891 §6.1.1: so does an OPT, also where TSIG fails.
+#[test]
+fn whatever_is_asked_the_reply_has_the_cookie_and_the_opt() {
+    // given a server with cookies, and a client that shows one with every kind of request
+    let server = Server::start();
+    let identity = Identity::default().with_cookies(Cookies::new(vec![[7; 16]], false));
+    server.policy.identity.store(Arc::new(identity));
+    let opt = Opt::default().with_option(10, b"8 octets");
+    let mut unknown = message::notify(1, &name("example"), None, Some(&opt));
+    tsig::sign(&mut unknown, &key("unknown."), Timestamp::now(), None);
+    let soa = records("@ 60 SOA m r 2 2 3 4 5", &name("example")).remove(0);
+    let mut update = message::query(4, &name("example"), RecordType::SOA, Some(&opt));
+    update[2] |= 5 << 3;
+    for (what, request, expected) in [
+        ("NOTIFY", message::notify(1, &name("example"), None, Some(&opt)), 0),
+        ("NOTIFY for another", message::notify(1, &name("elsewhere"), None, Some(&opt)), 9),
+        ("a bad signature", unknown, 9),
+        ("AXFR over UDP", message::query(2, &name("example"), RecordType::AXFR, Some(&opt)), 1),
+        ("IXFR", message::ixfr_query(3, &name("example"), &soa, Some(&opt)), 0),
+        ("UPDATE", update, 4),
+    ] {
+        // when it is answered over either transport, then there is a server cookie, the same in an error
+        let over_tcp = (what != "AXFR over UDP").then(|| exchange(&mut server.tcp(), &request).expect("a reply"));
+        for reply in [Some(server.udp(&request)), over_tcp].into_iter().flatten() {
+            assert_eq!(rcode(&reply), expected, "{what}");
+            let found = Opt::find(&reply).expect("a sound reply").unwrap_or_else(|| panic!("{what}: no OPT"));
+            let cookie = found.option(10).unwrap_or_else(|| panic!("{what}: no cookie"));
+            assert_eq!((&cookie[..8], cookie.len()), (&b"8 octets"[..], 24), "{what}");
+        }
+    }
+    // and in the first message of a zone
+    let axfr = message::query(5, &name("example"), RecordType::AXFR, Some(&opt));
+    let first = exchange(&mut server.tcp(), &axfr).expect("a reply");
+    assert!(Opt::find(&first).expect("sound").expect("an OPT").option(10).is_some());
 }
 
 /// While zones are being read from the disk it is not known which there are. RFC 1996 §3.6: "a master periodically sends a

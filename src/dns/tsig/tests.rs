@@ -94,7 +94,7 @@ fn a_signed_request_verifies_and_cuts_back_to_what_it_was() {
 /// What a client says to the answer of a server that refuses its signature.
 fn refused(signed: &[u8], mac: Vec<u8>, keys: &Keyring, server_now: Timestamp) -> (TsigFailure, Reason, Tsig) {
     let failure = verify_request(signed, keys, server_now).expect_err("must fail");
-    let answer = failure.response(signed);
+    let answer = failure.response(signed, Some(&Opt::default()));
     let header = Header::read(&answer).expect("header");
     assert_eq!((header.id, header.rcode(), header.has(message::flag::QR)), (0x1234, Rcode::NOTAUTH, true));
     let mut verifier = StreamVerifier::new(key(Algorithm::HmacSha256), mac);
@@ -112,7 +112,7 @@ fn unknown_key_or_algorithm_is_badkey_without_mac() {
         let mut signed = request();
         let mac = sign(&mut signed, &other, NOW, None);
         let failure = verify_request(&signed, &keyring(), NOW).expect_err("must fail");
-        let answer = failure.response(&signed);
+        let answer = failure.response(&signed, None);
         let tsig = Tsig::find(&answer).expect("readable").expect("has TSIG");
         assert_eq!((failure.reason.code, tsig.error, tsig.mac.len()), (Code::TsigBadKey, error::BADKEY, 0));
         let reason = StreamVerifier::new(Arc::new(other), mac).verify(&answer, NOW).expect_err("fails");
@@ -143,7 +143,7 @@ fn skewed_clock_is_badtime_signed_with_our_time() {
     assert_eq!(reason.detail, "primary refuses our time; clock of the primary is 600 s ahead of ours");
     assert_eq!((tsig.error, tsig.time_signed), (error::BADTIME, NOW.as_secs()));
     assert_eq!(tsig.other, server.as_secs().to_be_bytes()[2..]);
-    let answer = failure.response(&signed);
+    let answer = failure.response(&signed, Some(&Opt::default()));
     let mut context = hmac::Context::with_key(&key(Algorithm::HmacSha256).hmac);
     digest_mac(&mac, &mut context);
     tsig.digest_message(&answer, &mut context);
@@ -184,7 +184,7 @@ fn truncated_macs_are_refused() {
     assert_eq!((tsig.error, tsig.mac.len()), (error::BADTRUNC, 32));
     let failure = verify_request(&with_mac(&signed, 15), &keyring(), NOW).expect_err("too short");
     assert_eq!(failure.rcode(), Rcode::FORMERR);
-    assert_eq!(failure.response(&signed).len(), request().len());
+    assert_eq!(failure.response(&signed, None).len(), request().len());
 }
 
 /// RFC 8945 §5.1: "If there are multiple TSIG RRs or a TSIG RR that is not the last record: FORMERR".
@@ -194,7 +194,7 @@ fn a_tsig_record_stands_last_and_once() {
     sign(&mut signed, &key(Algorithm::HmacSha256), NOW, None);
     let mut twice = signed.clone();
     sign(&mut twice, &key(Algorithm::HmacSha256), NOW, None);
-    crate::dns::edns::Opt::default().append(&mut signed);
+    Opt::default().append(&mut signed);
     for message in [twice, signed] {
         assert_eq!(verify_request(&message, &keyring(), NOW).expect_err("bad").rcode(), Rcode::FORMERR);
     }
@@ -308,7 +308,7 @@ proptest! {
         let (mut verifier, _) = stream(1, |_| true);
         let _ = verifier.verify(&bytes, NOW);
         if let Err(failure) = verify_request(&bytes, &keyring(), NOW) {
-            failure.response(&bytes);
+            failure.response(&bytes, None);
         }
         // a good message with a damaged end
         let mut signed = request();
@@ -317,7 +317,7 @@ proptest! {
         let keep = signed.len() - bytes.len().min(signed.len() - 12);
         let damaged = [&signed[..keep], &bytes[..signed.len() - keep]].concat();
         if let Err(failure) = verify_request(&damaged, &keyring(), NOW) {
-            failure.response(&damaged);
+            failure.response(&damaged, None);
         }
     }
 }
