@@ -251,7 +251,7 @@ impl Listeners {
         let mut running =
             Running { addresses, tls_addresses, counters, stop: Arc::clone(&stop), workers: Vec::new(), tcp };
         let mut index = 0;
-        let workers = self.bound.first().map_or(1, |bound| bound.udp.len());
+        let limiter = RateLimiter::new(&self.options.rate_limit, random_key()).map(Arc::new);
         for bound in self.bound {
             for (core, socket) in bound.udp.into_iter().enumerate() {
                 let worker = udp::Worker {
@@ -263,7 +263,7 @@ impl Listeners {
                     view: services.view.reader(),
                     cold: Arc::clone(&cold),
                     proxies: self.options.proxies.clone(),
-                    limiter: RateLimiter::new(&self.options.rate_limit, workers, random_key()),
+                    limiter: limiter.clone(),
                     inbox: services.inbox.clone(),
                     index,
                     stop: Arc::clone(&stop),
@@ -369,7 +369,7 @@ fn bind(address: SocketAddr, workers: usize) -> io::Result<Bound> {
     result.map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
 }
 
-/// A key for one worker's table. Without randomness rows can be guessed, which only helps to share one.
+/// A key for the table of equal replies. Without randomness rows can be guessed, which only helps to share one.
 fn random_key() -> [u8; 16] {
     let mut key = [0; 16];
     let _ = ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut key);

@@ -46,8 +46,8 @@ pub(super) struct Worker {
     pub(super) cold: Arc<Cold>,
     /// Who may speak for others.
     pub(super) proxies: Proxies,
-    /// Bounds equal replies to one network.
-    pub(super) limiter: Option<RateLimiter>,
+    /// Bounds equal replies to one network; one for all workers.
+    pub(super) limiter: Option<Arc<RateLimiter>>,
     pub(super) inbox: Inbox,
     /// This worker's place among the blocks of [`super::Counters`].
     pub(super) index: usize,
@@ -129,9 +129,9 @@ impl Worker {
                 let outcome = match work.answer(view, &client, place, datagram.buffer) {
                     Outcome::Hand => {
                         let done = self.cold.handle(view, &client, &datagram.buffer[..datagram.len], now);
-                        take(done, self.limiter.as_mut(), &client, datagram.buffer, notices, counters)
+                        take(done, self.limiter.as_deref(), &client, datagram.buffer, notices, counters)
                     }
-                    Outcome::Reply(len) => match &mut self.limiter {
+                    Outcome::Reply(len) => match &self.limiter {
                         Some(limiter) => limit(limiter, work, &client, datagram.buffer, len, counters),
                         None => Outcome::Reply(len),
                     },
@@ -167,7 +167,7 @@ fn read(batch: &mut Batch, group: Range<usize>, work: &mut Workspace, view: &Vie
 #[cold]
 fn take(
     done: Done,
-    limiter: Option<&mut RateLimiter>,
+    limiter: Option<&RateLimiter>,
     client: &Client<'_>,
     buffer: &mut [u8],
     notices: &mut Vec<Notice>,
@@ -212,7 +212,7 @@ fn unwrap(proxies: &Proxies, datagram: &mut Datagram<'_>) -> bool {
 
 /// Lets a reply pass, makes it short, or holds it back.
 fn limit(
-    limiter: &mut RateLimiter,
+    limiter: &RateLimiter,
     work: &Workspace,
     client: &Client<'_>,
     buffer: &mut [u8],
@@ -231,7 +231,7 @@ fn limit(
 
 /// What becomes of a reply; those that do not go out whole are counted.
 fn sentence(
-    limiter: &mut RateLimiter,
+    limiter: &RateLimiter,
     client: &Client<'_>,
     reply: &[u8],
     subject: u64,

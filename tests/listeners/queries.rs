@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use hickory_proto::op::Message;
 use secondaryd::dns::RecordType;
-use secondaryd::net::{Options, TcpLimits};
+use secondaryd::net::{Options, RateLimit, TcpLimits};
 
 use super::setup::{PATIENCE, Server, exchange, framed, query, rcode, read_framed, receive};
 
@@ -115,6 +115,29 @@ fn what_is_no_query_keeps_no_connection_open() {
 /// Whether nothing comes for as long as the stream waits, and it is not closed.
 fn is_silent(stream: &mut TcpStream) -> bool {
     matches!(stream.read(&mut [0; 16]), Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut))
+}
+
+/// Not in an RFC: the limit is of the server, however many sockets it has.
+#[test]
+fn a_network_has_one_limit_on_all_addresses_together() {
+    // given four addresses with two workers each, and a limit of 50 equal replies a second
+    let rate_limit = RateLimit { replies_per_second: 50, slip: 1, ..RateLimit::default() };
+    let options = Options { workers: 2, pin: false, rate_limit, ..Options::default() };
+    let server = Server::with(&["127.0.0.1:0"; 4], options);
+    let addresses = server.running.as_ref().expect("running").addresses().to_vec();
+    let query = query(9, "www.example", RecordType::A);
+    let began = Instant::now();
+    // when a client asks each address 50 times
+    let whole = addresses.iter().flat_map(|address| std::iter::repeat_n(address, 50)).filter(|address| {
+        let client = UdpSocket::bind("127.0.0.1:0").expect("a port");
+        client.set_read_timeout(Some(PATIENCE)).expect("timeout");
+        client.send_to(&query, address).expect("sent");
+        receive(&client)[2] & 2 == 0
+    });
+    // then 50 are answered whole, and what the time it took has earned
+    let whole = whole.count() as u64;
+    let earned = 50 * (began.elapsed().as_millis() as u64) / 1000 + 1;
+    assert!((50..=50 + earned).contains(&whole), "{whole} whole, {earned} earned");
 }
 
 #[test]
