@@ -51,6 +51,11 @@ fn check_sections(tables: &mut Tables) {
 
     let no_directory = tables.config.state_dir.as_os_str().is_empty();
     demand(!no_directory, "state-dir", "a directory is needed, e.g. \"/var/lib/secondaryd\"".to_owned());
+    // Below what is there it will be made.
+    let there = tables.config.state_dir.ancestors().find(|path| path.exists());
+    if let Some(there) = there.filter(|path| !path.is_dir()) {
+        demand(false, "state-dir", format!("{} is no directory", there.display()));
+    }
     demand(!dns.listen.is_empty(), "dns.listen", "at least one address is needed, e.g. [\"192.0.2.53\"]".to_owned());
     let both = dns.tls_cert.is_some() && dns.tls_key.is_some();
     let needs = "needs tls-cert and tls-key, the PEM files of a certificate and its key".to_owned();

@@ -72,7 +72,8 @@ pub struct Config {
     /// [`Durability`].
     pub durability: Durability,
     /// `include`: patterns (`*`, `?`) of further files with `[[secondary-zone]]`, `[[catalog-zone]]`, `[primary.NAME]` and
-    /// `[tsig-key.NAME]`, relative to this file, read in sorted order. Default none.
+    /// `[tsig-key.NAME]`, relative to this file, read in sorted order. A pattern may match none; a directory that cannot be
+    /// read is an error. Default none.
     pub include: Vec<String>,
     /// `[dns]`.
     pub dns: Dns,

@@ -4,8 +4,9 @@
 //! table is read again: so each wrong key of each table gets its line, and later checks still see the rest.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -563,7 +564,7 @@ pub(super) fn read_secret(path: &Path) -> Result<Secret, String> {
 }
 
 /// The files a pattern names, sorted. `*` and `?` may stand in any component and do not match a leading dot; a path
-/// without them must exist.
+/// without them must exist. What cannot be looked at is an error and not "no match": a reload would remove its zones.
 fn expand(pattern: &Path) -> Result<Vec<PathBuf>, String> {
     let mut paths = vec![PathBuf::new()];
     let mut wild = false;
@@ -573,29 +574,58 @@ fn expand(pattern: &Path) -> Result<Vec<PathBuf>, String> {
             paths.iter_mut().for_each(|path| path.push(component));
             continue;
         }
-        wild = true;
         let mut matched = Vec::new();
         for path in &paths {
             let directory = if path.as_os_str().is_empty() { Path::new(".") } else { path.as_path() };
-            // A directory that is not there holds no match; the daemon starts without zones.d as well.
-            for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-                let name = entry.file_name();
-                let shown = name.to_string_lossy();
-                if !shown.starts_with('.') && wildcard(text.as_bytes(), shown.as_bytes()) {
-                    matched.push(path.join(&name));
-                }
+            match matches_in(directory, text.as_bytes()) {
+                Ok(names) => matched.extend(names.into_iter().map(|name| path.join(name))),
+                Err(error) if wild && is_no_match(path, &error) => {}
+                Err(error) => return Err(format!("{} cannot be read: {error}", directory.display())),
             }
         }
         matched.sort();
         paths = matched;
+        wild = true;
     }
-    paths.retain(|path| !wild || path.is_file());
-    match paths.iter().find(|path| !path.is_file()) {
-        Some(path) => {
-            Err(format!("{} is no file; a pattern such as \"zones.d/*.toml\" may match none", path.display()))
+    let mut files = Vec::with_capacity(paths.len());
+    for path in paths {
+        match path.metadata() {
+            Ok(metadata) if metadata.is_file() => files.push(path),
+            Ok(_) if wild => {}
+            Err(error) if wild && is_no_match(&path, &error) => {}
+            Err(error) if wild => return Err(format!("{} cannot be read: {error}", path.display())),
+            _ => {
+                let hint = "a pattern such as \"zones.d/*.toml\" may match none";
+                return Err(format!("{} is no file; {hint}", path.display()));
+            }
         }
-        None => Ok(paths),
     }
+    Ok(files)
+}
+
+/// Whether a path behind a wildcard is none that was meant: there is none, or no directory where one is needed. A link to what
+/// has gone was meant.
+fn is_no_match(path: &Path, error: &io::Error) -> bool {
+    match error.kind() {
+        io::ErrorKind::NotADirectory => true,
+        io::ErrorKind::NotFound => {
+            path.ancestors().find(|above| above.symlink_metadata().is_ok()).is_none_or(Path::exists)
+        }
+        _ => false,
+    }
+}
+
+/// The names in a directory that match, without those with a leading dot.
+fn matches_in(directory: &Path, pattern: &[u8]) -> io::Result<Vec<OsString>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let name = entry?.file_name();
+        let shown = name.to_string_lossy();
+        if !shown.starts_with('.') && wildcard(pattern, shown.as_bytes()) {
+            names.push(name);
+        }
+    }
+    Ok(names)
 }
 
 /// Whether `text` matches `pattern` with `*` (any octets) and `?` (one). Linear with one point to return to.

@@ -344,7 +344,7 @@ fn zones_of_included_files_are_read_in_order_and_clashes_name_both_places() {
         fs::write(path, text).expect("a file");
     };
     let zone = |name: &str| format!("[[secondary-zone]]\nname = \"{name}\"\nprimaries = [\"ns1\"]\n");
-    write("main.toml", &format!("include = [\"zones.d/*.toml\", \"none.d/*\"]\n{}", zone("z.example")));
+    write("main.toml", &format!("include = [\"zones.d/*.toml\", \"zones.d/*.none\"]\n{}", zone("z.example")));
     write("zones.d/b.toml", &zone("b.example"));
     write("zones.d/a.toml", &format!("[primary.ns1]\naddress = \"192.0.2.1\"\n{}", zone("a.example")));
     write("zones.d/ignored.toml~", "nonsense");
@@ -362,6 +362,42 @@ fn zones_of_included_files_are_read_in_order_and_clashes_name_both_places() {
     write("main.toml", "include = [\"absent.toml\"]");
     let errors = Config::load(&dir.path().join("main.toml")).expect_err("absent").to_string();
     assert!(errors.contains("main.toml:1: include: ") && errors.contains("absent.toml"), "{errors}");
+}
+
+/// Its zones would be removed by a reload, as if somebody had taken them out of the file.
+#[test]
+fn what_a_pattern_names_and_cannot_be_looked_at_is_an_error() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let main = dir.path().join("main.toml");
+    let load = |pattern: &str| {
+        fs::write(&main, format!("include = [\"{pattern}\"]\n")).expect("a file");
+        Config::load(&main).map(|config| config.zones.len()).map_err(|errors| errors.to_string())
+    };
+    let zone = "[[secondary-zone]]\nname = \"a\"\nprimaries = [\"192.0.2.1\"]\n";
+    fs::create_dir_all(dir.path().join("zones.d/deep/zones")).expect("directories");
+    fs::write(dir.path().join("zones.d/a.toml"), zone).expect("a file");
+    // a directory without a match holds no zone, nor does what is no directory where a pattern looks for one
+    for (pattern, zones) in
+        [("zones.d/*.toml", 1), ("zones.d/*.zone", 0), ("*/*/zones/*", 0), ("*/deep/*", 0), ("*/absent.toml", 0)]
+    {
+        assert_eq!(load(pattern), Ok(zones), "{pattern}");
+    }
+    // a directory that is named must be there, and be one
+    for (pattern, named) in [("gone.d/*.toml", "gone.d cannot be read"), ("main.toml/*", "main.toml cannot be read")] {
+        assert!(load(pattern).is_err_and(|e| e.contains("main.toml:1: include: ") && e.contains(named)), "{pattern}");
+    }
+    // and so must be what a link leads to; one to itself is what root cannot look at either
+    for (target, link, patterns) in [
+        (dir.path().join("gone"), "zones.d/b.toml", ["zones.d/*.toml", "*/b.toml"]),
+        (dir.path().join("loop"), "loop", ["loop/*.toml", "l*/a.toml"]),
+        (dir.path().join("gone"), "gone.link", ["gone.link/*", "*.link/*.toml"]),
+    ] {
+        std::os::unix::fs::symlink(target, dir.path().join(link)).expect("a link");
+        for pattern in patterns {
+            let errors = load(pattern).expect_err(pattern);
+            assert!(errors.contains(link) && errors.contains("cannot be read: "), "{pattern}: {errors}");
+        }
+    }
 }
 
 #[test]
@@ -444,6 +480,19 @@ fn a_reload_knows_what_has_changed() {
     assert_eq!(difference.keys_changed.len(), 1);
     assert_eq!(difference.settings_changed, ["transfer"]);
     assert_eq!(difference.needs_restart, ["state-dir"]);
+}
+
+#[test]
+fn a_state_dir_is_a_directory_or_can_become_one() {
+    let dir = tempfile::tempdir().expect("a directory");
+    fs::write(dir.path().join("file"), "").expect("a file");
+    let state_dir = |path: &str| format!("state-dir = \"{}\"\n", dir.path().join(path).display());
+    for right in ["", "absent", "absent/below"] {
+        config(&state_dir(right));
+    }
+    for wrong in ["file", "file/below/it"] {
+        assert_error(&state_dir(wrong), "test.toml:1: state-dir: ", &["/file is no directory"]);
+    }
 }
 
 #[test]
