@@ -1,8 +1,11 @@
-//! What a reload changes.
+//! What a reload changes: at once, or after a restart.
+//!
+//! In: the configuration that runs, and one that was read again. [`Config::keep_until_restart`] gives the second the values of
+//! keys that are read at the start only, so that it says how the daemon runs; [`difference()`] says what is left to be done.
 
 use std::collections::HashMap;
 
-use super::{CatalogZone, Config, Zone};
+use super::{Api, CatalogZone, Config, Zone};
 use crate::dns::Name;
 
 /// What stands between two configurations. Zones borrow from the new one, removed names from the old one.
@@ -18,8 +21,6 @@ pub struct Difference<'a> {
     pub keys_changed: Vec<&'a Name>,
     /// Keys that take effect at once, beside zones and TSIG keys, e.g. `api.credential` or `transfer`.
     pub settings_changed: Vec<&'static str>,
-    /// Keys that differ but need a restart; until then the old value stays.
-    pub needs_restart: Vec<&'static str>,
 }
 
 impl Difference<'_> {
@@ -29,7 +30,54 @@ impl Difference<'_> {
     }
 }
 
-/// What `new` changes against `old`. A zone that only moved to another line or file is not changed. Linear in zones.
+/// Keys that are read at the start only, and where they stand in a [`Config`]: the one list of them.
+macro_rules! read_at_the_start {
+    ($($key:literal: $section:ident $(. $field:ident)?,)*) => {
+        impl Config {
+            /// Keeps of `running` what takes effect after a restart only, and names the keys that differ there. What
+            /// comes out is how the daemon runs with this configuration, and what the next one is to be compared with: so a key
+            /// is named at each reload until there is a restart, or the old value again.
+            pub fn keep_until_restart(&mut self, running: &Config) -> Vec<&'static str> {
+                let mut keys = Vec::new();
+                $(
+                    if self.$section$(.$field)? != running.$section$(.$field)? {
+                        self.$section$(.$field)?.clone_from(&running.$section$(.$field)?);
+                        keys.push($key);
+                    }
+                )*
+                keys
+            }
+        }
+    };
+}
+
+read_at_the_start! {
+    "state-dir": state_dir,
+    "dns.listen": dns.listen,
+    "dns.listen-tls": dns.listen_tls,
+    "dns.allow-proxy": dns.allow_proxy,
+    "dns.workers": dns.workers,
+    "dns.edns-size": dns.edns_size,
+    "dns.nsec3-iterations-max": dns.nsec3_iterations_max,
+    "dns.tcp-idle-timeout": dns.tcp_idle_timeout,
+    "dns.tcp-connections": dns.tcp_connections,
+    "dns.tcp-connections-per-client": dns.tcp_connections_per_client,
+    "dns.outbound-transfers": dns.outbound_transfers,
+    "dns.rate-limit": dns.rate_limit,
+    "dns.rate-limit-slip": dns.rate_limit_slip,
+    "dns.rate-limit-ipv4-prefix": dns.rate_limit_ipv4_prefix,
+    "dns.rate-limit-ipv6-prefix": dns.rate_limit_ipv6_prefix,
+    "api.listen": api.listen,
+    "api.socket-mode": api.socket_mode,
+    "api.listen-tls": api.listen_tls,
+    "store.cache-size": store.cache_size,
+    "store.history-bytes": store.history_bytes,
+    "store.history-versions": store.history_versions,
+    "log.format": log.format,
+}
+
+/// What `new` changes against `old` at once, where both have the same values in what is [read at the start
+/// only](Config::keep_until_restart). A zone that only moved to another line or file is not changed. Linear in zones.
 pub fn difference<'a>(old: &'a Config, new: &'a Config) -> Difference<'a> {
     let before: HashMap<&Name, &Zone> = old.zones.iter().map(|zone| (&zone.name, zone)).collect();
     let after: HashMap<&Name, &Zone> = new.zones.iter().map(|zone| (&zone.name, zone)).collect();
@@ -45,55 +93,46 @@ pub fn difference<'a>(old: &'a Config, new: &'a Config) -> Difference<'a> {
             Some(_) => {}
         }
     }
-    let Difference { settings_changed, needs_restart, .. } = &mut difference;
-    let changed = |list: &mut Vec<&'static str>, key, differs: bool| {
-        if differs {
-            list.push(key);
-        }
-    };
-    changed(settings_changed, "durability", old.durability != new.durability);
-    changed(settings_changed, "local", old.local != new.local);
+    // Every section is named here, and compared as a whole: a new key cannot be forgotten.
+    let Config {
+        state_dir,
+        durability,
+        include: _, // where things stand, and no setting of theirs
+        dns,
+        api,
+        local,
+        quota,
+        transfer,
+        guard,
+        hook,
+        store,
+        log,
+        tsig_keys: _, // above, by name
+        tls,
+        zones: _, // above
+        catalogs,
+        warnings: _,
+    } = new;
     let same = |(old, new): (&CatalogZone, &CatalogZone)| old.same_settings(new);
-    let same = old.catalogs.len() == new.catalogs.len() && old.catalogs.iter().zip(&new.catalogs).all(same);
-    changed(settings_changed, "catalog-zone", !same);
-    changed(settings_changed, "quota", old.quota != new.quota);
-    changed(settings_changed, "transfer", old.transfer != new.transfer);
-    changed(settings_changed, "guard", old.guard != new.guard);
-    changed(settings_changed, "hook", old.hook != new.hook);
-    changed(settings_changed, "primary", old.tls != new.tls);
-    changed(settings_changed, "log.filter", old.log.filter != new.log.filter);
-    changed(settings_changed, "api.credential", old.api.credentials != new.api.credentials);
-    changed(settings_changed, "api", api_settings(old) != api_settings(new));
-    changed(needs_restart, "state-dir", old.state_dir != new.state_dir);
-    changed(needs_restart, "dns.listen", old.dns.listen != new.dns.listen);
-    changed(needs_restart, "dns.listen-tls", old.dns.listen_tls != new.dns.listen_tls);
-    changed(needs_restart, "dns.allow-proxy", old.dns.allow_proxy != new.dns.allow_proxy);
-    let rate_limit = |config: &Config| {
-        let dns = &config.dns;
-        (dns.rate_limit, dns.rate_limit_slip, dns.rate_limit_ipv4_prefix, dns.rate_limit_ipv6_prefix)
-    };
-    changed(needs_restart, "dns.rate-limit", rate_limit(old) != rate_limit(new));
-    let told = |config: &Config| {
-        let dns = config.dns.clone();
-        (dns.cookies, dns.cookie_keys, dns.require_cookie, dns.nsid, dns.version, dns.identity)
-    };
-    changed(settings_changed, "dns", told(old) != told(new));
-    changed(needs_restart, "dns.workers", old.dns.workers != new.dns.workers);
-    changed(needs_restart, "dns.edns-size", old.dns.edns_size != new.dns.edns_size);
-    let iterations = |config: &Config| config.dns.nsec3_iterations_max;
-    changed(needs_restart, "dns.nsec3-iterations-max", iterations(old) != iterations(new));
-    changed(needs_restart, "dns.tcp-idle-timeout", old.dns.tcp_idle_timeout != new.dns.tcp_idle_timeout);
-    changed(needs_restart, "dns.tcp-connections", old.dns.tcp_connections != new.dns.tcp_connections);
-    let per_client = |config: &Config| config.dns.tcp_connections_per_client;
-    changed(needs_restart, "dns.tcp-connections-per-client", per_client(old) != per_client(new));
-    changed(needs_restart, "dns.outbound-transfers", old.dns.outbound_transfers != new.dns.outbound_transfers);
-    changed(needs_restart, "api.listen", old.api.listen != new.api.listen);
-    changed(needs_restart, "api.listen-tls", old.api.listen_tls != new.api.listen_tls);
-    changed(needs_restart, "api.socket-mode", old.api.socket_mode != new.api.socket_mode);
-    changed(needs_restart, "store.cache-size", old.store.cache_size != new.store.cache_size);
-    changed(needs_restart, "store.history-bytes", old.store.history_bytes != new.store.history_bytes);
-    changed(needs_restart, "store.history-versions", old.store.history_versions != new.store.history_versions);
-    changed(needs_restart, "log.format", old.log.format != new.log.format);
+    let same_catalogs = old.catalogs.len() == catalogs.len() && old.catalogs.iter().zip(catalogs).all(same);
+    let same_api = old.api == Api { credentials: old.api.credentials.clone(), ..api.clone() };
+    let differing = [
+        ("state-dir", old.state_dir != *state_dir),
+        ("durability", old.durability != *durability),
+        ("dns", old.dns != *dns),
+        ("api", !same_api),
+        ("api.credential", old.api.credentials != api.credentials),
+        ("local", old.local != *local),
+        ("catalog-zone", !same_catalogs),
+        ("quota", old.quota != *quota),
+        ("transfer", old.transfer != *transfer),
+        ("guard", old.guard != *guard),
+        ("hook", old.hook != *hook),
+        ("primary", old.tls != *tls),
+        ("store", old.store != *store),
+        ("log", old.log != *log),
+    ];
+    difference.settings_changed = differing.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect();
     difference
 }
 
@@ -101,15 +140,4 @@ fn keys_changed<'a>(old: &'a Config, new: &'a Config) -> Vec<&'a Name> {
     let gone = old.tsig_keys.keys().filter(|name| !new.tsig_keys.contains_key(name));
     let other = new.tsig_keys.iter().filter(|(name, key)| old.tsig_keys.get(name) != Some(key)).map(|(name, _)| name);
     gone.chain(other).collect()
-}
-
-/// `[api]` without what has an entry of its own.
-fn api_settings(config: &Config) -> super::Api {
-    super::Api {
-        listen: Vec::new(),
-        listen_tls: Vec::new(),
-        socket_mode: 0,
-        credentials: Vec::new(),
-        ..config.api.clone()
-    }
 }

@@ -471,7 +471,8 @@ fn a_reload_knows_what_has_changed() {
         &zone("b.example", "192.0.2.2"),
     ]
     .concat();
-    let new = config(&text);
+    let mut new = config(&text);
+    let needs_restart = new.keep_until_restart(&old);
     let difference = difference(&old, &new);
     let names = |zones: &[&Zone]| zones.iter().map(|zone| zone.name.without_dot()).collect::<Vec<_>>();
     assert_eq!(names(&difference.zones_added), ["d.example"]);
@@ -479,7 +480,7 @@ fn a_reload_knows_what_has_changed() {
     assert_eq!(difference.zones_removed.iter().map(|name| name.without_dot()).collect::<Vec<_>>(), ["c.example"]);
     assert_eq!(difference.keys_changed.len(), 1);
     assert_eq!(difference.settings_changed, ["transfer"]);
-    assert_eq!(difference.needs_restart, ["state-dir"]);
+    assert_eq!(needs_restart, ["state-dir"]);
 }
 
 #[test]
@@ -513,30 +514,138 @@ fn a_hundred_thousand_zones_load() {
     assert_eq!(config(&text).zones.len(), 100_000);
 }
 
-#[test]
-fn keys_that_are_read_at_the_start_only_ask_for_a_restart() {
-    let old = config("");
-    for (section, line) in [
-        ("dns", "listen = [\"127.0.0.1:5399\"]"),
-        ("dns", "workers = 3"),
-        ("dns", "edns-size = 1400"),
-        ("dns", "nsec3-iterations-max = 150"),
-        ("dns", "tcp-idle-timeout = \"3s\""),
-        ("dns", "tcp-connections = 3"),
-        ("dns", "tcp-connections-per-client = 3"),
-        ("dns", "outbound-transfers = 3"),
-        ("api", "listen = [\"127.0.0.1:8099\"]"),
-        ("store", "cache-size = \"3MiB\""),
-        ("store", "history-bytes = \"3MiB\""),
-        ("store", "history-versions = 3"),
-        ("log", "format = \"text\""),
-    ] {
-        let key = line.split(' ').next().expect("a key");
-        let new = config(&format!("[{section}]\n{line}\n"));
-        let difference = difference(&old, &new);
-        assert_eq!(difference.needs_restart, [format!("{section}.{key}")]);
-        assert!(difference.settings_changed.is_empty(), "{section}.{key}");
+/// Every key of the sections that have keys of both kinds, with another value than its default.
+const OTHER_VALUES: &[(&str, &str)] = &[
+    ("state-dir", "\"/elsewhere\""),
+    ("dns.listen", "[\"127.0.0.1:5399\"]"),
+    ("dns.listen-tls", "[\"127.0.0.1:5398\"]"),
+    ("dns.tls-cert", "\"ours.pem\""),
+    ("dns.tls-key", "\"ours.key\""),
+    ("dns.allow-proxy", "[\"192.0.2.0/24\"]"),
+    ("dns.workers", "3"),
+    ("dns.edns-size", "1400"),
+    ("dns.nsec3-iterations-max", "150"),
+    ("dns.tcp-idle-timeout", "\"3s\""),
+    ("dns.tcp-connections", "3"),
+    ("dns.tcp-connections-per-client", "3"),
+    ("dns.outbound-transfers", "3"),
+    ("dns.rate-limit", "20"),
+    ("dns.rate-limit-slip", "1"),
+    ("dns.rate-limit-ipv4-prefix", "32"),
+    ("dns.rate-limit-ipv6-prefix", "64"),
+    ("dns.cookies", "false"),
+    ("dns.cookie-secrets", "[\"000102030405060708090a0b0c0d0e0f\"]"),
+    ("dns.cookie-secret-file", "\"cookies\""),
+    ("dns.require-cookie", "true"),
+    ("dns.nsid", "\"ns1\""),
+    ("dns.version", "\"\""),
+    ("dns.identity", "\"ns1\""),
+    ("api.listen", "[\"127.0.0.1:8099\"]"),
+    ("api.socket-mode", "\"600\""),
+    ("api.listen-tls", "[\"127.0.0.1:8098\"]"),
+    ("api.tls-cert", "\"ours.pem\""),
+    ("api.tls-key", "\"ours.key\""),
+    ("api.trusted-proxies", "[\"192.0.2.0/24\"]"),
+    ("api.cors-origins", "[\"https://a.example\"]"),
+    ("api.rate-limit", "20"),
+    ("api.public-url", "\"https://a.example\""),
+    ("api.nameservers", "[\"ns1.example\"]"),
+    ("api.secondary-nameservers", "[\"ns2.example\"]"),
+    ("api.owned-cidrs", "[\"192.0.2.0/24\"]"),
+    ("api.primary-port", "5353"),
+    ("api.allow-tld", "true"),
+    ("api.allow-subzones", "true"),
+    ("api.max-body", "\"2MiB\""),
+    ("store.cache-size", "\"3MiB\""),
+    ("store.history-bytes", "\"3MiB\""),
+    ("store.history-versions", "3"),
+    ("store.history-attempts", "3"),
+    ("log.filter", "\"debug\""),
+    ("log.format", "\"text\""),
+];
+
+/// The defaults in a directory with a certificate and a file of cookie secrets, and the same with other values of `keys`.
+fn with_other_values(keys: &[&str]) -> (Config, Config) {
+    let directory = encrypted::certificates();
+    fs::write(directory.path().join("cookies"), "000102030405060708090a0b0c0d0e0f\n").expect("a file");
+    let load = |keys: &[&str]| {
+        let lines = OTHER_VALUES.iter().filter(|(key, _)| keys.contains(key));
+        // In the file the keys of the top stand first, so they need no section.
+        let lines = lines.map(|(key, value)| format!("{key} = {value}\n"));
+        Config::from_text(&directory.path().join("test.toml"), &lines.collect::<String>())
+            .unwrap_or_else(|e| panic!("{e}"))
+    };
+    // Neither file is of use without the other, nor an address without them.
+    let files = ["dns.tls-cert", "dns.tls-key", "api.tls-cert", "api.tls-key"];
+    let is_of_tls = keys.iter().any(|key| key.ends_with("listen-tls"));
+    match keys {
+        ["dns.tls-cert" | "dns.tls-key"] => (load(&[]), load(&files[..2])),
+        ["api.tls-cert" | "api.tls-key"] => (load(&[]), load(&files[2..])),
+        _ if is_of_tls => (load(&files), load(&[keys, &files[..]].concat())),
+        _ => (load(&[]), load(keys)),
     }
+}
+
+/// The keys of the template's paragraphs that say so, without the files of certificates, which are read again.
+fn keys_with_restart_in_the_template() -> Vec<String> {
+    let is_key = |text: &str| text.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-');
+    let (mut section, mut keys) = (String::new(), Vec::new());
+    for paragraph in TEMPLATE.split("\n\n") {
+        for line in paragraph.lines() {
+            let line = line.trim_start_matches(['#', '%', ' ']);
+            if let Some(header) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+                section = format!("{header}.");
+            }
+            match line.split_once(" = ") {
+                Some((key, _)) if is_key(key) && paragraph.contains("[restart]") && !key.starts_with("tls-") => {
+                    keys.push(format!("{section}{key}"));
+                }
+                _ => {}
+            }
+        }
+    }
+    keys
+}
+
+#[test]
+fn every_key_takes_effect_at_once_or_asks_for_a_restart_as_the_template_says() {
+    let at_start = keys_with_restart_in_the_template();
+    assert!(at_start.len() > 20, "{at_start:?}");
+    for (key, _) in OTHER_VALUES {
+        let (old, mut new) = with_other_values(&[key]);
+        let needs_restart = new.keep_until_restart(&old);
+        let settings_changed = difference(&old, &new).settings_changed;
+        match at_start.iter().any(|other| other == key) {
+            true => assert_eq!((needs_restart, settings_changed), (vec![*key], vec![])),
+            false => {
+                assert_eq!((needs_restart, settings_changed), (vec![], vec![key.split('.').next().expect("a section")]))
+            }
+        }
+    }
+    // and the table has every key
+    for (section, keys) in
+        [("dns", keys_of::<Dns>()), ("api", keys_of::<Api>()), ("store", keys_of::<Store>()), ("log", keys_of::<Log>())]
+    {
+        for key in keys.into_iter().map(|key| format!("{section}.{key}")) {
+            assert!(OTHER_VALUES.iter().any(|(known, _)| *known == key), "{key} is missing in the table");
+        }
+    }
+}
+
+#[test]
+fn what_needs_a_restart_is_told_at_each_reload_until_then() {
+    let (running, read) = with_other_values(&["dns.workers", "dns.nsid"]);
+    let mut first = read.clone();
+    assert_eq!(first.keep_until_restart(&running), ["dns.workers"]);
+    assert_eq!((first.dns.workers, first.dns.nsid.as_str()), (running.dns.workers, "ns1"), "as the daemon runs");
+    // the same file once more
+    let mut again = read;
+    assert_eq!(again.keep_until_restart(&first), ["dns.workers"]);
+    assert!(difference(&first, &again).is_empty());
+    // and the first file
+    let mut back = running.clone();
+    assert_eq!(back.keep_until_restart(&again), [""; 0]);
+    assert_eq!(difference(&again, &back).settings_changed, ["dns"]);
 }
 
 #[test]

@@ -376,12 +376,13 @@ impl Keeper {
 
     /// Takes a configuration that was read again: zones, keys, timers and limits change at once; what needs a restart
     /// is named in the log.
-    pub(super) fn reload(&mut self, new: Config) {
-        let (old, new) = (self.config_with_zones(), Arc::new(new));
-        let difference = config::difference(&old, &new);
-        for key in &difference.needs_restart {
+    pub(super) fn reload(&mut self, mut new: Config) {
+        let old = self.config_with_zones();
+        for key in new.keep_until_restart(&old) {
             tracing::warn!(key, "this key takes effect after a restart");
         }
+        let new = Arc::new(new);
+        let difference = config::difference(&old, &new);
         let now = Timestamp::now();
         self.config = new.clone();
         self.settings = Arc::new(terms::settings(&new));

@@ -37,7 +37,7 @@ fn listen_tls_needs_a_certificate_and_its_key() {
 }
 
 /// A directory with an authority's certificate, one of ours with its key, and a file that is none of that.
-fn certificates() -> tempfile::TempDir {
+pub(super) fn certificates() -> tempfile::TempDir {
     let directory = tempfile::tempdir().expect("a directory");
     for name in ["ours", "other"] {
         let key = rcgen::KeyPair::generate().expect("a key");
