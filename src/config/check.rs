@@ -13,9 +13,9 @@ use super::guard::{self, GuardTable, HookTable, ZonePolicy};
 use super::reader::{self, Source, Tables, Written};
 use super::sections::{self, Credential, CredentialTable, TokenHash};
 use super::tls::{self, TlsAlpn, TlsIdentity, TlsLevel, TlsProfile};
-use super::values::{self, ApiListen, DNS_PORT, DNS_TLS_PORT, NotifyTarget};
+use super::values::{self, DNS_PORT, DNS_TLS_PORT, NotifyTarget};
 use super::zones::{Primary, PrimaryTable, Transport, TsigKey, TsigKeyTable, Zone, ZoneTable};
-use super::{Catalog, Config, ConfigErrors, TsigAlgorithm};
+use super::{Catalog, Config, ConfigErrors, TsigAlgorithm, listening};
 use crate::access::Rule;
 use crate::dns::Name;
 
@@ -63,12 +63,6 @@ fn check_sections(tables: &mut Tables) {
     let alone = |other: &str| format!("is of no use without {other}");
     demand(dns.tls_cert.is_none() || dns.tls_key.is_some(), "dns.tls-cert", alone("tls-key"));
     demand(dns.tls_key.is_none() || dns.tls_cert.is_some(), "dns.tls-key", alone("tls-cert"));
-    let api_addresses: Vec<SocketAddr> = api.listen.iter().filter_map(ApiListen::address).collect();
-    for (i, listen) in dns.listen_tls.iter().enumerate() {
-        let twice =
-            dns.listen_tls[..i].contains(listen) || dns.listen.contains(listen) || api_addresses.contains(listen);
-        demand(listen.port() == 0 || !twice, "dns.listen-tls", format!("{listen} is taken already"));
-    }
     demand(
         (1..=32).contains(&dns.rate_limit_ipv4_prefix),
         "dns.rate-limit-ipv4-prefix",
@@ -86,25 +80,14 @@ fn check_sections(tables: &mut Tables) {
     let attempts = tables.config.store.history_attempts;
     demand((1..=10_000).contains(&attempts), "store.history-attempts", "must lie between 1 and 10000".to_owned());
     demand(dns.workers <= 1024, "dns.workers", "at most 1024; 0 takes one per core".to_owned());
-    for (i, listen) in dns.listen.iter().enumerate() {
-        demand(listen.port() == 0 || !dns.listen[..i].contains(listen), "dns.listen", format!("{listen} stands twice"));
-        let taken = listen.port() != 0 && api_addresses.contains(listen);
-        demand(!taken, "api.listen", format!("{listen} is taken by [dns] listen already"));
-    }
-    for (i, listen) in api.listen.iter().enumerate() {
-        let is_any = listen.address().is_some_and(|address| address.port() == 0);
-        demand(is_any || !api.listen[..i].contains(listen), "api.listen", format!("{listen} stands twice"));
+    for (key, message) in listening::mistakes(dns, api) {
+        demand(false, key, message);
     }
     let both = api.tls_cert.is_some() && api.tls_key.is_some();
     let needs = "needs tls-cert and tls-key, the PEM files of a certificate and its key".to_owned();
     demand(api.listen_tls.is_empty() || both, "api.listen-tls", needs);
     demand(api.tls_cert.is_none() || api.tls_key.is_some(), "api.tls-cert", alone("tls-key"));
     demand(api.tls_key.is_none() || api.tls_cert.is_some(), "api.tls-key", alone("tls-cert"));
-    for (i, listen) in api.listen_tls.iter().enumerate() {
-        let others = [&api.listen_tls[..i], &dns.listen, &dns.listen_tls, &api_addresses];
-        let taken = others.iter().any(|others| others.contains(listen));
-        demand(listen.port() == 0 || !taken, "api.listen-tls", format!("{listen} is taken already"));
-    }
     let url = api.public_url.as_str();
     let is_url = url.is_empty() || url.starts_with("http://") || url.starts_with("https://");
     demand(is_url, "api.public-url", "a URL such as \"https://dns.example.net\" is expected".to_owned());
@@ -763,6 +746,16 @@ fn warn(config: &mut Config) {
             let (name, word) = (key.name.without_dot(), key.algorithm.as_str());
             warnings
                 .push(format!("[tsig-key.{name}]: {word} is out of date; use hmac-sha256 where the other side can"));
+        }
+        // Whoever has seen one signed message can try secrets at leisure. Half of what RFC 8945 §8 asks for cannot be tried,
+        // and keys of 32 octets for hmac-sha512 are common.
+        let (octets, wanted) = (key.secret.expose().len(), key.algorithm.mac_octets());
+        if octets < wanted / 2 {
+            let (name, word) = (key.name.without_dot(), key.algorithm.as_str());
+            warnings.push(format!(
+                "[tsig-key.{name}]: the secret has {octets} octets and can be guessed; {word} wants {wanted} random ones \
+                 (RFC 8945 §8)"
+            ));
         }
     }
     let of_zones = config.zones.iter().filter_map(|zone| zone.policy.as_ref()?.hook.command.as_ref());

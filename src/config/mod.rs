@@ -28,6 +28,7 @@ mod catalogs;
 mod check;
 mod difference;
 mod guard;
+mod listening;
 mod reader;
 mod sections;
 mod tls;

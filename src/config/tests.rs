@@ -306,6 +306,23 @@ fn algorithms_that_cannot_be_computed_are_errors() {
     assert!(errors(&text)[0].contains("NOTIFY cannot be signed with hmac-sha224"), "{:?}", errors(&text));
 }
 
+/// RFC 8945 §8 wants a secret as long as what it signs with.
+#[test]
+fn secrets_that_can_be_guessed_are_warned_of() {
+    let warnings = |algorithm: &str, octets: usize| {
+        let secret = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, vec![7; octets]);
+        let text = format!("[tsig-key.t]\nalgorithm = \"{algorithm}\"\nsecret = \"{secret}\"\n");
+        config(&text).warnings.into_iter().filter(|warning| warning.contains("can be guessed")).collect::<Vec<_>>()
+    };
+    for (algorithm, enough) in [("hmac-sha1", 10), ("hmac-sha256", 16), ("hmac-sha512", 32)] {
+        assert_eq!(warnings(algorithm, enough), [""; 0]);
+        assert_eq!(warnings(algorithm, enough - 1).len(), 1, "{algorithm}");
+    }
+    let expected =
+        "[tsig-key.t]: the secret has 1 octets and can be guessed; hmac-sha256 wants 32 random ones (RFC 8945 §8)";
+    assert_eq!(warnings("hmac-sha256", 1), [expected]);
+}
+
 #[test]
 fn addresses_that_cannot_be_meant_are_errors() {
     let primary = |line: &str| format!("[primary.p]\n{line}");
@@ -323,6 +340,8 @@ fn addresses_that_cannot_be_meant_are_errors() {
     assert_error(zone, "test.toml:3: secondary-zone.primaries: ", &["twice"]);
     assert_error("[dns]\nlisten = [\"127.0.0.1:53\", \"127.0.0.1\"]", "test.toml:2: dns.listen: ", &["twice"]);
     assert_error("[dns]\nlisten = [\"127.0.0.1:8053\"]", "test.toml:1: api.listen: ", &["taken"]);
+    let overlap = "[dns]\nlisten = [\"0.0.0.0:53\", \"127.0.0.1:53\"]";
+    assert_error(overlap, "test.toml:2: dns.listen: 127.0.0.1:53 ", &["0.0.0.0:53 of dns.listen", "wildcard"]);
 }
 
 #[test]

@@ -83,7 +83,8 @@ impl Algorithm {
         word.parse().expect("an algorithm's word is a domain name")
     }
 
-    fn mac_octets(self) -> usize {
+    /// Octets of a whole MAC, and those that a secret should have at least (RFC 8945 §8).
+    pub fn mac_octets(self) -> usize {
         match self {
             Algorithm::HmacMd5 => 16,
             Algorithm::HmacSha1 => 20,
