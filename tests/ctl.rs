@@ -327,6 +327,88 @@ fn records_show_true_ttls_and_priorities() {
 }
 
 #[test]
+fn names_are_compared_as_domain_names() {
+    let daemon = Daemon::start(&[
+        (FIND, 200, list(&[zone("example.com", "AVAILABLE")])),
+        (
+            r"GET /secondaryzones?limit=1&filter.zoneName=a%5C.b.example ",
+            200,
+            list(&[zone(r"A\\046b.example", "AVAILABLE")]),
+        ),
+        (&get_axfr(), 202, axfr("AVAILABLE", &[GOOD])),
+    ]);
+    for name in ["example.com", "Example.COM.", r"ex\097mple.com", r"a\.b.example", r"A\046B.example."] {
+        let output = daemon.run(&["zone", name]);
+        assert_eq!(output.status.code(), Some(0), "{name}: {}", err(&output));
+    }
+    let output = daemon.run(&["zone", "example..com"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(err(&output).contains("\"example..com\" is no domain name"), "{}", err(&output));
+}
+
+#[test]
+fn a_zone_without_contents_is_told_from_one_without_such_records() {
+    let empty = |axfr| {
+        Daemon::start(&[
+            (FIND, 200, list(&[zone("example.com", "PROVISIONING")])),
+            (&format!("GET /secondaryzones/{ZONE_ID}/records"), 200, list(&[])),
+            (&get_axfr(), 202, axfr),
+        ])
+    };
+    let never = axfr("PROVISIONING", &[BAD]).replace(r#""servedSerial":2026112201,"#, "");
+    for arguments in [&["records", "example.com"][..], &["records", "example.com", "--json"]] {
+        let output = empty(never.clone()).run(arguments);
+        // As `export`, to which the daemon says so.
+        assert_eq!((output.status.code(), out(&output)), (Some(3), String::new()));
+        assert!(err(&output).contains("example.com has no contents yet"), "{}", err(&output));
+    }
+    let output = empty(axfr("AVAILABLE", &[GOOD])).run(&["records", "example.com", "--type", "MX"]);
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+}
+
+#[test]
+fn export_has_no_json() {
+    let daemon = Daemon::start(&[(FIND, 200, list(&[zone("example.com", "AVAILABLE")]))]);
+    let output = daemon.run(&["export", "example.com", "--json"]);
+    assert_eq!((output.status.code(), out(&output)), (Some(3), String::new()));
+    assert!(err(&output).contains("secondaryctl records --json"), "{}", err(&output));
+}
+
+#[test]
+fn events_of_a_zone_that_is_not_here_are_not_waited_for() {
+    const EVENTS: &str = "event: version\nid: 7\ndata: {\"zoneName\":\"example.com\",\"serial\":1}\n\n";
+    let daemon = Daemon::start(&[
+        (FIND, 200, list(&[zone("example.com", "AVAILABLE")])),
+        ("GET /secondaryzones?limit=1&filter.zoneName=nosuch.example ", 200, list(&[])),
+        (&format!("GET /secondaryzones/{ZONE_ID} "), 200, zone("example.com", "AVAILABLE")),
+        (&format!("GET /events?zone=example.com%2C{ZONE_ID} "), 200, EVENTS.repeat(2)),
+    ]);
+    for zones in ["nosuch.example", "example.com,nosuch.example"] {
+        let output = daemon.run(&["events", "--zone", zones]);
+        assert_eq!(output.status.code(), Some(3));
+        assert!(err(&output).contains("no secondary zone nosuch.example"), "{}", err(&output));
+    }
+    let absent = "00000000-0000-4000-8000-000000000000";
+    assert_eq!(daemon.run(&["events", "--zone", absent]).status.code(), Some(3));
+    let output = daemon.run(&["events", "--zone", &format!("Example.COM., {ZONE_ID}"), "--count", "1"]);
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    assert_eq!(out(&output).lines().count(), 1, "{}", out(&output));
+    // "None at all" is nothing to wait for: a mistake.
+    assert_eq!(daemon.run(&["events", "--count", "0"]).status.code(), Some(3));
+}
+
+#[test]
+fn a_token_that_cannot_be_one_is_told_and_never_shown() {
+    for (token, place) in [("secr\u{e9}t-token", 5), ("secret token", 7), ("secret\n", 7)] {
+        let output = ctl(&["--url", "http://127.0.0.1:1", "--token", token, "zones"]);
+        assert_eq!(output.status.code(), Some(3));
+        let said = err(&output);
+        assert!(said.contains(&format!("visible ASCII characters; its character {place} is none")), "{said}");
+        assert!(!said.contains("secr"), "{said}");
+    }
+}
+
+#[test]
 fn failures_say_what_to_do_and_exit_as_monitoring_expects() {
     let refusing = Daemon::start(&[("GET ", 401, error("dns-unauthorized", "no such token"))]);
     let output = refusing.run(&["zones"]);

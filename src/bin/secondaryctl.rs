@@ -123,7 +123,7 @@ enum Verb {
     },
     /// What happens, as it happens, one line an event.
     Events {
-        /// Only these zones, with commas between.
+        /// Only these zones (names or UUIDs), with commas between.
         #[arg(long)]
         zone: Option<String>,
         /// Only these kinds, e.g. version,attempt,state.
@@ -132,11 +132,11 @@ enum Verb {
         /// Go on behind the event with this id.
         #[arg(long)]
         since: Option<String>,
-        /// End after so many events.
-        #[arg(long)]
+        /// End after so many events, at least 1.
+        #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
         count: Option<u64>,
     },
-    /// A zone as it is served, as a zone file.
+    /// A zone as it is served, as a zone file; there is no JSON of it, `records` has that.
     Export { name: String },
     /// Ask the primaries for a newer serial now, as a NOTIFY would.
     Refresh { name: String },
@@ -302,8 +302,12 @@ fn run(arguments: Arguments) -> Outcome {
             why::transfers(&client, &given, json)
         }
         Verb::Events { zone, kind, since, count } => {
-            let given = [("zone", zone.as_deref()), ("type", kind.as_deref()), ("last-event-id", since.as_deref())];
-            why::events(&client, &given, count, json)
+            let (zones, kinds, since) = (zone.as_deref(), kind.as_deref(), since.as_deref());
+            why::events(&client, &why::Told { zones, kinds, since, count }, json)
+        }
+        // Who asked for JSON and got a zone file would find out further on.
+        Verb::Export { .. } if json => {
+            Err(Failure::unknown("export prints a zone file, and no JSON; secondaryctl records --json has the records"))
         }
         Verb::Export { name } => {
             let found = client.find(&name)?;
@@ -644,6 +648,11 @@ fn records(client: &Client, zone: &Zone, rtype: &str, json: bool) -> Outcome {
     }
     let query = format!("&filter.type={}", percent_encode(rtype));
     let items = client.list(&format!("/secondaryzones/{}/records", zone.id), &query)?;
+    if items.is_empty() && decode::<Transfers>(&client.transfers(zone)?)?.served_serial.is_none() {
+        let name = &zone.properties.zone_name;
+        let why = format!("{name} has no contents yet: no primary has given it; secondaryctl explain {name} says why");
+        return Err(Failure::unknown(why));
+    }
     if json {
         return Ok((Verdict::Ok, format!("{}\n", Value::Array(items))));
     }

@@ -25,6 +25,7 @@ use crate::api::auth::Caller;
 use crate::api::fault::{ErrorCode, Fault};
 use crate::api::query::Params;
 use crate::control::events::{Bus, Gone, Kind, Published};
+use crate::dns::Name;
 
 /// Streams open at one time.
 pub(in crate::api) const STREAMS_MAX: usize = 256;
@@ -142,7 +143,11 @@ impl Filter {
             })
         };
         let kinds = params.single("type")?.map(|list| list.split(',').map(|w| kind(w.trim())).collect());
-        let zone = |text: &str| text.trim().trim_end_matches('.').to_ascii_lowercase();
+        // In the spelling of events.
+        let zone = |text: &str| match text.trim().parse::<Name>() {
+            Ok(name) => name.without_dot(),
+            Err(_) => text.trim().to_ascii_lowercase(),
+        };
         let zones = params.single("zone")?.map(|list| list.split(',').map(zone).collect());
         Ok(Filter { tenant: caller.tenant.clone(), kinds: kinds.transpose()?, zones })
     }

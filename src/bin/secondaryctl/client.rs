@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use secondaryd::dns::Name;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -84,6 +85,9 @@ impl Client {
                 return Err(Failure::unknown(message));
             }
         };
+        if let Some(token) = &token {
+            check_token(token)?;
+        }
         if ca.is_some() && !matches!(road, Road::Tls(_)) {
             return Err(Failure::unknown("--ca is for https:// URLs".to_owned()));
         }
@@ -189,16 +193,18 @@ impl Client {
         }
     }
 
-    /// The secondary zone called `name`.
+    /// The secondary zone called `name`, in whatever spelling (RFC 1035 §5.1, RFC 4343).
     pub(crate) fn find(&self, name: &str) -> Result<Zone, Failure> {
-        let wanted = name.strip_suffix('.').filter(|rest| !rest.is_empty()).unwrap_or(name).to_ascii_lowercase();
+        let wanted: Name =
+            name.parse().map_err(|error| Failure::unknown(format!("{name:?} is no domain name: {error}")))?;
+        let text = wanted.without_dot();
         // The exact match is listed first; one page holds it.
-        let query = format!("/secondaryzones?limit=1&filter.zoneName={}", percent_encode(&wanted));
+        let query = format!("/secondaryzones?limit=1&filter.zoneName={}", percent_encode(&text));
         let mut reply = self.call(Method::GET, &query, None)?;
         let first = reply["items"].get_mut(0).map(Value::take);
         match first.map(|zone| decode::<Zone>(&zone)).transpose()? {
-            Some(zone) if zone.properties.zone_name.eq_ignore_ascii_case(&wanted) => Ok(zone),
-            _ => Err(Failure::unknown(format!("there is no secondary zone {wanted}; secondaryctl zones lists them"))),
+            Some(zone) if zone.properties.zone_name.parse().as_ref() == Ok(&wanted) => Ok(zone),
+            _ => Err(Failure::unknown(format!("there is no secondary zone {text}; secondaryctl zones lists them"))),
         }
     }
 
@@ -226,6 +232,17 @@ impl Client {
     /// Whether stored zones are served.
     pub(crate) fn readiness(&self) -> Result<bool, Failure> {
         Ok(self.exchange(Method::GET, "/readyz", None)?.0 == 200)
+    }
+}
+
+/// A header carries nothing else, and a daemon knows no other token (RFC 6750 §2.1). The token itself is not shown.
+fn check_token(token: &str) -> Result<(), Failure> {
+    match token.chars().position(|c| !c.is_ascii_graphic()) {
+        None => Ok(()),
+        Some(at) => Err(Failure::unknown(format!(
+            "the token (--token or SECONDARYD_TOKEN) consists of visible ASCII characters; its character {} is none",
+            at + 1
+        ))),
     }
 }
 

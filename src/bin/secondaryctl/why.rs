@@ -5,6 +5,7 @@ use std::io::{BufRead, Write as _};
 
 use serde_json::{Value, json};
 use ureq::http::Method;
+use uuid::Uuid;
 
 use crate::client::{Client, percent_encode};
 use crate::table::{Table, ago, ahead};
@@ -294,9 +295,26 @@ pub(crate) fn transfers(client: &Client, given: &[(&str, Option<&str>)], json: b
     Ok((verdict, table.to_string()))
 }
 
-/// Prints events as they come, one a line; ends after `count` of them, or with the stream.
-pub(crate) fn events(client: &Client, given: &[(&str, Option<&str>)], count: Option<u64>, json: bool) -> Outcome {
-    let query = query(given);
+/// Which events are told.
+pub(crate) struct Told<'a> {
+    /// Names or UUIDs, with commas between.
+    pub(crate) zones: Option<&'a str>,
+    pub(crate) kinds: Option<&'a str>,
+    pub(crate) since: Option<&'a str>,
+    pub(crate) count: Option<u64>,
+}
+
+/// Prints events as they come, one a line; ends after `count` of them, or with the stream. A zone that is not here is an error,
+/// since nothing would ever come.
+pub(crate) fn events(client: &Client, told: &Told<'_>, json: bool) -> Outcome {
+    let Told { zones, kinds, since, count } = *told;
+    let known = |zone: &str| match zone.parse::<Uuid>() {
+        Ok(id) => client.call(Method::GET, &format!("/secondaryzones/{id}"), None).map(|_| id.to_string()),
+        Err(_) => client.find(zone).map(|zone| zone.properties.zone_name),
+    };
+    let zones = zones.map(|zones| zones.split(',').map(|zone| known(zone.trim())).collect::<Result<Vec<_>, _>>());
+    let zones = zones.transpose()?.map(|zones| zones.join(","));
+    let query = query(&[("zone", zones.as_deref()), ("type", kinds), ("last-event-id", since)]);
     let path = format!("/events{}", query.replacen('&', "?", 1));
     let mut out = std::io::stdout().lock();
     let (mut name, mut seen) = (String::new(), 0);
