@@ -233,7 +233,7 @@ impl Daemon {
         let files = (&config.api.tls_cert, &config.api.tls_key);
         let api_tls = tls_identity(&config.api.listen_tls, files, Spoken::Http, "[api] tls-cert")?;
         let (sockets, api_addresses) = bind_api(&config.api, api_tls.as_ref()).await?;
-        let settings = api::settings::Settings::new(&config.api, &config.quota);
+        let settings = api::settings::Settings::new(&config);
         let api = Api::new(handle.clone(), settings, readiness, metrics, stopped.clone());
         let shown_sockets: Vec<String> = sockets.iter().map(ToString::to_string).collect();
         let connections_max = Shares::of(&config, descriptors::available()).api;
@@ -281,7 +281,7 @@ impl Daemon {
 
     /// Takes over a configuration that was read again.
     pub fn reload(&self, config: Config) {
-        self.api.reconfigure(api::settings::Settings::new(&config.api, &config.quota));
+        self.api.reconfigure(api::settings::Settings::new(&config));
         self.policy.identity.store(Arc::new(identity(&config, self.cookie_secret)));
         self.reload_certificates(&config);
         let _ = self.events.send(Event::Reload(Box::new(config)));

@@ -281,6 +281,27 @@ fn add_sends_addresses_and_keys_apart() {
 }
 
 #[test]
+fn the_transport_of_primaries_is_said_or_left_to_the_daemon() {
+    let daemon = Daemon::start(&[("POST /transfers/check", 200, r#"{"status":"OK","items":[]}"#.to_owned())]);
+    for transport in [&[][..], &["--transport", "tls"], &["--transport", "tcp"]] {
+        let arguments = [&["check", "example.com", "--primary", "192.0.2.1", "192.0.2.2#8853"], transport].concat();
+        let output = daemon.run(&arguments);
+        assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    }
+    let bodies: Vec<serde_json::Value> =
+        daemon.asked().iter().map(|asked| serde_json::from_str(&asked.body).expect("JSON")).collect();
+    assert_eq!(bodies[0]["properties"]["primaryIps"], serde_json::json!(["192.0.2.1", "192.0.2.2#8853"]));
+    for (body, transport) in bodies[1..].iter().zip(["tls", "tcp"]) {
+        let expected = serde_json::json!([
+            {"ip":"192.0.2.1","transport":transport},
+            {"ip":"192.0.2.2","port":8853,"transport":transport},
+        ]);
+        assert_eq!(body["properties"]["primaries"], expected);
+    }
+    assert_eq!(daemon.run(&["check", "example.com", "--transport", "tls"]).status.code(), Some(3));
+}
+
+#[test]
 fn remove_deletes_the_zone_of_that_very_name() {
     // The filter is a substring: what comes back may be another zone.
     let daemon = Daemon::start(&[(FIND, 200, list(&[zone("sub.example.com", "AVAILABLE")]))]);

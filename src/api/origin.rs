@@ -57,7 +57,7 @@ mod tests {
     fn settings() -> Settings {
         let prefix = "192.0.2.0/24".parse().expect("a prefix");
         let api = config::Api { trusted_proxies: vec![prefix], ..config::Api::default() };
-        Settings::new(&api, &config::Quota::default())
+        Settings::new(&config::Config { api, ..config::Config::default() })
     }
 
     fn from(peer: [u8; 4]) -> Option<Ends> {

@@ -1,5 +1,7 @@
 //! `[api]` of the configuration as the handlers need it.
 
+use std::net::SocketAddr;
+
 use axum::http::HeaderMap;
 use axum::http::header::HOST;
 use ipnet::IpNet;
@@ -7,7 +9,7 @@ use ipnet::IpNet;
 use super::auth::Credentials;
 use super::origin;
 use super::serve::Ends;
-use crate::config;
+use crate::config::{self, Config};
 use crate::dns::Name;
 
 /// Shown as name server where the configuration names none and the host has no full name.
@@ -24,6 +26,8 @@ pub struct Settings {
     pub secondary_nameservers: Vec<String>,
     /// Port of primaries given without one, which is also left out on output.
     pub primary_port: u16,
+    /// Where the configuration has primaries that are asked over TLS.
+    pub tls_primaries: Vec<SocketAddr>,
     /// Whether zones of one label, `arpa` and the root may come in.
     pub allow_tld: bool,
     /// How much each tenant may have.
@@ -41,8 +45,9 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Translates `[api]`. Logs a warning for what leaves the API without use.
-    pub fn new(api: &config::Api, quota: &config::Quota) -> Settings {
+    /// Translates `[api]` and what else matters here. Logs a warning for what leaves the API without use.
+    pub fn new(config: &Config) -> Settings {
+        let Config { api, quota, tls, .. } = config;
         let credentials = Credentials::new(&api.credentials);
         if credentials.is_empty() {
             tracing::warn!("no [[api.credential]] is configured: only /healthz, /readyz and /metrics answer");
@@ -63,6 +68,7 @@ impl Settings {
             nameservers,
             secondary_nameservers,
             primary_port: api.primary_port,
+            tls_primaries: tls.keys().copied().collect(),
             allow_tld: api.allow_tld,
             quota: quota.clone(),
             max_body_octets: api.max_body,
@@ -106,7 +112,7 @@ mod tests {
     use axum::http::HeaderValue;
 
     fn settings(api: &config::Api) -> Settings {
-        Settings::new(api, &config::Quota::default())
+        Settings::new(&Config { api: api.clone(), ..Config::default() })
     }
 
     fn host(text: &'static str) -> HeaderMap {

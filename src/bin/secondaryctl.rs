@@ -100,6 +100,9 @@ enum Verb {
         /// TSIG key of the daemon's configuration, for these primaries.
         #[arg(long, requires = "primaries")]
         tsig_key: Option<String>,
+        /// How these primaries are spoken to; default: as the daemon's configuration says of the address, else in clear text.
+        #[arg(long, requires = "primaries")]
+        transport: Option<Transport>,
         /// Also transfer the whole zone, check it and drop it.
         #[arg(long)]
         transfer: bool,
@@ -162,6 +165,9 @@ enum Verb {
         /// TSIG key of the daemon's configuration, for all these primaries.
         #[arg(long)]
         tsig_key: Option<String>,
+        /// How these primaries are spoken to; default: as the daemon's configuration says of the address, else in clear text.
+        #[arg(long)]
+        transport: Option<Transport>,
         /// Free text.
         #[arg(long, default_value = "")]
         description: String,
@@ -207,6 +213,15 @@ enum Verb {
     Release { name: String },
     /// The manual: topics, or one topic.
     Help { topic: Option<String> },
+}
+
+/// How a primary is spoken to.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Transport {
+    /// In clear text.
+    Tcp,
+    /// Over TLS, to port 853 if none is written.
+    Tls,
 }
 
 /// How the world is; the number is the exit code.
@@ -284,10 +299,10 @@ fn run(arguments: Arguments) -> Outcome {
             let past = why::Past { code, primary, kind, since: since.as_deref(), until: until.as_deref(), limit };
             why::history(&client, &name, &past, json)
         }
-        Verb::Check { name, primaries, tsig_key, transfer } => {
+        Verb::Check { name, primaries, tsig_key, transport, transfer } => {
             let properties = match primaries.is_empty() {
                 true => None,
-                false => Some(properties(&name, &primaries, tsig_key.as_deref())?),
+                false => Some(properties(&name, &primaries, tsig_key.as_deref(), transport)?),
             };
             why::check(&client, &name, properties, transfer, json)
         }
@@ -327,8 +342,9 @@ fn run(arguments: Arguments) -> Outcome {
                 false => Ok((Verdict::Ok, said(json, &format!("transfer of {} started", found.properties.zone_name)))),
             }
         }
-        Verb::Add { name, primaries, tsig_key, description } => {
-            add(&client, &name, &primaries, tsig_key.as_deref(), &description, json)
+        Verb::Add { name, primaries, tsig_key, transport, description } => {
+            let properties = properties(&name, &primaries, tsig_key.as_deref(), transport)?;
+            add(&client, &name, properties, &description, json)
         }
         Verb::Remove { name } => {
             let found = client.find(&name)?;
@@ -585,15 +601,7 @@ fn wait_for(client: &Client, found: &Zone, timeout: Duration, json: bool) -> Out
     }
 }
 
-fn add(
-    client: &Client,
-    name: &str,
-    primaries: &[String],
-    tsig_key: Option<&str>,
-    description: &str,
-    json: bool,
-) -> Outcome {
-    let mut properties = properties(name, primaries, tsig_key)?;
+fn add(client: &Client, name: &str, mut properties: Value, description: &str, json: bool) -> Outcome {
     properties["description"] = description.into();
     let made = client.call(Method::POST, "/secondaryzones", Some(json!({ "properties": properties })))?;
     if json {
@@ -602,27 +610,43 @@ fn add(
     Ok((Verdict::Ok, format!("{name} added, first transfer started; see: secondaryctl zone {name}\n")))
 }
 
-/// What a zone is made of, as the API takes it.
-fn properties(name: &str, primaries: &[String], tsig_key: Option<&str>) -> Result<Value, Failure> {
+/// What a zone is made of, as the API takes it. What is not said of the primaries is left to the daemon.
+fn properties(
+    name: &str,
+    primaries: &[String],
+    tsig_key: Option<&str>,
+    transport: Option<Transport>,
+) -> Result<Value, Failure> {
     let mut properties = json!({ "zoneName": name });
-    match tsig_key {
-        None => properties["primaryIps"] = json!(primaries),
-        Some(key) => {
-            let entries = primaries.iter().map(|primary| keyed_primary(primary, key));
-            properties["primaries"] = entries.collect::<Result<Value, Failure>>()?;
-        }
+    if tsig_key.is_none() && transport.is_none() {
+        properties["primaryIps"] = json!(primaries);
+        return Ok(properties);
     }
+    let entries = primaries.iter().map(|primary| {
+        let mut entry = address(primary)?;
+        if let Some(key) = tsig_key {
+            entry["tsigKey"] = key.into();
+        }
+        if let Some(transport) = transport {
+            entry["transport"] = match transport {
+                Transport::Tcp => "tcp".into(),
+                Transport::Tls => "tls".into(),
+            };
+        }
+        Ok(entry)
+    });
+    properties["primaries"] = entries.collect::<Result<Value, Failure>>()?;
     Ok(properties)
 }
 
-/// A primary with a key, as the API takes it; the port is left to the daemon unless one is written.
-fn keyed_primary(primary: &str, key: &str) -> Result<Value, Failure> {
+/// The address of a primary, as the API takes it; without a port unless one is written.
+fn address(primary: &str) -> Result<Value, Failure> {
     if let Ok(ip) = primary.parse::<IpAddr>() {
-        return Ok(json!({ "ip": ip, "tsigKey": key }));
+        return Ok(json!({ "ip": ip }));
     }
     let address =
         config::peer_address(primary, config::DNS_PORT).map_err(|e| Failure::unknown(format!("--primary {e}")))?;
-    Ok(json!({ "ip": address.ip(), "port": address.port(), "tsigKey": key }))
+    Ok(json!({ "ip": address.ip(), "port": address.port() }))
 }
 
 fn records(client: &Client, zone: &Zone, rtype: &str, json: bool) -> Outcome {

@@ -467,6 +467,7 @@ fn resolve_zones(tables: &mut Tables, keys: &Keys, primaries: &Primaries) {
     let default_tenant = tables.config.default_tenant().to_owned();
     let written = std::mem::take(&mut tables.zones);
     let guard = tables.guard;
+    let tls: HashSet<SocketAddr> = tables.config.tls.keys().copied().collect();
     let mut seen: HashMap<Name, usize> = HashMap::with_capacity(written.len());
     let mut zones: Vec<Zone> = Vec::with_capacity(written.len());
     // The table of the last zone, if nothing was wrong with it.
@@ -475,7 +476,7 @@ fn resolve_zones(tables: &mut Tables, keys: &Keys, primaries: &Primaries) {
         let Written { table, source, at } = zone;
         let mut wrong = Vec::new();
         let known = last.as_ref().zip(zones.last().map(|zone| &zone.primaries));
-        let zone = Lookup { keys, primaries, guard: &guard, wrong: &mut wrong }.zone(&table, known);
+        let zone = Lookup { keys, primaries, tls: &tls, guard: &guard, wrong: &mut wrong }.zone(&table, known);
         let is_right = wrong.is_empty();
         for (at, key, message) in wrong {
             tables.fail(source.origin(at), &format!("secondary-zone.{key}"), message);
@@ -522,9 +523,11 @@ fn resolve_catalogs(tables: &mut Tables, keys: &Keys, primaries: &Primaries, zon
     let is_one = credentials.iter().all(|credential| credential.tenant == credentials[0].tenant);
     let default_tenant = if is_one { tables.config.default_tenant().to_owned() } else { String::new() };
     let guard = tables.guard;
+    let tls: HashSet<SocketAddr> = tables.config.tls.keys().copied().collect();
     for Written { table, source, at } in std::mem::take(&mut tables.catalogs) {
         let mut wrong = Vec::new();
-        let catalog = catalogs::made(&mut Lookup { keys, primaries, guard: &guard, wrong: &mut wrong }, &table);
+        let catalog =
+            catalogs::made(&mut Lookup { keys, primaries, tls: &tls, guard: &guard, wrong: &mut wrong }, &table);
         for (at, key, message) in wrong {
             tables.fail(source.origin(at), &format!("catalog-zone.{key}"), message);
         }
@@ -556,6 +559,8 @@ fn share<T: Clone + PartialEq>(own: &mut T, before: &T) {
 pub(super) struct Lookup<'a> {
     keys: &'a Keys,
     primaries: &'a Primaries,
+    /// The addresses of those that are asked over TLS.
+    tls: &'a HashSet<SocketAddr>,
     /// What `[guard]` says.
     guard: &'a GuardTable,
     wrong: &'a mut Vec<(usize, &'static str, String)>,
@@ -644,6 +649,11 @@ impl Lookup<'_> {
                 // Declared, but wrong: said there.
                 Some(None) => continue,
                 None => match values::peer_address(text, DNS_PORT) {
+                    Ok(address) if self.tls.contains(&address) => {
+                        let message = format!("{text:?} is asked over TLS by a [primary.NAME]; write its NAME");
+                        self.fail(at, "primaries", message);
+                        continue;
+                    }
                     Ok(address) => Primary { tsig_key: tsig_key.clone(), ..Primary::at(address) },
                     Err(message) => {
                         self.fail(at, "primaries", self.no_primary(text, message));

@@ -99,7 +99,7 @@ impl Daemon {
         let (api, routes) = runtime.block_on(async {
             let shared = Api::new(
                 start_control(&config, state_dir.path()).await.handle,
-                Settings::new(&config.api, &config.quota),
+                Settings::new(&config),
                 Box::new(|| Ok(())),
                 Box::new(|| "# metrics stand here\n".to_owned()),
                 stopped.clone(),

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::collection::{self, Address, List};
 use super::metadata::Metadata;
-use super::primaries::{self, Entry};
+use super::primaries::{self, Entry, Meaning};
 use super::{accepted, json};
 use crate::api::auth::Caller;
 use crate::api::fault::{ErrorCode, Fault, Message};
@@ -278,7 +278,8 @@ impl Request {
             messages.push(bad_value(text));
         }
         let (ips, entries) = (sent.primary_ips.as_deref(), sent.primaries.as_deref());
-        let primaries = primaries::parse(ips, entries, settings.primary_port);
+        let meaning = Meaning { by_ip: has.is_none(), ..Meaning::of_new(settings) };
+        let primaries = primaries::parse(ips, entries, meaning);
         let primaries = primaries.map_err(|more| messages.extend(more)).ok();
         match (name, primaries, Fault::all(messages)) {
             (Some(name), Some(primaries), None) => Ok((name, Checked { description, primaries })),

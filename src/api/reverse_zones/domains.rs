@@ -15,7 +15,8 @@ use super::zones::{family, make, new_zone, zone_of};
 use super::{Domain, Paging, created, gone, ids, ok};
 use crate::api::auth::Caller;
 use crate::api::fault::{ErrorCode, Fault};
-use crate::api::ionos::{primaries, zonefile};
+use crate::api::ionos::primaries::{self, Meaning};
+use crate::api::ionos::zonefile;
 use crate::api::members::Members;
 use crate::api::names::zone_name;
 use crate::api::query::Params;
@@ -112,7 +113,8 @@ pub(super) async fn create(
             make(&api, &caller, new_zone(name, text, ttl)?).await
         }
         "secondary" => {
-            let primaries = read_primaries(&api, settings)?;
+            let settings_now = api.settings();
+            let primaries = read_primaries(settings, Meaning::of_new(&settings_now))?;
             let new = NewSecondary {
                 uuid: None,
                 name,
@@ -160,11 +162,15 @@ pub(super) async fn change(
             return Err(domain.managed().err().unwrap_or_else(|| bad("default_ttl cannot be changed")));
         }
         let old = &domain.status.definition;
+        let settings_now = api.settings();
         let change = SecondaryChange {
             user: caller.user.to_string(),
             description: text.unwrap_or_else(|| old.description.clone()),
             primaries: match settings {
-                Some(settings) => read_primaries(&api, Some(settings))?,
+                Some(settings) => {
+                    let meaning = Meaning { by_ip: false, ..Meaning::of_new(&settings_now) };
+                    read_primaries(Some(settings), meaning)?
+                }
                 None => old.primaries.to_vec(),
             },
         };
@@ -239,7 +245,7 @@ pub(super) async fn no_validation(_: Domain, _: Writer) -> Refused {
 }
 
 /// `settings.primaries`, spelled like `primaryIps` of the IONOS dialect.
-fn read_primaries(api: &Api, settings: Option<&Map<String, Value>>) -> Result<Vec<Primary>, Refused> {
+fn read_primaries(settings: Option<&Map<String, Value>>, meaning: Meaning<'_>) -> Result<Vec<Primary>, Refused> {
     let wrong =
         |text: &str, kind: &str| unprocessable(vec![Wrong::new(&["body", "settings", "primaries"], text, kind)]);
     let list = settings.and_then(|settings| settings.get("primaries"));
@@ -247,7 +253,7 @@ fn read_primaries(api: &Api, settings: Option<&Map<String, Value>>) -> Result<Ve
     let texts: Option<Vec<String>> =
         list.as_array().and_then(|list| list.iter().map(|item| item.as_str().map(str::to_owned)).collect());
     let texts = texts.ok_or_else(|| wrong("value is not a list of strings", "type_error.list"))?;
-    primaries::parse(Some(&texts), None, api.settings().primary_port).map_err(|messages| {
+    primaries::parse(Some(&texts), None, meaning).map_err(|messages| {
         let text: Vec<&str> = messages.iter().map(|message| &*message.text).collect();
         bad(text.join(" ").replace("properties.primaryIps", "settings.primaries"))
     })

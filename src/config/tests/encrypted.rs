@@ -110,3 +110,17 @@ fn every_mistake_in_tls_keys_is_an_error_of_the_check() {
                transport = \"tls\"\ntls-name = \"ns1.example\"\n";
     assert_error(two, "test.toml:5: primary.b.address", &["other tls-... keys"]);
 }
+
+#[test]
+fn an_address_that_is_asked_over_tls_is_not_written_beside_its_name() {
+    let text = |primary: &str| {
+        format!(
+            "[primary.a]\naddress = \"192.0.2.1\"\ntransport = \"tls\"\n\
+             [[secondary-zone]]\nname = \"a.example\"\nprimaries = [\"{primary}\"]\n"
+        )
+    };
+    assert_error(&text("192.0.2.1#853"), "test.toml:6: secondary-zone.primaries: ", &["over TLS", "write its NAME"]);
+    assert_eq!(config(&text("a")).zones[0].primaries[0].transport, Transport::Tls);
+    // the port of the table and of an address without one are different, and so may be what answers there
+    assert_eq!(config(&text("192.0.2.1")).zones[0].primaries[0].transport, Transport::Tcp);
+}
