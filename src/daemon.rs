@@ -224,14 +224,21 @@ impl Daemon {
             let ready = ready.clone();
             Box::new(move || if ready.load(Ordering::Relaxed) { Ok(()) } else { Err("shutting down".to_owned()) })
         };
-        let sources =
-            Sources { board: handle.board().clone(), counters: listeners.counters().clone(), ready: ready.clone() };
+        let files = (&config.api.tls_cert, &config.api.tls_key);
+        let api_tls = tls_identity(&config.api.listen_tls, files, Spoken::Http, "[api] tls-cert")?;
+        let certificates = [("dns", &tls), ("api", &api_tls)];
+        let certificates =
+            certificates.into_iter().filter_map(|(section, tls)| Some((section, tls.clone()?))).collect();
+        let sources = Sources {
+            board: handle.board().clone(),
+            counters: listeners.counters().clone(),
+            ready: ready.clone(),
+            certificates,
+        };
         let metrics: api::Metrics = Box::new(move || {
             sources.collect();
             metrics()
         });
-        let files = (&config.api.tls_cert, &config.api.tls_key);
-        let api_tls = tls_identity(&config.api.listen_tls, files, Spoken::Http, "[api] tls-cert")?;
         let (sockets, api_addresses) = bind_api(&config.api, api_tls.as_ref()).await?;
         let settings = api::settings::Settings::new(&config);
         let api = Api::new(handle.clone(), settings, readiness, metrics, stopped.clone());

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::control::Board;
 use crate::dns::message::Rcode;
-use crate::net::Counters;
 use crate::net::counters::{NotifyOutcome, Queries, TransferOutcome};
+use crate::net::{Counters, TlsIdentity};
 use crate::reason::StatusWord;
 use crate::refresh::ZoneState;
 use crate::telemetry;
@@ -18,6 +18,8 @@ pub(crate) struct Sources {
     pub(crate) board: Arc<Board>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) ready: Arc<AtomicBool>,
+    /// Of the listeners with TLS, by the section of the configuration.
+    pub(crate) certificates: Vec<(&'static str, Arc<TlsIdentity>)>,
 }
 
 const STATES: [ZoneState; 3] = [ZoneState::Provisioning, ZoneState::Available, ZoneState::Failed];
@@ -31,6 +33,10 @@ impl Sources {
     pub(crate) fn collect(&self) {
         metrics::gauge!(telemetry::READY).set(f64::from(u8::from(self.ready.load(Ordering::Relaxed))));
         metrics::gauge!(telemetry::STORE_FAILING).set(f64::from(u8::from(self.board.trouble().is_some())));
+        for (section, certificate) in &self.certificates {
+            let end = certificate.not_after().map_or(telemetry::ABSENT, |end| end.as_secs() as f64);
+            metrics::gauge!(telemetry::CERTIFICATE_EXPIRY, "section" => *section).set(end);
+        }
         self.collect_zones();
         collect_queries("udp", &self.counters.udp());
         collect_queries("tcp", &self.counters.tcp());

@@ -93,6 +93,8 @@ metrics_table! {
         "Time until the first signature of any zone lapses; negative when it has, absent without signed zones.";
     STORE_FAILING = "secondaryd_store_failing", Gauge, [""], "1 while nothing can be written to disk; else 0.";
     STORE_FAILURES = "secondaryd_store_failures_total", Counter, [""], "Versions that could not be written to disk.";
+    CERTIFICATE_EXPIRY = "secondaryd_certificate_expiry_timestamp_seconds", Gauge, ["section"],
+        "When the certificate that listen-tls uses ends, in Unix time, by section: dns, api; absent without one.";
     HTTP_REQUESTS = "secondaryd_http_requests_total", Counter, ["status"], "HTTP replies, by status code.";
     RELOADS = "secondaryd_config_reloads_total", Counter, ["outcome"], "Reloads of the configuration: ok, refused.";
 }

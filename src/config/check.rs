@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use super::zones::{Primary, PrimaryTable, Transport, TsigKey, TsigKeyTable, Zone
 use super::{Catalog, Config, ConfigErrors, TsigAlgorithm, listening};
 use crate::access::Rule;
 use crate::dns::Name;
+use crate::time::Timestamp;
 
 /// Turns what was read into a configuration, or into all its mistakes.
 pub(super) fn resolve(mut tables: Tables) -> Result<Config, ConfigErrors> {
@@ -154,19 +156,31 @@ fn check_sections(tables: &mut Tables) {
         *path = main.resolve(path);
     }
     let Config { dns, api, .. } = &tables.config;
+    let mut ended = Vec::new();
     for (files, certificate_key, private_key_key) in [
         ((&dns.tls_cert, &dns.tls_key), "dns.tls-cert", "dns.tls-key"),
         ((&api.tls_cert, &api.tls_key), "api.tls-cert", "api.tls-key"),
     ] {
         let (Some(certificate), Some(key)) = files else { continue };
         match tls::certificates(certificate) {
-            Ok(chain) => wrong.extend(tls::private_key(key, &chain).err().map(|error| (private_key_key, error))),
+            Ok(chain) => {
+                wrong.extend(tls::private_key(key, &chain).err().map(|error| (private_key_key, error)));
+                ended.extend(ended_certificate(certificate_key, certificate, &chain[0]));
+            }
             Err(error) => wrong.push((certificate_key, error)),
         }
     }
+    tables.config.warnings.extend(ended);
     for (key, message) in wrong {
         tables.fail(main.origin(key), key, message);
     }
+}
+
+/// A warning, and no mistake: to serve with a certificate that has ended is better than not to serve.
+fn ended_certificate(key: &str, path: &Path, der: &[u8]) -> Option<String> {
+    let end = tls::not_after(der).filter(|end| *end <= Timestamp::now())?;
+    let (section, key) = key.split_once('.')?;
+    Some(format!("[{section}] {key}: {} has ended at {end}: clients that check it go away", path.display()))
 }
 
 /// The secrets of cookies: those of the file, then those of the list.
@@ -601,7 +615,7 @@ impl Lookup<'_> {
         let policy = self.policy(guard.as_deref(), hook.as_deref());
         match values::domain_name(name.get_ref()) {
             Ok(name) => {
-                let origin = super::Origin { file: Arc::from(std::path::Path::new("")), line: 0 };
+                let origin = super::Origin { file: Arc::from(Path::new("")), line: 0 };
                 let mut zone = Zone {
                     name,
                     primaries,
@@ -739,7 +753,7 @@ fn list(names: impl ExactSizeIterator<Item = String>) -> String {
 }
 
 fn warn(config: &mut Config) {
-    let mut warnings = Vec::new();
+    let mut warnings = std::mem::take(&mut config.warnings);
     if config.api.credentials.is_empty() {
         warnings.push("no [[api.credential]] is configured: only /healthz, /readyz and /metrics answer".to_owned());
     }

@@ -48,7 +48,7 @@ pub use sections::{
     Api, CookieKey, Credential, CredentialTable, Dns, Durability, Local, Log, LogFormat, PrimaryChoice, Quota, Role,
     Store, TokenHash, Transfer,
 };
-pub use tls::{TlsAlpn, TlsIdentity, TlsLevel, TlsProfile};
+pub use tls::{TlsAlpn, TlsIdentity, TlsLevel, TlsProfile, not_after};
 pub use values::{API_PORT, API_TLS_PORT, ApiListen, DNS_PORT, DNS_TLS_PORT, NotifyTarget, Secret, peer_address};
 pub use zones::{Origin, Primary, PrimaryTable, Transport, TsigKey, TsigKeyTable, Zone, ZoneTable};
 

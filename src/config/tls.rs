@@ -11,8 +11,10 @@ use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::CertifiedKey;
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::values::Secret;
+use crate::time::Timestamp;
 
 /// How much of the primary's certificate is checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
@@ -116,6 +118,13 @@ pub(super) fn certificates(path: &Path) -> Result<Vec<Vec<u8>>, String> {
         }
     }
     Ok(found.into_iter().map(|certificate| certificate.to_vec()).collect())
+}
+
+/// When a certificate (DER) ends; `None` if it cannot be read.
+pub fn not_after(der: &[u8]) -> Option<Timestamp> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    let secs = u64::try_from(certificate.validity().not_after.timestamp()).ok()?;
+    Some(Timestamp::from_millis(secs.saturating_mul(1000)))
 }
 
 /// The private key of a PEM file, which must belong to `chain`.

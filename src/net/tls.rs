@@ -28,7 +28,7 @@ use tokio_rustls::client::TlsStream;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::config::{TlsAlpn, TlsLevel, TlsProfile};
+use crate::config::{TlsAlpn, TlsLevel, TlsProfile, not_after};
 use crate::reason::{Code, Reason};
 use crate::time::Timestamp;
 
@@ -528,11 +528,6 @@ impl Certificate {
             _ => Err(CertificateError::BadEncoding.into()),
         }
     }
-}
-
-/// When a certificate ends; `None` if it cannot be read.
-pub(super) fn not_after(der: &[u8]) -> Option<Timestamp> {
-    Certificate::read(der).not_after
 }
 
 fn address(octets: &[u8]) -> Option<String> {

@@ -13,7 +13,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::ServerConfig;
 
-use super::tls::not_after;
+use crate::config::not_after;
 use crate::time::Timestamp;
 
 /// What is spoken inside TLS, as clients name it in ALPN. A client that offers nothing is served as well; one that offers
@@ -37,29 +37,39 @@ impl Spoken {
 
 /// A certificate chain and its key, in use by the listeners.
 pub struct TlsIdentity {
-    config: ArcSwap<ServerConfig>,
+    used: ArcSwap<InUse>,
     spoken: Spoken,
+}
+
+struct InUse {
+    config: Arc<ServerConfig>,
+    not_after: Option<Timestamp>,
 }
 
 impl TlsIdentity {
     /// Reads PEM files: the chain, the server's own certificate first, and its key.
     pub fn load(certificates: &Path, key: &Path, spoken: Spoken) -> io::Result<TlsIdentity> {
-        Ok(TlsIdentity { config: ArcSwap::new(read(certificates, key, spoken)?), spoken })
+        Ok(TlsIdentity { used: ArcSwap::from_pointee(read(certificates, key, spoken)?), spoken })
     }
 
     /// Reads them again, for connections to come. On failure the old ones stay.
     pub fn reload(&self, certificates: &Path, key: &Path) -> io::Result<()> {
-        self.config.store(read(certificates, key, self.spoken)?);
+        self.used.store(Arc::new(read(certificates, key, self.spoken)?));
         Ok(())
     }
 
     /// With what a connection that begins now shakes hands.
     pub fn current(&self) -> Arc<ServerConfig> {
-        self.config.load_full()
+        Arc::clone(&self.used.load().config)
+    }
+
+    /// When our own certificate ends.
+    pub fn not_after(&self) -> Option<Timestamp> {
+        self.used.load().not_after
     }
 }
 
-fn read(certificates: &Path, key: &Path, spoken: Spoken) -> io::Result<Arc<ServerConfig>> {
+fn read(certificates: &Path, key: &Path, spoken: Spoken) -> io::Result<InUse> {
     let in_file = |path: &Path, error: &dyn std::fmt::Display| {
         io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", path.display()))
     };
@@ -69,9 +79,7 @@ fn read(certificates: &Path, key: &Path, spoken: Spoken) -> io::Result<Arc<Serve
     if chain.is_empty() {
         return Err(in_file(certificates, &"no certificate in PEM form is in it"));
     }
-    if let Some(end) = not_after(&chain[0]).filter(|end| *end <= Timestamp::now()) {
-        tracing::warn!(certificate = %certificates.display(), %end, "this certificate has ended: clients that check it go away");
-    }
+    let not_after = not_after(&chain[0]);
     let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| in_file(key, &error))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
@@ -83,5 +91,5 @@ fn read(certificates: &Path, key: &Path, spoken: Spoken) -> io::Result<Arc<Serve
     config.alpn_protocols = vec![spoken.alpn().to_vec()];
     // clients that come back often shall not pay for a whole handshake each time (RFC 7858 §3.4)
     config.ticketer = rustls::crypto::ring::Ticketer::new().map_err(io::Error::other)?;
-    Ok(Arc::new(config))
+    Ok(InUse { config: Arc::new(config), not_after })
 }

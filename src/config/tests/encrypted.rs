@@ -51,6 +51,35 @@ pub(super) fn certificates() -> tempfile::TempDir {
     directory
 }
 
+/// A daemon that serves with it is better than one that does not start.
+#[test]
+fn a_certificate_of_ours_that_has_ended_is_warned_of() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let key = rcgen::KeyPair::generate().expect("a key");
+    fs::write(directory.path().join("our.key"), key.serialize_pem()).expect("a file");
+    let ends_in = |year| {
+        let mut parameters = rcgen::CertificateParams::new(vec!["ours.example".to_owned()]).expect("a name");
+        parameters.not_after = rcgen::date_time_ymd(year, 1, 2);
+        fs::write(directory.path().join("our.pem"), parameters.self_signed(&key).expect("a certificate").pem())
+            .expect("a file");
+    };
+    for section in ["dns", "api"] {
+        let warnings = || {
+            let text =
+                format!("[{section}]\nlisten-tls = [\"127.0.0.1\"]\ntls-cert = \"our.pem\"\ntls-key = \"our.key\"\n");
+            let config = Config::from_text(&directory.path().join("test.toml"), &text);
+            let warnings = config.unwrap_or_else(|e| panic!("{e}")).warnings.into_iter();
+            warnings.filter(|warning| warning.contains("has ended")).collect::<Vec<_>>()
+        };
+        ends_in(2020);
+        let told = warnings();
+        assert!(told.len() == 1 && told[0].starts_with(&format!("[{section}] tls-cert: ")), "{told:?}");
+        assert!(told[0].contains("our.pem has ended at 2020-01-02T"), "{told:?}");
+        ends_in(2099);
+        assert_eq!(warnings(), [""; 0]);
+    }
+}
+
 fn primary_over_tls(directory: &Path, keys: &str) -> Result<Config, ConfigErrors> {
     let text = format!("[primary.a]\naddress = \"192.0.2.1\"\ntransport = \"tls\"\n{keys}\n");
     Config::from_text(&directory.join("test.toml"), &text)
