@@ -14,7 +14,9 @@ use axum::http::header::AUTHORIZATION;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
+use serde::{Deserialize, Serialize};
 
 use super::fault::Fault;
 use super::{Api, origin, rackspace, rate};
@@ -32,6 +34,32 @@ pub struct Caller {
     pub role: Role,
 }
 
+/// Tells a credential from all others, those of the same user too: the digest of its tenant, user and secrets. With a changed
+/// secret it is another one; role and end may change.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CredentialId(String);
+
+impl CredentialId {
+    fn of(credential: &Credential) -> CredentialId {
+        let mut digest = ring::digest::Context::new(&ring::digest::SHA256);
+        for name in [&credential.tenant, &credential.user] {
+            digest.update(&(name.len() as u64).to_be_bytes());
+            digest.update(name.as_bytes());
+        }
+        digest.update(&credential.token.0);
+        digest.update(&credential.api_key.0);
+        CredentialId(URL_SAFE_NO_PAD.encode(digest.finish()))
+    }
+}
+
+/// Who logged in, and with which credential.
+pub struct Login {
+    /// The caller.
+    pub caller: Caller,
+    /// What was shown.
+    pub credential: CredentialId,
+}
+
 /// All credentials of the daemon.
 pub struct Credentials {
     key: hmac::Key,
@@ -40,12 +68,19 @@ pub struct Credentials {
 
 struct Known {
     caller: Caller,
+    id: CredentialId,
     expires: Option<Timestamp>,
     /// Of the bearer token. HMAC of its SHA-256 under a key of this process: `hmac::verify` is the constant-time
     /// comparison.
     token: hmac::Tag,
     /// Of the API key, which is the password of HTTP Basic.
     api_key: hmac::Tag,
+}
+
+impl Known {
+    fn holds(&self, now: Timestamp) -> bool {
+        self.expires.is_none_or(|end| end > now)
+    }
 }
 
 impl Credentials {
@@ -59,6 +94,7 @@ impl Credentials {
                 user: credential.user.as_str().into(),
                 role: credential.role,
             },
+            id: CredentialId::of(credential),
             expires: credential.expires,
             token: hmac::sign(&key, &credential.token.0),
             api_key: hmac::sign(&key, &credential.api_key.0),
@@ -73,6 +109,11 @@ impl Credentials {
 
     /// Whom a request with these header fields comes from.
     pub fn authenticate(&self, headers: &HeaderMap, now: Timestamp) -> Result<Caller, Fault> {
+        self.login(headers, now).map(|login| login.caller)
+    }
+
+    /// The same, for those who want a token.
+    pub fn login(&self, headers: &HeaderMap, now: Timestamp) -> Result<Login, Fault> {
         if self.is_empty() {
             return Err(Fault::nobody_can_log_in());
         }
@@ -91,22 +132,21 @@ impl Credentials {
 
     /// Whom a request with this bare token comes from.
     pub fn holder(&self, token: &[u8], now: Timestamp) -> Option<Caller> {
-        self.find(&Presented { user: None, secret: token.to_vec() }, now)
+        self.find(&Presented { user: None, secret: token.to_vec() }, now).map(|login| login.caller)
     }
 
     /// Whom a login with these comes from; the secret is the token or the API key.
-    pub fn user(&self, user: &[u8], secret: &[u8], now: Timestamp) -> Option<Caller> {
+    pub fn user(&self, user: &[u8], secret: &[u8], now: Timestamp) -> Option<Login> {
         self.find(&Presented { user: Some(user.to_vec()), secret: secret.to_vec() }, now)
     }
 
-    /// The caller with this name, if the credential holds.
-    pub fn caller_named(&self, tenant: &str, user: &str, now: Timestamp) -> Option<Caller> {
-        let is_it = |known: &&Known| *known.caller.tenant == *tenant && *known.caller.user == *user;
-        let known = self.known.iter().find(is_it)?;
-        known.expires.is_none_or(|end| end > now).then(|| known.caller.clone())
+    /// The caller with this credential, if it is configured still and holds.
+    pub fn caller_with(&self, credential: &CredentialId, now: Timestamp) -> Option<Caller> {
+        let mut holding = self.known.iter().filter(|known| known.holds(now));
+        holding.find(|known| known.id == *credential).map(|known| known.caller.clone())
     }
 
-    fn find(&self, presented: &Presented, now: Timestamp) -> Option<Caller> {
+    fn find(&self, presented: &Presented, now: Timestamp) -> Option<Login> {
         let hash = TokenHash::of(&presented.secret).0;
         let is = |tag: &hmac::Tag| hmac::verify(&self.key, &hash, tag.as_ref()).is_ok();
         let mut found = None;
@@ -117,9 +157,8 @@ impl Credentials {
                 None => is_token,
                 Some(user) => (is_token | is_api_key) && user == known.caller.user.as_bytes(),
             };
-            let expired = known.expires.is_some_and(|end| end <= now);
-            if fits && !expired && found.is_none() {
-                found = Some(known.caller.clone());
+            if fits && known.holds(now) && found.is_none() {
+                found = Some(Login { caller: known.caller.clone(), credential: known.id.clone() });
             }
         }
         found
@@ -276,6 +315,21 @@ mod tests {
     #[test]
     fn an_expired_credential_is_an_unknown_one() {
         assert!(with("Bearer eve's").is_err());
+    }
+
+    #[test]
+    fn a_credential_is_told_from_others_of_its_user_and_from_itself_with_another_secret() {
+        let of = |role, token: &str, key: &str| {
+            CredentialId::of(&Credential {
+                api_key: TokenHash::of(key.as_bytes()),
+                ..Credential::new("1000", "ann", role, token)
+            })
+        };
+        let id = of(Role::Admin, "token", "key");
+        assert!(id == of(Role::Observer, "token", "key"), "its role may change");
+        assert!(id != of(Role::Admin, "other", "key") && id != of(Role::Admin, "token", "other"));
+        let named = |tenant, user| CredentialId::of(&Credential::new(tenant, user, Role::Admin, "token"));
+        assert!(named("10", "0ann") != named("100", "ann"));
     }
 
     #[test]

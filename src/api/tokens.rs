@@ -1,7 +1,8 @@
 //! Tokens issued to callers who logged in with user and password: short-lived, kept over restarts as hashes only.
 //!
-//! In: a login. Out: a token that [`auth`](super::auth) takes in every dialect until it expires, or until its credential
-//! leaves the configuration. Stored under `token/HASH` with the names of [`Handle::remember`].
+//! In: a login. Out: a token that [`auth`](super::auth) takes in every dialect until it expires. It stands for the very
+//! credential that was shown, not for its user, who may have others with another role: it may do what that one may now, and
+//! ends with it. Stored under `token/HASH` with the names of [`Handle::remember`].
 
 use std::collections::HashMap;
 use std::sync::RwLock;
@@ -13,7 +14,7 @@ use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 
-use super::auth::{Caller, Credentials};
+use super::auth::{Caller, CredentialId, Credentials};
 use crate::config::TokenHash;
 use crate::control::Handle;
 use crate::control::handle::EditError;
@@ -23,8 +24,8 @@ use crate::time::Timestamp;
 pub const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// Longest life a client may ask for, seconds.
 pub const LIFETIME_SECS_MAX: usize = 365 * 24 * 3600;
-/// Tokens of one user; a further one takes the place of the one that ends first.
-const PER_USER_MAX: usize = 1000;
+/// Tokens of one credential; a further one takes the place of the one that ends first.
+const PER_CREDENTIAL_MAX: usize = 1000;
 /// Octets of randomness.
 const OCTETS: usize = 32;
 const PREFIX: &str = "token/";
@@ -36,11 +37,10 @@ pub struct Tokens {
     known: RwLock<HashMap<Vec<u8>, Issued>>,
 }
 
-/// One token, as stored.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// One token, as stored. What versions before wrote names only a user: it is not read, and its owner logs in again.
+#[derive(Serialize, Deserialize)]
 struct Issued {
-    tenant: String,
-    user: String,
+    credential: CredentialId,
     issued: Timestamp,
     expires: Timestamp,
     #[serde(skip)]
@@ -85,11 +85,11 @@ impl Tokens {
         (tokens, ended)
     }
 
-    /// A new token for `caller`, durable when this returns.
+    /// A new token for the holder of `credential`, durable when this returns.
     pub async fn issue(
         &self,
         control: &Handle,
-        caller: &Caller,
+        credential: CredentialId,
         lifetime: Duration,
         now: Timestamp,
     ) -> Result<Token, EditError> {
@@ -98,8 +98,7 @@ impl Tokens {
         let text = URL_SAFE_NO_PAD.encode(octets);
         let hash = TokenHash::of(text.as_bytes()).0;
         let issued = Issued {
-            tenant: caller.tenant.to_string(),
-            user: caller.user.to_string(),
+            credential,
             issued: now,
             expires: now + lifetime,
             name: format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(hash)),
@@ -116,27 +115,40 @@ impl Tokens {
     /// Adds a token; the names of those that had to go for it.
     fn insert(&self, tag: Vec<u8>, issued: Issued, now: Timestamp) -> Vec<String> {
         let mut known = self.known.write().expect(POISONED);
-        let is_of_user = |other: &Issued| other.tenant == issued.tenant && other.user == issued.user;
         let mut gone: Vec<Vec<u8>> =
             known.iter().filter(|(_, other)| other.expires <= now).map(|(tag, _)| tag.clone()).collect();
-        let of_user = known.iter().filter(|(_, other)| other.expires > now && is_of_user(other));
-        if of_user.clone().count() >= PER_USER_MAX {
-            gone.extend(of_user.min_by_key(|(_, other)| other.expires).map(|(tag, _)| tag.clone()));
+        let of_same = known.iter().filter(|(_, other)| other.expires > now && other.credential == issued.credential);
+        if of_same.clone().count() >= PER_CREDENTIAL_MAX {
+            gone.extend(of_same.min_by_key(|(_, other)| other.expires).map(|(tag, _)| tag.clone()));
         }
         let names = gone.iter().filter_map(|tag| known.remove(tag)).map(|issued| issued.name).collect();
         known.insert(tag, issued);
         names
     }
 
-    /// Whom a token was issued to, if it holds and its credential is still configured.
+    /// Whom a token was issued to, if it and its credential hold.
     pub fn find(&self, secret: &[u8], credentials: &Credentials, now: Timestamp) -> Option<Caller> {
         let tag = self.tag(&TokenHash::of(secret).0);
         let known = self.known.read().expect(POISONED);
         let issued = known.get(&tag).filter(|issued| issued.expires > now)?;
-        credentials.caller_named(&issued.tenant, &issued.user, now)
+        credentials.caller_with(&issued.credential, now)
     }
 
     fn tag(&self, hash: &[u8]) -> Vec<u8> {
         hmac::sign(&self.key, hash).as_ref().to_vec()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A user may have an observer's credential and an admin's: which one such a token was given for is not known.
+    #[test]
+    fn a_token_that_names_a_user_only_is_not_read() {
+        let stored = r#"{"tenant":"1000","user":"ann","issued":1700000000000,"expires":4000000000000}"#;
+        assert!(serde_json::from_str::<Issued>(stored).is_err());
+        let members = r#"{"credential":"digest","issued":1700000000000,"expires":4000000000000}"#;
+        assert!(serde_json::from_str::<Issued>(members).is_ok(), "it is the credential that is missing");
     }
 }

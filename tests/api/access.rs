@@ -1,7 +1,10 @@
 //! Who may see and do what, and what answers nobody.
 
+use base64::Engine;
+
 use crate::daemon::{ADMIN, Daemon, OBSERVER, STRANGER};
 use crate::golden;
+use crate::rackspace::key_login;
 
 #[test]
 fn refusals_are_as_recorded() {
@@ -97,4 +100,54 @@ fn basic_authentication_is_read_too() {
     // otto:admin-token
     let reply = daemon.send("GET", "/secondaryzones", &[("Authorization", "Basic b3R0bzphZG1pbi10b2tlbg==")], "");
     assert_eq!(reply.status, 401);
+}
+
+/// Two credentials of one user, and before them one that has ended.
+fn with_two_credentials() -> Daemon {
+    Daemon::with(|_| {
+        let credential = |role: &str, token: &str, more: &str| {
+            format!(
+                "[[api.credential]]\ntenant = \"1000\"\nuser = \"ann\"\nrole = \"{role}\"\n\
+                 token = \"{token}\"\napi-key = \"{token}-key\"\n{more}\n"
+            )
+        };
+        let ended = credential("admin", "ended", "expires = \"2020-01-01T00:00:00Z\"");
+        format!("{ended}{}{}", credential("admin", "writing", ""), credential("observer", "reading", ""))
+    })
+}
+
+/// A token for the secret by the login of either dialect.
+fn issued(daemon: &Daemon, dialect: &str, secret: &str) -> String {
+    if dialect == "ionos" {
+        let basic = base64::engine::general_purpose::STANDARD.encode(format!("ann:{secret}"));
+        let basic = format!("Basic {basic}");
+        let reply = daemon.send("GET", "/auth/v1/tokens/generate", &[("Authorization", &basic)], "");
+        return reply.json()["token"].as_str().expect("a token").to_owned();
+    }
+    let reply = daemon.send("POST", "/v2.0/tokens", &[], &key_login("ann", secret));
+    reply.json()["access"]["token"]["id"].as_str().expect("a token").to_owned()
+}
+
+#[test]
+fn an_issued_token_may_do_what_its_credential_may_not_what_its_user_may_with_another() {
+    // given
+    let daemon = with_two_credentials();
+    let mut tokens = Vec::new();
+    for dialect in ["ionos", "rackspace"] {
+        for (secret, status) in [("reading", 403), ("reading-key", 403), ("writing", 202), ("writing-key", 202)] {
+            // when
+            tokens.push((format!("Bearer {}", issued(&daemon, dialect, secret)), status));
+        }
+    }
+    // then, and after a restart too
+    let assert_all = |daemon: &Daemon, life: &str| {
+        for (number, (token, status)) in tokens.iter().enumerate() {
+            let headers = [("Authorization", token.as_str())];
+            assert_eq!(daemon.send("GET", "/zones", &headers, "").status, 200);
+            let body = format!(r#"{{"properties":{{"zoneName":"{life}{number}.example"}}}}"#);
+            assert_eq!(daemon.send("POST", "/zones", &headers, &body).status, *status, "{life} {number}");
+        }
+    };
+    assert_all(&daemon, "first");
+    assert_all(&daemon.restart(), "second");
 }

@@ -10,7 +10,7 @@ use crate::golden;
 
 const TOKENS: &str = "/v2.0/tokens";
 
-fn key_login(user: &str, key: &str) -> String {
+pub(crate) fn key_login(user: &str, key: &str) -> String {
     json!({"auth": {"RAX-KSKEY:apiKeyCredentials": {"username": user, "apiKey": key}}}).to_string()
 }
 

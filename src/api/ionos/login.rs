@@ -27,8 +27,8 @@ pub(super) async fn generate(
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
     let now = Timestamp::now();
-    let caller = api.settings().credentials.authenticate(&headers, now)?;
+    let login = api.settings().credentials.login(&headers, now)?;
     let secs = params.number("ttl", 1..=LIFETIME_SECS_MAX, LIFETIME.as_secs() as usize)?;
-    let token = api.tokens().issue(api.control(), &caller, Duration::from_secs(secs as u64), now).await?;
+    let token = api.tokens().issue(api.control(), login.credential, Duration::from_secs(secs as u64), now).await?;
     Ok(json(StatusCode::OK, &Body { token: token.text }))
 }

@@ -122,12 +122,13 @@ pub(super) async fn login(
         (None, None) => return Err(refused()),
     };
     let (settings, now) = (api.settings(), Timestamp::now());
-    let caller = settings.credentials.user(user.as_bytes(), secret.as_bytes(), now).ok_or_else(refused)?;
+    let login = settings.credentials.user(user.as_bytes(), secret.as_bytes(), now).ok_or_else(refused)?;
+    let caller = login.caller;
     let is_other = |named: &Option<String>| named.as_ref().is_some_and(|named| **named != *caller.tenant);
     if is_other(&auth.tenant_id) || is_other(&auth.tenant_name) {
         return Err(refused());
     }
-    let token = api.tokens().issue(api.control(), &caller, LIFETIME, now).await?;
+    let token = api.tokens().issue(api.control(), login.credential, LIFETIME, now).await?;
     let base = settings.base_url(&headers, ends.map(|ends| ends.0.0));
     let tenant = &*caller.tenant;
     let access = Access {
