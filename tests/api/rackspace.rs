@@ -308,6 +308,38 @@ fn records_are_found_by_name_type_and_data() {
     assert_eq!(found("marker=TXT-1000005&limit=1").0, "www.example.com");
 }
 
+/// The target, below the account, of a list's link.
+pub(crate) fn linked(list: &Value, rel: &str) -> Option<String> {
+    let link = list["links"].as_array()?.iter().find(|link| link["rel"] == rel)?;
+    let (_, target) = link["href"].as_str().expect("a URL").split_once(BASE).expect("of the account");
+    Some(target.to_owned())
+}
+
+/// Offsets are multiples of the limit; the place of a marker need not be one.
+#[test]
+fn links_of_a_page_that_begins_with_a_marker_lead_on_and_back() {
+    // given
+    let daemon = Daemon::start();
+    let ids = ["a", "b", "d", "e", "f"].map(|label| domain(&daemon, &format!("{label}.example")));
+    let names = |list: &Value| {
+        let domains = list["domains"].as_array().expect("domains").iter();
+        domains.map(|domain| domain["name"].as_str().expect("a name")).collect::<Vec<_>>().join(" ")
+    };
+    // when
+    let first = get(&daemon, &format!("/domains?limit=2&marker={}", ids[1]));
+    let second = get(&daemon, &linked(&first, "next").expect("more"));
+    let third = get(&daemon, &linked(&second, "next").expect("more"));
+    // then
+    assert_eq!(
+        [&first, &second, &third].map(names),
+        ["b.example configured.example", "d.example e.example", "f.example"]
+    );
+    assert_eq!(linked(&third, "next"), None);
+    let back = |list: &Value| names(&get(&daemon, &linked(list, "previous").expect("less")));
+    assert_eq!((back(&third), back(&second)), (names(&second), names(&first)));
+    assert_eq!(back(&first), "a.example b.example", "the page that holds what stands before the marker");
+}
+
 #[test]
 fn domains_are_found_paged_and_deleted_with_what_is_below() {
     let daemon = Daemon::start();

@@ -61,20 +61,39 @@ impl Call {
         self.answer(StatusCode::OK, shown)
     }
 
-    /// Links to the pages beside `page` of a list that keeps these parameters.
+    /// Links to the pages beside `page` of a list that keeps these parameters. Where a marker is given they count from its
+    /// item, since offsets are multiples of the limit.
     pub(super) fn links(&self, page: Page, total: usize, params: &Params, kept: &[&str]) -> Vec<Link> {
-        let path = self.url.split('?').next().unwrap_or_default();
-        let link = |offset: Option<usize>, rel: &str| {
-            let mut href = format!("{path}?limit={}&offset={}", page.limit, offset?);
-            for name in kept {
-                for value in params.all(name) {
-                    href += &format!("&{name}=");
-                    encode(value, &mut href);
-                }
-            }
-            Some(Link { content: String::new(), href, rel: rel.to_owned() })
+        let marker = params.single("marker").ok().flatten();
+        let behind = params.number("offset", 0..=usize::MAX, 0).unwrap_or(0);
+        let link = |rel, marker, offset| self.link(rel, page.limit, (marker, offset), params, kept);
+        let previous = match (behind, page.offset) {
+            (0, 0) => None,
+            // The page begins with the marker: what stands before is found without one.
+            (0, place) => Some(link("previous", None, (place - 1) / page.limit * page.limit)),
+            _ => Some(link("previous", marker, behind - page.limit)),
         };
-        [link(page.previous(), "previous"), link(page.next(total), "next")].into_iter().flatten().collect()
+        let next = page.next(total).map(|_| link("next", marker, behind + page.limit));
+        previous.into_iter().chain(next).collect()
+    }
+
+    /// A link to the page that begins `offset` items behind the marker's, or the list's first.
+    pub(super) fn link(
+        &self,
+        rel: &str,
+        limit: usize,
+        (marker, offset): (Option<&str>, usize),
+        params: &Params,
+        kept: &[&str],
+    ) -> Link {
+        let path = self.url.split('?').next().unwrap_or_default();
+        let mut href = format!("{path}?limit={limit}&offset={offset}");
+        let kept = kept.iter().flat_map(|name| params.all(name).map(|value| (*name, value)));
+        for (name, value) in kept.chain(marker.map(|marker| ("marker", marker))) {
+            href += &format!("&{name}=");
+            encode(value, &mut href);
+        }
+        Link { content: String::new(), href, rel: rel.to_owned() }
     }
 }
 
@@ -98,15 +117,15 @@ pub(super) fn flag(params: &Params, name: &str, default: bool) -> Result<bool, F
     }
 }
 
-/// The page that begins with the item a `marker` names, if one is given; `place` finds it in the list.
+/// The page counted from the item that a `marker` names, if one is given; `place` finds it in the list.
 pub(super) fn from_marker(
     page: Page,
     params: &Params,
     place: impl FnOnce(&str) -> Option<usize>,
 ) -> Result<Page, Fault> {
     let Some(marker) = params.single("marker")? else { return Ok(page) };
-    let offset = place(marker).ok_or_else(|| Fault::bad_parameter("marker", "names no item of the list"))?;
-    Ok(Page { offset, ..page })
+    let place = place(marker).ok_or_else(|| Fault::bad_parameter("marker", "names no item of the list"))?;
+    Ok(Page { offset: place.saturating_add(page.offset), ..page })
 }
 
 /// 500, for work beside the runtime that has panicked.
