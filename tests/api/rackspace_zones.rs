@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::daemon::{self, Daemon};
-use crate::rackspace::{ADMIN, BASE, add, data, domain, done, failed, get, refused, serial};
+use crate::rackspace::{ADMIN, BASE, add, data, domain, done, failed, get, linked, refused, serial};
 use crate::records::{APEX, ZONE, loaded};
 
 /// The example of the original's chapter on imports, `@` in the mailbox included.
@@ -457,4 +457,36 @@ fn the_ptr_of_another_account_is_no_ones_business() {
         list.body.ends_with(&format!("<link href=\"{DEVICE}\" rel=\"cloudServersOpenStack\"/></rdns>")),
         "{list:?}"
     );
+}
+
+/// A page of jobs with details is made in memory, and the details of one export may be 4 MiB.
+#[test]
+fn a_page_of_jobs_ends_early_where_its_details_are_many_octets_and_its_link_leads_to_the_rest() {
+    // given: five jobs that together are longer than a page may be
+    let daemon = Daemon::start();
+    let strings = format!("\"{}\" ", "x".repeat(250)).repeat(16);
+    let mut contents = "big.example. 3600 IN SOA ns1.example.net. ops.big.example. 1 3600 3600 3600 3600\n".to_owned();
+    (0..300).for_each(|n| contents += &format!("t{n}.big.example. 300 IN TXT {strings}\n"));
+    let made = done(&daemon, "POST", "/domains/import", &import(&contents))["response"]["domains"][0]["id"].clone();
+    let export = format!("/domains/{}/export", made.as_str().expect("an id"));
+    (0..5).for_each(|_| drop(done(&daemon, "GET", &export, &Value::Null)));
+    // when
+    let (mut seen, mut pages, mut target) = (Vec::new(), Vec::new(), Some("/status?showDetails=true".to_owned()));
+    while let Some(next) = target {
+        let page = get(&daemon, &next);
+        assert_eq!(page["totalEntries"], 6);
+        let jobs = page["asyncResponses"].as_array().expect("jobs");
+        assert!(page.to_string().len() < 5 << 20);
+        assert!(jobs.iter().all(|job| job["requestUrl"].is_string()), "all have their details");
+        seen.extend(jobs.iter().map(|job| job["jobId"].to_string()));
+        pages.push(jobs.len());
+        target = linked(&page, "next");
+    }
+    // then
+    assert_eq!(pages, [3, 3]);
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), 6, "each stands on one page");
+    let short = get(&daemon, "/status");
+    assert_eq!((short["asyncResponses"].as_array().map(Vec::len), linked(&short, "next")), (Some(6), None));
 }

@@ -51,7 +51,7 @@ pub struct Head {
     pub(super) failed: bool,
     /// Of its details on disk.
     #[serde(default)]
-    octets: usize,
+    pub(super) octets: usize,
     /// Of the request.
     pub(super) verb: String,
     /// Of the request.

@@ -9,7 +9,7 @@ use axum::response::Response as Reply;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::call::{Call, flag, lost, page};
+use super::call::{Call, flag, from_marker, lost, page};
 use super::failure::Failure;
 use super::jobs::{Details, Head, Jobs, Outcome, Response};
 use super::shown::Link;
@@ -20,6 +20,11 @@ use crate::api::fault::{ErrorCode, Fault};
 use crate::api::query::Params;
 use crate::api::request::segment;
 use crate::time::Timestamp;
+
+/// Octets of details in one list, as they are stored; a page with more ends early, but has one job. They are made in memory.
+const LISTED_OCTETS_MAX: usize = 4 << 20;
+/// Parameters that links keep.
+const FILTERS: [&str; 4] = ["showErrors", "showRunning", "showCompleted", "showDetails"];
 
 /// A job as shown; what is not asked for is left out.
 #[derive(Serialize)]
@@ -168,7 +173,8 @@ impl Shown for JobList {
     }
 }
 
-/// GET `/status`: the failed ones first, the newest first in each part.
+/// GET `/status`: the failed ones first, the newest first in each part. With details a page may end early; its link
+/// leads to the rest.
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     caller: Caller,
@@ -179,13 +185,20 @@ pub(super) async fn list(
     // No job is ever running when it can be asked for.
     flag(&params, "showRunning", true)?;
     let with_details = flag(&params, "showDetails", false)?;
-    let page = page(&params)?;
     let mut heads = api.jobs().of_account(&caller.tenant);
     heads.retain(|head| if head.failed { errors } else { completed });
     let total = heads.len();
-    let heads: Vec<Arc<Head>> = heads.into_iter().skip(page.offset).take(page.limit).collect();
-    let links = call.links(page, total, &params, &["showErrors", "showRunning", "showCompleted", "showDetails"]);
+    let place = |id: &str| Uuid::try_parse(id).ok().and_then(|id| heads.iter().position(|head| head.id == id));
+    let page = from_marker(page(&params)?, &params, place)?;
+    let mut heads: Vec<Arc<Head>> = heads.into_iter().skip(page.offset).take(page.limit).collect();
+    let mut links = call.links(page, total, &params, &FILTERS);
     let jobs = if with_details {
+        if let Some(behind) = heads.get(fitting(&heads)) {
+            links.retain(|link| link.rel != "next");
+            let marker = behind.id.to_string();
+            links.push(call.link("next", page.limit, (Some(&marker), 0), &params, &FILTERS));
+            heads.truncate(fitting(&heads));
+        }
         let call = call.clone();
         let reading = tokio::task::spawn_blocking(move || {
             let full = |head: &Arc<Head>| Some(Job::full(&call, head, Jobs::details(api.control(), head)?));
@@ -196,4 +209,14 @@ pub(super) async fn list(
         heads.iter().map(|head| Job::short(&call, head)).collect()
     };
     Ok(call.ok(&JobList { jobs, total, links }))
+}
+
+/// How many of these jobs a page with details holds.
+fn fitting(heads: &[Arc<Head>]) -> usize {
+    let mut octets = 0;
+    let fits = |head: &&Arc<Head>| {
+        octets += head.octets;
+        octets <= LISTED_OCTETS_MAX
+    };
+    heads.iter().take_while(fits).count().max(1)
 }
