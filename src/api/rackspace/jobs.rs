@@ -3,7 +3,8 @@
 //!
 //! In: a finished request. Out: its job under a UUID, durable before the client gets to know it. Two named values a job
 //! (see [`Handle::remember_all`]): the head, which is held in memory, and the details, which are read when asked for.
-//! Kept for a day, and of each account the last `KEPT_MIN` longer; at most `KEPT_MAX` with `KEPT_OCTETS_MAX`.
+//! Kept for a day, and of each account the last `KEPT_MIN` longer; at most `KEPT_MAX` with `KEPT_OCTETS_MAX`, but for the
+//! last `KEPT_ALWAYS`.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,11 +25,15 @@ use crate::time::Timestamp;
 const KEPT_FOR: Duration = Duration::from_secs(24 * 3600);
 /// Jobs of an account that are kept however old they are.
 const KEPT_MIN: usize = 1000;
+/// Jobs of an account that are kept however large they are, so that a client finds what it has asked for just now.
+const KEPT_ALWAYS: usize = 16;
 /// Jobs of an account; beyond this the oldest go before their day is over.
 const KEPT_MAX: usize = 100_000;
-/// Octets of an account's jobs; beyond this the oldest go early too, but not the last [`KEPT_MIN`].
+/// Octets of an account's jobs; beyond this the oldest go early too.
 const KEPT_OCTETS_MAX: usize = 256 << 20;
-/// Old jobs that go with a new one; more than come, so that they run out.
+/// Octets counted for each job beside its details: its head, in memory and on disk.
+const HEAD_OCTETS: usize = 512;
+/// Jobs that go with a new one because of their age or number; more than come, so that they run out.
 const FORGOTTEN_AT_ONCE: usize = 16;
 /// Octets of a request's body that a job keeps; a longer one is left out of it.
 const REQUEST_OCTETS_MAX: usize = 256 << 10;
@@ -36,7 +41,7 @@ const REQUEST_OCTETS_MAX: usize = 256 << 10;
 const HEAD: &str = "job/";
 const DETAILS: &str = "job-details/";
 
-/// What is held of a job.
+/// What is held of a job; nothing in it is as long as a client likes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Head {
     /// Its place among all jobs.
@@ -54,13 +59,14 @@ pub struct Head {
     pub(super) octets: usize,
     /// Of the request.
     pub(super) verb: String,
-    /// Of the request.
-    pub(super) url: String,
 }
 
 /// What else a job tells.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Details {
+    /// Of the request; versions before kept it in the head.
+    #[serde(default)]
+    pub(super) url: Option<String>,
     pub(super) request: Option<String>,
     pub(super) outcome: Outcome,
 }
@@ -139,7 +145,7 @@ struct Kept {
 struct OfAccount {
     /// Oldest first.
     jobs: VecDeque<Arc<Head>>,
-    /// Of their details.
+    /// Of all of them, see [`Head::cost`].
     octets: usize,
 }
 
@@ -168,13 +174,14 @@ impl Jobs {
         &self,
         control: &Handle,
         account: &str,
-        (verb, url): (&str, &str),
+        verb: &str,
         details: &Details,
         now: Timestamp,
     ) -> Result<Arc<Head>, EditError> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let kept_request = details.request.as_ref().filter(|text| text.len() <= REQUEST_OCTETS_MAX);
-        let stored = Details { request: kept_request.cloned(), outcome: details.outcome.clone() };
+        let (url, outcome) = (details.url.clone(), details.outcome.clone());
+        let stored = Details { url, request: kept_request.cloned(), outcome };
         let json = |value: serde_json::Result<Vec<u8>>| value.expect("a job is plain data");
         let stored = json(serde_json::to_vec(&stored));
         let head = Head {
@@ -185,11 +192,10 @@ impl Jobs {
             failed: matches!(details.outcome, Outcome::Error(_)),
             octets: stored.len(),
             verb: verb.to_owned(),
-            url: url.to_owned(),
         };
         let mut values =
             vec![(name(HEAD, number), Some(json(serde_json::to_vec(&head)))), (name(DETAILS, number), Some(stored))];
-        let old = self.kept.write().expect(POISONED).take_old(account, now);
+        let old = self.kept.write().expect(POISONED).take_old(account, head.cost(), now);
         for number in old {
             values.extend([(name(HEAD, number), None), (name(DETAILS, number), None)]);
         }
@@ -223,30 +229,39 @@ impl Jobs {
     }
 }
 
+impl Head {
+    /// Octets counted for it.
+    fn cost(&self) -> usize {
+        HEAD_OCTETS + self.octets
+    }
+}
+
 impl Kept {
     /// Places a job by its number, since jobs that end together come in any order.
     fn insert(&mut self, head: Arc<Head>) {
         self.by_id.insert(head.id, head.clone());
         let of_account = self.by_account.entry(head.account.clone()).or_default();
         let before = of_account.jobs.iter().rposition(|other| other.number < head.number);
-        of_account.octets += head.octets;
+        of_account.octets += head.cost();
         of_account.jobs.insert(before.map_or(0, |before| before + 1), head);
     }
 
-    /// Takes out jobs whose time is over; their numbers.
-    fn take_old(&mut self, account: &str, now: Timestamp) -> Vec<u64> {
+    /// Takes out jobs whose time is over, or whose place one of `coming` octets needs; their numbers.
+    ///
+    /// What goes for a large job may be many small ones, but not more than `coming / HEAD_OCTETS` and one.
+    fn take_old(&mut self, account: &str, coming: usize, now: Timestamp) -> Vec<u64> {
         let Some(of_account) = self.by_account.get_mut(account) else { return Vec::new() };
         let mut gone = Vec::new();
-        while gone.len() < FORGOTTEN_AT_ONCE
-            && let Some(oldest) = of_account.jobs.front()
-            && of_account.jobs.len() >= KEPT_MIN
-            && (of_account.jobs.len() >= KEPT_MAX
-                || of_account.octets > KEPT_OCTETS_MAX
-                || now.since(oldest.at) > KEPT_FOR)
-        {
+        while let Some(oldest) = of_account.jobs.front() {
+            let count = of_account.jobs.len();
+            let is_over = count >= KEPT_MAX || count >= KEPT_MIN && now.since(oldest.at) > KEPT_FOR;
+            let is_too_much = count >= KEPT_ALWAYS && of_account.octets + coming > KEPT_OCTETS_MAX;
+            if !(is_too_much || is_over && gone.len() < FORGOTTEN_AT_ONCE) {
+                break;
+            }
             self.by_id.remove(&oldest.id);
             gone.push(oldest.number);
-            of_account.octets -= oldest.octets;
+            of_account.octets -= oldest.cost();
             of_account.jobs.pop_front();
         }
         gone
@@ -267,8 +282,8 @@ mod tests {
     }
 
     fn of_octets(number: u64, at: Timestamp, octets: usize) -> Arc<Head> {
-        let (account, verb, url) = ("1000".to_owned(), "POST".to_owned(), String::new());
-        Arc::new(Head { number, id: Uuid::from_u128(number.into()), account, at, failed: false, octets, verb, url })
+        let (account, verb) = ("1000".to_owned(), "POST".to_owned());
+        Arc::new(Head { number, id: Uuid::from_u128(number.into()), account, at, failed: false, octets, verb })
     }
 
     #[test]
@@ -276,10 +291,10 @@ mod tests {
         let (start, day) = (Timestamp::from_secs(1_000_000), KEPT_FOR + Duration::from_secs(1));
         let mut kept = Kept::default();
         (0..1100).for_each(|number| kept.insert(head(number, start)));
-        assert!(kept.take_old("1000", start).is_empty());
+        assert!(kept.take_old("1000", 100, start).is_empty());
         let mut gone = Vec::new();
         loop {
-            let some = kept.take_old("1000", start + day);
+            let some = kept.take_old("1000", 100, start + day);
             assert!(some.len() <= FORGOTTEN_AT_ONCE);
             if some.is_empty() {
                 break;
@@ -288,16 +303,34 @@ mod tests {
         }
         // One more comes behind each call.
         assert_eq!((gone.len(), gone.first(), gone.last()), (101, Some(&0), Some(&100)));
-        assert_eq!((kept.by_id.len(), kept.take_old("2000", start + day).len()), (999, 0));
+        assert_eq!((kept.by_id.len(), kept.take_old("2000", 100, start + day).len()), (999, 0));
     }
 
     #[test]
-    fn large_jobs_go_before_their_day_but_never_the_last_thousand() {
-        let mut kept = Kept::default();
-        (0..1010).for_each(|number| kept.insert(of_octets(number, Timestamp::default(), KEPT_OCTETS_MAX / 100)));
-        assert_eq!(kept.take_old("1000", Timestamp::default()).len(), 11);
-        assert!(kept.take_old("1000", Timestamp::default()).is_empty());
-        assert_eq!(kept.by_account["1000"].octets, 999 * (KEPT_OCTETS_MAX / 100));
+    fn large_jobs_go_before_their_day_however_few_they_are_but_never_the_last_sixteen() {
+        // given
+        let (mut kept, large) = (Kept::default(), KEPT_OCTETS_MAX / 50);
+        (0..49).for_each(|number| kept.insert(of_octets(number, Timestamp::default(), large - HEAD_OCTETS)));
+        // then
+        assert!(kept.take_old("1000", large, Timestamp::default()).is_empty());
+        assert_eq!(kept.take_old("1000", 2 * large, Timestamp::default()), [0]);
+        assert_eq!(kept.by_account["1000"].octets, 48 * large);
+        assert_eq!(kept.take_old("1000", 10 * KEPT_OCTETS_MAX, Timestamp::default()).len(), 33);
+        assert_eq!(kept.by_account["1000"].jobs.len(), KEPT_ALWAYS - 1, "and the one that comes");
+    }
+
+    #[test]
+    fn as_many_small_jobs_go_as_a_large_one_needs() {
+        // given: heads alone, up to the bound
+        let (mut kept, count) = (Kept::default(), 60_000);
+        (0..count).for_each(|number| kept.insert(of_octets(number, Timestamp::default(), 3900)));
+        let before = kept.by_account["1000"].octets;
+        assert!(before <= KEPT_OCTETS_MAX && before + (9 << 20) > KEPT_OCTETS_MAX, "{before}");
+        // when
+        let gone = kept.take_old("1000", 9 << 20, Timestamp::default());
+        // then
+        assert!(gone.len() > FORGOTTEN_AT_ONCE && gone.len() <= (9 << 20) / HEAD_OCTETS + 1, "{}", gone.len());
+        assert!(kept.by_account["1000"].octets + (9 << 20) <= KEPT_OCTETS_MAX);
     }
 
     #[test]

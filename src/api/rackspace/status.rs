@@ -92,7 +92,7 @@ impl Job {
             response,
             error,
             verb: Some(head.verb.clone()),
-            url: Some(head.url.clone()),
+            url: details.url,
             ..Job::short(call, head)
         }
     }
@@ -109,10 +109,9 @@ pub(super) async fn accepted(
     request: Option<String>,
     outcome: Outcome,
 ) -> Result<Reply, Fault> {
-    let details = Details { request, outcome };
-    let head =
-        api.jobs().keep(api.control(), &caller.tenant, (&call.verb, &call.url), &details, Timestamp::now()).await?;
-    let running = Details { request: details.request, outcome: Outcome::Done };
+    let details = Details { url: Some(call.url.clone()), request, outcome };
+    let head = api.jobs().keep(api.control(), &caller.tenant, &call.verb, &details, Timestamp::now()).await?;
+    let running = Details { outcome: Outcome::Done, ..details };
     Ok(call.answer(StatusCode::ACCEPTED, &Job { status: "RUNNING", ..Job::full(call, &head, running) }))
 }
 
