@@ -76,8 +76,8 @@ pub enum EditError {
     /// The UUID belongs to another object.
     #[error("the id is taken by another object")]
     IdTaken,
-    /// The zone would stand at, below or above a zone of another tenant.
-    #[error("zone {} overlaps zone {} of another tenant", .name.without_dot(), .other.without_dot())]
+    /// The zone would stand at, below or above a zone of another tenant, whose name is for the operator alone.
+    #[error("zone {} would stand above or below a zone of another tenant", .name.without_dot())]
     Overlaps {
         /// The zone asked for.
         name: Name,
@@ -137,6 +137,15 @@ pub enum EditError {
     /// The daemon is stopping.
     #[error("the daemon is shutting down")]
     ShuttingDown,
+}
+
+impl EditError {
+    /// Tells the operator what the tenant is not told.
+    fn log(&self) {
+        if let EditError::Overlaps { name, other } = self {
+            tracing::info!(zone = %name, %other, "zone refused: it would stand above or below another tenant's");
+        }
+    }
 }
 
 /// An edit and where its outcome goes.
@@ -278,7 +287,12 @@ impl Handle {
         let stopping = || LocalRefused::Failed(EditError::ShuttingDown);
         let command = Command::Local(request, reply);
         self.events.send(Event::Command(command)).map_err(|_| stopping())?;
-        answer.await.unwrap_or_else(|_| Err(stopping()))
+        let answer = answer.await.unwrap_or_else(|_| Err(stopping()));
+        answer.inspect_err(|refused| {
+            if let LocalRefused::Zone { why, .. } = refused {
+                why.log();
+            }
+        })
     }
 
     /// Keeps a named value of the API (issued tokens, jobs) over restarts, or forgets it; durable when this returns.
@@ -357,6 +371,6 @@ impl Handle {
     ) -> Result<T, EditError> {
         let (reply, answer) = oneshot::channel();
         self.events.send(Event::Command(command(reply))).map_err(|_| EditError::ShuttingDown)?;
-        answer.await.unwrap_or(Err(EditError::ShuttingDown))
+        answer.await.unwrap_or(Err(EditError::ShuttingDown)).inspect_err(EditError::log)
     }
 }

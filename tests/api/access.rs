@@ -48,6 +48,27 @@ fn ids_and_names_of_other_tenants_are_taken_all_the_same() {
     assert_eq!((reply.status, reply.error_code().as_str()), (409, "dns-zone-exists"));
 }
 
+/// Names of zones that are not public yet are nobody else's business.
+#[test]
+fn a_zone_that_overlaps_another_tenant_s_is_refused_without_naming_that() {
+    // given
+    let daemon = Daemon::start();
+    daemon.create_dead("secret-merger.co.uk");
+    // when
+    let secondary = r#"{"properties":{"zoneName":"co.uk","primaryIps":["127.0.0.1#5399"]}}"#;
+    let domain = r#"{"name":"co.uk","domain_type":"primary"}"#;
+    for (path, body) in [
+        ("/secondaryzones", secondary),
+        ("/zones", r#"{"properties":{"zoneName":"co.uk"}}"#),
+        ("/api/v1/domains", domain),
+    ] {
+        let reply = daemon.send("POST", path, &[STRANGER], body);
+        // then
+        assert_eq!(reply.status, 409, "{path}: {reply:?}");
+        assert!(reply.body.contains("another tenant") && !reply.body.contains("merger"), "{path}: {reply:?}");
+    }
+}
+
 #[test]
 fn an_observer_reads_everything_and_writes_nothing() {
     let daemon = Daemon::start();
