@@ -96,6 +96,8 @@ metrics_table! {
     CERTIFICATE_EXPIRY = "secondaryd_certificate_expiry_timestamp_seconds", Gauge, ["section"],
         "When the certificate that listen-tls uses ends, in Unix time, by section: dns, api; absent without one.";
     HTTP_REQUESTS = "secondaryd_http_requests_total", Counter, ["status"], "HTTP replies, by status code.";
+    HTTP_CONNECTIONS_REFUSED = "secondaryd_http_connections_refused_total", Counter, [""],
+        "Connections to the API that were refused because their address had too many open.";
     RELOADS = "secondaryd_config_reloads_total", Counter, ["outcome"], "Reloads of the configuration: ok, refused.";
 }
 

@@ -127,6 +127,15 @@ impl std::fmt::Display for Listener {
 }
 
 impl Accepted {
+    /// The stream, where nothing has to be agreed on before.
+    pub(super) fn in_clear_text(self) -> Option<Pin<Box<dyn Octets>>> {
+        match self.stream {
+            Raw::Unix(stream) => Some(Box::pin(stream)),
+            Raw::Tcp(stream) => Some(Box::pin(stream)),
+            Raw::Tls(..) => None,
+        }
+    }
+
     /// The stream HTTP goes over, after the handshake where there is one.
     pub(super) async fn open(self) -> io::Result<Pin<Box<dyn Octets>>> {
         match self.stream {

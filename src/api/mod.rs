@@ -32,7 +32,9 @@ pub mod names;
 pub mod native;
 pub mod openapi;
 pub mod origin;
+mod overload;
 pub mod page;
+mod places;
 pub mod query;
 pub mod rackspace;
 pub mod rate;
@@ -58,11 +60,12 @@ use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use self::fault::{ErrorCode, Fault};
 use self::idempotency::Idempotency;
 use self::openapi::{Doc, Paths};
+use self::places::Places;
 use self::rackspace::jobs::Jobs;
 use self::rate::Rate;
 use self::selection::Selections;
@@ -95,7 +98,7 @@ pub struct Api {
     /// Becomes true when the daemon stops, which ends waiting requests.
     stop: watch::Receiver<bool>,
     /// Places for event streams.
-    streams: Arc<Semaphore>,
+    streams: Arc<Places<rate::Key>>,
 }
 
 impl Api {
@@ -113,7 +116,7 @@ impl Api {
             (Tokens::load(&control, now), Idempotency::load(&control, now));
         tokio::spawn(forget(control.clone(), [ended, also_ended].concat()));
         let jobs = Jobs::load(&control);
-        let streams = Arc::new(Semaphore::new(native::events::STREAMS_MAX));
+        let streams = Places::new(native::events::STREAMS_PER_CALLER_MAX, native::events::STREAMS_MAX);
         let (settings, rate) = (ArcSwap::from_pointee(settings), Rate::default());
         Arc::new(Api {
             control,

@@ -5,12 +5,11 @@
 //! progress on writing. Bounds of bodies stand
 //! in [`super::request`].
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -26,6 +25,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use super::listen::{Accepted, Listener, Octets};
+use super::overload::Overload;
+use super::places::Places;
 use crate::net::{Quiet, belongs_to_client};
 use crate::time::Timestamp;
 
@@ -49,10 +50,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// (or its sender is gone), then lets running requests end, at most five seconds.
 pub async fn serve(listeners: Vec<Listener>, router: Router, connections_max: usize, stop: watch::Receiver<bool>) {
     let slots = Arc::new(Semaphore::new(connections_max));
-    let clients = Arc::new(Clients::default());
+    let clients = Places::new(CONNECTIONS_PER_CLIENT_MAX, connections_max);
+    let overload = Arc::new(Overload::default());
     let accepting = listeners.into_iter().map(|listener| {
-        let (router, slots, clients, stop) = (router.clone(), slots.clone(), clients.clone(), stop.clone());
-        tokio::spawn(accept(listener, router, slots, clients, stop))
+        let (router, slots, stop) = (router.clone(), slots.clone(), stop.clone());
+        tokio::spawn(accept(listener, router, slots, (clients.clone(), overload.clone()), stop))
     });
     for task in accepting.collect::<Vec<_>>() {
         let _ = task.await;
@@ -67,7 +69,7 @@ async fn accept(
     listener: Listener,
     router: Router,
     slots: Arc<Semaphore>,
-    clients: Arc<Clients>,
+    (clients, overload): (Arc<Places<IpAddr>>, Arc<Overload>),
     mut stop: watch::Receiver<bool>,
 ) {
     let quiet = Quiet::default();
@@ -84,10 +86,12 @@ async fn accept(
         };
         match accepted {
             Ok(accepted) => {
-                let Some(place) = clients.place(accepted.ends.peer.map(|peer| peer.ip())) else {
-                    tracing::debug!(peer = ?accepted.ends.peer, "API connection refused: too many of one address");
+                // Callers without an address are those of this host.
+                let place = accepted.ends.peer.map(|peer| clients.take(peer.ip().to_canonical()));
+                if let Some(None) = place {
+                    overload.refuse(accepted);
                     continue;
-                };
+                }
                 let (router, stop) = (router.clone(), stop.clone());
                 tokio::spawn(async move {
                     connection(accepted, router, stop).await;
@@ -108,42 +112,6 @@ async fn accept(
 async fn stopped(stop: &mut watch::Receiver<bool>) {
     // An error means that the sender is gone, which is a signal to stop too.
     let _ = stop.wait_for(|&stop| stop).await;
-}
-
-/// How many connections each address has.
-#[derive(Default)]
-struct Clients(Mutex<HashMap<IpAddr, usize>>);
-
-/// A place among the connections of an address, given back when dropped.
-struct Place(Option<(Arc<Clients>, IpAddr)>);
-
-const POISONED: &str = "no holder of the lock can panic";
-
-impl Clients {
-    /// `None` if the address has as many as it may. Callers without an address are those of this host.
-    fn place(self: &Arc<Clients>, address: Option<IpAddr>) -> Option<Place> {
-        let Some(address) = address.map(|address| address.to_canonical()) else { return Some(Place(None)) };
-        let mut counts = self.0.lock().expect(POISONED);
-        let count = counts.entry(address).or_default();
-        if *count >= CONNECTIONS_PER_CLIENT_MAX {
-            return None;
-        }
-        *count += 1;
-        Some(Place(Some((self.clone(), address))))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let Some((clients, address)) = &self.0 else { return };
-        let mut counts = clients.0.lock().expect(POISONED);
-        if let Some(count) = counts.get_mut(address) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(address);
-            }
-        }
-    }
 }
 
 /// The two ends of a connection; a UNIX socket has no addresses.

@@ -147,3 +147,17 @@ fn a_stopping_daemon_ends_the_streams() {
     daemon.stop();
     assert!(stream.next().is_none(), "the stream ended");
 }
+
+#[test]
+fn a_caller_has_sixteen_streams_and_takes_no_other_s() {
+    // given
+    let daemon = Daemon::start();
+    let streams: Vec<Stream> = (0..16).map(|_| Stream::open(&daemon, "/events", &[ADMIN])).collect();
+    // when
+    let refused = daemon.get("/events");
+    // then
+    assert_eq!((refused.status, refused.error_code().as_str()), (429, "dns-too-many-streams"));
+    assert_eq!(refused.header("retry-after"), Some("10"));
+    drop(Stream::open(&daemon, "/events", &[STRANGER]));
+    drop(streams);
+}

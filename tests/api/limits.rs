@@ -5,6 +5,7 @@ use std::net::TcpStream;
 
 use crate::client;
 use crate::daemon::{ADMIN, Daemon};
+use crate::harness::wait;
 
 const BODY_OCTETS_MAX: usize = 64 * 1024; // [api] max-body of the test's configuration
 
@@ -101,5 +102,21 @@ fn a_waiting_request_ends_when_the_daemon_stops() {
             Ok(status) => assert_eq!(status, 304),
             Err(_) => assert!(TcpStream::connect(daemon.api).is_err(), "refused because it came too late"),
         }
+    });
+}
+
+#[test]
+fn a_connection_too_many_of_one_address_is_answered_and_asked_to_come_again() {
+    // given
+    let daemon = Daemon::start();
+    let open = || TcpStream::connect(daemon.api).expect("connected");
+    let held: Vec<TcpStream> = (0..256).map(|_| open()).collect();
+    // when: the client sends before it reads, as most do
+    let refused = client::send(daemon.api, "GET", "/healthz", &[], b"");
+    // then
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("10")), "{refused:?}");
+    drop(held);
+    wait::until_true("there is room again", wait::SOON, || {
+        client::send(daemon.api, "GET", "/healthz", &[], b"").status == 200
     });
 }

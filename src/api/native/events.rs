@@ -16,19 +16,22 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Frame;
 use serde_json::Value;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use uuid::Uuid;
 
-use crate::api::Api;
 use crate::api::auth::Caller;
 use crate::api::fault::{ErrorCode, Fault};
+use crate::api::places::Place;
 use crate::api::query::Params;
+use crate::api::{Api, rate};
 use crate::control::events::{Bus, Gone, Kind, Published};
 use crate::dns::Name;
 
-/// Streams open at one time.
-pub(in crate::api) const STREAMS_MAX: usize = 256;
+/// Streams open at one time: half of the connections that one address may have, since all may come through one proxy.
+pub(in crate::api) const STREAMS_MAX: usize = 128;
+/// Those of one caller (tenant and user).
+pub(in crate::api) const STREAMS_PER_CALLER_MAX: usize = 16;
 /// When a client that found no place may ask again.
 const RETRY_SECS: u32 = 10;
 /// A comment line keeps proxies from closing a quiet stream, and shows who has gone.
@@ -49,8 +52,11 @@ pub(super) async fn read(
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
     // An identity that is none of ours is as good as one that is long gone.
     let last = last.or(params.single("last-event-id")?).map(|id| id.trim().parse::<u64>().unwrap_or(0));
-    let Ok(place) = api.streams.clone().try_acquire_owned() else {
-        let text = format!("{STREAMS_MAX} event streams are open already; close one, or poll /transfers.");
+    let Some(place) = api.streams.take(rate::Key::of(&caller)) else {
+        let text = format!(
+            "{STREAMS_PER_CALLER_MAX} event streams of one user, or {STREAMS_MAX} of all, are open already; close one, or \
+             poll /transfers."
+        );
         return Err(Fault::new(ErrorCode::TooManyStreams, text).retry_after(RETRY_SECS));
     };
     let (sender, receiver) = mpsc::channel(PIECES);
@@ -67,7 +73,7 @@ async fn stream(
     last: Option<u64>,
     sender: mpsc::Sender<Bytes>,
     mut stop: tokio::sync::watch::Receiver<bool>,
-    _place: OwnedSemaphorePermit,
+    _place: Place<rate::Key>,
 ) {
     let mut newest = bus.subscribe();
     let mut heartbeat = interval(HEARTBEAT);
