@@ -19,6 +19,7 @@ use ring::hmac;
 use serde::{Deserialize, Serialize};
 
 use super::fault::Fault;
+use super::serve::Ends;
 use super::{Api, origin, rackspace, rate};
 use crate::config::{Credential, Role, TokenHash};
 use crate::time::Timestamp;
@@ -107,8 +108,8 @@ impl Credentials {
         self.known.is_empty()
     }
 
-    /// Whom a request with these header fields comes from.
-    pub fn authenticate(&self, headers: &HeaderMap, now: Timestamp) -> Result<Caller, Fault> {
+    /// Whom a request with these header fields comes from. Knows no issued tokens and counts nothing: see [`admit`].
+    fn authenticate(&self, headers: &HeaderMap, now: Timestamp) -> Result<Caller, Fault> {
         self.login(headers, now).map(|login| login.caller)
     }
 
@@ -234,14 +235,20 @@ impl Presented {
     }
 }
 
-/// Layer around everything that needs a credential, unknown paths and methods included.
-pub async fn require(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
-    let identified = identify(&api, request.uri().path(), request.headers());
+/// Whom a request comes from. It is counted: by the caller, or where there is none by the address, so that nobody can guess
+/// tokens for ever.
+pub fn admit(api: &Api, path: &str, headers: &HeaderMap, ends: Option<Ends>) -> Result<Caller, Fault> {
+    let identified = identify(api, path, headers);
     let key = match &identified {
         Ok(caller) => rate::Key::of(caller),
-        Err(_) => rate::Key::at(origin::client(&api.settings(), request.headers(), origin::ends(&request))),
+        Err(_) => rate::Key::at(origin::client(&api.settings(), headers, ends)),
     };
-    match api.count(key).and(identified) {
+    api.count(key).and(identified)
+}
+
+/// Layer around everything that needs a credential, unknown paths and methods included.
+pub async fn require(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
+    match admit(&api, request.uri().path(), request.headers(), origin::ends(&request)) {
         Ok(caller) if rackspace::is_foreign(request.uri().path(), &caller.tenant) => {
             Fault::unauthorized("The account in the path is not that of the credential.").into_response()
         }

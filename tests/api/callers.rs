@@ -40,6 +40,7 @@ fn the_rate_limit_counts_each_caller_by_itself() {
     // Without a credential the address is counted, so that nobody can guess tokens for ever.
     assert_limited(&until_limited(&[("Authorization", "Bearer guess")], "/zones"), "messages");
     assert_limited(&asked("POST", &[], "/v2.0/tokens"), "badRequest");
+    assert_limited(&until_limited(&[("Authorization", "Bearer guess")], "/health/zones"), "messages");
     for _ in 0..5 {
         assert_eq!(daemon.send("GET", "/healthz", &[], "").status, 200, "monitoring is not counted");
     }

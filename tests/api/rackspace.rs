@@ -26,6 +26,8 @@ fn a_login_gives_a_token_last_and_one_endpoint_without_region() {
     // It holds in the other dialects.
     assert_eq!(daemon.send("GET", "/zones", &[("Authorization", &format!("Bearer {token}"))], "").status, 200);
     assert_eq!(daemon.send("GET", "/v1.0/1000/domains", &[("X-Auth-Token", &token)], "").status, 200);
+    let health = daemon.send("GET", "/health/zones", &[("Authorization", &format!("Bearer {token}"))], "");
+    assert!(health.json()["items"].is_array(), "the caller's zones by name: {health:?}");
 }
 
 #[test]

@@ -6,16 +6,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
-use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde_json::{Value, json as value};
 
-use crate::api::Api;
 use crate::api::fault::Fault;
 use crate::api::ionos::json;
 use crate::api::query::Params;
+use crate::api::{Api, auth, origin};
 use crate::control::health::Health;
 use crate::control::status::{Board, ZoneStatus};
 use crate::reason::{Code, StatusWord};
@@ -25,10 +25,11 @@ use crate::time::Timestamp;
 const LISTED_MAX: usize = 1000;
 
 /// GET `/health/zones`. 503 if a zone is at least as bad as `fail-on` says (default `expired`).
-pub(super) async fn read(State(api): State<Arc<Api>>, params: Params, headers: HeaderMap) -> Result<Response, Fault> {
+pub(super) async fn read(State(api): State<Arc<Api>>, params: Params, request: Request) -> Result<Response, Fault> {
     let now = Timestamp::now();
+    let headers = request.headers();
     let caller = match headers.contains_key(AUTHORIZATION) {
-        true => Some(api.settings().credentials.authenticate(&headers, now)?),
+        true => Some(auth::admit(&api, request.uri().path(), headers, origin::ends(&request))?),
         false => None,
     };
     let fail_on = params.single("fail-on")?.map_or(Ok(Health::Expired), limit)?;

@@ -215,11 +215,8 @@ impl Doc {
         // Too long a target or header, our fault, and the end of the daemon can come anywhere.
         let mut statuses = BTreeSet::from([414, 431, 500, 503]);
         if self.login != Login::Ignored {
-            statuses.insert(401);
-        }
-        if self.login == Login::Needed {
-            // With a configured rate limit only.
-            statuses.insert(429);
+            // The latter with a configured rate limit only.
+            statuses.extend([401, 429]);
         }
         if self.login == Login::Needed && method != "get" && !self.is_read {
             statuses.insert(403);
