@@ -15,7 +15,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use super::Api;
@@ -30,8 +30,10 @@ use crate::local::LocalZone;
 pub const HEADERS_OCTETS_MAX: usize = 16 * 1024;
 /// Octets of the request target.
 pub const URI_OCTETS_MAX: usize = 8 * 1024;
-/// Time for a body to arrive.
-pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long nothing of a body may come; also how long one may be slower than [`BODY_RATE_MIN`] at its beginning.
+pub const BODY_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// Octets a second of a body, on the whole: the longest ones of 32 MiB may take 35 minutes.
+const BODY_RATE_MIN: u64 = 16 * 1024;
 /// Octets of a too large body that are read and dropped before the refusal is sent, so that clients which write first
 /// and read later get to see it.
 const DISCARD_OCTETS_MAX: u64 = 64 << 20;
@@ -293,7 +295,22 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-/// The whole body, if it is not longer than `octets_max` and comes within [`BODY_TIMEOUT`].
+/// How long a body may take. A bound for all of it would cut slow lines off, one for its pauses alone would let an octet now
+/// and then hold a place for days.
+struct Pace {
+    started: Instant,
+    octets: u64,
+}
+
+impl Pace {
+    /// Until when more must have come.
+    fn until(&self, now: Instant) -> Instant {
+        let earned = Duration::from_millis(self.octets.saturating_mul(1000) / BODY_RATE_MIN);
+        (self.started + BODY_PAUSE_MAX + earned).min(now + BODY_PAUSE_MAX)
+    }
+}
+
+/// The whole body, if it is not longer than `octets_max` and keeps its [`Pace`].
 pub async fn read_body(request: Request, octets_max: u64) -> Result<Bytes, Fault> {
     let too_large = || {
         let text = format!("The body is larger than the {octets_max} octets allowed here ([api] max-body).");
@@ -304,33 +321,39 @@ pub async fn read_body(request: Request, octets_max: u64) -> Result<Bytes, Fault
         // The client waits for leave to send the body (RFC 9110 §10.1.1): it gets the refusal instead.
         return Err(too_large());
     }
-    let collected = timeout(BODY_TIMEOUT, collect(request.into_body(), octets_max)).await.map_err(|_| {
-        let text = format!("The body did not arrive within {} s.", BODY_TIMEOUT.as_secs());
-        Fault::new(ErrorCode::RequestTimeout, text)
-    })?;
-    collected?.ok_or_else(too_large)
+    collect(request.into_body(), octets_max).await?.ok_or_else(too_large)
 }
 
 /// `None`: there is more than `octets_max`; up to [`DISCARD_OCTETS_MAX`] of it have been read.
 async fn collect(mut body: Body, octets_max: u64) -> Result<Option<Bytes>, Fault> {
-    let (mut kept, mut octets) = (Vec::new(), 0u64);
-    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+    let mut kept = Vec::new();
+    let mut pace = Pace { started: Instant::now(), octets: 0 };
+    let too_slow = |_| {
+        let text = format!(
+            "The body comes too slowly: none of it for {} s, or less than {BODY_RATE_MIN} octets a second.",
+            BODY_PAUSE_MAX.as_secs()
+        );
+        Fault::new(ErrorCode::RequestTimeout, text)
+    };
+    loop {
+        let next = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx));
+        let Some(frame) = timeout_at(pace.until(Instant::now()), next).await.map_err(too_slow)? else { break };
         let frame =
             frame.map_err(|error| Fault::new(ErrorCode::BadBody, format!("The body could not be read: {error}.")))?;
         let Ok(data) = frame.into_data() else {
             continue;
         };
-        octets += data.len() as u64;
-        if octets <= octets_max {
+        pace.octets += data.len() as u64;
+        if pace.octets <= octets_max {
             kept.extend_from_slice(&data);
         } else {
             kept = Vec::new();
-            if octets > DISCARD_OCTETS_MAX {
+            if pace.octets > DISCARD_OCTETS_MAX {
                 break;
             }
         }
     }
-    Ok((octets <= octets_max).then(|| kept.into()))
+    Ok((pace.octets <= octets_max).then(|| kept.into()))
 }
 
 #[cfg(test)]
@@ -376,6 +399,21 @@ mod tests {
         assert_eq!(fault.status(), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
         assert!(fault.messages().next().expect("one").text.contains("16384"));
         assert!(check_header(&Uri::from_static("/"), &HeaderMap::new()).is_ok());
+    }
+
+    #[test]
+    fn a_body_may_be_slow_but_neither_stand_still_nor_crawl() {
+        let started = Instant::now();
+        let secs = |secs| started + Duration::from_secs(secs);
+        let until = |octets, now| Pace { started, octets }.until(secs(now));
+        assert_eq!(until(0, 0), secs(30));
+        assert_eq!(until(0, 20), secs(30));
+        // given 40 kB a second, which 1.7 MB need more than half a minute for
+        for now in [10, 29, 30, 42] {
+            assert!(until(40_000 * now, now) >= secs(now + 20), "after {now} s");
+        }
+        assert_eq!(until(1 << 30, 60), secs(90), "a pause has the same bound behind any number of octets");
+        assert!(until(1000 * 60, 60) < secs(60), "an octet each millisecond is too few");
     }
 
     #[test]
