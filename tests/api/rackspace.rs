@@ -254,6 +254,18 @@ fn what_the_body_alone_shows_to_be_wrong_is_refused_at_once() {
         refused(&daemon, "POST", "/domains", &json!({"domains": [{"name": "x.example"}]}), 400)
             .contains("emailAddress")
     );
+    let record = json!({"type": "A", "data": "192.0.2.1"});
+    for (member, value, part) in [
+        ("recordsList", json!([record]), "recordsList must be an object"),
+        ("recordsList", json!("x"), "recordsList must be an object"),
+        ("recordsList", json!({"record": [record]}), "with the list records"),
+        ("recordsList", json!({"records": record}), "records must be a list"),
+        ("subdomains", json!([{"name": "a.x.example"}]), "subdomains must be an object"),
+    ] {
+        let mut body = json!({"domains": [{"name": "x.example", "emailAddress": "a@x.example"}]});
+        body["domains"][0][member] = value;
+        assert!(refused(&daemon, "POST", "/domains", &body, 400).contains(part), "{body}");
+    }
     for target in ["/domains?limit=0", "/domains?limit=10&offset=5", "/domains?limit=x", "/domains?marker=1"] {
         refused(&daemon, "GET", target, &Value::Null, 400);
     }

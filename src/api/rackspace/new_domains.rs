@@ -147,13 +147,20 @@ impl Reader {
     }
 }
 
-/// The objects of `{outer: {inner: [..]}}`, if they are given.
+/// The objects of `{outer: {inner: [..]}}`, if they are given. What stands there in another shape would be lost silently.
 pub(super) fn list<'a>(
     object: &'a Map<String, Value>,
     outer: &str,
     inner: &str,
 ) -> Result<Option<Vec<&'a Map<String, Value>>>, Fault> {
-    let list = object.get(outer).and_then(|outer| outer.get(inner)).filter(|list| !list.is_null());
+    let Some(given) = object.get(outer).filter(|given| !given.is_null()) else { return Ok(None) };
+    let members = given.as_object().filter(|members| members.is_empty() || members.contains_key(inner));
+    let members = members.ok_or_else(|| {
+        let text =
+            format!("The body has another shape than expected: {outer} must be an object with the list {inner}.");
+        Fault::new(ErrorCode::BadBody, text)
+    })?;
+    let list = members.get(inner).filter(|list| !list.is_null());
     list.map(|list| objects(list, inner)).transpose()
 }
 
