@@ -131,6 +131,20 @@ fn a_clone_follows_its_new_name() {
 }
 
 #[test]
+fn a_secondary_zone_without_data_has_nothing_to_clone() {
+    // given
+    let daemon = Daemon::start();
+    daemon.create_dead("dead.example");
+    let list = get(&daemon, "/domains?name=dead.example");
+    let id = list["domains"][0]["id"].as_str().expect("an id");
+    // when
+    let why = refused(&daemon, "POST", &format!("/domains/{id}/clone?cloneName=new.example"), &Value::Null, 404);
+    // then
+    assert!(why.contains("No primary has given dead.example yet"), "{why}");
+    assert_eq!(get(&daemon, "/domains?name=new.example")["totalEntries"], 0);
+}
+
+#[test]
 fn changes_are_told_newest_first_over_a_restart_and_whatever_dialect_made_them() {
     let daemon = Daemon::start();
     let id = domain(&daemon, "example.com");

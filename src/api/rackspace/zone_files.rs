@@ -174,7 +174,10 @@ impl Renaming {
                     }
                 }
             }
-            (None, None) => {}
+            (None, None) => {
+                let text = format!("No primary has given {} yet.", zone.view.name.without_dot());
+                return Err(Fault::new(ErrorCode::ZoneWithoutData, text));
+            }
         }
         let comment = &zone.definition().description;
         let description = if self.comment { self.renamed(comment) } else { None };
