@@ -216,15 +216,24 @@ pub fn host(text: &str) -> Result<Vec<u8>, ContentError> {
 
 /// The strings of a TXT record: those in quotes as they are, a bare text as it is; pieces of at most 255 octets.
 fn text(content: &str) -> Result<Vec<u8>, ContentError> {
-    let strings: Vec<Vec<u8>> = if content.trim_start().starts_with('"') {
-        let tokens = presentation::tokens(content.trim().as_bytes())?;
-        if tokens.iter().any(|token| !token.quoted) {
-            return Err(ContentError::Value("behind a string in quotes only further ones may follow".to_owned()));
-        }
-        tokens.iter().map(|token| presentation::unescape(&token.text)).collect::<Result<_, _>>()?
-    } else {
-        vec![content.as_bytes().to_vec()]
-    };
+    if !content.trim_start().starts_with('"') {
+        return raw_text(content.as_bytes());
+    }
+    let tokens = presentation::tokens(content.trim().as_bytes())?;
+    if tokens.iter().any(|token| !token.quoted) {
+        return Err(ContentError::Value("behind a string in quotes only further ones may follow".to_owned()));
+    }
+    let strings: Vec<Vec<u8>> =
+        tokens.iter().map(|token| presentation::unescape(&token.text)).collect::<Result<_, _>>()?;
+    of_strings(&strings)
+}
+
+/// The rdata of a TXT record that holds these octets, whatever they are.
+pub fn raw_text(octets: &[u8]) -> Result<Vec<u8>, ContentError> {
+    of_strings(&[octets.to_vec()])
+}
+
+fn of_strings(strings: &[Vec<u8>]) -> Result<Vec<u8>, ContentError> {
     let octets: usize = strings.iter().map(Vec::len).sum();
     if octets > TEXT_OCTETS_MAX {
         return Err(ContentError::Value(format!(

@@ -2,13 +2,13 @@
 
 use crate::api::content::content;
 use crate::dns::{RecordType, presentation};
-use crate::local::content::{ContentError, joined_text, read};
+use crate::local::content::{ContentError, joined_text, raw_text, read};
 
 /// Data, and the priority of the types that have one.
 pub(super) fn data(rtype: RecordType, rdata: &[u8]) -> (String, Option<u16>) {
     match rtype {
         RecordType::TXT | RecordType::SPF => {
-            (raw_text(rdata).unwrap_or_else(|| presentation::rdata_text(rtype, rdata)), None)
+            (plain_text(rdata).unwrap_or_else(|| presentation::rdata_text(rtype, rdata)), None)
         }
         RecordType::URI => (presentation::rdata_text(rtype, rdata), None),
         _ => {
@@ -24,7 +24,7 @@ pub(super) fn has_priority(rtype: RecordType) -> bool {
 }
 
 /// All strings of a text joined, if that is a text which cannot be taken for one in quotes.
-fn raw_text(rdata: &[u8]) -> Option<String> {
+fn plain_text(rdata: &[u8]) -> Option<String> {
     let text = String::from_utf8(joined_text(rdata)).ok()?;
     let is_plain = !text.trim_start().starts_with('"') && !text.chars().any(char::is_control);
     is_plain.then_some(text)
@@ -45,15 +45,11 @@ pub(super) fn rdata(rtype: RecordType, data: &str, priority: u16) -> Result<Vec<
         }
         RecordType::TXT | RecordType::SPF => {
             let in_quotes = data.trim_start().starts_with('"').then(|| read(rtype, data, 0).ok()).flatten();
-            in_quotes.map_or_else(|| read(rtype, &quoted(data), 0), Ok)
+            in_quotes.map_or_else(|| raw_text(data.as_bytes()), Ok)
         }
         RecordType::URI => Ok(presentation::parse(rtype, data, b"\0")?),
         _ => read(rtype, data, priority),
     }
-}
-
-fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 #[cfg(test)]
@@ -74,6 +70,11 @@ mod tests {
         assert_eq!(text("\"a\" \"b\"").1, "ab");
         assert_eq!(text("\"a\" b").0, b"\"a\" b");
         assert_eq!(text("\"\\\"a\\\"\""), (b"\"a\"".to_vec(), "\"\\\"a\\\"\"".to_owned()));
+        assert_eq!(
+            text("a\nb\tc"),
+            (b"a\nb\tc".to_vec(), "\"a\\010b\\009c\"".to_owned()),
+            "control characters are shown in quotes"
+        );
         assert_eq!(text("ü"), ("ü".as_bytes().to_vec(), "ü".to_owned()));
         assert_eq!(text(&"x".repeat(600)).1.len(), 600);
         assert_eq!(data(RecordType::TXT, b"\x02\xff\x01"), ("\"\\255\\001\"".to_owned(), None));
