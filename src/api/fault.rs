@@ -194,6 +194,13 @@ impl Fault {
         Fault::new(ErrorCode::BadParameter, format!("Query parameter '{name}': {wrong}."))
     }
 
+    /// The same, each text behind the place in the request that it is about.
+    pub fn at(self, place: &str) -> Fault {
+        let placed = |message: Message| Message { text: format!("{place}: {}", message.text).into(), ..message };
+        let others = self.others.into_iter().map(placed).collect();
+        Fault { first: placed(self.first), others, ..self }
+    }
+
     /// The status it is sent with.
     pub fn status(&self) -> StatusCode {
         self.first.code.status()
@@ -203,6 +210,16 @@ impl Fault {
     pub fn messages(&self) -> impl Iterator<Item = &Message> {
         std::iter::once(&self.first).chain(&self.others)
     }
+}
+
+/// The words of an error as the beginning of a sentence. A domain name at its beginning stays as it is.
+pub fn capitalized(text: &str) -> String {
+    let first = text.split(' ').next().unwrap_or_default();
+    if !first.bytes().all(|c| c.is_ascii_lowercase()) {
+        return text.to_owned();
+    }
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
 }
 
 /// `{"httpStatus":404,"messages":[{"errorCode":"...","message":"..."}]}`
@@ -328,6 +345,14 @@ mod tests {
             assert!(seen.insert(code.as_str()), "{}", code.as_str());
             assert!(code.status().is_client_error() || code.status().is_server_error());
         }
+    }
+
+    #[test]
+    fn a_sentence_begins_with_a_capital_and_a_domain_name_does_not() {
+        assert_eq!(capitalized("the id is taken"), "The id is taken");
+        assert_eq!(capitalized("www.example.com has a A record"), "www.example.com has a A record");
+        assert_eq!(capitalized("localhost: needs two labels"), "localhost: needs two labels");
+        assert_eq!((capitalized(""), capitalized("é")), (String::new(), "é".to_owned()));
     }
 
     #[test]

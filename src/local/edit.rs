@@ -120,7 +120,7 @@ pub enum Refusal {
     #[error("the id {0} is taken by a record of another zone")]
     IdTaken(Uuid),
     /// The owner is not at or below the apex.
-    #[error("{} is outside the zone", .0.without_dot())]
+    #[error("the name {} is outside the zone", .0.without_dot())]
     OutsideZone(Name),
     /// The owner or the rdata is not what this type may have.
     #[error(transparent)]

@@ -226,6 +226,7 @@ fn what_the_body_alone_shows_to_be_wrong_is_refused_at_once() {
         (json!({"type": "PTR", "data": "a.example.com"}), "belong in reverse zones"),
         (json!({"type": "CNAME", "data": "a.example.com"}), "apex"),
         (json!({"type": "A", "data": 5}), "data: must be a string"),
+        (json!({"name": "x*.example.com", "type": "A", "data": "192.0.2.1"}), "records[0].name: x*.example.com"),
     ] {
         let body = json!({"records": [record]});
         assert!(refused(&daemon, "POST", &records, &body, 400).contains(part), "{body}");

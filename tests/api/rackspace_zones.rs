@@ -62,6 +62,14 @@ fn a_wrong_line_of_a_zone_file_is_named_and_nothing_made() {
         let details = refused(&daemon, "POST", "/domains/import", &import(contents), 400);
         assert!(details.contains(part), "{contents}: {details}");
     }
+    // Of several files the one that is wrong is named, whether it does not read or may not be.
+    for wrong in ["www.example.com. 60 IN A 192.0.2.256", "www.example.com. 60 IN PTR a.example.com."] {
+        let mut several = import(IMPORTED);
+        let contents = format!("example.com. 60 IN SOA a. b. 1 2 3 4 5\n{wrong}\n");
+        several["domains"].as_array_mut().expect("domains").push(import(&contents)["domains"][0].clone());
+        let details = refused(&daemon, "POST", "/domains/import", &several, 400);
+        assert!(details.contains("domains[1].contents: line 2: "), "{details}");
+    }
     let other = json!({"domains": [{"contentType": "DJB", "contents": IMPORTED}]});
     assert!(refused(&daemon, "POST", "/domains/import", &other, 400).contains("BIND_9"));
     assert_eq!(get(&daemon, "/domains")["totalEntries"], 1);

@@ -15,7 +15,7 @@ use super::metadata::Metadata;
 use super::primaries::{self, Entry, Meaning};
 use super::{accepted, json};
 use crate::api::auth::Caller;
-use crate::api::fault::{ErrorCode, Fault, Message};
+use crate::api::fault::{ErrorCode, Fault, Message, capitalized};
 use crate::api::names::zone_name;
 use crate::api::query::{Page, Params};
 use crate::api::request::{Id, Json, Writer, Zone};
@@ -316,8 +316,7 @@ impl From<EditError> for Fault {
 
 /// `text` with a capital and a full stop.
 pub(super) fn sentence(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or(String::new(), |first| format!("{}{}.", first.to_uppercase(), chars.as_str()))
+    format!("{}.", capitalized(text))
 }
 
 /// A secondary zone as shown.

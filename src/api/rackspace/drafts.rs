@@ -10,7 +10,7 @@ use super::body::Members;
 use super::data::{data, has_priority, rdata};
 use crate::api::fault::Message;
 use crate::dns::{Name, RecordType};
-use crate::local::content::{check, joined_text};
+use crate::local::content::{check, check_owner, joined_text};
 use crate::local::{Draft, Entry, Patch};
 
 /// A record to be made in the zone `apex`.
@@ -57,7 +57,9 @@ fn read_type(text: &str, members: &mut Members<'_, '_>) -> Option<RecordType> {
 
 fn read_owner(text: &str, apex: &Name, members: &mut Members<'_, '_>) -> Option<Name> {
     match text.parse::<Name>() {
-        Ok(owner) if owner.is_at_or_below(apex) => Some(owner),
+        Ok(owner) if owner.is_at_or_below(apex) => {
+            check_owner(apex, &owner).map_err(|error| members.complain("name", error)).ok().map(|()| owner)
+        }
         Ok(_) => {
             members.complain("name", format_args!("must be {} or a name below it", apex.without_dot()));
             None

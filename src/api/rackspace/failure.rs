@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::data::data;
 use super::xml::{Shown, Xml};
 use super::zone::record_id_of;
-use crate::api::fault::Fault;
+use crate::api::fault::{Fault, capitalized};
 use crate::control::handle::EditError;
 use crate::control::local::LocalRefused;
 use crate::local::{Entry, Refusal};
@@ -170,7 +170,5 @@ fn described(entry: &Entry) -> String {
 
 /// The words of an error as a sentence.
 fn sentence(error: &impl ToString) -> String {
-    let text = error.to_string();
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+    capitalized(&error.to_string())
 }

@@ -49,17 +49,26 @@ pub(super) async fn import(
     check(wrong)?;
     let allow_tld = api.settings().allow_tld;
     let reading = tokio::task::spawn_blocking(move || {
-        wanted.into_iter().map(|(contents, comment)| read(&contents, comment, allow_tld)).collect::<Result<Vec<_>, _>>()
+        let count = wanted.len();
+        let read = |(index, (contents, comment)): (usize, (String, String))| {
+            read(&contents, comment, allow_tld).map_err(|fault| in_file(fault, index, count))
+        };
+        wanted.into_iter().enumerate().map(read).collect::<Result<Vec<_>, _>>()
     });
     let read = reading.await.map_err(|_| lost("The reading of the zone file"))??;
     let (files, steps): (Vec<ZoneFile>, Vec<Step>) = read.into_iter().unzip();
     let outcome = match local::run(&api, &caller, steps, false).await {
         Err(refused @ LocalRefused::Edits { step, .. }) if step < files.len() => {
-            return Err(files[step].at_line(refused));
+            return Err(in_file(files[step].at_line(refused), step, files.len()));
         }
         other => shown_outcome(other, |outcome| outcome.steps.iter().map(shown_new).collect())?,
     };
     accepted(&api, &caller, &call, Some(body.text), outcome).await
+}
+
+/// A line says where, if there is one file.
+fn in_file(fault: Fault, index: usize, count: usize) -> Fault {
+    if count > 1 { fault.at(&format!("domains[{index}].contents")) } else { fault }
 }
 
 fn read(contents: &str, description: String, allow_tld: bool) -> Result<(ZoneFile, Step), Fault> {
