@@ -270,6 +270,35 @@ fn domains_and_records_of_any_zone_are_served_by_the_generic_paths() {
 }
 
 #[test]
+fn a_bulk_deletion_names_what_stays_by_its_place_in_the_request() {
+    // given
+    let daemon = Daemon::start();
+    let made = expect(&daemon, "POST", DOMAINS, &json!({"name": "example.com", "domain_type": "primary"}), 201);
+    let records = format!("{DOMAINS}/{}/records", made["id"].as_str().expect("an id"));
+    let add = |n: u8| {
+        let record = json!({"name": "app", "type": "A", "content": format!("192.0.2.{n}")});
+        expect(&daemon, "POST", &records, &record, 201)["id"].clone()
+    };
+    let (first, second) = (add(1), add(2));
+    let servers = expect(&daemon, "GET", &format!("{records}?include_system=true&type=NS"), &Value::Null, 200);
+    let server = |n: usize| servers["data"][n]["id"].clone();
+    let delete = |ids: &[&Value], keep_good: bool| {
+        let body = json!({"record_ids": ids, "continue_on_error": keep_good});
+        expect(&daemon, "POST", &format!("{records}/bulk-delete"), &body, 200)
+    };
+    // when: unknown ones, the last name server, and a record twice
+    let (unknown, other) = (json!("r_aaaaaaaaaaaaaaaaaaaaaaaaaa"), json!("x"));
+    let done = delete(&[&unknown, &server(0), &first, &server(1), &other, &first], true);
+    // then
+    assert_eq!(done["deleted"], json!([server(0), first]));
+    let errors = done["errors"].as_array().expect("errors").iter();
+    let told: Vec<_> = errors.map(|error| (error["index"].as_u64(), &error["id"])).collect();
+    assert_eq!(told, [(Some(0), &unknown), (Some(3), &server(1)), (Some(4), &other)]);
+    // A record that is there is deleted, however often it is named.
+    assert_eq!(delete(&[&second, &second], false)["deleted"], json!([second]));
+}
+
+#[test]
 fn a_transferred_zone_is_read_only_and_names_its_primaries() {
     let daemon = Daemon::start();
     let settings = json!({"primaries": [format!("127.0.0.9#{}", daemon.closed_port)]});

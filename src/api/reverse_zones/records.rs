@@ -1,5 +1,6 @@
 //! `/domains/{domain}/records`: records of any zone, contents as in zone files.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, State};
@@ -317,15 +318,20 @@ pub(super) async fn bulk_delete(
     body.done()?;
     let list = list.unwrap_or_default();
     check_count(list.len())?;
-    let (mut ids, mut errors) = (Vec::new(), Vec::new());
+    // The items of the request that are deleted, each record once; an identity that comes again says nothing new.
+    let (mut wanted, mut seen, mut errors) = (Vec::new(), HashSet::new(), Vec::new());
+    let error = |index: usize, id: Value, message: &str| {
+        (index, json!({"index": index, "id": id, "code": "invalid", "message": message}))
+    };
     for (index, given) in list.iter().enumerate() {
         match given.as_str().and_then(|text| ids::read('r', text)).filter(|id| zone.by_id(*id).is_some()) {
-            Some(id) => ids.push(id),
+            Some(id) if seen.insert(id) => wanted.push((index, id)),
+            Some(_) => {}
             None if !keep_good => return Err(not_found()),
-            None => errors.push(json!({"index": index, "id": given, "code": "invalid", "message": "Record not found"})),
+            None => errors.push(error(index, given.clone(), "Record not found")),
         }
     }
-    let edits = ids.iter().map(|id| Edit::Delete(*id)).collect();
+    let edits = wanted.iter().map(|(_, id)| Edit::Delete(*id)).collect();
     let steps = vec![Step::Edit { zone: domain.view.uuid, description: None, edits }];
     let outcome = match keep_good {
         true => local::run_good(&api, &caller, steps, false).await?,
@@ -333,11 +339,13 @@ pub(super) async fn bulk_delete(
     };
     let refused: Vec<RefusedEdit> = outcome.steps.into_iter().flat_map(|step| step.refused).collect();
     for refused in &refused {
-        let id = ids::text('r', ids[refused.edit]);
-        errors.push(json!({"index": refused.edit, "id": id, "code": "invalid", "message": refused.why.to_string()}));
+        let (index, id) = wanted[refused.edit];
+        errors.push(error(index, ids::text('r', id).into(), &refused.why.to_string()));
     }
+    errors.sort_by_key(|(index, _)| *index);
+    let errors: Vec<Value> = errors.into_iter().map(|(_, error)| error).collect();
     let is_gone = |at: &usize| !refused.iter().any(|refused| refused.edit == *at);
-    let deleted: Vec<String> = (0..ids.len()).filter(is_gone).map(|at| ids::text('r', ids[at])).collect();
+    let deleted: Vec<String> = (0..wanted.len()).filter(is_gone).map(|at| ids::text('r', wanted[at].1)).collect();
     Ok(ok(&json!({
         "total_deleted": deleted.len(), "total_errors": errors.len(), "deleted": deleted, "errors": errors,
     })))
