@@ -73,13 +73,15 @@ impl Draft {
     }
 }
 
-/// Parts of a record; `None` leaves the part as it is.
+/// Parts of a record; `None` leaves the part as it is when the edit is made, whatever the client has seen of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Patch {
+    /// The type for which `content` was read; a record that has become one of another type is not the one that is meant.
+    pub rtype: Option<RecordType>,
     /// Another owner, for SRV records whose service changes.
     pub owner: Option<Name>,
-    /// New rdata of the same type, with its spelling (see [`Entry::spelled`]).
-    pub content: Option<(Box<[u8]>, Option<String>)>,
+    /// New rdata.
+    pub content: Option<NewContent>,
     /// New TTL; `Some(None)` inherits the zone's from now on.
     pub ttl: Option<Option<u32>>,
     /// New text.
@@ -88,6 +90,19 @@ pub struct Patch {
     pub enabled: Option<bool>,
     /// New link.
     pub link: Option<Option<Link>>,
+}
+
+/// What becomes of the rdata of a record. Where that says what the record says already, its spelling stays too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NewContent {
+    /// All of it is new.
+    Whole(Box<[u8]>),
+    /// The text of a TXT or SPF record: its cuts into strings do not count.
+    Text(Box<[u8]>),
+    /// What stands behind the priority is as in this rdata, whose own priority does not count.
+    BehindPriority(Box<[u8]>),
+    /// The priority; what stands behind it stays.
+    Priority(u16),
 }
 
 /// Parts of a zone's attributes; `None` leaves the part as it is.

@@ -264,6 +264,40 @@ fn a_new_default_ttl_moves_the_records_that_inherit_it() {
     assert!(changed.written.is_empty(), "entries say 'inherit' as before");
 }
 
+/// "Left-out fields stay": those that the record has when the edit is made, however old what the client has seen of it is.
+#[test]
+fn parts_of_a_record_change_each_on_its_own() {
+    let mut world = World::new();
+    let zone = world.zone("example");
+    let mx = Draft { ttl: Some(60), ..draft("a.example", "MX", "x.example") };
+    let text = Draft { spelled: Some("\"one\"".to_owned()), ..draft("t.example", "TXT", "\"o\" \"ne\"") };
+    let made = world.project(&zone, &[Edit::Add(mx), Edit::Add(text.clone())]);
+    let [mx, text_id] = [0, 1].map(|edit| made.outcomes[edit].as_ref().expect("made").id);
+    let content = |content| Patch { content: Some(content), ..Patch::default() };
+    let rdata = |rtype, text, priority| content::read(rtype, text, priority).expect("content").into();
+    // when two clients have changed one part each
+    let priority = content(NewContent::Priority(7));
+    let host = content(NewContent::BehindPriority(rdata(RecordType::MX, "y.example", 0)));
+    let both = world.project(&made.zone, &[Edit::Update(mx, priority), Edit::Update(mx, host)]);
+    // then both changes are there, and all else
+    let entry = both.zone.by_id(mx).expect("there");
+    assert_eq!((&entry.rdata, entry.ttl), (&rdata(RecordType::MX, "y.example", 7), Some(60)));
+    // what a part makes of the whole is judged with the whole
+    let null = content(NewContent::BehindPriority(rdata(RecordType::MX, ".", 0)));
+    assert!(matches!(refusal(&world.project(&both.zone, &[Edit::Update(mx, null)])), Refusal::Content(_)));
+    assert!(matches!(
+        refusal(&world.project(&both.zone, &[Edit::Update(text_id, content(NewContent::Priority(1)))])),
+        Refusal::Content(_)
+    ));
+    let of_other_type = Patch { rtype: Some(RecordType::A), ..content(NewContent::Priority(1)) };
+    assert!(matches!(refusal(&world.project(&both.zone, &[Edit::Update(mx, of_other_type)])), Refusal::NotFound(_)));
+    // and the same text again changes neither its cuts nor its spelling
+    let same = content(NewContent::Text(rdata(RecordType::TXT, "one", 0)));
+    let same = world.project(&both.zone, &[Edit::Update(text_id, same)]);
+    assert!(same.refused.is_empty() && same.written.is_empty());
+    assert_eq!(same.zone.by_id(text_id).expect("there").rdata, text.rdata);
+}
+
 /// Kind, owner, type, content, TTL and state of an edit, as numbers.
 type Raw = (u8, u8, u8, u8, Option<u32>, bool);
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::content::{self, ContentError};
-use super::edit::{AttributesPatch, Draft, Edit, Patch, Refusal, Refused};
+use super::edit::{AttributesPatch, Draft, Edit, NewContent, Patch, Refusal, Refused};
 use super::entry::Entry;
 use super::soa::next_serial;
 use super::zone::LocalZone;
@@ -136,14 +136,14 @@ impl Bench<'_, '_> {
     }
 
     fn update(&mut self, id: Uuid, patch: &Patch) -> Result<Arc<Entry>, Refusal> {
-        let old = self.zone.by_id(id).cloned().ok_or(Refusal::NotFound(id))?;
+        let old = self.zone.by_id(id).filter(|old| patch.rtype.is_none_or(|rtype| rtype == old.rtype));
+        let old = old.cloned().ok_or(Refusal::NotFound(id))?;
         let mut new = Entry::clone(&old);
         if let Some(owner) = &patch.owner {
             new.owner = owner.clone();
         }
-        if let Some((rdata, spelled)) = &patch.content {
-            rdata::validate(old.rtype, rdata).map_err(|error| ContentError::Text(error.into()))?;
-            (new.rdata, new.spelled) = (canonical(old.rtype, rdata), spelled.clone());
+        if let Some(rdata) = patch.content.as_ref().map(|content| rewritten(&old, content)).transpose()?.flatten() {
+            (new.rdata, new.spelled) = (rdata, None);
         }
         new.ttl = patch.ttl.unwrap_or(new.ttl);
         new.enabled = patch.enabled.unwrap_or(new.enabled);
@@ -382,6 +382,26 @@ fn canonical(rtype: RecordType, rdata: &[u8]) -> Box<[u8]> {
     let mut octets = Vec::with_capacity(rdata.len());
     rdata::canonical(rtype, rdata, &mut octets);
     octets.into()
+}
+
+/// The rdata that `content` makes of that of `old`; `None` if it says what `old` says.
+fn rewritten(old: &Entry, content: &NewContent) -> Result<Option<Box<[u8]>>, ContentError> {
+    let prioritized = || match (old.rtype, &*old.rdata) {
+        (RecordType::MX | RecordType::SRV | RecordType::URI, [high, low, behind @ ..]) => Ok(([*high, *low], behind)),
+        _ => Err(ContentError::Value(format!("records of type {} have no priority", old.rtype))),
+    };
+    let rdata: Box<[u8]> = match content {
+        NewContent::Whole(rdata) | NewContent::Text(rdata) => rdata.clone(),
+        NewContent::BehindPriority(rdata) => [&prioritized()?.0, rdata.get(2..).unwrap_or_default()].concat().into(),
+        NewContent::Priority(priority) => [&priority.to_be_bytes(), prioritized()?.1].concat().into(),
+    };
+    rdata::validate(old.rtype, &rdata).map_err(|error| ContentError::Text(error.into()))?;
+    let rdata = canonical(old.rtype, &rdata);
+    let says_the_same = match content {
+        NewContent::Text(_) => content::joined_text(&rdata) == content::joined_text(&old.rdata),
+        _ => rdata == old.rdata,
+    };
+    Ok((!says_the_same).then_some(rdata))
 }
 
 /// Entries that differ between the two versions at the touched places.

@@ -208,6 +208,43 @@ fn a_batch_is_made_as_a_whole_or_not_at_all() {
     assert_eq!(data(&get(&daemon, &records), "id"), ["NS-1000002", "A-1000004"]);
 }
 
+/// "Changes only data, priority, ttl, comment; left-out fields stay": those that are there when the change is made.
+#[test]
+fn fields_that_are_left_out_stay_as_the_change_before_has_left_them() {
+    let daemon = Daemon::start();
+    let id = domain(&daemon, "example.com");
+    let records = format!("/domains/{id}/records");
+    let mx = add(&daemon, &id, json!({"name": "a.example.com", "type": "MX", "data": "m.example.com", "priority": 1}));
+    let srv = json!({"name": "_sip._tcp.example.com", "type": "SRV", "data": "1 5060 s.example.com", "priority": 1});
+    let srv = add(&daemon, &id, srv);
+    // given a request whose second half was read before its first was made, as two requests at once are
+    let body = json!({"records": [
+        {"id": mx["id"], "priority": 7777}, {"id": mx["id"], "data": "n.example.com"},
+        {"id": srv["id"], "data": "2 5061 t.example.com"}, {"id": srv["id"], "priority": 9}, {"id": srv["id"], "comment": "c"},
+    ]});
+    // when it is made
+    done(&daemon, "PUT", &records, &body);
+    // then nothing of it is lost
+    let shown = |record: &Value| get(&daemon, &format!("{records}/{}", record["id"].as_str().expect("an id")));
+    let (mx_now, srv_now) = (shown(&mx), shown(&srv));
+    assert_eq!((&mx_now["priority"], &mx_now["data"]), (&json!(7777), &json!("n.example.com")));
+    assert_eq!((&srv_now["priority"], &srv_now["data"]), (&json!(9), &json!("2 5061 t.example.com")));
+    assert_eq!(srv_now["comment"], "c");
+    // and what only both together make wrong is a bad value still, no failed job
+    for (body, place) in [
+        (json!({"records": [{"id": srv["id"], "ttl": 400}, {"id": mx["id"], "data": "."}]}), "records[1].data: "),
+        (
+            json!({"records": [{"id": mx["id"], "data": ".", "priority": 0}, {"id": mx["id"], "priority": 5}]}),
+            "records[1].data: ",
+        ),
+    ] {
+        let reply = send(&daemon, "PUT", &records, &body);
+        let wrong = reply.json()["validationErrors"]["messages"][0].as_str().unwrap_or_default().to_owned();
+        assert_eq!((reply.status, wrong), (400, format!("{place}a null MX has priority 0 (RFC 7505).")));
+    }
+    assert_eq!((shown(&mx)["data"].clone(), shown(&srv)["ttl"].clone()), (json!("n.example.com"), json!(3600)));
+}
+
 #[test]
 fn what_the_body_alone_shows_to_be_wrong_is_refused_at_once() {
     let daemon = Daemon::start();

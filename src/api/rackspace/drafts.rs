@@ -7,11 +7,11 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::body::Members;
-use super::data::{data, has_priority, rdata};
+use super::data::{has_priority, rdata};
 use crate::api::fault::Message;
 use crate::dns::{Name, RecordType};
-use crate::local::content::{check, check_owner, joined_text};
-use crate::local::{Draft, Entry, Patch};
+use crate::local::content::{check, check_owner};
+use crate::local::{Draft, Entry, NewContent, Patch};
 
 /// A record to be made in the zone `apex`.
 pub(super) fn draft(
@@ -79,7 +79,8 @@ fn read_priority(rtype: Option<RecordType>, members: &mut Members<'_, '_>) -> Op
     members.number("priority", 0..=i64::from(u16::MAX)).and_then(|priority| u16::try_from(priority).ok())
 }
 
-/// What is to change of a record: what is left out stays.
+/// What is to change of a record: what is left out stays. `entry` says which record it is; what it holds may be another by
+/// the time the patch is applied.
 pub(super) fn patch(
     object: &Map<String, Value>,
     place: String,
@@ -101,27 +102,31 @@ pub(super) fn patch(
         && !is_other_service(entry, owner)
     {
         members.complain("name", format_args!("is {} and cannot be changed", entry.owner.without_dot()));
+    } else if let Some(owner) = &owner
+        && members.given("data").is_none()
+        && let Err(error) = check(apex, owner, rtype, &entry.rdata)
+    {
+        members.complain("name", error);
     }
     let priority = read_priority(Some(rtype), &mut members);
-    let (old_data, old_priority) = data(rtype, &entry.rdata);
-    let given = members.text("data");
-    let content = (given.is_some() || priority.is_some()).then(|| {
-        let octets = rdata(rtype, given.unwrap_or(&old_data), priority.or(old_priority).unwrap_or(0));
+    // Of what the body leaves out nothing is known here: that is looked at where the patch is applied.
+    let octets = members.text("data").and_then(|text| {
+        let octets = rdata(rtype, text, priority.unwrap_or(0));
         let owner = owner.as_ref().unwrap_or(&entry.owner);
-        octets.and_then(|octets| check(apex, owner, rtype, &octets).map(|()| octets))
+        let octets = octets.and_then(|octets| check(apex, owner, rtype, &octets).map(|()| octets));
+        octets.map_err(|error| members.complain("data", error)).ok()
     });
-    let content = content.and_then(|octets| octets.map_err(|error| members.complain("data", error)).ok());
+    let content = match (octets, priority) {
+        (Some(octets), None) if has_priority(rtype) => Some(NewContent::BehindPriority(octets.into())),
+        (Some(octets), _) if is_text(rtype) => Some(NewContent::Text(octets.into())),
+        (Some(octets), _) => Some(NewContent::Whole(octets.into())),
+        (None, priority) => priority.map(NewContent::Priority),
+    };
     let (ttl, text) = (members.ttl(), members.comment());
     if wrong.len() > before {
         return None;
     }
-    Some(Patch {
-        owner,
-        content: content.filter(|octets| !is_same(entry, octets)).map(|octets| (octets.into(), None)),
-        ttl: ttl.map(Some),
-        text,
-        ..Patch::default()
-    })
+    Some(Patch { rtype: Some(rtype), owner, content, ttl: ttl.map(Some), text, ..Patch::default() })
 }
 
 /// RFC 2782: the service and the protocol of a SRV record may change, what they stand before may not.
@@ -130,10 +135,7 @@ fn is_other_service(entry: &Entry, owner: &Name) -> bool {
     entry.rtype == RecordType::SRV && host(owner).is_some() && host(owner) == host(&entry.owner)
 }
 
-/// Whether new rdata says what the old does. Texts are shown with their strings joined, so their cuts do not count.
-fn is_same(entry: &Entry, octets: &[u8]) -> bool {
-    match entry.rtype {
-        RecordType::TXT | RecordType::SPF => joined_text(&entry.rdata) == joined_text(octets),
-        _ => *entry.rdata == *octets,
-    }
+/// Texts are shown with their strings joined, so their cuts do not count.
+fn is_text(rtype: RecordType) -> bool {
+    matches!(rtype, RecordType::TXT | RecordType::SPF)
 }

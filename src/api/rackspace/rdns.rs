@@ -30,7 +30,7 @@ use crate::api::{Api, local};
 use crate::control::local::{PtrDraft, PtrPlace, Step, StepOutcome};
 use crate::dns::RecordType;
 use crate::local::content::check as check_content;
-use crate::local::{Edit, Entry, Link, Patch};
+use crate::local::{Edit, Entry, Link, NewContent, Patch};
 use crate::reverse::arpa_name;
 
 /// The service that means PTRs of all devices and of none.
@@ -282,7 +282,8 @@ pub(super) async fn change(
         }
         let host = members.text("name").and_then(|text| host(&mut members, text, Some(found.address)));
         let patch = Patch {
-            content: host.filter(|host| *host != found.entry.rdata).map(|host| (host, None)),
+            rtype: Some(RecordType::PTR),
+            content: host.map(NewContent::Whole),
             ttl: members.ttl().map(Some),
             text: members.comment(),
             link: link.clone().map(Some),

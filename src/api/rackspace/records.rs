@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response as Reply;
+use serde_json::Map;
 
 use super::body::{Body, Members, check, check_count};
 use super::call::{Call, lost};
@@ -18,7 +19,7 @@ use crate::api::query::Params;
 use crate::api::request::Writer;
 use crate::api::{Api, local};
 use crate::control::local::{LocalRefused, Step, StepOutcome};
-use crate::local::Edit;
+use crate::local::{Edit, Refusal, Refused as RefusedEdit};
 
 /// POST `/domains/{domain}/records`: all or none.
 pub(super) async fn create(
@@ -87,16 +88,34 @@ pub(super) async fn change_many(
     let outcome = match missing {
         Some(id) => Outcome::Error(Failure::not_found(format!("The record with ID {id} was not found."))),
         None if edits.is_empty() => Outcome::Done,
-        None => done(zone.edit(&api, &caller, edits).await, |at| ids[at].clone())?,
+        None => {
+            let refused = |at: usize| (format!("records[{at}]."), ids[at].clone());
+            done(zone.edit(&api, &caller, edits).await, refused)?
+        }
     };
     accepted(&api, &caller, &call, Some(body.text), outcome).await
 }
 
-fn done(outcome: Result<StepOutcome, LocalRefused>, name: impl Fn(usize) -> String) -> Result<Outcome, Fault> {
-    Ok(match outcome {
-        Ok(_) => Outcome::Done,
-        Err(refused) => Outcome::Error(Failure::of(refused, |_, edit| name(edit))?),
-    })
+/// What became of edits; `record` gives the place in the body and the identity of the record that one is about. A bad value
+/// is no outcome of a job, also where what the body leaves out makes it one.
+fn done(
+    outcome: Result<StepOutcome, LocalRefused>,
+    record: impl Fn(usize) -> (String, String),
+) -> Result<Outcome, Fault> {
+    let refused = match outcome {
+        Ok(_) => return Ok(Outcome::Done),
+        Err(refused) => refused,
+    };
+    let mut wrong = Vec::new();
+    if let LocalRefused::Edits { refused, .. } = &refused {
+        for RefusedEdit { edit, why, .. } in refused {
+            if let Refusal::Content(error) = why {
+                Members::new(&Map::new(), record(*edit).0, &mut wrong).complain("data", error);
+            }
+        }
+    }
+    check(wrong)?;
+    Ok(Outcome::Error(Failure::of(refused, |_, edit| record(edit).1)?))
 }
 
 /// PUT `/domains/{domain}/records/{item}`.
@@ -121,7 +140,7 @@ pub(super) async fn change(
     let patch = patch(object, String::new(), entry, local.apex(), &mut wrong);
     check(wrong)?;
     let edits = patch.map(|patch| Edit::Update(entry.id, patch)).into_iter().collect();
-    let outcome = done(zone.edit(&api, &caller, edits).await, |_| id.clone())?;
+    let outcome = done(zone.edit(&api, &caller, edits).await, |_| (String::new(), id.clone()))?;
     accepted(&api, &caller, &call, Some(body.text), outcome).await
 }
 
@@ -147,7 +166,7 @@ pub(super) async fn remove(
 ) -> Result<Reply, Fault> {
     zone.managed()?;
     let entry = zone.entry(&id).ok_or_else(|| record_not_found(&id))?;
-    let outcome = done(zone.edit(&api, &caller, vec![Edit::Delete(entry.id)]).await, |_| id.clone())?;
+    let outcome = done(zone.edit(&api, &caller, vec![Edit::Delete(entry.id)]).await, |_| (String::new(), id.clone()))?;
     accepted(&api, &caller, &call, None, outcome).await
 }
 

@@ -26,7 +26,7 @@ use crate::api::selection::{self, Searched};
 use crate::api::{Api, local, transferred};
 use crate::control::local::{LocalRefused, Step, StepOutcome};
 use crate::dns::{Name, RecordType};
-use crate::local::{self as rules, Draft, Edit, Entry, Patch, Refusal};
+use crate::local::{self as rules, Draft, Edit, Entry, NewContent, Patch, Refusal};
 use crate::reverse;
 use crate::zone::Snapshot;
 
@@ -264,7 +264,8 @@ pub(super) async fn change(
             .map_err(|wrong| bad(format!("hostname: {wrong}")))?;
     }
     let patch = Patch {
-        content: host.map(|host| (host.into(), None)),
+        rtype: Some(RecordType::PTR),
+        content: host.map(|host| NewContent::Whole(host.into())),
         ttl: ttl("ttl", given_ttl).map_err(bad)?.map(Some),
         ..Patch::default()
     };

@@ -23,7 +23,7 @@ use crate::api::request::{Json, Writer, segment};
 use crate::api::{Api, local, transferred};
 use crate::control::local::{LocalRefused, Step, StepOutcome};
 use crate::dns::{RecordType, presentation};
-use crate::local::{self as rules, Draft, Edit, Entry, LocalZone, Patch, Refused as RefusedEdit};
+use crate::local::{self as rules, Draft, Edit, Entry, LocalZone, NewContent, Patch, Refused as RefusedEdit};
 
 /// Items of one bulk request.
 const ITEMS_MAX: usize = 1000;
@@ -125,7 +125,8 @@ pub(super) async fn change(
     body.done()?;
     let content = content.map(|text| rdata(entry.rtype, text)).transpose().map_err(bad)?;
     let patch = Patch {
-        content: content.map(|rdata| (rdata.into(), None)),
+        rtype: Some(entry.rtype),
+        content: content.map(|rdata| NewContent::Whole(rdata.into())),
         ttl: ttl("ttl", given_ttl).map_err(bad)?.map(Some),
         enabled: disabled.map(|disabled| !disabled),
         ..Patch::default()
