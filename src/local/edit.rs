@@ -15,8 +15,8 @@ use crate::reason::Reason;
 pub enum Edit {
     /// A new record.
     Add(Draft),
-    /// The record with this identity becomes the draft as a whole, and is made if there is none.
-    Put(Uuid, Draft),
+    /// The record with this identity becomes the draft, but for what is unsaid, and is made if there is none.
+    Put(Uuid, Draft, Unsaid),
     /// Parts of a record change; all else stays.
     Update(Uuid, Patch),
     /// A record goes.
@@ -71,6 +71,18 @@ impl Draft {
             moved: None,
         }
     }
+}
+
+/// Parts of a record that a dialect does not show, so that a replacement by it cannot mean them: they stay as they are when
+/// the edit is made. Of a record that is made the draft says them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unsaid {
+    /// See [`Entry::ttl`].
+    pub ttl: bool,
+    /// See [`Entry::text`].
+    pub text: bool,
+    /// See [`Entry::link`].
+    pub link: bool,
 }
 
 /// Parts of a record; `None` leaves the part as it is when the edit is made, whatever the client has seen of it.

@@ -95,7 +95,7 @@ fn a_request_moves_the_serial_once_and_one_that_changes_nothing_not_at_all() {
     let both = world.project(&zone, &[Edit::Add(a.clone()), Edit::Add(b)]);
     assert_eq!(both.zone.serial(), zone.serial().plus(1));
     let id = both.outcomes[0].as_ref().expect("made").id;
-    let again = world.project(&both.zone, &[Edit::Put(id, a)]);
+    let again = world.project(&both.zone, &[Edit::Put(id, a, Unsaid::default())]);
     assert!(again.diff.is_none() && again.written.is_empty());
     assert_eq!(again.zone.serial(), both.zone.serial());
 }
@@ -154,10 +154,14 @@ fn the_last_ns_of_the_apex_stays() {
     let zone = world.zone("example");
     let ns = zone.entries_from(0).next().expect("the NS").id;
     let off = Patch { enabled: Some(false), ..Patch::default() };
-    for edit in [Edit::Delete(ns), Edit::Update(ns, off), Edit::Put(ns, draft("a.example", "A", "192.0.2.1"))] {
+    for edit in [
+        Edit::Delete(ns),
+        Edit::Update(ns, off),
+        Edit::Put(ns, draft("a.example", "A", "192.0.2.1"), Unsaid::default()),
+    ] {
         assert!(matches!(refusal(&world.project(&zone, std::slice::from_ref(&edit))), Refusal::LastNs), "{edit:?}");
     }
-    let renamed = world.project(&zone, &[Edit::Put(ns, draft("example", "NS", "other.example"))]);
+    let renamed = world.project(&zone, &[Edit::Put(ns, draft("example", "NS", "other.example"), Unsaid::default())]);
     assert!(renamed.refused.is_empty());
     let two = [Edit::Add(draft("example", "NS", "ns2.example.net")), Edit::Delete(ns)];
     assert!(world.project(&zone, &two).refused.is_empty());
@@ -298,6 +302,27 @@ fn parts_of_a_record_change_each_on_its_own() {
     assert_eq!(same.zone.by_id(text_id).expect("there").rdata, text.rdata);
 }
 
+/// What a dialect does not show it cannot mean to change: that stays as it is when the record is replaced.
+#[test]
+fn a_replacement_leaves_what_it_cannot_say() {
+    let mut world = World::new();
+    let zone = world.zone("example");
+    let id = Uuid::from_u128(7);
+    let link = Some(Link { href: "http://x/1".to_owned(), rel: "servers".to_owned() });
+    let first = Draft { link: link.clone(), ttl: Some(60), ..draft("a.example", "A", "192.0.2.1") };
+    let made = world.project(&zone, &[Edit::Put(id, first, Unsaid { ttl: true, text: true, link: true })]);
+    // given a text that came after the replacement was drafted
+    let text = Patch { text: Some("mine".to_owned()), ..Patch::default() };
+    let other = Draft { ttl: Some(90), ..draft("b.example", "A", "192.0.2.2") };
+    let edits = |unsaid| [Edit::Update(id, text.clone()), Edit::Put(id, other.clone(), unsaid)];
+    let entry = |zone: &LocalZone| zone.by_id(id).map(|e| (e.owner.clone(), e.ttl, e.text.clone(), e.link.clone()));
+    // then all that is said is new, and nothing else
+    let hidden = world.project(&made.zone, &edits(Unsaid { text: true, link: true, ..Unsaid::default() })).zone;
+    assert_eq!(entry(&hidden), Some((name("b.example"), Some(90), "mine".to_owned(), link.clone())));
+    let hidden = world.project(&made.zone, &edits(Unsaid { ttl: true, ..Unsaid::default() })).zone;
+    assert_eq!(entry(&hidden), Some((name("b.example"), Some(60), String::new(), None)));
+}
+
 /// Kind, owner, type, content, TTL and state of an edit, as numbers.
 type Raw = (u8, u8, u8, u8, Option<u32>, bool);
 
@@ -325,7 +350,7 @@ fn edits_of(zone: &LocalZone, raw: &[Raw]) -> Vec<Edit> {
         let some = entries.get(usize::from(owner) * 4 + usize::from(content)).copied().unwrap_or(Uuid::from_u128(5));
         match kind {
             0 | 1 => Edit::Add(draft),
-            2 => Edit::Put(some, draft),
+            2 => Edit::Put(some, draft, Unsaid::default()),
             3 => Edit::Delete(some),
             4 => Edit::Update(some, Patch { ttl: Some(ttl), enabled: Some(enabled), ..Patch::default() }),
             5 => Edit::Attributes(AttributesPatch { default_ttl: Some(ttl.unwrap_or(300)), ..Default::default() }),

@@ -37,7 +37,7 @@ mod soa;
 mod zone;
 
 pub use change::{Change, Face, changes};
-pub use edit::{AttributesPatch, Draft, Edit, NewContent, Patch, Refusal, Refused};
+pub use edit::{AttributesPatch, Draft, Edit, NewContent, Patch, Refusal, Refused, Unsaid};
 pub use entry::{Entry, Link};
 pub use project::{Projected, Surroundings, difference, project};
 pub use soa::{Attributes, EmailError, email_of, first_serial, next_serial, rname_of};

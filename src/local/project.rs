@@ -12,7 +12,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::content::{self, ContentError};
-use super::edit::{AttributesPatch, Draft, Edit, NewContent, Patch, Refusal, Refused};
+use super::edit::{AttributesPatch, Draft, Edit, NewContent, Patch, Refusal, Refused, Unsaid};
 use super::entry::Entry;
 use super::soa::next_serial;
 use super::zone::LocalZone;
@@ -90,7 +90,7 @@ impl Bench<'_, '_> {
         let alone = |why| (0, why);
         match edit {
             Edit::Add(draft) => self.add(draft).map(Some).map_err(alone),
-            Edit::Put(id, draft) => self.put(*id, draft).map(Some).map_err(alone),
+            Edit::Put(id, draft, unsaid) => self.put(*id, draft, *unsaid).map(Some).map_err(alone),
             Edit::Update(id, patch) => self.update(*id, patch).map(Some).map_err(alone),
             Edit::Delete(id) => self.delete(*id).map(Some).map_err(alone),
             Edit::DeletePtrs(address) => self.delete_ptrs(*address).map_err(alone),
@@ -115,7 +115,7 @@ impl Bench<'_, '_> {
         Ok(self.place(self.entry(id, draft, rdata)))
     }
 
-    fn put(&mut self, id: Uuid, draft: &Draft) -> Result<Arc<Entry>, Refusal> {
+    fn put(&mut self, id: Uuid, draft: &Draft, unsaid: Unsaid) -> Result<Arc<Entry>, Refusal> {
         let Some(old) = self.zone.by_id(id).cloned() else {
             return self.add(&Draft { id: Some(id), ..draft.clone() });
         };
@@ -125,10 +125,10 @@ impl Bench<'_, '_> {
             owner: draft.owner.clone(),
             rtype: draft.rtype,
             rdata,
-            ttl: draft.ttl,
-            text: draft.text.clone(),
+            ttl: if unsaid.ttl { old.ttl } else { draft.ttl },
+            text: if unsaid.text { &old.text } else { &draft.text }.clone(),
             enabled: draft.enabled,
-            link: draft.link.clone(),
+            link: if unsaid.link { &old.link } else { &draft.link }.clone(),
             spelled: draft.spelled.clone(),
             ..Entry::clone(&old)
         };

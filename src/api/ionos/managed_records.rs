@@ -30,10 +30,13 @@ use crate::api::{Api, local};
 use crate::control::local::Step;
 use crate::control::roster::{Kind, Named};
 use crate::dns::{Name, RecordType};
-use crate::local::{self as rules, Draft, Edit, Entry, LocalZone};
+use crate::local::{self as rules, Draft, Edit, Entry, LocalZone, Unsaid};
 use crate::refresh::ZoneState;
 
 const FILTERS: [&str; 4] = ["filter.zoneId", "filter.name", "filter.state", "filter.type"];
+
+/// What this dialect does not show.
+const NOT_SHOWN: Unsaid = Unsaid { ttl: false, text: true, link: true };
 
 /// GET `/records`: of all the caller's local zones, by zone name.
 pub(super) async fn list_all(
@@ -127,12 +130,8 @@ pub(super) async fn replace(
     params: Params,
     Json(request): Json<Request>,
 ) -> Result<Response, Fault> {
-    let mut draft = request.draft(&zone.zone)?;
-    if let Some(old) = zone.zone.by_id(id) {
-        // What this dialect does not show stays.
-        (draft.text, draft.link) = (old.text.clone(), old.link.clone());
-    }
-    let object = edit(&api, &caller, &zone, Edit::Put(id, draft), &params).await?;
+    let draft = request.draft(&zone.zone)?;
+    let object = edit(&api, &caller, &zone, Edit::Put(id, draft, NOT_SHOWN), &params).await?;
     Ok(json(StatusCode::ACCEPTED, &object))
 }
 

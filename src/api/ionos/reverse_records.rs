@@ -111,11 +111,7 @@ pub(super) async fn remove(
 }
 
 async fn put(api: &Api, caller: &Caller, id: Option<Uuid>, request: Request, params: &Params) -> Result<Object, Fault> {
-    let mut ptr = request.draft(id)?;
-    if let Some(old) = id.and_then(|id| Found::find(api, caller, id)) {
-        // What this dialect does not show stays.
-        (ptr.ttl, ptr.link) = (old.entry.ttl, old.entry.link.clone());
-    }
+    let ptr = request.draft(id)?;
     let address = ptr.address;
     let outcome = local::step(api, caller, Step::PutPtr(ptr), dry_run(params)?).await?;
     let entry = outcome.entries.first().cloned().flatten();

@@ -19,7 +19,7 @@ use crate::control::status::Board;
 use crate::control::zones::StoredDefinition;
 use crate::dns::{Name, RecordType, Serial};
 use crate::local::{
-    self, Attributes, Change, Draft, Edit, Entry, Face, LocalZone, Projected, Refusal, Refused, Surroundings,
+    self, Attributes, Change, Draft, Edit, Entry, Face, LocalZone, Projected, Refusal, Refused, Surroundings, Unsaid,
     difference, project,
 };
 use crate::reason::Reason;
@@ -31,6 +31,9 @@ use crate::zone::{self, ContentPolicy, Diff, HashKey, Snapshot};
 
 /// Under this name the store keeps the next free number of a record.
 pub(in crate::control) const NEXT_RECORD: &str = "next-record";
+
+/// What the one dialect that replaces PTRs does not show.
+const NOT_SAID_OF_PTRS: Unsaid = Unsaid { ttl: true, text: false, link: true };
 
 /// What limits the requests of a tenant.
 #[derive(Clone, Copy, Debug)]
@@ -358,7 +361,8 @@ impl Group {
         let Some(record) = ptr.id else {
             return Ok((id, self.edit(step, request, id, &[Edit::Add(draft)])?));
         };
-        // It may have stood in another zone: then it leaves there, keeping its number and birth.
+        // It may have stood in another zone: then it leaves there, keeping its number and birth, and what a replacement of
+        // PTRs cannot say.
         if let Some(before) = self.index.zone_of(record).filter(|before| *before != id) {
             let taken = LocalRefused::Zone { step, why: EditError::IdTaken };
             let work = self.open(before).ok_or(taken.clone())?;
@@ -367,13 +371,14 @@ impl Group {
                 return Err(taken);
             }
             draft.moved = Some((old.num, old.created));
+            (draft.ttl, draft.link) = (old.ttl, old.link.clone());
             self.edit(step, request, before, &[Edit::Delete(record)])?;
         } else if let Some(old) = self.open(id).and_then(|work| work.zone.by_id(record).cloned())
             && old.rtype != RecordType::PTR
         {
             return Err(LocalRefused::Zone { step, why: EditError::IdTaken });
         }
-        Ok((id, self.edit(step, request, id, &[Edit::Put(record, draft)])?))
+        Ok((id, self.edit(step, request, id, &[Edit::Put(record, draft, NOT_SAID_OF_PTRS)])?))
     }
 
     /// The tenant's zone with the longest prefix that holds `address`: its number, or `Some(None)` if that one is not
@@ -546,3 +551,6 @@ impl Work {
 fn too_much(step: usize, zone: Uuid, reason: Reason) -> LocalRefused {
     LocalRefused::Edits { step, zone, refused: vec![Refused { edit: 0, item: 0, why: Refusal::Limit(reason) }] }
 }
+
+#[cfg(test)]
+mod tests;

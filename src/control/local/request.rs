@@ -85,18 +85,18 @@ pub struct NewLocal {
 /// The PTR of one address.
 #[derive(Clone, Debug)]
 pub struct PtrDraft {
-    /// The PTR with this identity becomes the draft, and moves if its address changed; it is made if there is none.
-    /// `None`: a new one.
+    /// The PTR with this identity becomes the draft, but for TTL and device, and moves if its address changed; it is made if
+    /// there is none. `None`: a new one.
     pub id: Option<Uuid>,
     /// The address.
     pub address: IpAddr,
     /// The host in wire form, lower case.
     pub host: Box<[u8]>,
-    /// Seconds; `None` inherits the zone's.
+    /// Of a new one, in seconds; `None` inherits the zone's.
     pub ttl: Option<u32>,
     /// Description.
     pub text: String,
-    /// The device.
+    /// The device of a new one.
     pub link: Option<Link>,
 }
 
