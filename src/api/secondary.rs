@@ -17,7 +17,7 @@ pub async fn create(api: &Api, new: NewSecondary) -> Result<Arc<ZoneView>, EditE
     }
 }
 
-/// Replaces description and primaries.
+/// Changes description and primaries.
 pub async fn change(api: &Api, zone: Uuid, change: SecondaryChange) -> Result<Arc<ZoneView>, EditError> {
     match Intent::of_request().dry_run {
         true => api.control().try_change(zone, change).await,

@@ -1,5 +1,6 @@
 //! What operators change: commands of the API and a configuration read again. Definitions are durable before they
-//! count (store, then memory, then the reply), so an acknowledged edit survives a crash.
+//! count (store, then memory, then the reply), so an acknowledged edit survives a crash. Edits of one zone are made one
+//! after the other: each begins from what the one before has made durable, so none is lost.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -30,6 +31,10 @@ type Reply<T> = oneshot::Sender<Result<T, EditError>>;
 
 impl Keeper {
     pub(super) fn command(&mut self, command: Command) {
+        if self.must_wait(&command) {
+            self.waiting.push_back(command);
+            return;
+        }
         match command {
             Command::Try(trial, reply) => answer(reply, self.attempt_edit(trial)),
             Command::Create(new, reply) => match self.create(new) {
@@ -37,7 +42,10 @@ impl Keeper {
                 Err(error) => answer(reply, Err(error)),
             },
             Command::Change(uuid, change, reply) => match self.change(uuid, change) {
-                Ok(Some(definition)) => self.define(definition, move |d| Written::Changed(d, reply)),
+                Ok(Some(definition)) => {
+                    self.changing.insert(definition.id);
+                    self.define(definition, move |d| Written::Changed(d, reply));
+                }
                 Ok(None) => answer(reply, self.board.by_uuid(uuid).ok_or(EditError::NotFound)),
                 Err(error) => answer(reply, Err(error)),
             },
@@ -63,6 +71,26 @@ impl Keeper {
         }
     }
 
+    /// Whether what a command begins from is not known yet: the zone it names is on its way to the disk.
+    fn must_wait(&self, command: &Command) -> bool {
+        match command {
+            Command::Change(uuid, ..) | Command::Remove(uuid, _) => self.is_unsettled(*uuid),
+            Command::Try(Trial::Change(uuid, _) | Trial::Remove(uuid), _) => self.is_unsettled(*uuid),
+            _ => false,
+        }
+    }
+
+    /// Whether a change or the removal of a zone is on its way to the disk.
+    fn is_unsettled(&self, uuid: Uuid) -> bool {
+        let id = self.board.by_uuid(uuid).map(|view| view.id);
+        id.is_some_and(|id| self.changing.contains(&id) || self.removing.contains(&id))
+    }
+
+    /// Takes up what had to wait, in the order in which it came; what still has to waits again.
+    pub(super) fn take_up_waiting(&mut self) {
+        std::mem::take(&mut self.waiting).into_iter().for_each(|command| self.command(command));
+    }
+
     /// What an edit would come to.
     fn attempt_edit(&mut self, trial: Trial) -> Result<Arc<ZoneView>, EditError> {
         let (definition, state) = match trial {
@@ -76,13 +104,13 @@ impl Keeper {
                 (definition, refresh::ZoneState::Provisioning)
             }
             Trial::Change(uuid, change) => {
-                let has_others = |old: &ZoneDefinition| *old.primaries != *change.primaries;
                 let view = self.board.by_uuid(uuid).ok_or(EditError::NotFound)?;
                 let status = view.status();
-                let is_new_list = has_others(&status.definition);
                 match self.change(uuid, change)? {
                     None => return Ok(view),
-                    Some(definition) if is_new_list => (definition, refresh::ZoneState::Provisioning),
+                    Some(definition) if definition.primaries != status.definition.primaries => {
+                        (definition, refresh::ZoneState::Provisioning)
+                    }
                     Some(definition) => (definition, status.state),
                 }
             }
@@ -132,14 +160,18 @@ impl Keeper {
     /// `None` if the change changes nothing.
     fn change(&mut self, uuid: Uuid, change: SecondaryChange) -> Result<Option<ZoneDefinition>, EditError> {
         let id = self.editable(uuid)?;
-        self.check_primaries(&change.primaries)?;
         let old = &self.zones[&id].definition;
-        if old.description == change.description && *old.primaries == *change.primaries {
+        let mut definition = ZoneDefinition::clone(old);
+        if let Some(description) = change.description {
+            definition.description = description;
+        }
+        if let Some(primaries) = change.primaries {
+            self.check_primaries(&primaries)?;
+            definition.primaries = primaries.into();
+        }
+        if definition == **old {
             return Ok(None);
         }
-        let mut definition = ZoneDefinition::clone(old);
-        definition.description = change.description;
-        definition.primaries = change.primaries.into();
         definition.modified = Timestamp::now();
         definition.modified_by = change.user.into();
         Ok(Some(definition))
@@ -201,10 +233,9 @@ impl Keeper {
                     let write = Write::Remove { zone: definition.id.0 };
                     self.store.submit(write, report("removal of a zone that could not be made"));
                 }
-                if is_taken {
-                    return answer(reply, Err(EditError::NameTaken(definition.name.clone())));
-                }
-                let created = outcome.map(|()| {
+                let name = definition.name.clone();
+                let created = if is_taken { Err(EditError::NameTaken(name)) } else { outcome };
+                let created = created.map(|()| {
                     let id = definition.id;
                     tracing::info!(zone = %definition.name, tenant = &*definition.tenant, user = &*definition.created_by, op = "create", "zone created");
                     self.tell(&definition, Kind::Definition, serde_json::json!({"change": "created"}));
@@ -219,6 +250,7 @@ impl Keeper {
                 answer(reply, created);
             }
             Written::Changed(definition, reply) => {
+                self.changing.remove(&definition.id);
                 if outcome.is_err()
                     && let Some(zone) = self.zones.get(&definition.id)
                 {
@@ -250,6 +282,7 @@ impl Keeper {
                 answer(reply, removed);
             }
         }
+        self.take_up_waiting();
     }
 
     /// Lets the outcomes of what runs for the zone count for nothing.
@@ -513,7 +546,7 @@ fn answer<T>(reply: Reply<T>, outcome: Result<T, EditError>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{keeper, prepared, zone};
+    use super::super::fixture::{keeper, keeper_with_events, prepared, settle, zone};
     use super::super::versions::Giver;
     use super::*;
 
@@ -524,23 +557,59 @@ mod tests {
         let mut keeper = keeper(directory.path());
         let mut definition = zones::configured(&zone(), ZoneId(1), Timestamp::now());
         definition.origin = Origin::Rest;
-        let (id, uuid, primaries) = (definition.id, definition.uuid, definition.primaries.to_vec());
+        let (id, uuid) = (definition.id, definition.uuid);
         keeper.add_zones(vec![definition]);
         let (reply, mut removed) = oneshot::channel();
         // given a removal on its way to the disk
         keeper.command(Command::Remove(uuid, reply));
         assert!(removed.try_recv().is_err(), "not durable yet");
-        let change = SecondaryChange { primaries, description: "changed".to_owned(), user: "admin".to_owned() };
         let (reply, mut changed) = oneshot::channel();
-        keeper.command(Command::Change(uuid, change, reply));
-        assert!(matches!(changed.try_recv(), Ok(Err(EditError::NotFound))));
+        keeper.command(Command::Change(uuid, described("changed"), reply));
+        assert!(changed.try_recv().is_err() && !keeper.changing.contains(&id), "whether it is there is not known yet");
         let giver = Giver::RolledBack { user: "admin".to_owned() };
         let version = prepared(&keeper, 1, None);
         assert!(keeper.commit(id, version, giver).is_err());
-        // when it fails after all the zone is there as before
+        // when it fails after all the zone is there as before, and the change is made
         let (reply, _) = oneshot::channel();
         keeper.written(Written::Removed(id, reply), Err("the disk is full".to_owned()));
         assert_eq!(keeper.editable(uuid).ok(), Some(id));
+        assert!(keeper.changing.contains(&id));
+    }
+
+    fn described(text: &str) -> SecondaryChange {
+        SecondaryChange { user: "admin".to_owned(), description: Some(text.to_owned()), primaries: None }
+    }
+
+    /// What a change leaves out stays, as the change before has left it: also while that one is on its way to the disk.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn changes_of_one_zone_at_once_are_all_made() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (mut keeper, _, mut events) = keeper_with_events(config(directory.path(), Vec::new()));
+        let mut definition = zones::configured(&zone(), ZoneId(1), Timestamp::now());
+        definition.origin = Origin::Rest;
+        let uuid = definition.uuid;
+        keeper.add_zones(vec![definition]);
+        // given a change of each part, and the removal, before the first is durable
+        let primaries = vec![Primary {
+            address: ([192, 0, 2, 9], 53).into(),
+            ..keeper.zones[&ZoneId(1)].definition.primaries[0].clone()
+        }];
+        let other = SecondaryChange { user: "other".to_owned(), description: None, primaries: Some(primaries.clone()) };
+        let replies = [described("mine"), other].map(|change| {
+            let (reply, changed) = oneshot::channel();
+            keeper.command(Command::Change(uuid, change, reply));
+            changed
+        });
+        let (reply, removed) = oneshot::channel();
+        keeper.command(Command::Remove(uuid, reply));
+        // when they are
+        settle(&mut keeper, &mut events, |keeper| keeper.zones.is_empty()).await;
+        // then each begins where the one before has ended
+        let [mine, other] = replies.map(|mut reply| reply.try_recv().expect("answered").expect("changed"));
+        let definition = other.status().definition.clone();
+        assert!(Arc::ptr_eq(&mine, &other));
+        assert_eq!((&*definition.description, &definition.primaries[..]), ("mine", &primaries[..]));
+        assert!(removed.await.expect("answered").is_ok());
     }
 
     fn config(directory: &std::path::Path, zones: Vec<config::Zone>) -> Config {

@@ -41,15 +41,15 @@ pub struct NewSecondary {
     pub primaries: Vec<Primary>,
 }
 
-/// What a PUT may change; the whole of it replaces the old.
+/// What may be changed; `None` leaves it as it is when the change is made, whatever the client has seen of it.
 #[derive(Clone, Debug)]
 pub struct SecondaryChange {
     /// User of the credential.
     pub user: String,
     /// Free text.
-    pub description: String,
+    pub description: Option<String>,
     /// In order.
-    pub primaries: Vec<Primary>,
+    pub primaries: Option<Vec<Primary>>,
 }
 
 /// How a transfer is asked for by an operator.
@@ -155,7 +155,7 @@ pub enum Command {
     Try(Trial, oneshot::Sender<Result<Arc<ZoneView>, EditError>>),
     /// Creates a secondary zone and queues its first transfer.
     Create(NewSecondary, oneshot::Sender<Result<Arc<ZoneView>, EditError>>),
-    /// Replaces description and primaries.
+    /// Changes description and primaries.
     Change(Uuid, SecondaryChange, oneshot::Sender<Result<Arc<ZoneView>, EditError>>),
     /// Removes a zone and its data.
     Remove(Uuid, oneshot::Sender<Result<(), EditError>>),
@@ -265,7 +265,7 @@ impl Handle {
         self.ask(|reply| Command::Try(Trial::Remove(zone), reply)).await.map(drop)
     }
 
-    /// Replaces description and primaries. Changed primaries start a refresh, an equal definition nothing.
+    /// Changes description and primaries. Changed primaries start a refresh, an equal definition nothing.
     pub async fn change(&self, zone: Uuid, change: SecondaryChange) -> Result<Arc<ZoneView>, EditError> {
         self.ask(|reply| Command::Change(zone, change, reply)).await
     }

@@ -3,7 +3,7 @@
 //! In: events. Out: started exchanges, commits, durable confirmations and statuses, the read model. Never waits for
 //! network or disk: whatever takes time runs elsewhere and comes back as an event.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +30,7 @@ use super::event::{Arrival, Brought, Contents, Course, Ended, Event, Exchange};
 use super::events::{self, About, Bus, Kind};
 use super::exchange::Profiles;
 use super::explain::Surroundings;
+use super::handle::Command;
 use super::history::History;
 use super::hook::Hooks;
 use super::load::write_confirmation;
@@ -85,8 +86,12 @@ pub(super) struct Keeper {
     pub(super) creating: HashSet<Name>,
     /// Their identities.
     pub(super) creating_ids: HashSet<Uuid>,
+    /// Zones whose changed definition is on its way to the disk.
+    pub(super) changing: HashSet<ZoneId>,
     /// Zones whose removal is on its way to the disk: nothing must be written about them behind it.
     pub(super) removing: HashSet<ZoneId>,
+    /// Commands about zones that are on their way to the disk, in the order in which they came.
+    pub(super) waiting: VecDeque<Command>,
     /// Zones from REST whose names the configuration has taken.
     pub(super) aside: Aside,
     /// Catalogs that are followed, and how many members of each are zones here, by its name.
@@ -149,7 +154,9 @@ impl Keeper {
             zones: HashMap::new(),
             creating: HashSet::new(),
             creating_ids: HashSet::new(),
+            changing: HashSet::new(),
             removing: HashSet::new(),
+            waiting: VecDeque::new(),
             aside: Aside::new(),
             followed: BTreeSet::new(),
             members: HashMap::new(),

@@ -96,8 +96,8 @@ pub(super) async fn replace(
     }
     let change = SecondaryChange {
         user: caller.user.to_string(),
-        description: properties.description,
-        primaries: properties.primaries,
+        description: Some(properties.description),
+        primaries: Some(properties.primaries),
     };
     let changed = secondary::change(&api, id, change).await?;
     Ok(json(StatusCode::ACCEPTED, &Object::of(&changed.status(), &settings)))

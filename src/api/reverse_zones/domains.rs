@@ -161,19 +161,10 @@ pub(super) async fn change(
         if ttl.is_some() {
             return Err(domain.managed().err().unwrap_or_else(|| bad("default_ttl cannot be changed")));
         }
-        let old = &domain.status.definition;
         let settings_now = api.settings();
-        let change = SecondaryChange {
-            user: caller.user.to_string(),
-            description: text.unwrap_or_else(|| old.description.clone()),
-            primaries: match settings {
-                Some(settings) => {
-                    let meaning = Meaning { by_ip: false, ..Meaning::of_new(&settings_now) };
-                    read_primaries(Some(settings), meaning)?
-                }
-                None => old.primaries.to_vec(),
-            },
-        };
+        let meaning = Meaning { by_ip: false, ..Meaning::of_new(&settings_now) };
+        let primaries = settings.map(|settings| read_primaries(Some(settings), meaning)).transpose()?;
+        let change = SecondaryChange { user: caller.user.to_string(), description: text, primaries };
         secondary::change(&api, uuid, change).await?
     };
     let now = Domain::of(view, &caller).ok_or_else(|| Refused::from(Fault::zone_not_found()))?;
