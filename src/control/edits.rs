@@ -38,7 +38,10 @@ impl Keeper {
         match command {
             Command::Try(trial, reply) => answer(reply, self.attempt_edit(trial)),
             Command::Create(new, reply) => match self.create(new) {
-                Ok(definition) => self.define(definition, move |d| Written::Created(d, reply)),
+                Ok(definition) => {
+                    self.newcomers.begin(&definition);
+                    self.define(definition, move |d| Written::Created(d, reply));
+                }
                 Err(error) => answer(reply, Err(error)),
             },
             Command::Change(uuid, change, reply) => match self.change(uuid, change) {
@@ -71,17 +74,24 @@ impl Keeper {
         }
     }
 
-    /// Whether what a command begins from is not known yet: the zone it names is on its way to the disk.
+    /// Whether what a command begins from is not known yet: the zone it names is on its way to the disk, or the group of local
+    /// requests under way may make one that it must not meet.
     fn must_wait(&self, command: &Command) -> bool {
         match command {
+            Command::Create(new, _) | Command::Try(Trial::Create(new), _) => {
+                new.uuid.is_some_and(|uuid| self.is_unsettled(uuid)) || self.newcomers.may_get_in_the_way(&new.name)
+            }
             Command::Change(uuid, ..) | Command::Remove(uuid, _) => self.is_unsettled(*uuid),
             Command::Try(Trial::Change(uuid, _) | Trial::Remove(uuid), _) => self.is_unsettled(*uuid),
             _ => false,
         }
     }
 
-    /// Whether a change or the removal of a zone is on its way to the disk.
+    /// Whether a zone is on its way to the disk, or its change or removal is.
     fn is_unsettled(&self, uuid: Uuid) -> bool {
+        if self.newcomers.has_id(uuid) {
+            return true;
+        }
         let id = self.board.by_uuid(uuid).map(|view| view.id);
         id.is_some_and(|id| self.changing.contains(&id) || self.removing.contains(&id))
     }
@@ -97,10 +107,8 @@ impl Keeper {
             Trial::Create(new) => {
                 let next_id = self.next_id;
                 let definition = self.create(new)?;
-                // Nothing was stored under the number, and the name is free again.
+                // Nothing is stored under the number.
                 self.next_id = next_id;
-                self.creating.remove(&definition.name);
-                self.creating_ids.remove(&definition.uuid);
                 (definition, refresh::ZoneState::Provisioning)
             }
             Trial::Change(uuid, change) => {
@@ -125,25 +133,24 @@ impl Keeper {
     /// Checks a new zone and gives it its number and identity.
     fn create(&mut self, new: NewSecondary) -> Result<ZoneDefinition, EditError> {
         self.check_primaries(&new.primaries)?;
-        if self.board.by_name(&new.name).is_some() || self.creating.contains(&new.name) {
+        if self.board.by_name(&new.name).is_some() || self.newcomers.has_name(&new.name) {
             return Err(EditError::NameTaken(new.name));
         }
         let secondary_max = self.config.quota.secondary_zones;
-        if self.board.secondaries_of_rest(&new.tenant) >= secondary_max {
+        let there = self.board.secondaries_of_rest(&new.tenant) + self.newcomers.secondaries_of(&new.tenant);
+        if there >= secondary_max {
             return Err(EditError::Quota(secondary_max));
         }
         let uuid = new.uuid.unwrap_or_else(Uuid::new_v4);
-        if self.board.by_uuid(uuid).is_some() || self.creating_ids.contains(&uuid) || self.is_id_aside(uuid) {
+        if self.board.by_uuid(uuid).is_some() || self.newcomers.has_id(uuid) || self.is_id_aside(uuid) {
             return Err(EditError::IdTaken);
         }
         if !self.config.api.allow_subzones
-            && let Some(other) = self.board.foreign_overlap(&new.name, &new.tenant)
+            && let Some(other) = self.foreign_overlap(&new.name, &new.tenant)
         {
             return Err(EditError::Overlaps { name: new.name, other });
         }
         let now = Timestamp::now();
-        self.creating.insert(new.name.clone());
-        self.creating_ids.insert(uuid);
         Ok(ZoneDefinition {
             id: self.allocate_id(),
             uuid,
@@ -155,6 +162,12 @@ impl Keeper {
             modified: now,
             arrangement: Arc::new(Arrangement::of_rest(new.tenant.into(), new.user.into(), new.primaries.into())),
         })
+    }
+
+    /// A zone of another tenant at, above or below `name`, there or being made.
+    fn foreign_overlap(&self, name: &Name, tenant: &str) -> Option<Name> {
+        let on_board = self.board.foreign_overlap(name, tenant);
+        on_board.or_else(|| self.newcomers.foreign_overlap(name, tenant))
     }
 
     /// `None` if the change changes nothing.
@@ -223,8 +236,7 @@ impl Keeper {
         let outcome = outcome.map_err(EditError::Storage);
         match written {
             Written::Created(definition, reply) => {
-                self.creating.remove(&definition.name);
-                self.creating_ids.remove(&definition.uuid);
+                self.newcomers.end(&definition);
                 // A reload that came meanwhile has the name; the configuration wins.
                 let is_taken = self.board.by_name(&definition.name).is_some();
                 if outcome.is_err() || is_taken {
@@ -547,6 +559,7 @@ fn answer<T>(reply: Reply<T>, outcome: Result<T, EditError>) {
 #[cfg(test)]
 mod tests {
     use super::super::fixture::{keeper, keeper_with_events, prepared, settle, zone};
+    use super::super::local::{LocalRefused, LocalRequest, NewLocal, Step};
     use super::super::versions::Giver;
     use super::*;
 
@@ -614,6 +627,132 @@ mod tests {
 
     fn config(directory: &std::path::Path, zones: Vec<config::Zone>) -> Config {
         Config { state_dir: directory.to_owned(), zones, ..Config::default() }
+    }
+
+    fn new_zone(name: &str, tenant: &str) -> NewSecondary {
+        NewSecondary {
+            uuid: None,
+            name: name.parse().expect("a name"),
+            tenant: tenant.to_owned(),
+            user: "admin".to_owned(),
+            description: String::new(),
+            primaries: zones::configured(&zone(), ZoneId(1), Timestamp::now()).primaries.to_vec(),
+        }
+    }
+
+    type Answer<T> = oneshot::Receiver<Result<T, EditError>>;
+
+    fn create(keeper: &mut Keeper, new: NewSecondary) -> Answer<Arc<ZoneView>> {
+        let (reply, created) = oneshot::channel();
+        keeper.command(Command::Create(new, reply));
+        created
+    }
+
+    /// "Quota reached: 403", and "a zone at, below or above another tenant's zone is 409": whoever comes first, also if what it
+    /// makes is not durable yet.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_zone_that_is_being_made_counts_already() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut config = config(directory.path(), Vec::new());
+        config.quota.secondary_zones = 1;
+        let (mut keeper, _, mut events) = keeper_with_events(config);
+        // given a zone on its way to the disk
+        let mut first = create(&mut keeper, new_zone("r.example", "1000"));
+        assert!(first.try_recv().is_err());
+        // then its name, its place and all around it are taken
+        for (new, why) in [
+            (new_zone("r.example", "2000"), EditError::NameTaken("r.example".parse().expect("a name"))),
+            (new_zone("other.example", "1000"), EditError::Quota(1)),
+        ] {
+            assert_eq!(create(&mut keeper, new).try_recv().expect("at once").err(), Some(why));
+        }
+        for overlapping in ["sub.r.example", "example"] {
+            let refused = create(&mut keeper, new_zone(overlapping, "2000")).try_recv().expect("at once");
+            assert!(matches!(refused, Err(EditError::Overlaps { .. })), "{overlapping}");
+        }
+        // and all others are free
+        let mut other = create(&mut keeper, new_zone("s.example", "2000"));
+        settle(&mut keeper, &mut events, |keeper| keeper.zones.len() == 2).await;
+        assert!(first.try_recv().is_ok_and(|made| made.is_ok()) && other.try_recv().is_ok_and(|made| made.is_ok()));
+        // when one could not be stored it is as if it had never been
+        let definition = keeper.create(new_zone("t.example", "3000")).expect("free");
+        keeper.newcomers.begin(&definition);
+        let (reply, _) = oneshot::channel();
+        keeper.written(Written::Created(Box::new(definition), reply), Err("the disk is full".to_owned()));
+        assert!(keeper.create(new_zone("t.example", "3000")).is_ok());
+    }
+
+    fn new_local(name: &str, tenant: &str) -> LocalRequest {
+        let new = NewLocal {
+            uuid: None,
+            name: name.parse().expect("a name"),
+            description: String::new(),
+            attributes: Default::default(),
+            edits: Vec::new(),
+        };
+        LocalRequest {
+            tenant: tenant.to_owned(),
+            user: "admin".to_owned(),
+            name_servers: vec!["ns1.example.org".parse().expect("a name")],
+            steps: vec![Step::Create(new)],
+            keep_good: false,
+            dry_run: false,
+            mark: None,
+        }
+    }
+
+    /// The same between zones that are edited here and zones that are transferred.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn zones_of_both_kinds_that_are_made_at_once_do_not_overlap() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (mut keeper, _, mut events) = keeper_with_events(config(directory.path(), Vec::new()));
+        let overlaps = |error: &EditError| matches!(error, EditError::Overlaps { .. });
+        // given a local zone that may come to be, and a secondary one below it
+        let (reply, mut local) = oneshot::channel();
+        keeper.local(new_local("r.example", "1000"), reply);
+        let mut secondary = create(&mut keeper, new_zone("sub.r.example", "2000"));
+        assert!(secondary.try_recv().is_err(), "who knows what becomes of the other");
+        settle(&mut keeper, &mut events, |keeper| keeper.waiting.is_empty()).await;
+        // then the one that came first is made
+        assert!(local.try_recv().expect("answered").is_ok());
+        assert!(secondary.try_recv().expect("answered").as_ref().err().is_some_and(overlaps));
+        // given a secondary zone on its way to the disk, and a local one below it
+        let mut secondary = create(&mut keeper, new_zone("s.example", "2000"));
+        let (reply, local) = oneshot::channel();
+        keeper.local(new_local("sub.s.example", "1000"), reply);
+        settle(&mut keeper, &mut events, |keeper| keeper.zones.len() == 1 && !keeper.local.is_busy()).await;
+        // then again
+        assert!(secondary.try_recv().expect("answered").is_ok());
+        let refused = local.await.expect("answered");
+        assert!(matches!(&refused, Err(LocalRefused::Zone { why, .. }) if overlaps(why)), "{refused:?}");
+        // and a local zone that is not made stands in nobody's way
+        let (reply, _) = oneshot::channel();
+        keeper.local(LocalRequest { dry_run: true, ..new_local("t.example", "1000") }, reply);
+        let mut secondary = create(&mut keeper, new_zone("sub.t.example", "2000"));
+        settle(&mut keeper, &mut events, |keeper| keeper.zones.len() == 2).await;
+        assert!(secondary.try_recv().expect("answered").is_ok());
+    }
+
+    /// PUT "replaces the zone, or makes it": which of both is to be known, so a request waits for the one before.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_names_a_zone_that_is_being_made_waits_for_it() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (mut keeper, _, mut events) = keeper_with_events(config(directory.path(), Vec::new()));
+        let uuid = Uuid::new_v4();
+        let put = || NewSecondary { uuid: Some(uuid), ..new_zone("r.example", "1000") };
+        // given a zone on its way to the disk, the same once more, its removal, and its creation after all
+        let mut made = create(&mut keeper, put());
+        let mut again = create(&mut keeper, put());
+        let (reply, mut removed) = oneshot::channel();
+        keeper.command(Command::Remove(uuid, reply));
+        let mut anew = create(&mut keeper, put());
+        // then each sees what the one before has left
+        settle(&mut keeper, &mut events, |keeper| keeper.waiting.is_empty() && keeper.board.by_uuid(uuid).is_some())
+            .await;
+        assert!(made.try_recv().expect("answered").is_ok());
+        assert!(matches!(again.try_recv().expect("answered"), Err(EditError::NameTaken(_) | EditError::IdTaken)));
+        assert!(removed.try_recv().expect("answered").is_ok());
+        assert!(anew.try_recv().expect("answered").is_ok());
     }
 
     /// "If the same name stands in the file too, the file wins, and the stored one is kept aside and reported."

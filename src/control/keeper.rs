@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
-use uuid::Uuid;
 
 use crate::config::Config;
 use crate::dns::{Name, Serial};
@@ -36,6 +35,7 @@ use super::hook::Hooks;
 use super::load::write_confirmation;
 use super::local::LocalDesk;
 use super::look;
+use super::newcomers::Newcomers;
 use super::queue::Queue;
 use super::schedule::Schedule;
 use super::starting::{self, ProbeJob, TransferJob};
@@ -82,10 +82,8 @@ pub(super) struct Keeper {
     pub(super) settings: Arc<refresh::Settings>,
     /// Boxed: a table keeps up to twice the room it uses, and a zone is large.
     pub(super) zones: HashMap<ZoneId, Box<Zone>>,
-    /// Names whose definitions are on their way to the disk.
-    pub(super) creating: HashSet<Name>,
-    /// Their identities.
-    pub(super) creating_ids: HashSet<Uuid>,
+    /// Zones that are being made.
+    pub(super) newcomers: Newcomers,
     /// Zones whose changed definition is on its way to the disk.
     pub(super) changing: HashSet<ZoneId>,
     /// Zones whose removal is on its way to the disk: nothing must be written about them behind it.
@@ -152,8 +150,7 @@ impl Keeper {
             hooks: Arc::new(Hooks::new(&config.state_dir)),
             reviewing: HashSet::new(),
             zones: HashMap::new(),
-            creating: HashSet::new(),
-            creating_ids: HashSet::new(),
+            newcomers: Newcomers::default(),
             changing: HashSet::new(),
             removing: HashSet::new(),
             waiting: VecDeque::new(),

@@ -12,7 +12,7 @@
 //! * `commit`: the door, the only caller of `Publisher::publish`.
 //! * `review`: judges each new version; `hook`: the operator's own check; `held`: versions that wait for a verdict.
 //! * `versions`: who gave which version, and the way back.
-//! * `edits`: what operators change; `aside`: zones from REST whose names the configuration has.
+//! * `edits`: what operators change; `newcomers`: zones that are being made; `aside`: zones from REST whose names the configuration has.
 //! * `starting`: jobs whose turn has come; `exchange`: one probe or transfer, run as a task; builds and checks new contents beside the served ones.
 //! * `queue`, `schedule`: whose turn it is, and when.
 //! * `telling`: what happened, to those who want to know; `terms`: the configuration as others understand it.
@@ -48,6 +48,7 @@ mod hook;
 mod keeper;
 mod load;
 mod look;
+mod newcomers;
 mod outbound;
 mod queue;
 mod review;

@@ -337,7 +337,7 @@ impl Keeper {
         let Some(view) = self.board.by_name(&member.name) else {
             let uuid = configured_uuid(&member.name);
             return match () {
-                () if self.creating.contains(&member.name) => taken("a zone that is just being made"),
+                () if self.newcomers.has_name(&member.name) => taken("a zone that is just being made"),
                 () if self.board.by_uuid(uuid).is_some() || self.is_id_aside(uuid) => taken("another zone's id"),
                 () => Ok(Place::New),
             };

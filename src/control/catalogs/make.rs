@@ -104,7 +104,7 @@ impl Keeper {
             return;
         }
         let is_made = |settings: &CatalogZone| self.made.values().any(|made| made.settings.name == settings.name);
-        let is_free = |name: &Name| self.board.by_name(name).is_none() && !self.creating.contains(name);
+        let is_free = |name: &Name| self.board.by_name(name).is_none() && !self.newcomers.has_name(name);
         let missing = self.config.catalogs.iter().filter(|settings| !is_made(settings) && is_free(&settings.name));
         for settings in missing.cloned().collect::<Vec<_>>() {
             let id = self.allocate_id();
@@ -114,7 +114,7 @@ impl Keeper {
 
     fn begin_catalog(&mut self, settings: CatalogZone, id: ZoneId, stored: Option<Arc<Snapshot>>) {
         self.make_way(&settings.name, &settings.origin);
-        if self.board.by_name(&settings.name).is_some() || self.creating.contains(&settings.name) {
+        if self.board.by_name(&settings.name).is_some() || self.newcomers.has_name(&settings.name) {
             tracing::error!(zone = %settings.name, "the name of this [[catalog-zone]] belongs to a zone that came by REST; the catalog is made when it is free");
             return;
         }

@@ -15,6 +15,7 @@ use super::log::{self, Changes};
 use super::request::{LocalOutcome, LocalRefused, LocalRequest, Mark, NewLocal, PtrDraft, Step, StepOutcome};
 use crate::control::definition::{Arrangement, Origin, ZoneDefinition};
 use crate::control::handle::EditError;
+use crate::control::newcomers::Newcomers;
 use crate::control::status::Board;
 use crate::control::zones::StoredDefinition;
 use crate::dns::{Name, RecordType, Serial};
@@ -61,6 +62,8 @@ pub(super) struct Ground {
     pub(super) owned: Option<Vec<ipnet::IpNet>>,
     /// By apex: what was set aside, or why the zone may not be made.
     pub(super) reserved: HashMap<Name, Result<Reserved, EditError>>,
+    /// Secondary zones that are not on the board yet. Those that come while the group is under way give way to it.
+    pub(super) newcomers: Newcomers,
 }
 
 /// A zone in the works.
@@ -249,7 +252,7 @@ impl Group {
         Ok((id, StepOutcome { created: true, ..outcome }))
     }
 
-    /// A zone of another tenant at, above or below the new one, on the board or in this group.
+    /// A zone of another tenant at, above or below the new one, there, being made, or in this group.
     fn foreign_overlap(&self, name: &Name, tenant: &str) -> Option<Name> {
         if self.ground.allow_subzones {
             return None;
@@ -261,7 +264,8 @@ impl Group {
                 && (other.is_at_or_below(name) || name.is_at_or_below(other))
         };
         let in_group = self.works.values().find(meets).map(|work| work.definition.name.clone());
-        in_group.or_else(|| self.ground.board.foreign_overlap(name, tenant))
+        let there = || self.ground.board.foreign_overlap(name, tenant);
+        in_group.or_else(there).or_else(|| self.ground.newcomers.foreign_overlap(name, tenant))
     }
 
     fn describe(&mut self, id: ZoneId, request: &LocalRequest, description: &str) {

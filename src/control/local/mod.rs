@@ -84,9 +84,6 @@ struct Local {
 pub struct Finished {
     group: Group,
     answers: Vec<(LocalReply, Result<LocalOutcome, LocalRefused>)>,
-    /// What was set aside for it.
-    names: Vec<Name>,
-    uuids: Vec<Uuid>,
 }
 
 impl std::fmt::Debug for Finished {
@@ -111,6 +108,12 @@ impl LocalDesk {
 
     pub(super) fn holds(&self, id: ZoneId) -> bool {
         self.zones.contains_key(&id)
+    }
+
+    /// Whether a group is under way.
+    #[cfg(test)]
+    pub(super) fn is_busy(&self) -> bool {
+        self.is_busy || !self.waiting.is_empty()
     }
 
     /// Of every local zone.
@@ -144,10 +147,12 @@ impl Keeper {
         let count = self.local.waiting.len().min(GROUP_REQUESTS_MAX);
         let requests: Vec<(LocalRequest, LocalReply)> = self.local.waiting.drain(..count).collect();
         let reserved = self.set_aside(requests.iter().map(|(request, _)| request));
-        let names: Vec<Name> = reserved.iter().filter(|(_, r)| r.is_ok()).map(|(name, _)| name.clone()).collect();
-        let uuids: Vec<Uuid> = reserved.values().filter_map(|r| r.as_ref().ok()).map(|r| r.uuid).collect();
-        self.creating.extend(names.iter().cloned());
-        self.creating_ids.extend(uuids.iter().copied());
+        let newcomers = self.newcomers.clone();
+        let steps = requests.iter().flat_map(|(request, _)| &request.steps);
+        let chosen = steps.filter_map(|step| if let Step::Create(new) = step { new.uuid } else { None });
+        let ids = reserved.values().filter_map(|r| r.as_ref().ok()).map(|r| r.uuid).chain(chosen).collect();
+        let names = reserved.iter().filter(|(_, r)| r.is_ok()).map(|(name, _)| name.clone()).collect();
+        self.newcomers.begin_group(names, ids);
         let (api, quota) = (&self.config.api, &self.config.quota);
         let ground = Ground {
             board: self.board.clone(),
@@ -157,6 +162,7 @@ impl Keeper {
             allow_subzones: api.allow_subzones,
             owned: self.config.owned_cidrs(),
             reserved,
+            newcomers,
         };
         let next_num = self.local.next_num.max(FIRST_RECORD);
         let (store, events, state) = (self.store.clone(), self.events.clone(), self.local.copies.state.clone());
@@ -166,7 +172,7 @@ impl Keeper {
             let write = group.write();
             let removed = group.works.iter().filter(|(_, work)| work.is_removed && !work.is_new);
             removed.for_each(|(id, _)| copy::remove(&state, *id));
-            let finished = Box::new(Finished { group, answers, names, uuids });
+            let finished = Box::new(Finished { group, answers });
             // Nobody listens any more when the daemon stops.
             let done = move |outcome: Result<(), StoreError>| {
                 let _ = events.send(Event::LocalStored(finished, outcome.map_err(|error| error.to_string())));
@@ -191,10 +197,10 @@ impl Keeper {
                 Step::Edit { .. } | Step::Remove { .. } => (None, None),
             };
             let Some(name) = name.filter(|name| !reserved.contains_key(name)) else { continue };
-            let is_taken = self.board.by_name(&name).is_some() || self.creating.contains(&name);
+            let is_taken = self.board.by_name(&name).is_some() || self.newcomers.has_name(&name);
             let outcome = match uuid {
                 _ if is_taken => Err(EditError::NameTaken(name.clone())),
-                Some(uuid) if self.creating_ids.contains(&uuid) || self.is_id_aside(uuid) => Err(EditError::IdTaken),
+                Some(uuid) if self.newcomers.has_id(uuid) || self.is_id_aside(uuid) => Err(EditError::IdTaken),
                 _ => Ok(Reserved { id: self.allocate_id(), uuid: uuid.unwrap_or_else(Uuid::new_v4) }),
             };
             reserved.insert(name, outcome);
@@ -204,14 +210,9 @@ impl Keeper {
 
     /// A group is durable (or not): now it counts.
     pub(super) fn local_stored(&mut self, finished: Finished, outcome: Result<(), String>) {
-        let Finished { group, answers, names, uuids } = finished;
+        let Finished { group, answers } = finished;
         self.local.is_busy = false;
-        names.iter().for_each(|name| {
-            self.creating.remove(name);
-        });
-        uuids.iter().for_each(|uuid| {
-            self.creating_ids.remove(uuid);
-        });
+        self.newcomers.end_group();
         let failure = outcome.err();
         match &failure {
             None => self.show_group(group),
@@ -237,6 +238,7 @@ impl Keeper {
             // A client that has gone away does not undo the change.
             let _ = reply.send(answer);
         }
+        self.take_up_waiting();
         self.begin_group();
     }
 

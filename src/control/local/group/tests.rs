@@ -17,6 +17,7 @@ fn group() -> Group {
         allow_subzones: false,
         owned: None,
         reserved: zones.into_iter().zip(1..).map(|(name, n)| reserved(name, n)).collect(),
+        newcomers: Newcomers::default(),
     };
     Group::new(ground, 1)
 }
