@@ -1,6 +1,6 @@
 //! `/secondaryzones` and `/secondaryzones/{id}`.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::daemon::{ADMIN, Daemon};
 use crate::golden;
@@ -90,6 +90,38 @@ fn a_zone_keeps_its_name() {
     let body = r#"{"properties":{"zoneName":"after.example","primaryIps":["127.0.0.1#5399"]}}"#;
     let reply = daemon.send("PUT", &format!("/secondaryzones/{id}"), &[ADMIN], body);
     assert_eq!((reply.status, reply.error_code().as_str()), (400, "dns-zone-rename"));
+}
+
+/// PUT "replaces the zone, or makes it under this id": a client's retry while the first is under way is no conflict, and a
+/// removal beside it comes before or after.
+#[test]
+fn a_put_beside_others_of_its_zone_makes_or_replaces_it() {
+    let daemon = Daemon::start();
+    for (path, properties) in [
+        ("secondaryzones", json!({"zoneName": "a.example", "primaryIps": ["127.0.0.1#5399"]})),
+        ("zones", json!({"zoneName": "b.example"})),
+    ] {
+        let body = json!({"properties": properties}).to_string();
+        for _ in 0..20 {
+            let target = format!("/{path}/{}", uuid::Uuid::new_v4());
+            let put = || daemon.send("PUT", &target, &[ADMIN], &body).status;
+            // given the same PUT from several at once, then the same beside a DELETE
+            let at_once = |count: usize, removals: usize| {
+                std::thread::scope(|scope| {
+                    let puts: Vec<_> = (0..count).map(|_| scope.spawn(put)).collect();
+                    for _ in 0..removals {
+                        scope.spawn(|| daemon.send("DELETE", &target, &[ADMIN], ""));
+                    }
+                    puts.into_iter().map(|put| put.join().expect("answered")).collect::<Vec<u16>>()
+                })
+            };
+            // then all are carried out, in some order
+            assert_eq!(at_once(4, 0), [202; 4], "{target}");
+            assert_eq!(at_once(2, 1), [202; 2], "{target}");
+            daemon.send("DELETE", &target, &[ADMIN], "");
+            assert_eq!(daemon.get(&target).status, 404);
+        }
+    }
 }
 
 #[test]

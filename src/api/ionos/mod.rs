@@ -13,6 +13,7 @@ pub mod primaries;
 mod quota;
 pub mod records;
 mod refused;
+mod replacing;
 mod reverse_records;
 pub mod secondary_zones;
 mod zone_files;

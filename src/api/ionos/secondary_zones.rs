@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::collection::{self, Address, List};
 use super::metadata::Metadata;
 use super::primaries::{self, Entry, Meaning};
+use super::replacing::make_or_replace;
 use super::{accepted, json};
 use crate::api::auth::Caller;
 use crate::api::fault::{ErrorCode, Fault, Message, capitalized};
@@ -65,7 +66,7 @@ pub(super) async fn create(
     Writer(caller): Writer,
     Json(request): Json<Request>,
 ) -> Result<Response, Fault> {
-    let object = make(&api, caller, None, request).await?;
+    let object = make(&api, &caller, None, &request).await?;
     let location = HeaderValue::from_str(&object.href).expect("the path holds a UUID only");
     let mut response = json(StatusCode::ACCEPTED, &object);
     response.headers_mut().insert(LOCATION, location);
@@ -81,13 +82,21 @@ pub(super) async fn read(State(api): State<Arc<Api>>, zone: Zone) -> Response {
 pub(super) async fn replace(
     State(api): State<Arc<Api>>,
     Id(id): Id,
-    zone: Option<Zone>,
     Writer(caller): Writer,
     Json(request): Json<Request>,
 ) -> Result<Response, Fault> {
-    let Some(zone) = zone else {
-        return Ok(json(StatusCode::ACCEPTED, &make(&api, caller, Some(id), request).await?));
+    let (api, caller, request) = (&*api, &caller, &request);
+    let find = || Zone::find(api, caller, id);
+    let put = |zone: Option<Zone>| async move {
+        match zone {
+            Some(zone) => change(api, caller, &zone, request).await,
+            None => make(api, caller, Some(id), request).await,
+        }
     };
+    Ok(json(StatusCode::ACCEPTED, &make_or_replace(find, put).await?))
+}
+
+async fn change(api: &Api, caller: &Caller, zone: &Zone, request: &Request) -> Result<Object, Fault> {
     let settings = api.settings();
     let (name, properties) = request.check(&settings, Some(&zone.view.name))?;
     if name != zone.view.name {
@@ -99,8 +108,8 @@ pub(super) async fn replace(
         description: Some(properties.description),
         primaries: Some(properties.primaries),
     };
-    let changed = secondary::change(&api, id, change).await?;
-    Ok(json(StatusCode::ACCEPTED, &Object::of(&changed.status(), &settings)))
+    let changed = secondary::change(api, zone.view.uuid, change).await?;
+    Ok(Object::of(&changed.status(), &settings))
 }
 
 /// DELETE `/secondaryzones/{id}`.
@@ -109,7 +118,7 @@ pub(super) async fn remove(State(api): State<Arc<Api>>, zone: Zone, Writer(_): W
     Ok(accepted())
 }
 
-async fn make(api: &Api, caller: Caller, uuid: Option<Uuid>, request: Request) -> Result<Object, Fault> {
+async fn make(api: &Api, caller: &Caller, uuid: Option<Uuid>, request: &Request) -> Result<Object, Fault> {
     let settings = api.settings();
     let (name, properties) = request.check(&settings, None)?;
     let new = NewSecondary {
@@ -256,8 +265,8 @@ impl Request {
     }
 
     /// Collects everything that is wrong. Without `zoneName` the zone keeps the name it `has`.
-    fn check(self, settings: &Settings, has: Option<&Name>) -> Result<(Name, Checked), Fault> {
-        let Some(sent) = self.properties else {
+    fn check(&self, settings: &Settings, has: Option<&Name>) -> Result<(Name, Checked), Fault> {
+        let Some(sent) = &self.properties else {
             return Err(Fault::new(ErrorCode::MissingValue, "properties is missing."));
         };
         let mut messages = Vec::new();
@@ -270,7 +279,7 @@ impl Request {
             }
         };
         let name = name.map_err(|message| messages.push(message)).ok();
-        let description = sent.description.unwrap_or_default();
+        let description = sent.description.clone().unwrap_or_default();
         let chars = description.chars().count();
         if chars > DESCRIPTION_CHARS_MAX {
             let text =

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::collection::{self, Address, List};
 use super::metadata::Metadata;
+use super::replacing::make_or_replace;
 use super::secondary_zones::{DESCRIPTION_CHARS_MAX, FILTERS, Filter, bad_value};
 use super::{accepted, json};
 use crate::api::auth::Caller;
@@ -55,7 +56,7 @@ pub(super) async fn create(
     params: Params,
     Json(request): Json<Request>,
 ) -> Result<Response, Fault> {
-    let object = make(&api, &caller, None, request, &params).await?;
+    let object = make(&api, &caller, None, &request, &params).await?;
     let location = HeaderValue::from_str(&object.href).expect("the path holds a UUID only");
     let mut response = json(StatusCode::ACCEPTED, &object);
     response.headers_mut().insert(LOCATION, location);
@@ -71,14 +72,28 @@ pub(super) async fn read(State(api): State<Arc<Api>>, zone: Managed) -> Response
 pub(super) async fn replace(
     State(api): State<Arc<Api>>,
     Id(id): Id,
-    zone: Option<Managed>,
     Writer(caller): Writer,
     params: Params,
     Json(request): Json<Request>,
 ) -> Result<Response, Fault> {
-    let Some(zone) = zone else {
-        return Ok(json(StatusCode::ACCEPTED, &make(&api, &caller, Some(id), request, &params).await?));
+    let (api, caller, request, params) = (&*api, &caller, &request, &params);
+    let find = || Managed::find(api, caller, id);
+    let put = |zone: Option<Managed>| async move {
+        match zone {
+            Some(zone) => change(api, caller, &zone, request, params).await,
+            None => make(api, caller, Some(id), request, params).await,
+        }
     };
+    Ok(json(StatusCode::ACCEPTED, &make_or_replace(find, put).await?))
+}
+
+async fn change(
+    api: &Api,
+    caller: &Caller,
+    zone: &Managed,
+    request: &Request,
+    params: &Params,
+) -> Result<Object, Fault> {
     let settings = api.settings();
     let (name, wanted) = request.check(&settings, Some(zone.zone.apex()))?;
     if name != *zone.zone.apex() {
@@ -87,10 +102,10 @@ pub(super) async fn replace(
         return Err(Fault::new(ErrorCode::ZoneRename, text));
     }
     let attributes = AttributesPatch { enabled: Some(wanted.enabled), ..AttributesPatch::default() };
-    let step =
-        Step::Edit { zone: id, description: Some(wanted.description), edits: vec![Edit::Attributes(attributes)] };
-    let outcome = local::step(&api, &caller, step, dry_run(&params)?).await?;
-    Ok(json(StatusCode::ACCEPTED, &Object::of(&outcome.definition, ZoneState::Available, &settings)))
+    let edits = vec![Edit::Attributes(attributes)];
+    let step = Step::Edit { zone: zone.definition.uuid, description: Some(wanted.description), edits };
+    let outcome = local::step(api, caller, step, dry_run(params)?).await?;
+    Ok(Object::of(&outcome.definition, ZoneState::Available, &settings))
 }
 
 /// DELETE `/zones/{id}`.
@@ -113,7 +128,7 @@ async fn make(
     api: &Api,
     caller: &Caller,
     uuid: Option<Uuid>,
-    request: Request,
+    request: &Request,
     params: &Params,
 ) -> Result<Object, Fault> {
     let settings = api.settings();
@@ -151,8 +166,8 @@ struct Wanted {
 
 impl Request {
     /// Collects everything that is wrong. Without `zoneName` the zone keeps the name it `has`.
-    fn check(self, settings: &Settings, has: Option<&Name>) -> Result<(Name, Wanted), Fault> {
-        let Some(sent) = self.properties else {
+    fn check(&self, settings: &Settings, has: Option<&Name>) -> Result<(Name, Wanted), Fault> {
+        let Some(sent) = &self.properties else {
             return Err(Fault::new(ErrorCode::MissingValue, "properties is missing."));
         };
         let mut messages = Vec::new();
@@ -164,7 +179,7 @@ impl Request {
                 Err(Message { code: ErrorCode::MissingValue, text: "properties.zoneName is missing.".into() })
             }
         };
-        let description = sent.description.unwrap_or_default();
+        let description = sent.description.clone().unwrap_or_default();
         check_description(&description, &mut messages);
         match (name, Fault::all(messages)) {
             (Ok(name), None) => Ok((name, Wanted { description, enabled: sent.enabled.unwrap_or(true) })),
