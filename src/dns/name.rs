@@ -154,8 +154,18 @@ impl Name {
 
     /// Canonical order of RFC 4034 §6.1: by label from the right, absent before any label, octets unsigned.
     pub fn canonical_cmp(&self, other: &Name) -> Ordering {
-        let (mut starts, mut other_starts) = ([0; LABELS_MAX + 1], [0; LABELS_MAX + 1]);
-        from_right(&self.0, &mut starts).cmp(from_right(&other.0, &mut other_starts))
+        // Names that are compared mostly end alike, as those of one zone do: only the labels before that end decide.
+        let same = common_end(&self.0, &other.0);
+        let (mut mine, mut others) = (End::of(&self.0), End::of(&other.0));
+        loop {
+            if mine.len() > same || mine.len() > others.len() {
+                mine.drop_label();
+            } else if others.len() > same || others.len() > mine.len() {
+                others.drop_label();
+            } else {
+                return mine.label_before().cmp(&others.label_before());
+            }
+        }
     }
 
     /// Presentation form without the final dot (as the REST API shows names); the root is `.`.
@@ -193,13 +203,47 @@ pub fn label_starts(wire: &[u8], starts: &mut [u8; LABELS_MAX + 1]) -> usize {
     count
 }
 
-/// The labels of a checked name from the right. `starts` is overwritten.
-fn from_right<'a>(wire: &'a [u8], starts: &'a mut [u8; LABELS_MAX + 1]) -> impl Iterator<Item = &'a [u8]> {
-    let count = label_starts(wire, starts);
-    starts[..count].iter().rev().map(|&start| {
-        let start = usize::from(start);
-        &wire[start + 1..start + 1 + usize::from(wire[start])]
-    })
+/// How many octets at the end are the same.
+fn common_end(a: &[u8], b: &[u8]) -> usize {
+    let (mut a, mut b, mut len) = (a, b, 0);
+    while let (Some((a_rest, a_last)), Some((b_rest, b_last))) = (a.split_last_chunk::<8>(), b.split_last_chunk::<8>())
+    {
+        let differing = u64::from_le_bytes(*a_last) ^ u64::from_le_bytes(*b_last);
+        if differing != 0 {
+            return len + differing.leading_zeros() as usize / 8;
+        }
+        (a, b, len) = (a_rest, b_rest, len + 8);
+    }
+    len + a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a == b).count()
+}
+
+/// The rightmost labels of a checked name: first all of them.
+struct End<'a> {
+    wire: &'a [u8],
+    at: usize,
+    /// Where the label before begins.
+    before: Option<usize>,
+}
+
+impl<'a> End<'a> {
+    fn of(wire: &'a [u8]) -> End<'a> {
+        End { wire, at: 0, before: None }
+    }
+
+    /// Octets; 1 is the root alone, and less there is not.
+    fn len(&self) -> usize {
+        self.wire.len() - self.at
+    }
+
+    fn drop_label(&mut self) {
+        self.before = Some(self.at);
+        self.at += 1 + usize::from(self.wire[self.at]);
+    }
+
+    /// The label left of it.
+    fn label_before(&self) -> Option<&'a [u8]> {
+        self.before.map(|start| &self.wire[start + 1..self.at])
+    }
 }
 
 /// Iterator over labels, see [`Name::labels`].
@@ -478,6 +522,20 @@ mod tests {
     }
 
     proptest! {
+        /// RFC 4034 §6.1: "sorted according to the most significant (rightmost) labels", then the next, "etc."
+        #[test]
+        fn canonical_order_compares_label_after_label(
+            [a, b] in proptest::array::uniform2(proptest::collection::vec(proptest::collection::vec(0u8..4, 1..4), 0..4))
+        ) {
+            let name = |labels: &[Vec<u8>]| {
+                let mut wire: Vec<u8> = Vec::new();
+                labels.iter().rev().for_each(|label| wire.extend([&[label.len() as u8], &label[..]].concat()));
+                wire.push(0);
+                Name::from_wire(&wire).expect("a name")
+            };
+            prop_assert_eq!(name(&a).canonical_cmp(&name(&b)), a.cmp(&b));
+        }
+
         #[test]
         fn reading_arbitrary_bytes_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..80), at in 0usize..90) {
             if let Ok((n, _)) = Name::read(&bytes, at) {
