@@ -83,6 +83,8 @@ fn kill_right_after_an_update_leaves_old_or_new() {
         let (mut peer, mut ours) = pair(Setup::primary(program), &[zones::small(NAME, 1)]);
         ours.dns.wait_serial(NAME, 1, SOON);
         let mut versions = vec![zone_of(peer.address(), NAME, None).expect("AXFR")];
+        // a transfer waits until the version is on the disk, and a first one has up to a second at a start
+        assert_eq!(zone_of(ours.address(), NAME, None).as_ref(), Ok(&versions[0]));
         for serial in 2..6 {
             peer.load(&zones::small(NAME, serial));
             versions.push(zone_of(peer.address(), NAME, None).expect("AXFR"));
