@@ -95,7 +95,8 @@ async fn accept(
                 let (router, stop) = (router.clone(), stop.clone());
                 tokio::spawn(async move {
                     connection(accepted, router, stop).await;
-                    drop((slot, place));
+                    // in this order: who gets the slot finds a place
+                    drop((place, slot));
                 });
             }
             Err(error) if belongs_to_client(&error) => {}

@@ -72,10 +72,10 @@ pub struct Dns {
     pub tcp_connections_per_client: usize,
     /// AXFR and IXFR answers to downstreams running at one time. Default 50. Takes effect after a restart.
     pub outbound_transfers: usize,
-    /// Equal replies a second over UDP to one network, all workers and all addresses of `listen` together; what exceeds it is sent short (TC) or not
-    /// at all. Default 0: no limit. For servers that are abused to flood others; 20 to 200 spares every resolver that
-    /// caches. Clients that have proved their address (TCP, a valid cookie, TSIG) are not limited. Takes effect after a
-    /// restart.
+    /// Equal replies a second over UDP to one network, all workers and all addresses of `listen` together; what exceeds it
+    /// is sent short (TC) or not at all. Default 0: no limit. For servers that are abused to flood others; 20 to 200 spares
+    /// every resolver that caches. Clients that have proved their address (TCP, a valid cookie, TSIG) are not limited. Takes
+    /// effect after a restart.
     pub rate_limit: u32,
     /// Every how many-th reply over `rate-limit` is sent short, so that a real client can come by TCP. Default 2; 1:
     /// all of them, 0: none. Takes effect after a restart.

@@ -8,7 +8,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::api::serve::CONNECTIONS_MAX as API_CONNECTIONS_MAX;
 use crate::config::Config;
 use crate::control::PROBES;
-use crate::system::schedule::allowed_cpus;
+use crate::net::workers;
 
 /// For the store, the log, the runtime, NOTIFYs to downstreams and external checks.
 const RESERVE: usize = 128;
@@ -78,8 +78,7 @@ impl Shares {
 
 /// What everything but connections of clients may take: each transfer and each SOA query holds a socket.
 fn reserve(config: &Config) -> usize {
-    let workers = if config.dns.workers == 0 { allowed_cpus().len().max(1) } else { config.dns.workers };
-    let listening = config.dns.listen.len() * (workers + 1)
+    let listening = config.dns.listen.len() * (workers(config.dns.workers) + 1)
         + config.dns.listen_tls.len()
         + config.api.listen.len()
         + config.api.listen_tls.len();

@@ -416,7 +416,8 @@ impl TsigFailure {
     }
 }
 
-/// Checks a request: `None` if it is not signed, or cannot be read so far as to tell. In the order of RFC 8945 §5.2: key, MAC, time, truncation.
+/// Checks a request: `None` if it is not signed, or cannot be read so far as to tell. In the order of RFC 8945 §5.2: key,
+/// MAC, time, truncation.
 pub fn verify_request(message: &[u8], keyring: &Keyring, now: Timestamp) -> Result<Option<Verified>, TsigFailure> {
     let tsig = match Tsig::find(message) {
         Ok(Some(tsig)) => tsig,

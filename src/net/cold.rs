@@ -320,7 +320,8 @@ struct Exchange<'a> {
     request: &'a [u8],
     header: Header,
     signed: Option<&'a Verified>,
-    /// What goes back in the COOKIE option: "the server SHALL [...] include the COOKIE option in the response" (RFC 7873 §5.2.3).
+    /// What goes back in the COOKIE option: "the server SHALL [...] include the COOKIE option in the response" (RFC 7873
+    /// §5.2.3).
     cookie: Option<Vec<u8>>,
     /// The client has shown a cookie that only we can have given it.
     is_proved: bool,
@@ -360,7 +361,8 @@ impl Exchange<'_> {
         !matches!(Opt::find(self.request), Ok(None) | Err(EdnsError::Message(_)))
     }
 
-    /// The OPT of an answer about `slot`: with the cookie of the client, and with EXPIRE if the request asks for it (RFC 7314 §3.2 names SOA, AXFR and IXFR).
+    /// The OPT of an answer about `slot`: with the cookie of the client, and with EXPIRE if the request asks for it (RFC 7314
+    /// §3.2 names SOA, AXFR and IXFR).
     fn opt(&self, slot: Option<&Slot>) -> Option<Opt> {
         if !self.has_edns() {
             return None;

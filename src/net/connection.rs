@@ -306,7 +306,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 }
 
-/// What `work` comes to, or that it did not end in time: `problem` says what the client did not do.
+/// What `work` comes to, or that it did not end in time: `problem` says what went on for so long.
 async fn within<T>(limit: Duration, problem: &str, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     timeout(limit, work).await.unwrap_or_else(|_| {
         Err(io::Error::new(io::ErrorKind::TimedOut, format!("{problem} for {} ms", limit.as_millis())))

@@ -214,14 +214,19 @@ struct Bound {
     tcp: TcpListener,
 }
 
+/// UDP workers of each address where so many are configured; 0: one for each processor.
+pub(crate) fn workers(configured: usize) -> usize {
+    match configured {
+        0 => schedule::allowed_cpus().len().max(1),
+        workers => workers,
+    }
+}
+
 impl Listeners {
     /// Binds UDP and TCP on each of `addresses`. Port 0 takes one free port for both transports. On a wildcard
     /// address replies leave from the address that was asked; `[::]` does not take IPv4.
     pub fn bind(addresses: &[SocketAddr], options: Options) -> io::Result<Listeners> {
-        let workers = match options.workers {
-            0 => schedule::allowed_cpus().len().max(1),
-            workers => workers,
-        };
+        let workers = workers(options.workers);
         let bound = addresses.iter().map(|&address| bind(address, workers)).collect::<io::Result<_>>()?;
         let tls = options.tls_addresses.iter().map(|&address| {
             let named = |error: io::Error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"));

@@ -192,11 +192,12 @@ pub(super) async fn list(
     let mut heads: Vec<Arc<Head>> = heads.into_iter().skip(page.offset).take(page.limit).collect();
     let mut links = call.links(page, total, &params, &FILTERS);
     let jobs = if with_details {
-        if let Some(behind) = heads.get(fitting(&heads)) {
+        let fitting = fitting(&heads);
+        if let Some(behind) = heads.get(fitting) {
             links.retain(|link| link.rel != "next");
             let marker = behind.id.to_string();
             links.push(call.link("next", page.limit, (Some(&marker), 0), &params, &FILTERS));
-            heads.truncate(fitting(&heads));
+            heads.truncate(fitting);
         }
         let call = call.clone();
         let reading = tokio::task::spawn_blocking(move || {
