@@ -3,12 +3,12 @@
 
 use uuid::Uuid;
 
-use crate::control::definition::ZoneDefinition;
+use crate::control::definition::{ZoneDefinition, uuid_of};
 use crate::dns::RecordRef;
 
 /// v5 of the zone's and of owner, type and rdata.
 pub fn record_id(zone: Uuid, record: RecordRef<'_>) -> Uuid {
-    Uuid::new_v5(&zone, &[record.owner, &record.rtype.0.to_be_bytes(), record.rdata].concat())
+    uuid_of(&zone, &[record.owner, &record.rtype.0.to_be_bytes(), record.rdata].concat())
 }
 
 /// The number that stands for such an identity: its first 53 bits, which every reader of JSON can hold.

@@ -9,20 +9,20 @@ use crate::access::ZoneAccess;
 use crate::dns::Name;
 use crate::refresh::{self, Confirmation, Fingerprint, PrimaryState, Refresh};
 use crate::served::{Slot, State, ZoneId};
-use crate::store::{self, Restored, Store, StoredZone, Write, ZoneNumber};
+use crate::store::{self, Restored, Store, StoredZone, Write};
 use crate::time::Timestamp;
 use crate::zone::{HashKey, Snapshot};
 
 use super::aside::Displaced;
 use super::catalogs::follow;
 use super::commit::soa_timers;
-use super::definition::{FIRST_ZONE_ID, Origin, Primary, ZoneDefinition};
+use super::definition::{Arrangement, FIRST_ZONE_ID, Origin, Primary, ZoneDefinition};
 use super::held::Review;
 use super::keeper::{IN_MEMORY, Keeper, report};
 use super::local::{self, LocalIndex};
 use super::look;
 use super::status::{Remarks, ZoneStatus, ZoneView};
-use super::zones::{self, StoredDefinition, Zone};
+use super::zones::{self, Before, StoredDefinition, Zone};
 
 /// What was stored of a secondary zone, ready to go on from; the default for a zone that is new.
 #[derive(Default)]
@@ -133,11 +133,13 @@ impl Keeper {
         let mut by_catalog = ByCatalog::of(&config);
         // Most stores hold nothing that came by REST.
         let names: LazyCell<HashSet<&Name>, _> = LazyCell::new(|| config.zones.iter().map(|zone| &zone.name).collect());
+        let mut before = Before::default();
         // Of two with one name the newer one counts: it was made when nobody wanted the other.
         for (zone, octets) in stored.iter().rev() {
             self.next_id = self.next_id.max(zone + 1);
             let found = octets.as_deref().and_then(|octets| {
-                known(*zone, octets, &mut wanted, &|name| names.contains(name), &mut by_catalog, now)
+                let is_configured = |name: &Name| names.contains(name);
+                known(ZoneId(*zone), octets, &mut wanted, &is_configured, &mut by_catalog, (&mut before, now))
             });
             let (definition, of) = match found {
                 Some(Known::Catalog(name)) => {
@@ -183,7 +185,7 @@ impl Keeper {
         // In the order of the file, so that numbers are the same on every machine that starts with it.
         let is_new = |zone: &&crate::config::Zone| wanted.contains_key(&zone.name);
         let first_new = definitions.len();
-        let new = config.zones.iter().filter(is_new).map(|z| zones::configured(z, self.allocate_id(), now));
+        let new = config.zones.iter().filter(is_new).map(|z| before.configured(z, self.allocate_id(), now));
         definitions.extend(new);
         // All names before any contents: what is in a zone may belong to one below.
         let mut expected = self.introduce(definitions);
@@ -353,19 +355,20 @@ impl Keeper {
         let names: Vec<_> = definitions.iter().map(|d| (d.id, d.name.clone())).collect();
         let slots = self.publisher.add_zones(names);
         // Zones of one group nearly always come one behind the other, and share what they have in common.
-        let (mut arrangement, mut access) = (None, Arc::new(ZoneAccess::default()));
+        let mut last: Option<(Arc<Arrangement>, bool, Arc<ZoneAccess>)> = None;
         self.policy.reserve(slots.len());
         for (definition, slot) in definitions.iter_mut().zip(&slots) {
-            match &arrangement {
-                Some(known) if *known == definition.arrangement => definition.arrangement = Arc::clone(known),
-                _ => arrangement = Some(Arc::clone(&definition.arrangement)),
-            }
-            let of_zone = self.access_to(definition);
-            if of_zone != *access {
-                access = Arc::new(of_zone);
-            }
+            let is_local = definition.local.is_some();
+            let access = match &last {
+                Some((arrangement, local, access)) if (arrangement, *local) == (&definition.arrangement, is_local) => {
+                    definition.arrangement = Arc::clone(arrangement);
+                    Arc::clone(access)
+                }
+                _ => Arc::new(self.access_to(definition)),
+            };
             self.policy.set_zone(definition.id, access.clone());
             self.publisher.set_restricted(slot, definition.allow_query.is_some());
+            last = Some((definition.arrangement.clone(), is_local, access));
         }
         definitions.into_iter().zip(slots).collect()
     }
@@ -499,16 +502,15 @@ enum Known {
 
 /// What becomes of a stored zone; `None` if nobody wants it. A name in the configuration and in the store: the
 /// configuration wins and the zone keeps its number and contents.
-fn known(
-    zone: ZoneNumber,
-    octets: &[u8],
-    wanted: &mut HashMap<&Name, &crate::config::Zone>,
+fn known<'a>(
+    id: ZoneId,
+    octets: &'a [u8],
+    wanted: &mut HashMap<&Name, &'a crate::config::Zone>,
     is_configured: &dyn Fn(&Name) -> bool,
     catalogs: &mut ByCatalog<'_>,
-    now: Timestamp,
+    (before, now): (&mut Before<'a>, Timestamp),
 ) -> Option<Known> {
-    let id = ZoneId(zone);
-    match StoredDefinition::from_bytes(octets) {
+    match before.read(octets) {
         // Nobody but a catalog of ours has no primaries.
         Ok(StoredDefinition::Configured { name, primaries }) if primaries.as_deref() == Some(&[]) => {
             if catalogs.made.remove(&name) {
@@ -517,12 +519,12 @@ fn known(
             is_configured(&name).then_some(Known::Superseded)
         }
         Ok(StoredDefinition::Configured { name, primaries }) => match wanted.remove(&name) {
-            Some(zone) => Some(Known::Wanted(zones::configured(zone, id, now), primaries)),
+            Some(zone) => Some(Known::Wanted(before.configured(zone, id, now), primaries)),
             None => (is_configured(&name) || catalogs.all.contains(&name)).then_some(Known::Superseded),
         },
         Ok(StoredDefinition::Member { membership, primaries, .. }) if is_configured(&membership.member.name) => {
             let zone = wanted.remove(&membership.member.name);
-            let taken = |zone| Known::Wanted(zones::configured(zone, id, now), Some(primaries));
+            let taken = |zone| Known::Wanted(before.configured(zone, id, now), Some(primaries));
             Some(zone.map_or(Known::Superseded, taken))
         }
         Ok(StoredDefinition::Member { uuid, created, primaries, membership }) => {
@@ -544,7 +546,7 @@ fn known(
             Some(Known::Wanted(*definition, Some(primaries)))
         }
         Err(error) => {
-            tracing::error!(zone, %error, "a stored definition cannot be read; it is kept");
+            tracing::error!(zone = id.0, %error, "a stored definition cannot be read; it is kept");
             None
         }
     }

@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -275,6 +276,11 @@ static CONFIGURATION: LazyLock<Arc<str>> = LazyLock::new(|| "configuration".into
 
 /// The definition of a zone of the configuration. `id` is the number it had before, or a new one.
 pub(super) fn configured(zone: &crate::config::Zone, id: ZoneId, now: Timestamp) -> ZoneDefinition {
+    arranged(zone, Arc::new(arrangement(zone)), id, now)
+}
+
+/// As [`configured`], with the zone's arrangement, which may be that of others as well.
+fn arranged(zone: &crate::config::Zone, arrangement: Arc<Arrangement>, id: ZoneId, now: Timestamp) -> ZoneDefinition {
     ZoneDefinition {
         id,
         uuid: configured_uuid(&zone.name),
@@ -284,18 +290,66 @@ pub(super) fn configured(zone: &crate::config::Zone, id: ZoneId, now: Timestamp)
         origin: Origin::Configured { file: zone.origin.file.clone(), line: zone.origin.line },
         created: now,
         modified: now,
-        arrangement: Arc::new(Arrangement {
-            tenant: zone.tenant.clone(),
-            primaries: zone.primaries.iter().map(Primary::from).collect(),
-            allow_notify: zone.allow_notify.clone(),
-            allow_transfer: zone.allow_transfer.clone(),
-            allow_query: zone.allow_query.clone(),
-            notify: zone.notify.clone(),
-            policy: zone.policy.clone(),
-            catalog: zone.catalog.clone(),
-            created_by: CONFIGURATION.clone(),
-            modified_by: CONFIGURATION.clone(),
-        }),
+        arrangement,
+    }
+}
+
+fn arrangement(zone: &crate::config::Zone) -> Arrangement {
+    Arrangement {
+        tenant: zone.tenant.clone(),
+        primaries: zone.primaries.iter().map(Primary::from).collect(),
+        allow_notify: zone.allow_notify.clone(),
+        allow_transfer: zone.allow_transfer.clone(),
+        allow_query: zone.allow_query.clone(),
+        notify: zone.notify.clone(),
+        policy: zone.policy.clone(),
+        catalog: zone.catalog.clone(),
+        created_by: CONFIGURATION.clone(),
+        modified_by: CONFIGURATION.clone(),
+    }
+}
+
+/// What the zone before had, while many come: those of one group nearly always come one behind the other.
+#[derive(Default)]
+pub(super) struct Before<'a> {
+    arranged: Option<(&'a crate::config::Zone, Arc<Arrangement>)>,
+    /// A list of primaries as it is stored, and what it says.
+    list: Option<(&'a str, Arc<[Primary]>)>,
+}
+
+impl<'a> Before<'a> {
+    /// As [`configured`].
+    pub(super) fn configured(&mut self, zone: &'a crate::config::Zone, id: ZoneId, now: Timestamp) -> ZoneDefinition {
+        let arrangement = match &self.arranged {
+            Some((before, known)) if before.is_arranged_as(zone) => known.clone(),
+            _ => Arc::new(arrangement(zone)),
+        };
+        self.arranged = Some((zone, arrangement.clone()));
+        arranged(zone, arrangement, id, now)
+    }
+
+    /// As [`StoredDefinition::from_bytes`]. Most are of the configuration, and most of what these hold is the list.
+    pub(super) fn read(&mut self, bytes: &'a [u8]) -> serde_json::Result<StoredDefinition> {
+        /// [`StoredDefinition::Configured`], its list not read.
+        #[derive(Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        enum Outline<'a> {
+            Configured {
+                name: Name,
+                #[serde(borrow)]
+                primaries: &'a RawValue,
+            },
+        }
+        let Ok(Outline::Configured { name, primaries }) = serde_json::from_slice(bytes) else {
+            return StoredDefinition::from_bytes(bytes);
+        };
+        let written = primaries.get();
+        let primaries: Option<Arc<[Primary]>> = match &self.list {
+            Some((before, known)) if *before == written => Some(known.clone()),
+            _ => serde_json::from_str(written)?,
+        };
+        self.list = primaries.clone().map(|primaries| (written, primaries));
+        Ok(StoredDefinition::Configured { name, primaries })
     }
 }
 
@@ -384,5 +438,39 @@ mod tests {
         assert_eq!(as_configured(&definition), Some(zone));
         assert_eq!(definition.origin.place().as_deref(), Some("/etc/a.toml:7"));
         assert_eq!(as_configured(&ZoneDefinition { origin: Origin::Rest, ..definition }), None);
+    }
+
+    #[test]
+    fn a_zone_is_what_it_is_whichever_came_before_it() {
+        let primary = |last| crate::config::Primary::at(([192, 0, 2, last], 53).into());
+        let named = |name: &str, last| Zone {
+            name: name.parse().expect("a name"),
+            primaries: [primary(last)].into(),
+            ..crate::control::fixture::zone()
+        };
+        let zones = [named("a.example", 1), named("b.example", 1), named("c.example", 2)];
+        let now = Timestamp::from_millis(1);
+        // Given what is stored of zones of the configuration, of one without a list (earlier builds), and of one from REST
+        let of = |zone: &Zone| StoredDefinition::of(&configured(zone, ZoneId(1), now)).to_bytes();
+        let mut stored: Vec<Vec<u8>> = zones.iter().map(of).collect();
+        stored.push(br#"{"configured":{"name":"d.example."}}"#.to_vec());
+        stored.push(br#"{"configured":{"name":"d.example.","primaries":null}}"#.to_vec());
+        let rest = ZoneDefinition { origin: Origin::Rest, ..configured(&zones[2], ZoneId(1), now) };
+        stored.push(StoredDefinition::of(&rest).to_bytes());
+        stored.push(b"{\"configured\":".to_vec());
+        // When they are read one behind the other, in any order
+        for order in [stored.iter().collect::<Vec<_>>(), stored.iter().rev().collect()] {
+            let mut before = Before::default();
+            for bytes in order {
+                // Then each is what it would be alone
+                let alone = StoredDefinition::from_bytes(bytes).map(|definition| definition.to_bytes());
+                let read = before.read(bytes).map(|definition| definition.to_bytes());
+                assert_eq!(read.ok(), alone.ok());
+            }
+        }
+        let mut before = Before::default();
+        let made = zones.each_ref().map(|zone| before.configured(zone, ZoneId(1), now));
+        assert_eq!(made, zones.each_ref().map(|zone| configured(zone, ZoneId(1), now)));
+        assert!(Arc::ptr_eq(&made[0].arrangement, &made[1].arrangement), "they share what they have in common");
     }
 }

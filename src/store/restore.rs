@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::iter::Peekable;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::disk::Disk;
@@ -106,7 +106,7 @@ impl Restored {
 
 impl Restored {
     /// Reads the contents, and gives what `prepare` makes of each zone as soon as it has made it. Both happen on a few threads,
-    /// which do not run far ahead.
+    /// which do not run far ahead: half of them from now on, the others from when the first zone is asked for.
     pub fn each<T: Send + 'static>(
         self,
         prepare: impl Fn(StoredZone) -> T + Send + Sync + 'static,
@@ -116,19 +116,31 @@ impl Restored {
         let prepare = Arc::new(prepare);
         let next = move |reader: &Reader| Some(reader.next()?.into_iter().map(&*prepare).collect::<Vec<T>>());
         let (sender, batches) = sync_channel(AHEAD_MAX);
-        for number in 0..self.threads {
-            let (reader, next, sender) = (self.reader.clone(), next.clone(), sender.clone());
-            let read = move || {
-                system::ready_heap();
-                while next(&reader).is_some_and(|batch| sender.send(batch).is_ok()) {}
-            };
-            if let Err(error) = std::thread::Builder::new().name(format!("restore-{number}")).spawn(read) {
-                tracing::warn!(%error, "the system gives no thread to read zones with");
+        let begin = {
+            let (reader, next) = (self.reader.clone(), next.clone());
+            move |number: usize, sender: SyncSender<Vec<T>>| {
+                let (reader, next) = (reader.clone(), next.clone());
+                let read = move || {
+                    system::ready_heap();
+                    while next(&reader).is_some_and(|batch| sender.send(batch).is_ok()) {}
+                };
+                if let Err(error) = std::thread::Builder::new().name(format!("restore-{number}")).spawn(read) {
+                    tracing::warn!(%error, "the system gives no thread to read zones with");
+                }
             }
-        }
+        };
+        // What is done before the first zone is asked for is work, too: it keeps a processor.
+        let begun = self.threads.div_ceil(2);
+        (0..begun).for_each(|number| begin(number, sender.clone()));
+        let mut later = Some((begun..self.threads, sender));
+        let begin_others = std::iter::from_fn(move || {
+            let (others, sender) = later.take()?;
+            others.for_each(|number| begin(number, sender.clone()));
+            None
+        });
         // Without any thread all is left for the caller's.
         let reader = self.reader;
-        batches.into_iter().chain(std::iter::from_fn(move || next(&reader))).flatten()
+        begin_others.chain(batches).chain(std::iter::from_fn(move || next(&reader))).flatten()
     }
 }
 

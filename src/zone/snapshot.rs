@@ -71,6 +71,9 @@ fn name_at(rdata: &[u8]) -> Name {
     Name::from_wire(&rdata[..octets]).expect("a name of this length")
 }
 
+/// Room for the rdata of nearly every SOA.
+const SOA_OCTETS_LIKELY: usize = 128;
+
 /// Entries before and after a change.
 pub(super) type Changes<'a> = [(Option<Entry<'a>>, Option<Entry<'a>>)];
 
@@ -137,12 +140,18 @@ impl Snapshot {
 
     /// The SOA as the apex has it.
     fn stored_soa(&self) -> Result<Soa, DamagedPage> {
+        const NOT_ONE: DamagedPage = DamagedPage("not one SOA");
         let entry = self.apex_entry();
-        let items = entry.rrset(RecordType::SOA).map(|block| self.block_items(entry, block)).unwrap_or_default();
-        match &items.iter().filter(|item| !item.is_signature).collect::<Vec<_>>()[..] {
-            [soa] => Soa::parse(soa.ttl, &soa.rdata).ok_or(DamagedPage("bad SOA")),
-            _ => Err(DamagedPage("not one SOA")),
+        let block = entry.rrset(RecordType::SOA).ok_or(NOT_ONE)?;
+        let spilled = self.spilled(entry, &block).map(|spilled| spilled.to_parts().0);
+        let mut records = spilled.as_deref().map_or_else(|| block.rrs(), Rrs::new);
+        let (Some(soa), None) = (records.next(), records.next()) else { return Err(NOT_ONE) };
+        let mut rdata = Vec::with_capacity(SOA_OCTETS_LIKELY);
+        match &spilled {
+            Some(image) => rdata.extend_from_slice(&image[soa.rdata.clone()]),
+            None => block.expand_rdata(&soa, self.origin(entry), &mut rdata),
         }
+        Soa::parse(soa.ttl, &rdata).ok_or(DamagedPage("bad SOA"))
     }
 
     /// Takes back what [`Snapshot::pages`] gave, in any order; pages are as good as their checksums, so the caller has
@@ -153,6 +162,7 @@ impl Snapshot {
         pages: impl IntoIterator<Item = Page>,
     ) -> Result<Snapshot, DamagedPage> {
         let (mut names, mut spills, mut tally) = (Vec::new(), std::collections::BTreeMap::new(), Tally::default());
+        let mut has_spilled = false;
         let apex_hash = key.name(apex.as_wire());
         for page in pages {
             match page.key().kind {
@@ -162,6 +172,7 @@ impl Snapshot {
                             return Err(DamagedPage("an entry of another zone"));
                         }
                         tally.add(entry);
+                        has_spilled |= entry.has_spilled();
                     }
                     if truncate(key.below(apex_hash, page.entry(0).name()), page.bits()) != page.prefix() {
                         return Err(DamagedPage("a page under another hash key"));
@@ -169,6 +180,7 @@ impl Snapshot {
                     names.push(page);
                 }
                 Kind::Spill => {
+                    has_spilled = true;
                     spills.insert(page.prefix(), page);
                 }
                 Kind::Nsec3 => return Err(DamagedPage("pages of kind nsec3 are not made by this format")),
@@ -176,7 +188,7 @@ impl Snapshot {
         }
         let names = directory::from_pages(names).ok_or(DamagedPage("pages do not tile the hash space"))?;
         let snapshot = Snapshot::assemble(apex, key, names, spill::shared(spills), tally, None)?;
-        if snapshot.has_bad_chunks() {
+        if has_spilled && snapshot.has_bad_chunks() {
             return Err(DamagedPage("chunks of a spilled RRset are missing or damaged"));
         }
         Ok(snapshot)

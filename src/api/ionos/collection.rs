@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use crate::api::fault::Fault;
 use crate::api::query::{Page, Params, encode};
+use crate::control::definition::uuid_of;
 
 /// Items of a page unless the client says otherwise.
 const LIMIT_DEFAULT: usize = 100;
@@ -87,7 +88,7 @@ pub(in crate::api) struct Links {
 
 /// The identity of an object that has none of its own: v5 of its URL.
 pub(in crate::api) fn id_of_url(href: &str) -> Uuid {
-    Uuid::new_v5(&Uuid::NAMESPACE_URL, href.as_bytes())
+    uuid_of(&Uuid::NAMESPACE_URL, href.as_bytes())
 }
 
 /// A list of this dialect as it is sent.

@@ -10,12 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use uuid::Uuid;
 
 use crate::access::{Kind as Access, Rule, ZoneAccess};
 use crate::catalog::{self, Listing};
 use crate::config::{CatalogZone, NotifyTarget};
-use crate::control::definition::{Arrangement, Origin, ZoneDefinition, configured_uuid};
+use crate::control::definition::{Arrangement, Origin, ZoneDefinition, configured_uuid, uuid_of};
 use crate::control::event::Event;
 use crate::control::keeper::{Keeper, report};
 use crate::control::status::{Listed, Remarks, ZoneStatus, ZoneView};
@@ -75,7 +74,7 @@ impl Made {
     fn listing(&self, definition: &ZoneDefinition) -> Listing {
         // A zone that starts anew here starts anew for those behind, too (RFC 9432 §5.4).
         let id = match &definition.origin {
-            Origin::Catalog(membership) => Uuid::new_v5(&definition.uuid, &membership.member.label),
+            Origin::Catalog(membership) => uuid_of(&definition.uuid, &membership.member.label),
             Origin::Configured { .. } | Origin::Rest => definition.uuid,
         };
         Listing { label: id.simple().to_string().into_bytes().into(), group: self.settings.group.clone() }
