@@ -378,8 +378,9 @@ fn differences_are_sent_where_they_lead_from_theirs_to_ours() {
     let sent = messages(Outbound::new(ixfr_request(&a), &c, Some(&diffs), 0)).expect("fits");
     let Received::Diffs(got) = received(asked.clone(), &sent) else { panic!("no differences") };
     assert_eq!(got, diffs);
-    // a chain that does not fit is not sent
-    for wrong in [&diffs[1..], &diffs[..1], &[]] {
+    // a chain that does not fit is not sent, nor one that goes back on the way: "each step moves forward" (I3)
+    let roundabout = [diffs[0].clone(), diffs[1].clone(), diffs[1].invert(), diffs[1].clone()];
+    for wrong in [&diffs[1..], &diffs[..1], &roundabout, &[]] {
         let sent = messages(Outbound::new(ixfr_request(&a), &c, Some(wrong), 0)).expect("fits");
         assert!(matches!(received(asked.clone(), &sent), Received::Full(_)));
     }

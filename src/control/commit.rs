@@ -154,7 +154,12 @@ impl Keeper {
         // Its members wait for what is stored of it.
         let is_catalog = zone.definition.catalog.is_some();
         let note = versions::note(self.store.sheet(), before, &snapshot, &judged, giver);
+        let is_levelled = zone.newest_version().is_some_and(|base| base.mixed_count() < snapshot.mixed_count());
         let contents = match form {
+            // That an RRset was levelled is marked on its page; the difference does not tell.
+            Form::Diffs(diffs) if is_levelled && diffs.len() == 1 => {
+                Write::Replace { zone: id.0, snapshot: snapshot.clone(), diff: diffs.into_iter().next() }
+            }
             Form::Diffs(diffs) => Write::Append { zone: id.0, snapshot: snapshot.clone(), diffs },
             Form::Full(difference) => {
                 let diff = match difference {

@@ -113,8 +113,10 @@ fn applied(
 ) -> Result<Contents, Reason> {
     let apply = if lenient { zone::apply_leniently } else { zone::apply };
     let (snapshot, findings) = apply(base, &diffs).map_err(Reason::from)?;
-    // What is stored and sent on must lead from the old version to the new one exactly.
-    let diffs = if findings.passed_over > 0 { vec![zone::between(base, &snapshot)] } else { diffs };
+    // What is stored and sent on must lead from the old version to the new one exactly, and not to what was passed over or
+    // levelled (RFC 2181 §5.2) on the way.
+    let is_exact = findings.passed_over == 0 && snapshot.mixed_count() == base.mixed_count();
+    let diffs = if is_exact { diffs } else { vec![zone::between(base, &snapshot)] };
     // A zone may also grow too large step by step.
     if snapshot.record_count() > limits.records_max {
         let detail = format!("more than {} records ([transfer] max-records)", limits.records_max);

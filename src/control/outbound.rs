@@ -40,7 +40,7 @@ pub(super) fn source(board: Arc<Board>, store: Arc<Store>) -> OutboundSource {
             };
             // The history may end before that, or begin behind it; then the whole zone is sent.
             let diffs = diffs.and_then(|mut diffs| {
-                let last = diffs.iter().position(|diff| diff.to_serial() == served)?;
+                let last = diffs.iter().rposition(|diff| diff.to_serial() == served)?;
                 diffs.truncate(last + 1);
                 Some(diffs)
             });

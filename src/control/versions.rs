@@ -309,8 +309,8 @@ fn earlier(store: &Store, id: ZoneId, base: &Snapshot, to: Serial) -> Result<Opt
         return Ok(None);
     }
     let not_kept = || EditError::NotKept { from, to };
-    let diffs = store.diffs_between(id.0, from, to).map_err(storage)?.ok_or_else(not_kept)?;
-    let (snapshot, findings) = zone::apply(base, &diffs).map_err(|error| EditError::Storage(error.to_string()))?;
+    let diffs = store.diffs_back(id.0, from, to).map_err(storage)?.ok_or_else(not_kept)?;
+    let (snapshot, findings) = zone::apply_own(base, &diffs).map_err(|error| EditError::Storage(error.to_string()))?;
     let warnings =
         zone::check(&snapshot, &ContentPolicy::default()).map_err(|reason| EditError::Storage(reason.to_string()))?;
     let count = |diff: &Diff| (diff.deleted().count() as u64, diff.added().count() as u64);

@@ -262,9 +262,9 @@ impl Store {
             return Ok(steps.iter().any(|step| step.from == from || step.to == from).then(Vec::new));
         }
         let way = |start: Serial, end: Serial| {
-            let first = steps.iter().rposition(|step| step.from == start)?;
-            let length = steps[first..].iter().position(|step| step.to == end)?;
-            Some(&steps[first..=first + length])
+            let last = steps.iter().rposition(|step| step.to == end)?;
+            let first = steps[..=last].iter().rposition(|step| step.from == start)?;
+            Some(&steps[first..=last])
         };
         let (forwards, backwards) = (way(from, to), way(to, from));
         let is_undone = match (forwards, backwards) {
@@ -281,6 +281,17 @@ impl Store {
             diffs = diffs.iter().rev().map(Diff::invert).collect();
         }
         Ok(Some(diffs))
+    }
+
+    /// What leads from the stored version, whose serial is `from`, back to the newest kept one with the serial `to`: everything
+    /// since then, undone. `None` if the history does not hold it, or another version is stored. Serials need not tell versions
+    /// apart here: after a roll-back a primary may use one for the second time.
+    pub fn diffs_back(&self, zone: ZoneNumber, from: Serial, to: Serial) -> Result<Option<Vec<Diff>>, StoreError> {
+        let history = self.history(zone)?;
+        let first = history.steps.iter().rposition(|step| step.from == to);
+        let Some(first) = first.filter(|_| history.stored == Some(from)) else { return Ok(None) };
+        let diffs = self.chain(zone, &history.steps[first..])?;
+        Ok(diffs.map(|diffs| diffs.iter().rev().map(Diff::invert).collect()))
     }
 
     /// The differences of `steps`, which follow each other; `None` if the history's bounds have moved meanwhile.

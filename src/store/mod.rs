@@ -350,7 +350,8 @@ impl Store {
     }
 
     /// The stored differences from `serial` on, in order up to the stored serial; `None` if the history does not
-    /// reach back so far. Empty if `serial` is the stored one.
+    /// reach back so far, or if it comes by that serial more than once (after a roll-back): who has it may have other contents.
+    /// Empty if `serial` is the stored one.
     ///
     /// Reads from disk: not for the keeper's thread.
     pub fn diffs_since(&self, zone: ZoneNumber, serial: Serial) -> Result<Option<Vec<Diff>>, StoreError> {
@@ -360,6 +361,10 @@ impl Store {
             let stored = self.stored_serial(zone, &header)?;
             return Ok((stored == serial).then(Vec::new));
         };
+        let starts_here = |earlier| compact::read_head(&self.disk, zone, earlier).is_ok_and(|head| head.from == serial);
+        if (header.chain_start..first).any(starts_here) {
+            return Ok(None);
+        }
         let mut chain = Chain::after(first - 1);
         let end = layout::behind(&layout::zone_key(layout::table::DIFF, zone));
         let mut damage = None;

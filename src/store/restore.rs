@@ -454,7 +454,7 @@ impl Reader {
         if journal.is_empty() {
             return Ok(Arc::new(base));
         }
-        match zone::apply(&base, &journal) {
+        match zone::apply_own(&base, &journal) {
             Ok((snapshot, _)) => Ok(Arc::new(snapshot)),
             Err(error) => {
                 let first = header.base_sequence + 1;

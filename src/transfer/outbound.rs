@@ -244,9 +244,13 @@ impl Held {
 fn are_worth_sending(theirs: Option<Serial>, diffs: &[Diff], snapshot: &Snapshot) -> bool {
     let (Some(theirs), Some(last)) = (theirs, diffs.last()) else { return false };
     let contiguous = diffs.windows(2).all(|pair| pair[0].to_serial() == pair[1].from_serial());
+    // After a roll-back the history goes back in places. NSD refuses such a chain at each try, and whoever takes it may have
+    // other contents under a serial that the primary has used twice.
+    let is_forward = diffs.iter().all(|diff| diff.to_serial().is_newer_than(diff.from_serial()));
     let octets: usize = diffs.iter().map(|diff| diff.as_bytes().len()).sum();
     // Differences hold names in full where images are compressed, so twice the image is about the size on the wire.
     contiguous
+        && is_forward
         && diffs[0].from_serial() == theirs
         && last.to_serial() == snapshot.serial()
         && octets as u64 <= 2 * snapshot.image_octets()

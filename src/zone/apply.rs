@@ -70,20 +70,26 @@ impl From<ApplyError> for Reason {
 /// Applies `diffs` in order, all or nothing; untouched pages stay shared. O(changes x log owners), besides one rewrite of each
 /// touched page and the decoding of each touched owner. The apex SOA is then the last sequence's new SOA.
 pub fn apply(base: &Snapshot, diffs: &[Diff]) -> Result<(Snapshot, Findings), ApplyError> {
-    apply_as(base, diffs, Misfits::Refused)
+    apply_as(base, diffs, Trust::Strict)
 }
 
 /// As [`apply`], but what removes absent records or adds present ones is passed over and counted
 /// ([`Findings::passed_over`]). The SOAs must fit all the same. The result differs from `base` by something else than
 /// `diffs`: store [`super::between()`] of the two.
 pub fn apply_leniently(base: &Snapshot, diffs: &[Diff]) -> Result<(Snapshot, Findings), ApplyError> {
-    apply_as(base, diffs, Misfits::PassedOver)
+    apply_as(base, diffs, Trust::Lenient)
 }
 
-fn apply_as(base: &Snapshot, diffs: &[Diff], misfits: Misfits) -> Result<(Snapshot, Findings), ApplyError> {
+/// As [`apply`], for differences that say exactly what changed of the versions as they are here: those of [`super::between()`],
+/// turned around or not. They may touch RRsets that were levelled.
+pub fn apply_own(base: &Snapshot, diffs: &[Diff]) -> Result<(Snapshot, Findings), ApplyError> {
+    apply_as(base, diffs, Trust::Own)
+}
+
+fn apply_as(base: &Snapshot, diffs: &[Diff], trust: Trust) -> Result<(Snapshot, Findings), ApplyError> {
     let octets: usize = diffs.iter().map(|diff| diff.as_bytes().len()).sum();
     let works = Works::new(base, (octets / RECORD_OCTETS).min(OWNERS_AT_FIRST));
-    let mut bench = Bench { base, works, findings: Findings::default() };
+    let mut bench = Bench { base, works, trust, findings: Findings::default() };
     let mut serial = base.serial();
     for diff in diffs {
         if diff.old_soa().owner != base.apex().as_wire() {
@@ -93,24 +99,28 @@ fn apply_as(base: &Snapshot, diffs: &[Diff], misfits: Misfits) -> Result<(Snapsh
             return Err(ApplyError::Gap { ours: serial, starts: diff.from_serial() });
         }
         serial = diff.to_serial();
-        bench.take(diff, misfits)?;
+        bench.take(diff)?;
     }
     bench.settle_names();
     bench.touch_delegations();
     bench.finish()
 }
 
-/// What to do with changes that do not fit the version they are applied to.
-#[derive(Clone, Copy)]
-enum Misfits {
-    Refused,
-    PassedOver,
+/// What is known of differences beside what they say.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    /// They come from a primary, and lead from what it has to what it will have.
+    Strict,
+    /// The same, but what does not fit is passed over.
+    Lenient,
+    /// They were made of versions as they are here.
+    Own,
 }
 
-impl Misfits {
+impl Trust {
     fn judge(self, outcome: Result<(), ApplyError>, findings: &mut Findings) -> Result<(), ApplyError> {
         match (self, outcome) {
-            (Misfits::PassedOver, Err(ApplyError::Absent(_) | ApplyError::Present(_))) => {
+            (Trust::Lenient, Err(ApplyError::Absent(_) | ApplyError::Present(_))) => {
                 findings.passed_over += 1;
                 Ok(())
             }
@@ -138,6 +148,7 @@ const MANY_OWNERS: usize = 1_000;
 struct Bench<'a> {
     base: &'a Snapshot,
     works: Works<'a>,
+    trust: Trust,
     findings: Findings,
 }
 
@@ -147,7 +158,7 @@ impl<'a> Bench<'a> {
     }
 
     /// Makes the changes of one difference.
-    fn take(&mut self, diff: &'a Diff, misfits: Misfits) -> Result<(), ApplyError> {
+    fn take(&mut self, diff: &'a Diff) -> Result<(), ApplyError> {
         let deleted = std::iter::once(diff.old_soa()).chain(diff.deleted()).map(|record| (record, false));
         let added = std::iter::once(diff.new_soa()).chain(diff.added()).map(|record| (record, true));
         let mut steps = Vec::with_capacity(MISSES_AT_ONCE);
@@ -159,13 +170,13 @@ impl<'a> Bench<'a> {
             };
             steps.push(Step { place: self.place(relative), record, is_addition });
             if steps.len() == MISSES_AT_ONCE {
-                self.make_all(&mut steps, misfits)?;
+                self.make_all(&mut steps)?;
             }
         }
-        self.make_all(&mut steps, misfits)
+        self.make_all(&mut steps)
     }
 
-    fn make_all(&mut self, steps: &mut Vec<Step<'a>>, misfits: Misfits) -> Result<(), ApplyError> {
+    fn make_all(&mut self, steps: &mut Vec<Step<'a>>) -> Result<(), ApplyError> {
         let placed = |step: &Step<'_>| self.base.page(step.place.0).map(|page| (page, step.place.0));
         let pages: Vec<(&Page, u64)> = steps.iter().filter_map(placed).collect();
         page::look_ahead(pages.iter().copied());
@@ -174,7 +185,7 @@ impl<'a> Bench<'a> {
             match step.record.rtype {
                 // both SOAs must fit, whatever else does not
                 RecordType::SOA => outcome?,
-                _ => misfits.judge(outcome, &mut self.findings)?,
+                _ => self.trust.judge(outcome, &mut self.findings)?,
             }
         }
         Ok(())
@@ -185,7 +196,7 @@ impl<'a> Bench<'a> {
         let item = Item::new(record.rtype, record.ttl, record.rdata)?;
         let work = self.works.at(place);
         work.open(self.base, item.block);
-        if work.items().iter().any(|held| held.mixed && held.block == item.block) {
+        if self.trust != Trust::Own && work.items().iter().any(|held| held.mixed && held.block == item.block) {
             return Err(ApplyError::Mixed(show(record)));
         }
         work.addresses_changed |= matches!(record.rtype, RecordType::A | RecordType::AAAA);
@@ -472,6 +483,20 @@ mod tests {
         assert_eq!(refusal(base, "a 60 A 192.0.2.1", ""), Code::IxfrInapplicable);
         let (next, _) = apply(&zone(base), &[diff((1, 2), "a TXT x", "")]).expect("another RRset is free");
         assert_eq!(next.mixed_count(), 1);
+    }
+
+    /// A roll-back must not fail because a primary once sent differing TTLs.
+    #[test]
+    fn a_difference_of_our_own_leads_through_levelled_rrsets_and_back() {
+        let (old, levelled) = (zone("a 300 A 192.0.2.1"), "a 60 A 192.0.2.1\na 300 A 192.0.2.2");
+        let (new, _) =
+            build_records(&records(&format!("{}@ NS ns.hoster.net.\n{levelled}", soa_line(2)))).expect("a zone");
+        assert_eq!(new.mixed_count(), 1);
+        let change = crate::zone::between(&old, &new);
+        let (back, _) = apply_own(&new, &[change.invert()]).expect("applicable");
+        assert_eq!((lines(&back), back.mixed_count()), (lines(&old), 0));
+        let (again, _) = apply_own(&back, &[change]).expect("applicable");
+        assert_eq!(lines(&again), lines(&new));
     }
 
     /// RFC 1995 §4: the old SOA is what is deleted first.

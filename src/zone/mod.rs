@@ -61,7 +61,7 @@ mod text;
 mod work;
 pub mod zonemd;
 
-pub use apply::{ApplyError, apply, apply_leniently};
+pub use apply::{ApplyError, apply, apply_leniently, apply_own};
 pub use between::{Difference, between, between_within};
 pub use builder::{Builder, Findings, Limits};
 pub use check::{ContentPolicy, Verdict, Warning, check};

@@ -145,3 +145,34 @@ fn forwards_again_is_a_roll_back_too_and_what_is_not_kept_is_refused() {
     assert_eq!(item["serial"], 4, "{item:#}");
     stage.serves(3);
 }
+
+/// RFC 2181 §5.2: all records of an RRset have one TTL. Where a primary sends several we serve the lowest, and that is what
+/// history, downstreams and the way back know.
+#[test]
+fn an_rrset_with_differing_ttls_stands_in_no_way_back() {
+    // Given a version in which differences have brought such an RRset
+    let stage = Stage::loaded("");
+    let levelled = "levelled 60 A 192.0.2.1\nlevelled 300 A 192.0.2.2\n";
+    let mut differences = reply::difference(ZONE, 1, 2);
+    let end = differences.len() - 1;
+    differences.splice(end..end, reply::records(ZONE, levelled));
+    stage.primary.play(incremental(with(2, levelled), differences));
+    assert_eq!(stage.refreshed()["lastTransfer"]["type"], "IXFR");
+    let ttls = |list: &Value| -> Vec<u64> {
+        let items = list["items"].as_array().expect("items").iter();
+        let of_it = items.filter(|item| item["name"].as_str().is_some_and(|name| name.starts_with("levelled.")));
+        of_it.map(|item| item["ttl"].as_u64().expect("a TTL")).collect()
+    };
+    let list = stage.ours.expect("GET", &format!("{}/versions/1..2", stage.path()), 200);
+    assert_eq!(ttls(&list), [60, 60], "{list:#}");
+    // When the zone is rolled back and forwards again
+    for serial in [1, 2] {
+        stage.ours.expect("POST", &format!("{}/versions/{serial}/rollback", stage.path()), 202);
+        // Then each version is what it was
+        stage.serves(serial);
+        let owner = format!("levelled.{ZONE}");
+        let answer = stage.ours.dns.ask(crate::client::Over::Udp, &owner, hickory_proto::rr::RecordType::A);
+        let found: Vec<u32> = answer.expect("an answer").answers.iter().map(|record| record.ttl).collect();
+        assert_eq!(found, if serial == 1 { vec![] } else { vec![60, 60] });
+    }
+}

@@ -138,6 +138,43 @@ fn the_history_says_who_and_leads_both_ways() {
     assert_eq!(store.history(1).expect("readable"), history);
 }
 
+/// After a roll-back a primary that was mended by an old copy of its zone gives serials for the second time.
+#[test]
+fn of_two_versions_with_one_serial_the_way_leads_to_the_newer() {
+    // Given 1, 2, 3, rolled back to 2, and another 3
+    let directory = tempfile::tempdir().expect("a directory");
+    let (store, _) = open(directory.path());
+    let key = store.hash_key();
+    let [one, two, bad, good] = [(1, 50), (2, 50), (3, 50), (3, 60)].map(|(serial, n)| snapshot(key, serial, n));
+    write(&store, Write::Replace { zone: 1, snapshot: one.clone(), diff: None }).expect("stored");
+    let to_bad = zone::between(&two, &bad);
+    for (snapshot, diff) in [
+        (&two, zone::between(&one, &two)),
+        (&bad, to_bad.clone()),
+        (&two, to_bad.invert()),
+        (&good, zone::between(&two, &good)),
+    ] {
+        write(&store, Write::Append { zone: 1, snapshot: snapshot.clone(), diffs: vec![diff] }).expect("stored");
+    }
+    // When the zone is rolled back once more, or differences are asked for
+    let back = |to| store.diffs_back(1, Serial(3), Serial(to)).expect("readable");
+    for (to, version) in [(1, &one), (2, &two)] {
+        let (made, _) = zone::apply_own(&good, &back(to).expect("kept")).expect("applies");
+        assert_eq!(lines(&made), lines(version), "back to {to}");
+        let between = store.diffs_between(1, Serial(to), Serial(3)).expect("readable").expect("kept");
+        let (made, _) = zone::apply_own(version, &between).expect("applies");
+        assert_eq!(lines(&made), lines(&good), "from {to}");
+    }
+    // Then the version that was left is reached as well
+    let (made, _) = zone::apply_own(&good, &back(3).expect("kept")).expect("applies");
+    assert_eq!(lines(&made), lines(&bad));
+    assert_eq!((back(4), store.diffs_back(1, Serial(2), Serial(1)).expect("readable")), (None, None));
+    // And nobody gets differences from a serial that does not tell what he has
+    let since = |serial| store.diffs_since(1, Serial(serial)).expect("readable");
+    assert_eq!(since(2), None);
+    assert_eq!(since(1).map(|diffs| diffs.len()), Some(4), "whose steps back are for the sender to see");
+}
+
 #[test]
 fn notes_go_with_the_differences_they_speak_of() {
     let directory = tempfile::tempdir().expect("a directory");
