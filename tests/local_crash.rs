@@ -377,6 +377,26 @@ fn a_downstream_follows_a_local_zone_by_notify_and_ixfr() {
         downstream.wait_item("example.com", 0, "done with an IXFR", |item| item["lastTransfer"]["type"] == "IXFR");
     assert_eq!(item["lastTransfer"]["toSerial"], first + 1);
     assert_eq!(downstream.record_count("example.com"), daemon_records(&daemon, &zone) + 1, "and the SOA");
+
+    // What changes while the zone is switched off is told when it is switched on.
+    let enable = |enabled: bool| {
+        let body = json!({"properties": {"zoneName": "example.com", "enabled": enabled}}).to_string();
+        assert_eq!(daemon.send("PUT", &format!("/zones/{zone}"), &body).expect("answered").0, 202);
+    };
+    enable(false);
+    let record = json!({"properties": {"name": "off", "type": "A", "content": "192.0.2.3"}}).to_string();
+    assert_eq!(daemon.send("POST", &format!("/zones/{zone}/records"), &record).expect("answered").0, 202);
+    enable(true);
+    let last = daemon.dns.serial("example.com").expect("served");
+    downstream.dns.wait_serial("example.com", last, Duration::from_secs(30));
+
+    // A zone of the same name that is made anew on the same day is another one, and its serials say so.
+    assert_eq!(daemon.call("DELETE", &format!("/zones/{zone}")).expect("answered").0, 202);
+    let zone = make_zone(&daemon, "example.com");
+    let first = daemon.dns.serial("example.com").expect("served");
+    assert_eq!(first, last + 1);
+    downstream.dns.wait_serial("example.com", first, Duration::from_secs(30));
+    assert_eq!(downstream.record_count("example.com"), daemon_records(&daemon, &zone) + 1);
 }
 
 /// Records of a local zone, the SOA not among them.

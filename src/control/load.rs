@@ -315,6 +315,7 @@ impl Keeper {
         let stored = self.store.meta(local::NEXT_RECORD).ok().flatten();
         let next = stored.and_then(|bytes| Some(u64::from_be_bytes(bytes.try_into().ok()?))).unwrap_or(0);
         self.local.next_num = next.max(largest + 1);
+        local::forget_outrun(&self.store, Timestamp::now());
         tracing::info!(zones = zones.len(), rebuilt = rebuilt.len(), "local zones loaded");
         self.add_local_zones(zones);
         for (id, snapshot) in rebuilt {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::index::LocalIndex;
+use super::left;
 use super::log::{self, Changes};
 use super::request::{LocalOutcome, LocalRefused, LocalRequest, Mark, NewLocal, PtrDraft, Step, StepOutcome};
 use crate::control::definition::{Arrangement, Origin, ZoneDefinition};
@@ -62,6 +63,8 @@ pub(super) struct Ground {
     pub(super) owned: Option<Vec<ipnet::IpNet>>,
     /// By apex: what was set aside, or why the zone may not be made.
     pub(super) reserved: HashMap<Name, Result<Reserved, EditError>>,
+    /// The last serials of removed zones with the names of `reserved`, where they are not behind the day's first.
+    pub(super) left: HashMap<Name, Serial>,
     /// Secondary zones that are not on the board yet. Those that come while the group is under way give way to it.
     pub(super) newcomers: Newcomers,
 }
@@ -209,8 +212,9 @@ impl Group {
         }
         let first = request.name_servers.first().cloned().unwrap_or_else(|| new.name.clone());
         let attributes = Attributes::new(&new.name, first);
-        // What is put in makes it the first serial of the day.
-        let serial = Serial(local::first_serial(self.ground.now).0.wrapping_sub(1));
+        // What is put in makes it the first serial of the day, or that behind the last of the zone that had the name.
+        let before_first = || Serial(local::first_serial(self.ground.now).0.wrapping_sub(1));
+        let serial = self.ground.left.get(&new.name).copied().unwrap_or_else(before_first);
         let empty = LocalZone::new(new.name.clone(), attributes.clone(), serial, []);
         let definition = ZoneDefinition {
             id,
@@ -458,6 +462,13 @@ impl Group {
         let mut metas: Vec<_> = self.marks.iter().map(|mark| (mark.name.clone(), Some(mark.bytes.clone()))).collect();
         if self.next_num != self.first_num {
             metas.push((NEXT_RECORD.to_owned(), Some(self.next_num.to_be_bytes().to_vec())));
+        }
+        for work in self.works.values().filter(|work| work.is_new != work.is_removed) {
+            let name = &work.definition.name;
+            metas.extend(match work.is_new {
+                true => self.ground.left.contains_key(name).then(|| left::outrun(name)),
+                false => left::kept(name, work.zone.serial(), self.ground.now),
+            });
         }
         Some(Write::Local { zones, metas })
     }

@@ -19,6 +19,7 @@
 pub(super) mod copy;
 mod group;
 mod index;
+mod left;
 mod load;
 mod log;
 mod mend;
@@ -29,6 +30,7 @@ pub use log::{Changes, KEPT_FOR, LOG_CHANGES_MAX};
 pub use request::{LocalOutcome, LocalRefused, LocalRequest, Mark, NewLocal, PtrDraft, Step, StepOutcome};
 
 pub(super) use group::NEXT_RECORD;
+pub(super) use left::forget_outrun;
 pub(super) use load::{Found, read};
 pub(super) use log::read as read_log;
 
@@ -154,7 +156,7 @@ impl Keeper {
         let names = reserved.iter().filter(|(_, r)| r.is_ok()).map(|(name, _)| name.clone()).collect();
         self.newcomers.begin_group(names, ids);
         let (api, quota) = (&self.config.api, &self.config.quota);
-        let ground = Ground {
+        let mut ground = Ground {
             board: self.board.clone(),
             hash_key: self.store.hash_key(),
             now: Timestamp::now(),
@@ -162,11 +164,13 @@ impl Keeper {
             allow_subzones: api.allow_subzones,
             owned: self.config.owned_cidrs(),
             reserved,
+            left: HashMap::new(),
             newcomers,
         };
         let next_num = self.local.next_num.max(FIRST_RECORD);
         let (store, events, state) = (self.store.clone(), self.events.clone(), self.local.copies.state.clone());
         tokio::task::spawn_blocking(move || {
+            ground.left = left::read(&store, ground.reserved.keys());
             let mut group = Group::new(ground, next_num);
             let answers = requests.into_iter().map(|(request, reply)| (reply, group.request(&request))).collect();
             let write = group.write();
@@ -343,8 +347,9 @@ impl Keeper {
         let state = if zone.attributes().enabled { State::Served } else { State::Disabled };
         local.definition = definition.clone();
         local.view.set_local(zone.clone());
-        let is_new = snapshot.is_some();
         let slot = local.slot.clone();
+        // Of what changed while it was not answered nobody was told.
+        let is_new = snapshot.is_some() || slot.state() == State::Disabled;
         self.publish_local(&slot, snapshot, state);
         self.generation += 1;
         let Some(local) = self.local.zones.get(&id) else { return };

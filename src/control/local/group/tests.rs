@@ -17,6 +17,7 @@ fn group() -> Group {
         allow_subzones: false,
         owned: None,
         reserved: zones.into_iter().zip(1..).map(|(name, n)| reserved(name, n)).collect(),
+        left: HashMap::new(),
         newcomers: Newcomers::default(),
     };
     Group::new(ground, 1)
@@ -59,4 +60,28 @@ fn a_ptr_that_is_replaced_keeps_ttl_and_device_where_it_moves_too() {
         assert_eq!((entry.rtype, entry.ttl, entry.link.clone()), (RecordType::PTR, Some(77), link.clone()));
         assert_eq!((&*entry.text, entry.num), ("two", 2));
     }
+}
+
+/// Downstreams compare serials: one that the zone before had would leave them with that zone.
+#[test]
+fn a_zone_that_is_made_again_begins_behind_the_last_serial_of_the_one_before() {
+    let mut group = group();
+    let (name, now) = (new_zone_for("192.0.2.7".parse().expect("an address")).expect("a zone"), group.ground.now);
+    let first = local::first_serial(now);
+    // given a zone of that name that was removed today with the seventh serial
+    let (key, kept) = left::kept(&name, first.plus(6), now).expect("kept");
+    assert!(kept.is_some());
+    assert_eq!(left::kept(&name, Serial(first.0 - 1), now), None, "of yesterday nothing need be kept");
+    group.ground.left.insert(name, first.plus(6));
+    // when it is made again, beside one that never was
+    for address in ["192.0.2.7", "198.51.100.7"] {
+        let (address, host) = (address.parse().expect("an address"), host("a.example"));
+        let ptr = PtrDraft { id: None, address, host, ttl: None, text: String::new(), link: None };
+        group.request(&request(vec![Step::PutPtr(ptr)])).expect("made");
+    }
+    // then it goes on, and nothing is kept any more
+    let serial = |id| group.works[&ZoneId(id)].snapshot.serial();
+    assert_eq!((serial(1), serial(2)), (first.plus(7), first));
+    let Some(Write::Local { metas, .. }) = group.write() else { panic!("zones are written") };
+    assert!(metas.contains(&(key, None)), "{metas:?}");
 }
