@@ -75,7 +75,7 @@ metrics_table! {
         "Exchanges with primaries that failed, by operation and reason code; an IXFR here was followed by AXFR.";
     NOTIFIES = "secondaryd_notifies_total", Counter, ["outcome"],
         "NOTIFYs received, by outcome: accepted, refused, notauth, bad_signature, malformed.";
-    NOTIFY_OUT = "secondaryd_notify_out_total", Counter, ["outcome"], "NOTIFYs sent, by outcome: answered, unanswered.";
+    NOTIFY_OUT = "secondaryd_notify_out_total", Counter, ["outcome"], "NOTIFYs sent, by outcome: answered, refused (another RCODE than NOERROR), unanswered.";
     QUERIES = "secondaryd_queries_total", Counter, ["transport"], "Messages received, by transport: udp, tcp.";
     REPLIES = "secondaryd_replies_total", Counter, ["transport rcode"], "Replies sent, by transport and response code.";
     TRUNCATED = "secondaryd_replies_truncated_total", Counter, ["transport"], "Replies sent with the TC bit.";

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use hickory_client::client::{Client, ClientHandle};
+use hickory_client::proto::op::ResponseCode;
 use hickory_client::proto::rr::rdata::tsig::TsigAlgorithm as HickoryAlgorithm;
 use hickory_client::proto::rr::{DNSClass, Name as HickoryName, RData, RecordSet, RecordType, TSigner, rdata};
 use hickory_client::runtime::TokioRuntimeProvider;
@@ -82,30 +83,65 @@ impl Notifier {
     }
 }
 
-async fn tell(zone: Name, serial: Serial, hint: Option<RecordSet>, downstream: Downstream, tries: Arc<Semaphore>) {
-    let peer = downstream.address;
-    for pause in PAUSES_SECS {
-        let outcome = {
-            let _one = tries.acquire().await.expect("it is never closed");
-            tell_once(&zone, hint.clone(), &downstream).await
-        };
-        match outcome {
-            Ok(()) => {
-                metrics::counter!(telemetry::NOTIFY_OUT, "outcome" => "answered").increment(1);
-                tracing::debug!(%zone, %peer, serial = serial.0, op = "notify-out", "answered");
-                return;
-            }
-            Err(error) => {
-                tracing::debug!(%zone, %peer, serial = serial.0, op = "notify-out", error, "not answered");
-                tokio::time::sleep(Duration::from_secs(pause)).await;
-            }
-        }
-    }
-    metrics::counter!(telemetry::NOTIFY_OUT, "outcome" => "unanswered").increment(1);
-    tracing::warn!(%zone, %peer, serial = serial.0, op = "notify-out", "downstream answered no NOTIFY of this version");
+/// What came of one try.
+enum Answer {
+    /// NOERROR.
+    Taken,
+    /// Another RCODE.
+    Refused(ResponseCode),
+    /// None that counts: nothing, not what was asked, or not signed as it has to be.
+    None(String),
 }
 
-async fn tell_once(zone: &Name, hint: Option<RecordSet>, downstream: &Downstream) -> Result<(), String> {
+impl Answer {
+    /// Whether the same may be answered otherwise in a moment: who follows a catalog says NOTAUTH until it has the member, and
+    /// who loads a zone SERVFAIL.
+    fn may_change(&self) -> bool {
+        match self {
+            Answer::Refused(code) => matches!(code, ResponseCode::NotAuth | ResponseCode::ServFail),
+            Answer::Taken => false,
+            Answer::None(_) => true,
+        }
+    }
+}
+
+async fn tell(zone: Name, serial: Serial, hint: Option<RecordSet>, downstream: Downstream, tries: Arc<Semaphore>) {
+    let peer = downstream.address;
+    let mut last = Answer::None(String::new());
+    for pause in PAUSES_SECS {
+        last = {
+            let _one = tries.acquire().await.expect("it is never closed");
+            tell_once(&zone, hint.clone(), &downstream).await.unwrap_or_else(Answer::None)
+        };
+        match &last {
+            Answer::Taken => tracing::debug!(%zone, %peer, serial = serial.0, op = "notify-out", "answered"),
+            Answer::Refused(rcode) => {
+                tracing::debug!(%zone, %peer, serial = serial.0, op = "notify-out", %rcode, "refused")
+            }
+            Answer::None(error) => {
+                tracing::debug!(%zone, %peer, serial = serial.0, op = "notify-out", error, "not answered")
+            }
+        }
+        if !last.may_change() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_secs(pause)).await;
+    }
+    let outcome = match last {
+        Answer::Taken => "answered",
+        Answer::Refused(rcode) => {
+            tracing::warn!(%zone, %peer, serial = serial.0, op = "notify-out", %rcode, "downstream refuses NOTIFY of this version: it looks for it when its REFRESH is over");
+            "refused"
+        }
+        Answer::None(error) => {
+            tracing::warn!(%zone, %peer, serial = serial.0, op = "notify-out", error, "downstream gave no valid answer to NOTIFY of this version");
+            "unanswered"
+        }
+    };
+    metrics::counter!(telemetry::NOTIFY_OUT, "outcome" => outcome).increment(1);
+}
+
+async fn tell_once(zone: &Name, hint: Option<RecordSet>, downstream: &Downstream) -> Result<Answer, String> {
     let signer = downstream.key.as_ref().map(signer).transpose()?;
     let stream = UdpClientStream::builder(downstream.address, TokioRuntimeProvider::new())
         .with_timeout(Some(PATIENCE))
@@ -117,7 +153,8 @@ async fn tell_once(zone: &Name, hint: Option<RecordSet>, downstream: &Downstream
     let background = tokio::spawn(background);
     let answer = client.notify(hickory_name(zone)?, DNSClass::IN, RecordType::SOA, hint).await;
     background.abort();
-    answer.map(drop).map_err(|error| error.to_string())
+    let code = answer.map_err(|error| error.to_string())?.metadata.response_code;
+    Ok(if code == ResponseCode::NoError { Answer::Taken } else { Answer::Refused(code) })
 }
 
 fn signer(key: &TsigKey) -> Result<TSigner, String> {
@@ -204,6 +241,37 @@ mod tests {
         let question_end = question_end(&answer[..octets]);
         downstream.send_to(&answer[..question_end], peer).await.expect("sent");
         timeout(PATIENCE, downstream.recv_from(&mut message)).await.expect("the last NOTIFY").expect("received");
+    }
+
+    /// RFC 1996 §4.7: whoever is no master in the eyes of a downstream is refused; the answer counts, the NOTIFY does not.
+    #[tokio::test]
+    async fn what_a_downstream_answers_is_told_apart_from_that_it_has_taken_it() {
+        let downstream = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
+        let told = Downstream { address: downstream.local_addr().expect("bound"), key: None };
+        let apex: Name = "z1.example".parse().expect("a name");
+        for (rcode, expected) in [(0, None), (5, Some(ResponseCode::Refused)), (9, Some(ResponseCode::NotAuth))] {
+            // given a downstream that answers so
+            let answering = async {
+                let mut message = [0; 512];
+                let (octets, peer) = downstream.recv_from(&mut message).await.expect("received");
+                message[2] |= (flag::QR >> 8) as u8;
+                message[3] = rcode;
+                message[6..HEADER_OCTETS].fill(0);
+                downstream.send_to(&message[..question_end(&message[..octets])], peer).await.expect("sent");
+            };
+            // when it is told
+            let (answer, ()) = tokio::join!(tell_once(&apex, None, &told), answering);
+            // then that is known
+            let found = match answer.expect("an answer") {
+                Answer::Refused(code) => Some(code),
+                Answer::Taken => None,
+                Answer::None(why) => panic!("{why}"),
+            };
+            assert_eq!(found, expected);
+        }
+        let is_tried_again = |code| Answer::Refused(code).may_change();
+        assert!(is_tried_again(ResponseCode::NotAuth) && is_tried_again(ResponseCode::ServFail));
+        assert!(!is_tried_again(ResponseCode::Refused) && !is_tried_again(ResponseCode::NotImp));
     }
 
     fn question_end(message: &[u8]) -> usize {
