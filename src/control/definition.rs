@@ -235,7 +235,7 @@ pub fn configured_uuid(name: &Name) -> Uuid {
     uuid_of(&Uuid::NAMESPACE_DNS, name.without_dot().as_bytes())
 }
 
-/// The UUID of what has a name in `namespace`: version 5 (RFC 9562 §5.5). [`Uuid::new_v5`] would need a SHA-1 of its own, a
+/// The UUID of what has a name in `namespace`: version 5 (RFC 9562 §5.5). The library of UUIDs would need a SHA-1 of its own, a
 /// slower one; at a start there may be 100,000.
 pub fn uuid_of(namespace: &Uuid, name: &[u8]) -> Uuid {
     let hash = Sha1::new_with_prefix(namespace).chain_update(name).finalize();
